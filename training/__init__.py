@@ -1,0 +1,1 @@
+"""Rounds, runs, checkpoints and evaluations; `training.engine` holds the trainers themselves."""
