@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,12 +141,13 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         file = self.lock_path.open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise AlreadyRunning(f"{self.path} is in use by a running engine; cancel that one first") from None
-        return file
+        for _ in range(20):  # somebody's `is_alive` may hold it for an instant
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            time.sleep(0.05)
+        file.close()
+        raise AlreadyRunning(f"{self.path} is in use by a running engine; cancel that one first")
 
     def is_alive(self) -> bool:
         """Whether an engine (or its launcher, just now) holds the lock."""
