@@ -1,0 +1,1 @@
+"""People and labels: projects, prompts, tasks, annotations, datasets. Knows nothing of training."""

@@ -1,0 +1,55 @@
+from django.db import models
+from django.db.models import Q
+
+from annotation.models.guideline import Guideline
+from annotation.models.project import WeightSet
+from annotation.models.task import Assignment, Kind, Task
+from annotation.models.user import User
+
+
+class Annotation(models.Model):
+    """What an annotator submitted. A later edit is a new version; the older ones stay with `is_current` false.
+
+    `payload` by kind (candidates are named by id, never by the side on which they were shown):
+      writing      {"text": str}
+      postediting  {"candidate": id, "text": str, "unchanged": bool}
+      scoring      {"scores": {"<candidate id>": {"<aspect key>": 1…points}}, "comment": str}
+      choosing     {"choice": "one" | "tie" | "both_bad", "chosen": id | null, "shown": [id, id],
+                    "strength": 1 | 2 | null, "reasons": [tag name, …]}
+    """
+
+    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations")
+    task = models.ForeignKey(Task, models.PROTECT, related_name="annotations")
+    annotator = models.ForeignKey(User, models.PROTECT, related_name="annotations")
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    version = models.PositiveSmallIntegerField(default=1)
+    is_current = models.BooleanField(default=True)
+    payload = models.JSONField()
+    guideline = models.ForeignKey(Guideline, models.PROTECT, related_name="+", null=True)
+    weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True)
+    active_seconds = models.FloatField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["assignment", "version"], name="annotation_version_once"),
+            models.UniqueConstraint(fields=["assignment"], condition=Q(is_current=True), name="annotation_one_current"),
+        ]
+        indexes = [
+            models.Index(fields=["task"], condition=Q(is_current=True), name="annotation_current"),
+            models.Index(fields=["annotator", "-created_at"], name="annotation_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"annotation {self.pk}"
+
+
+class Draft(models.Model):
+    """What an annotator has typed but not submitted; acknowledged only once it is here."""
+
+    assignment = models.OneToOneField(Assignment, models.CASCADE, related_name="draft")
+    payload = models.JSONField()
+    saved_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"draft of assignment {self.assignment_id}"

@@ -1,0 +1,36 @@
+from django.db import models
+
+from annotation.models.project import Project
+from annotation.models.user import User
+
+
+class DatasetVersion(models.Model):
+    """A frozen, content-addressed set of rows. A database trigger refuses every update and delete."""
+
+    class Purpose(models.TextChoices):
+        SFT = "sft", "SFT: prompt and completion"
+        DPO = "dpo", "DPO: prompt, chosen and rejected"
+        KTO = "kto", "KTO: prompt, completion and label"
+
+    class Format(models.TextChoices):
+        STANDARD = "standard", "Standard (strings)"
+        CONVERSATIONAL = "conversational", "Conversational (messages)"
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
+    purpose = models.CharField(max_length=8, choices=Purpose.choices)
+    format = models.CharField(max_length=16, choices=Format.choices)
+    sha256 = models.CharField(max_length=64)
+    selection = models.JSONField(help_text="Batches, kinds and thresholds that it was made with.")
+    manifest = models.JSONField()
+    train_rows = models.PositiveIntegerField()
+    held_out_rows = models.PositiveIntegerField()
+    directory = models.CharField(max_length=200, help_text="Below var: datasets/<sha256>.")
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["project", "sha256"], name="dataset_version_once")]
+
+    def __str__(self) -> str:
+        return f"dataset {self.pk} ({self.purpose}, {self.sha256[:8]})"

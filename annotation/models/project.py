@@ -1,0 +1,126 @@
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from annotation.models.user import User
+
+
+class Role(models.TextChoices):
+    ANNOTATOR = "annotator", "Annotator"
+    REVIEWER = "reviewer", "Reviewer"
+    MANAGER = "manager", "Manager"
+
+
+class Project(models.Model):
+    """One goal, one guideline, one pair of languages or one persona."""
+
+    class Goal(models.TextChoices):
+        TRANSLATION = "translation", "Translation between two languages"
+        PERSONA = "persona", "Replies of a persona"
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    goal = models.CharField(max_length=16, choices=Goal.choices)
+    source_language = models.CharField(max_length=20, help_text="BCP 47 tag of the prompts, such as en or ja.")
+    target_language = models.CharField(max_length=20, help_text="BCP 47 tag of the answers, such as ja.")
+    persona = models.TextField(
+        blank=True, help_text="Who answers, and how. The model gets it as the system message of every prompt."
+    )
+    default_overlap = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1), MaxValueValidator(50)], help_text="How many people do each task."
+    )
+    held_out_share = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0.0), MaxValueValidator(0.9)],
+        help_text="Share of the source documents whose prompts are kept for evaluation and never trained on.",
+    )
+    lease_minutes = models.PositiveSmallIntegerField(
+        default=60, validators=[MinValueValidator(1)], help_text="A task in hand returns to the queue after this long."
+    )
+    is_demo = models.BooleanField(default=False)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    members = models.ManyToManyField(User, through="Membership", related_name="projects")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(default_overlap__gte=1), name="project_overlap_positive"),
+            models.CheckConstraint(
+                condition=models.Q(held_out_share__gte=0, held_out_share__lt=1), name="project_held_out_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} as {self.role}"
+
+
+class Aspect(models.Model):
+    """One question of a scoring task, with a sentence for each point of its scale."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="aspects")
+    key = models.SlugField(max_length=40)
+    name = models.CharField(max_length=80)
+    question = models.CharField(max_length=300, blank=True)
+    anchors = models.JSONField(help_text="A sentence for each point, from 1 up: 2 to 9 of them.")
+    position = models.PositiveSmallIntegerField(default=0)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="aspect_key_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def points(self) -> int:
+        return len(self.anchors)
+
+
+class WeightSet(models.Model):
+    """How much each aspect counts, as one version; labels name the version that held when they were given."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="weight_sets")
+    version = models.PositiveIntegerField()
+    weights = models.JSONField(help_text='{"aspect key": weight, …}, weights of 0 or more.')
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["project", "version"], name="weight_set_version_once")]
+
+    def __str__(self) -> str:
+        return f"weights {self.version}"
+
+
+class ReasonTag(models.Model):
+    """A word that says why one alternative is better."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="reason_tags")
+    name = models.CharField(max_length=40)
+    position = models.PositiveSmallIntegerField(default=0)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["position", "id"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="reason_tag_once")]
+
+    def __str__(self) -> str:
+        return self.name

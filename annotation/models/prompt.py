@@ -1,0 +1,90 @@
+from django.db import models
+
+from annotation.models.project import Project
+from annotation.models.user import User
+
+
+class Import(models.Model):
+    """One file that was read into a project, or refused."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Reading"
+        DONE = "done", "Done"
+        REFUSED = "refused", "Refused"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="imports")
+    filename = models.CharField(max_length=255)
+    path = models.CharField(max_length=500, blank=True, help_text="Where the upload waits, below var/uploads.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    mapping = models.JSONField(default=dict)
+    keep_good = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    rows_read = models.PositiveIntegerField(default=0)
+    prompts_added = models.PositiveIntegerField(default=0)
+    candidates_added = models.PositiveIntegerField(default=0)
+    faults = models.JSONField(default=list, help_text="The first 50 faults: {row, column, message}.")
+    fault_count = models.PositiveIntegerField(default=0)
+    faults_path = models.CharField(max_length=500, blank=True, help_text="The file with all faults, below var.")
+    rest_path = models.CharField(max_length=500, blank=True, help_text="The rows that were not kept, below var.")
+    error = models.TextField(blank=True)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class Prompt(models.Model):
+    """What a model is asked: a source sentence, a review, a chat.
+
+    `messages` is set for a chat of several turns ([{"role", "content"}, …]); otherwise `text` is the one user turn.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
+    text = models.TextField()
+    messages = models.JSONField(null=True, blank=True)
+    reference = models.TextField(blank=True, help_text="A text known to be good, where there is one.")
+    external_id = models.CharField(max_length=200, blank=True)
+    source_document = models.CharField(max_length=300, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    digest = models.CharField(max_length=64, help_text="sha256 of the messages: the same prompt is loaded once.")
+    held_out = models.BooleanField(default=False)
+    imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "digest"], name="prompt_once"),
+            models.UniqueConstraint(
+                fields=["project", "external_id"], condition=~models.Q(external_id=""), name="prompt_external_id_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "source_document"], name="prompt_document")]
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
+class Candidate(models.Model):
+    """One text that answers a prompt. Its origin is opaque here: checkpoint:<id>, import:<name> or human:<id>."""
+
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
+    text = models.TextField()
+    origin = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64, help_text="sha256 of the text.")
+    generation = models.JSONField(default=dict, blank=True, help_text="How it was made: temperature, seed, index …")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "origin", "digest"], name="candidate_once")]
+        indexes = [models.Index(fields=["origin", "prompt"], name="candidate_origin")]
+
+    def __str__(self) -> str:
+        return self.text[:60]

@@ -1,0 +1,33 @@
+"""Parts that every page shares."""
+
+from typing import Any
+
+from django import template
+from django.template import Context
+
+from annotation.access import STAFF, role_in
+from annotation.models import Project, Role
+
+register = template.Library()
+
+# (section, label, URL name, roles that see it)
+SECTIONS = [
+    ("progress", "Progress", "project", (Role.ANNOTATOR, *STAFF)),
+    ("guideline", "Guideline", "guideline", (Role.ANNOTATOR, *STAFF)),
+    ("prompts", "Prompts", "prompts", (Role.MANAGER,)),
+    ("datasets", "Datasets", "datasets", STAFF),
+    ("runs", "Runs", "runs", STAFF),
+    ("checkpoints", "Checkpoints", "checkpoints", STAFF),
+    ("rounds", "Rounds", "rounds", STAFF),
+    ("settings", "Settings", "project_settings", (Role.MANAGER,)),
+]
+
+
+@register.inclusion_tag("components/project_nav.html", takes_context=True)
+def project_nav(context: Context, project: Project, section: str = "") -> dict[str, Any]:
+    """The project's sections that this person may open; `section` is the one that is open now."""
+    role = role_in(context["request"].user, project)
+    sections = [
+        {"label": label, "url": url, "current": key == section} for key, label, url, roles in SECTIONS if role in roles
+    ]
+    return {"project": project, "sections": sections, "role": role}

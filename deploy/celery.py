@@ -1,0 +1,11 @@
+"""The Celery application. Its jobs live in annotation/jobs.py and training/jobs.py."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
+
+app = Celery("konomi")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["annotation", "training"], related_name="jobs")

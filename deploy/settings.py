@@ -1,0 +1,215 @@
+"""One flat file; differences come from environment variables (listed in docs/operators.md)."""
+
+import os
+import secrets
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from deploy.database import database_settings
+
+
+def flag(name: str, default: bool) -> bool:
+    return os.environ.get(name, "1" if default else "0").lower() in ("1", "true", "yes", "on")
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("KONOMI_VAR", BASE_DIR / "var")).resolve()
+VAR.mkdir(parents=True, exist_ok=True)
+
+# ---- safety ----
+PRODUCTION = flag("KONOMI_PRODUCTION", False)
+DEBUG = flag("KONOMI_DEBUG", False)
+
+
+def local_secret_key() -> str:
+    """A key of this installation's own, made once and kept in var."""
+    path = VAR / "secret_key"
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip() or secrets.token_urlsafe(50)
+    key = secrets.token_urlsafe(50)
+    with os.fdopen(handle, "w") as file:
+        file.write(key)
+    return key
+
+
+SECRET_KEY = os.environ.get("KONOMI_SECRET_KEY", "")
+if PRODUCTION and len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured(
+        "KONOMI_PRODUCTION=1 needs KONOMI_SECRET_KEY with at least 32 characters of its own. Make one with: "
+        "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("KONOMI_PRODUCTION=1 and KONOMI_DEBUG=1 exclude each other")
+SECRET_KEY = SECRET_KEY or local_secret_key()
+
+ALLOWED_HOSTS = os.environ.get("KONOMI_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("KONOMI_ORIGINS", "").split(",") if origin]
+HTTPS = flag("KONOMI_HTTPS", PRODUCTION)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("KONOMI_BEHIND_PROXY", False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+# An import is a stream; the limit is on what a form may hold in memory.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
+
+# ---- parts ----
+INSTALLED_APPS = [
+    "annotation",
+    "training",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "template_partials",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "deploy.urls"
+WSGI_APPLICATION = "deploy.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# ---- data ----
+DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATASETS_DIR = VAR / "datasets"
+UPLOADS_DIR = VAR / "uploads"
+# Folders below which a model may be loaded; os.pathsep between them. Our own runs are always among them.
+MODEL_ROOTS = [VAR / "runs", VAR / "models"] + [
+    Path(root).resolve() for root in os.environ.get("KONOMI_MODEL_ROOTS", "").split(os.pathsep) if root
+]
+ALLOW_HUB = flag("KONOMI_ALLOW_HUB", False)
+
+# ---- people ----
+AUTH_USER_MODEL = "annotation.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ACCOUNT_ADAPTER = "annotation.accounts.InvitationOnlyAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+# Without a mail server, mails are written as files to var/mail, where an operator can read them.
+EMAIL_HOST = os.environ.get("KONOMI_EMAIL_HOST", "")
+EMAIL_PORT = int(os.environ.get("KONOMI_EMAIL_PORT", "587"))
+EMAIL_HOST_USER = os.environ.get("KONOMI_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("KONOMI_EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = flag("KONOMI_EMAIL_TLS", True)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = VAR / "mail"
+DEFAULT_FROM_EMAIL = os.environ.get("KONOMI_EMAIL_FROM", "konomi@localhost")
+
+# ---- language, time, files ----
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = os.environ.get("KONOMI_TIME_ZONE", "UTC")
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR / "media"}},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if flag("KONOMI_MANIFEST_STATIC", False)
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not flag("KONOMI_MANIFEST_STATIC", False)
+
+# ---- background work ----
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "filesystem://")
+CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celery" / "schedule")
+if CELERY_BROKER_URL.startswith("filesystem:"):
+    CELERY_FOLDERS = {
+        "data_folder_in": str(VAR / "celery" / "queue"),
+        "data_folder_out": str(VAR / "celery" / "queue"),
+        "control_folder": str(VAR / "celery" / "control"),
+    }
+    for folder in CELERY_FOLDERS.values():
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_FOLDERS
+# Every job can be lost (a killed worker, a broken broker): these look for what is due and do it.
+CELERY_BEAT_SCHEDULE = {
+    "watch engine jobs": {"task": "training.jobs.watch_engine_jobs", "schedule": 5.0},
+    "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},
+    "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("KONOMI_LOG_LEVEL", "WARNING")},
+}

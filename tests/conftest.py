@@ -1,0 +1,56 @@
+"""Fixtures for all tests. They run against the embedded PostgreSQL, in a test database of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Playwright's sync API runs an event loop in the main thread; the tests' own queries are plain.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+
+DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def own_var(settings, tmp_path):
+    """What the site writes goes to a folder of the test's own."""
+    var = tmp_path / "var"
+    var.mkdir()
+    settings.VAR = var
+    settings.DATASETS_DIR = var / "datasets"
+    settings.UPLOADS_DIR = var / "uploads"
+    settings.MODEL_ROOTS = [var / "runs", var / "models"]
+    settings.EMAIL_FILE_PATH = var / "mail"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return var
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data; tests that need it skip where it is absent."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real data at {DATA}: set PREFERENCE_DATA to its folder")
+    return DATA
+
+
+@pytest.fixture
+def sign_in(client):
+    """Sign a user in with the test client: `sign_in(user)`; returns the client."""
+
+    def sign(user):
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return sign
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """The system's Chromium, quiet about the outside world."""
+    chromium = next((p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+                     if Path(p).exists()), None)  # fmt: skip
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: install the package chromium (.ci/run does)")
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+    return {**browser_type_launch_args, "executable_path": chromium, "args": quiet}

@@ -1,0 +1,27 @@
+"""(user, id) → object, or 404, for the rows of training."""
+
+from annotation.access import MANAGERS, STAFF, Person, found, within
+from annotation.models import Role
+from training.models import Checkpoint, Evaluation, Generation, Round, Run
+
+
+def run_for(user: Person, run_id: int, roles: tuple[Role, ...] = STAFF) -> Run:
+    return found(within(Run.objects.select_related("project", "dataset", "parent"), user, roles).filter(pk=run_id))
+
+
+def checkpoint_for(user: Person, checkpoint_id: int, roles: tuple[Role, ...] = STAFF) -> Checkpoint:
+    rows = Checkpoint.objects.select_related("project", "run", "parent", "dataset")
+    return found(within(rows, user, roles).filter(pk=checkpoint_id))
+
+
+def evaluation_for(user: Person, evaluation_id: int) -> Evaluation:
+    rows = Evaluation.objects.select_related("project", "checkpoint")
+    return found(within(rows, user, STAFF).filter(pk=evaluation_id))
+
+
+def generation_for(user: Person, generation_id: int) -> Generation:
+    return found(within(Generation.objects.select_related("project"), user, MANAGERS).filter(pk=generation_id))
+
+
+def round_for(user: Person, round_id: int, roles: tuple[Role, ...] = STAFF) -> Round:
+    return found(within(Round.objects.select_related("project"), user, roles).filter(pk=round_id))

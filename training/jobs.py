@@ -1,0 +1,1 @@
+"""Celery jobs: ids in, load, call, record; idempotent, each with a management command twin."""

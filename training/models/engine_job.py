@@ -1,0 +1,44 @@
+from pathlib import Path
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from annotation.models import Project, User
+from training.engine.runfiles import RunDirectory
+
+
+class EngineJob(models.Model):
+    """What runs as an engine subprocess in a run directory of its own: a Run, a Generation, an Evaluation."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        SUCCEEDED = "succeeded", "Done"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    FOLDER: ClassVar[str]
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    config = models.JSONField(default=dict, help_text="What run.json says.")
+    pid = models.PositiveIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    result = models.JSONField(null=True, blank=True, help_text="What result.json says.")
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+
+    @property
+    def directory(self) -> RunDirectory:
+        return RunDirectory(Path(settings.VAR) / self.FOLDER / str(self.pk))
+
+    @property
+    def is_live(self) -> bool:
+        return self.status in (self.Status.QUEUED, self.Status.RUNNING)

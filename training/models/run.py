@@ -1,0 +1,27 @@
+from django.db import models
+
+from annotation.models import DatasetVersion
+from training.models.engine_job import EngineJob
+
+
+class Run(EngineJob):
+    """One execution of a trainer. It starts from `base_model` (a folder) or from `parent` (a checkpoint)."""
+
+    FOLDER = "runs"
+
+    class Trainer(models.TextChoices):
+        PRETRAIN = "pretrain", "Base model from scratch"
+        SFT = "sft", "SFT"
+        DPO = "dpo", "DPO"
+
+    trainer = models.CharField(max_length=16, choices=Trainer.choices)
+    round = models.ForeignKey("training.Round", models.PROTECT, related_name="runs", null=True, blank=True)
+    dataset = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="runs", null=True, blank=True)
+    base_model = models.CharField(max_length=500, blank=True)
+    parent = models.ForeignKey("training.Checkpoint", models.PROTECT, related_name="runs", null=True, blank=True)
+
+    class Meta(EngineJob.Meta):
+        abstract = False
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.trainer})"
