@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks.<name>`; `make bench` runs them all and writes docs/benchmarks.md."""

@@ -1,0 +1,115 @@
+"""A whole site for stories and benchmarks: `manage.py serve` in a folder of its own, and people who use it by HTTP."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+from lxml import html
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "correct horse battery staple"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Site:
+    """A running site; `manage` runs a management command in it and returns its standard output."""
+
+    var: Path
+    port: int
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def env(self) -> dict[str, str]:
+        return {**os.environ, "KONOMI_VAR": str(self.var), **self.environment}
+
+    def manage(self, *arguments: str, check: bool = True) -> str:
+        command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]
+        done = subprocess.run(command, env=self.env(), cwd=ROOT, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def start(self, seconds: float = 90) -> None:
+        command = [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)]
+        log = (self.var / "serve.log").open("ab")
+        self.process = subprocess.Popen(command, env=self.env(), cwd=ROOT, stdout=log, stderr=log)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{self.url}/healthz", timeout=5).ok:
+                    return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.2)
+        raise RuntimeError(f"the site did not come up:\n{(self.var / 'serve.log').read_text()[-4000:]}")
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def running_site(var: Path, **environment: str) -> Iterator[Site]:
+    var.mkdir(parents=True, exist_ok=True)
+    site = Site(var=var, port=free_port(), environment=environment)
+    site.start()
+    try:
+        yield site
+    finally:
+        site.stop()
+
+
+class Person:
+    """Somebody with a browser that has no JavaScript: signs in, reads forms, posts them."""
+
+    def __init__(self, site: Site, email: str, password: str = PASSWORD) -> None:
+        self.site = site
+        self.session = requests.Session()
+        self.page = self.get("/accounts/login/")
+        self.post("/accounts/login/", login=email, password=password)
+        if "account/login" in self.page_url:
+            raise RuntimeError(f"{email} could not sign in")
+
+    def get(self, path: str) -> html.HtmlElement:
+        return self._read(self.session.get(f"{self.site.url}{path}", timeout=60))
+
+    def post(self, path: str, **fields: object) -> html.HtmlElement:
+        fields["csrfmiddlewaretoken"] = self.session.cookies.get("csrftoken", "")
+        headers = {"Referer": self.site.url}
+        return self._read(self.session.post(f"{self.site.url}{path}", data=fields, headers=headers, timeout=60))
+
+    def _read(self, response: requests.Response) -> html.HtmlElement:
+        if response.status_code >= 400:
+            raise RuntimeError(
+                f"{response.request.method} {response.url}: {response.status_code} {response.text[:500]}"
+            )
+        self.page_url = response.url
+        self.page = html.fromstring(response.text or "<html></html>")
+        return self.page
+
+    def submit_path(self) -> str | None:
+        """Where the task on the page is submitted to; None when there is no task."""
+        for form in self.page.iter("form"):
+            if re.fullmatch(r"/assignments/\d+/submit/", form.get("action", "")):
+                return str(form.get("action"))
+        return None
