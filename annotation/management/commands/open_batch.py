@@ -1,0 +1,52 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.batches import open_batch
+from annotation.errors import DomainError
+from annotation.models import Kind, Project, Prompt
+
+
+class Command(BaseCommand):
+    help = "Open a batch of tasks on a project's prompts."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project", help="the project's slug")
+        parser.add_argument("kind", choices=Kind.values, help="what annotators are asked to do")
+        parser.add_argument("--name", help="what the batch is called (default: the kind)")
+        parser.add_argument("--overlap", type=int, help="how many people do each task (default: the project's)")
+        parser.add_argument("--priority", type=int, default=0, help="higher is served first (default 0)")
+        parser.add_argument("--seed", type=int, help="of the shuffle and of which candidate is shown on which side")
+        parser.add_argument("--only", choices=["train", "held-out"], help="only prompts of this side of the split")
+        parser.add_argument("--limit", type=int, help="at most this many prompts, the oldest first")
+        parser.add_argument("--fresh", action="store_true", help="only prompts without a task in any batch")
+        parser.add_argument(
+            "--origin", action="append", help="take candidates of this origin; give it twice to compare two"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            raise CommandError(f"no project {options['project']!r}")
+        prompts = Prompt.objects.filter(project=project)
+        if options["only"]:
+            prompts = prompts.filter(held_out=options["only"] == "held-out")
+        if options["fresh"]:
+            prompts = prompts.filter(tasks=None)
+        if options["limit"]:
+            prompts = prompts.filter(pk__in=list(prompts.order_by("id").values_list("id", flat=True)[: options["limit"]]))
+        try:
+            batch = open_batch(
+                project=project,
+                kind=Kind(options["kind"]),
+                name=options["name"] or Kind(options["kind"]).label,
+                actor=None,
+                overlap=options["overlap"],
+                prompts=prompts,
+                origins=options["origin"],
+                priority=options["priority"],
+                seed=options["seed"],
+            )
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"batch {batch.pk}: {batch.tasks.count()} tasks, overlap {batch.overlap}")
