@@ -38,12 +38,27 @@ class LoraSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """The small Llama that `pretrain` makes from scratch (about 2 M parameters as it stands)."""
+
+    vocab_size: int = 2048
+    hidden_size: int = 160
+    layers: int = 4
+    heads: int = 5
+    intermediate_size: int = 448
+    context: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`).
 
     `dataset` is the folder (relative to the run directory) with train.parquet and held_out.parquet.
     `lora=None` means full fine-tuning. `batch_size` counts rows in one optimizer step on one process is
     `batch_size * gradient_accumulation`. `losses`/`loss_weights` are TRL's `loss_type`/`loss_weights` (DPO only).
+    `max_seconds` ends the training after so much wall time (0: no such limit), as if it had come to its last step.
+    `gradient_checkpointing` trades a third more computing for memory. `architecture` is for `pretrain`, which has no
+    model to start from (`model=ModelSource(base="")`).
     """
 
     program: Program
@@ -70,6 +85,9 @@ class TrainingConfig:
     save_total_limit: int = 2
     logging_steps: int = 1
     threads: int = 0
+    max_seconds: float = 0.0
+    gradient_checkpointing: bool = False
+    architecture: Architecture = field(default_factory=Architecture)
     report_to: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 

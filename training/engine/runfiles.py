@@ -1,14 +1,14 @@
 """A run directory: the only thing that the site and the engine share. Free of torch.
 
-    run.json        the configuration (see `training.engine.config`)
-    dataset/        train.parquet  held_out.parquet  manifest.json
-    metrics.jsonl   one JSON object a line, appended by the engine
-    log.txt         stdout and stderr of the engine
-    cancel          created by the site: the engine saves, writes result.json and exits
-    lock            held (flock) by the engine for as long as it lives: how anyone learns that it died
-    checkpoint-<n>/ resumable trainer state
-    model/          what the run is for
-    result.json     written last
+run.json        the configuration (see `training.engine.config`)
+dataset/        train.parquet  held_out.parquet  manifest.json
+metrics.jsonl   one JSON object a line, appended by the engine
+log.txt         stdout and stderr of the engine
+cancel          created by the site: the engine saves, writes result.json and exits
+lock            held (flock) by the engine for as long as it lives: how anyone learns that it died
+checkpoint-<n>/ resumable trainer state
+model/          what the run is for
+result.json     written last
 """
 
 import contextlib

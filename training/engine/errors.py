@@ -1,0 +1,25 @@
+"""What an engine program can say about its own failure. Every message names the place and the remedy."""
+
+
+class EngineError(RuntimeError):
+    """A failure that the person who started the run can understand and mend."""
+
+
+class ModelError(EngineError):
+    """A model, adapter or tokenizer folder that cannot be used."""
+
+
+class DatasetError(EngineError):
+    """Rows that cannot be trained on or evaluated."""
+
+
+class CheckpointError(EngineError):
+    """A run that cannot be resumed."""
+
+
+class DivergedError(EngineError):
+    """A loss or a gradient that is no longer a number."""
+
+
+class Cancelled(Exception):
+    """Raised where a program notices that it was asked to stop and has nothing to save first."""

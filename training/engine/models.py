@@ -1,0 +1,174 @@
+"""Models as chains: a base folder and the adapters merged into it, one after the other. Safetensors only."""
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from training.engine.config import ModelSource
+from training.engine.errors import ModelError
+
+log = logging.getLogger("konomi.engine")
+
+# For base models that come without a chat template. It needs no special tokens but the tokenizer's own end of text,
+# which closes every assistant turn, so that a model learns to stop. Every turn's head ends in a line break: tokenizers
+# do not merge that with the text after it, and the prompt stays a prefix of prompt and answer.
+DEFAULT_CHAT_TEMPLATE = (
+    "{{- bos_token or '' -}}"
+    "{%- for message in messages -%}"
+    "{%- if not loop.first -%}{{- '\\n' -}}{%- endif -%}"
+    "{{- message['role'] | capitalize + ':\\n' + message['content'] | trim -}}"
+    "{%- if message['role'] == 'assistant' -%}{{- eos_token -}}{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '\\nAssistant:\\n' -}}{%- endif -%}"
+)
+
+PAD_TOKENS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|endoftext|>", "<unk>")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
+LINEAGE = "lineage.json"
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def compute_dtype() -> torch.dtype:
+    """bfloat16 on GPUs that have it; float32 elsewhere (emulated bfloat16 is several times slower)."""
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The chain as one model on the CPU, in evaluation mode. Adapters are merged in float32, whatever `dtype` is."""
+    base = _checked_folder(source.base, ("config.json",))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            base, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+        for adapter in source.adapters:
+            folder = _checked_folder(adapter, ("adapter_config.json", "adapter_model.safetensors"))
+            model = PeftModel.from_pretrained(model, folder, is_trainable=False).merge_and_unload(safe_merge=True)
+            model.peft_config = None
+            del model.peft_config
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        if _is_memory(error):
+            raise
+        raise ModelError(f"{_words(source)} cannot be loaded: {error}") from error
+    log.info("loaded %s: %s parameters", _words(source), f"{model.num_parameters():,}")
+    return model.to(dtype).eval()
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer of the chain's last link that has one, with a chat template and a padding token.
+
+    Padding is on the right (for training and scoring); generation sets it to the left.
+    """
+    links = [source.base, *source.adapters]
+    folder = next((link for link in reversed(links) if _has_tokenizer(link)), source.base)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer in {folder} has no end-of-text token: set eos_token in tokenizer_config.json")
+    if not tokenizer.chat_template:
+        log.info("the tokenizer has no chat template: the plain default is used and saved with the model")
+        tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+    _set_pad_token(tokenizer)
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _set_pad_token(tokenizer: PreTrainedTokenizerBase) -> None:
+    """A padding token that is not the end of text, where the vocabulary has one.
+
+    Collators that mask padding by its id would mask the end of text too, and the model would never learn to stop.
+    """
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return
+    vocabulary = tokenizer.get_vocab()
+    candidates = [token for token in (*PAD_TOKENS, tokenizer.unk_token) if token and token in vocabulary]
+    free = [token for token in candidates if vocabulary[token] not in (tokenizer.eos_token_id, tokenizer.bos_token_id)]
+    tokenizer.pad_token = free[0] if free else tokenizer.eos_token
+    if not free:
+        log.info("no padding token but the end of text: harmless here, since masks are made from lengths")
+
+
+def check_fits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings: they do not belong together"
+        )
+
+
+def stop_token_ids(model: PreTrainedModel | None, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """The tokens that end an answer: the tokenizer's end of text and what the model's generation settings add."""
+    ids = {tokenizer.eos_token_id}
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids.update(configured if isinstance(configured, list) else [configured] if configured is not None else [])
+    return ids
+
+
+def context_length(model: PreTrainedModel) -> int:
+    """The most tokens that the model has positions for."""
+    return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
+
+
+def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
+    lineage = {"base": source.base, "adapters": list(source.adapters), "this": "adapter" if adapter else "full"}
+    (folder / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def chain_of(folder: Path) -> ModelSource:
+    """The source that loads what a run left in `model/`, read from its lineage.json."""
+    lineage: dict[str, Any] = json.loads((folder / LINEAGE).read_text(encoding="utf-8"))
+    if lineage["this"] == "full":
+        return ModelSource(base=str(folder))
+    return ModelSource(base=lineage["base"], adapters=(*lineage["adapters"], str(folder)))
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Make a folder that was written aside appear under its name, whole and on disk, or not at all."""
+    for file in partial.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    parent = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def _has_tokenizer(link: str) -> bool:
+    return any((Path(link) / name).is_file() for name in TOKENIZER_FILES)
+
+
+def _checked_folder(name: str, files: tuple[str, ...]) -> str:
+    folder = Path(name)
+    if not folder.is_dir():
+        if os.environ.get("KONOMI_ALLOW_HUB") == "1" and name and not folder.is_absolute():
+            return name
+        raise ModelError(f"model folder {name!r} does not exist (hub names need KONOMI_ALLOW_HUB=1)")
+    for file in files:
+        if not (folder / file).is_file():
+            raise ModelError(f"{folder} has no {file}: not a model in Hugging Face layout with safetensors weights")
+    return str(folder)
+
+
+def _is_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
+def _words(source: ModelSource) -> str:
+    return " + ".join([source.base, *source.adapters])
