@@ -1,11 +1,70 @@
-"""Accounts by invitation only."""
+"""Accounts: how one comes to be, and what allauth's pages may do. Nobody makes an account without an invitation."""
 
 from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.urls import reverse
+
+from annotation.errors import Conflict, InvalidInput
+from annotation.events import record
+from annotation.models import User
+
+BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
 
 
-class InvitationOnlyAdapter(DefaultAccountAdapter):
+class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     """allauth's sign-up page stays closed; a person joins through an invitation's link."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("home")
+
+    def format_email_subject(self, subject: str) -> str:
+        return f"[Konomi] {subject}"
+
+
+def create_account(
+    *,
+    email: str,
+    name: str,
+    password: str | None,
+    by: User | None = None,
+    is_staff: bool = False,
+    is_superuser: bool = False,
+    is_simulated: bool = False,
+) -> User:
+    """A new account. Without a password nobody can sign in to it until one is set by mail.
+
+    Raises `InvalidInput` (problems named by field) for an unusable address, name or password, and `Conflict` when
+    the address has an account already.
+    """
+    email, name = email.strip().lower(), " ".join(name.split())
+    problems: list[tuple[str, str]] = []
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        problems += [("email", message) for message in error.messages]
+    if not 0 < len(name) <= 150:
+        problems.append(("name", "Give a name of 1 to 150 characters: colleagues see it beside the work."))
+    if password is not None:
+        try:
+            validate_password(password, User(email=email, name=name))
+        except ValidationError as error:
+            problems += [("password", message) for message in error.messages]
+    if problems:
+        raise InvalidInput("; ".join(message for _, message in problems), problems)
+    try:
+        with transaction.atomic():
+            user = User.objects.create_user(
+                email, password, name=name, is_staff=is_staff, is_superuser=is_superuser, is_simulated=is_simulated
+            )
+            after = {"email": email, "name": name, "is_staff": is_staff, "is_superuser": is_superuser}
+            record(verb="user.created", target=user, actor=by or user, project=None, after=after)
+    except IntegrityError as error:
+        raise Conflict(f"there is an account for {email} already") from error
+    return user

@@ -1,0 +1,189 @@
+"""The questions of scoring tasks and how much each counts.
+
+Scores refer to both, so neither is edited away: an aspect is retired, weights get a new version, and the newest
+weights are always about exactly the active aspects.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from django.db import transaction
+from django.db.models import BooleanField, F, Func, Max, Value
+from django.utils import timezone
+from django.utils.text import slugify
+
+from annotation.errors import Conflict, InvalidInput
+from annotation.events import record
+from annotation.models import Annotation, Aspect, Kind, Project, User, WeightSet
+
+
+class AspectSpec(TypedDict, total=False):
+    """An aspect as data: `key` is optional for a new one, `anchors` has a sentence for each point from 1 up."""
+
+    key: str
+    name: str
+    question: str
+    anchors: Sequence[str]
+
+
+def locked(project: Project) -> Project:
+    """The project's row, locked: versions under it are numbered one after the other."""
+    return Project.objects.select_for_update().get(pk=project.pk)
+
+
+def save_aspect(
+    *,
+    project: Project,
+    name: str,
+    anchors: Sequence[str],
+    by: User | None,
+    question: str = "",
+    key: str = "",
+    aspect: Aspect | None = None,
+    position: int | None = None,
+) -> Aspect:
+    """Add an aspect, or change one. A new one gets weight 1 in a new version of the weights.
+
+    Raises `InvalidInput` by field: 2 to 9 anchors, and as many as before once the aspect has been scored.
+    """
+    name, question = " ".join(name.split()), " ".join(question.split())
+    anchors = [" ".join(anchor.split()) for anchor in anchors if anchor.strip()]
+    problems: list[tuple[str, str]] = []
+    if not 0 < len(name) <= 80:
+        problems.append(("name", "Give a name of 1 to 80 characters."))
+    if len(question) > 300:
+        problems.append(("question", "At most 300 characters."))
+    if not 2 <= len(anchors) <= 9:
+        problems.append(
+            ("anchors", f"Give 2 to 9 sentences, one a line, from worst to best; there are {len(anchors)}.")
+        )
+    if problems:
+        raise InvalidInput("; ".join(f"{field}: {message}" for field, message in problems), problems)
+    with transaction.atomic():
+        locked(project)
+        if aspect is None:
+            last = project.aspects.aggregate(last=Max("position"))["last"]
+            place = position if position is not None else (0 if last is None else last + 1)
+            aspect = Aspect(project=project, key=key or free_key(project, name), position=place)
+            before = None
+        else:
+            aspect = Aspect.objects.get(pk=aspect.pk, project=project)
+            before = aspect_values(aspect)
+            if len(anchors) != aspect.points and was_scored(aspect):
+                message = f"It has been scored on {aspect.points} points: retire it and add one with {len(anchors)}."
+                raise InvalidInput(message, [("anchors", message)])
+            aspect.position = aspect.position if position is None else position
+        aspect.name, aspect.question, aspect.anchors = name, question, anchors
+        after = aspect_values(aspect)
+        if before == after:
+            return aspect
+        aspect.save()
+        verb = "aspect.changed" if before else "aspect.added"
+        record(verb=verb, target=aspect, actor=by, project=project, before=before, after=after)
+        fit_weights(project, by=by)
+    return aspect
+
+
+def retire_aspect(*, aspect: Aspect, by: User | None) -> None:
+    """Take an aspect off new tasks; scores that were given stay. It leaves the weights in a new version."""
+    with transaction.atomic():
+        project = locked(aspect.project)
+        if Aspect.objects.filter(pk=aspect.pk, retired_at=None).update(retired_at=timezone.now()) != 1:
+            raise Conflict(f"{aspect.name} was retired already.")
+        record(verb="aspect.retired", target=aspect, actor=by, project=project)
+        fit_weights(project, by=by)
+
+
+def restore_aspect(*, aspect: Aspect, by: User | None) -> None:
+    with transaction.atomic():
+        project = locked(aspect.project)
+        if Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=False).update(retired_at=None) != 1:
+            raise Conflict(f"{aspect.name} is in use already.")
+        record(verb="aspect.restored", target=aspect, actor=by, project=project)
+        fit_weights(project, by=by)
+
+
+def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], by: User | None) -> list[Aspect]:
+    """Make the project's active aspects exactly these, in this order: found by key, the others retired."""
+    kept: list[Aspect] = []
+    with transaction.atomic():
+        locked(project)
+        for position, spec in enumerate(aspects):
+            key = spec.get("key") or slugify(spec["name"])[:40]
+            known = project.aspects.filter(key=key).first()
+            if known and known.retired_at:
+                restore_aspect(aspect=known, by=by)
+            saved = save_aspect(
+                project=project, aspect=known, key=key, name=spec["name"], question=spec.get("question", ""),
+                anchors=spec["anchors"], position=position, by=by,
+            )  # fmt: skip
+            kept.append(saved)
+        for aspect in project.aspects.filter(retired_at=None).exclude(pk__in=[aspect.pk for aspect in kept]):
+            retire_aspect(aspect=aspect, by=by)
+    return kept
+
+
+def save_weights(
+    *, project: Project, weights: dict[str, float], by: User | None, based_on: int | None = None
+) -> WeightSet:
+    """A new version of the weights, one for each active aspect; the present version when nothing changes.
+
+    With `based_on` (a version, 0 for none) it raises `Conflict` when somebody saved since.
+    """
+    with transaction.atomic():
+        locked(project)
+        keys = active_keys(project)
+        problems = [(key, "There is no such aspect in use.") for key in weights if key not in keys]
+        problems += [(key, "A weight is missing.") for key in keys if key not in weights]
+        problems += [(key, "A weight is a number from 0 to 100.") for key, w in weights.items() if not 0 <= w <= 100]
+        if not problems and not any(weights.values()):
+            problems += [(key, "At least one weight must be above 0.") for key in keys[:1]]
+        if problems or not keys:
+            text = "; ".join(f"{key}: {message}" for key, message in problems)
+            raise InvalidInput(text or "Add an aspect first.", problems)
+        latest = project.weight_sets.first()
+        version = latest.version if latest else 0
+        if based_on is not None and based_on != version:
+            raise Conflict(f"Weights {version} were saved while you were looking at weights {based_on}: look again.")
+        if latest and latest.weights == weights:
+            return latest
+        ordered = {key: weights[key] for key in keys}
+        saved = WeightSet.objects.create(project=project, version=version + 1, weights=ordered, created_by=by)
+        before = {"version": version, "weights": latest.weights if latest else {}}
+        after = {"version": saved.version, "weights": ordered}
+        record(verb="weights.saved", target=saved, actor=by, project=project, before=before, after=after)
+    return saved
+
+
+def fit_weights(project: Project, *, by: User | None) -> None:
+    """Keep the newest weights about exactly the active aspects: a new one weighs 1, a retired one goes."""
+    latest = project.weight_sets.first()
+    old = latest.weights if latest else {}
+    keys = active_keys(project)
+    if keys and set(keys) != set(old):
+        weights = {key: old.get(key, 1.0) for key in keys}
+        if not any(weights.values()):
+            weights = dict.fromkeys(keys, 1.0)
+        save_weights(project=project, weights=weights, by=by)
+
+
+def active_keys(project: Project) -> list[str]:
+    return list(project.aspects.filter(retired_at=None).order_by("position", "id").values_list("key", flat=True))
+
+
+def aspect_values(aspect: Aspect) -> dict[str, Any]:
+    return {name: getattr(aspect, name) for name in ("key", "name", "question", "anchors", "position")}
+
+
+def free_key(project: Project, name: str) -> str:
+    """A key that no aspect of the project has had: from the name where it is Latin, else by number."""
+    wish = slugify(name)[:36].strip("-") or "aspect"
+    taken = set(project.aspects.values_list("key", flat=True))
+    return next(key for key in (wish, *(f"{wish}-{n}" for n in range(2, 1000))) if key not in taken)
+
+
+def was_scored(aspect: Aspect) -> bool:
+    path = Value(f'$.scores.*."{aspect.key}"')
+    hit = Func(F("payload"), path, template="%(expressions)s", arg_joiner=" @? ", output_field=BooleanField())
+    rows = Annotation.objects.filter(kind=Kind.SCORING, task__batch__project=aspect.project)
+    return rows.annotate(hit=hit).filter(hit=True).exists()
