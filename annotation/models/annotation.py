@@ -45,11 +45,19 @@ class Annotation(models.Model):
 
 
 class Draft(models.Model):
-    """What an annotator has typed but not submitted; acknowledged only once it is here."""
+    """What an annotator has entered but not submitted; acknowledged only once it is here.
 
-    assignment = models.OneToOneField(Assignment, models.CASCADE, related_name="draft")
+    It belongs to the person and the task, not to the slot: a lease that ran out takes nothing away, and whoever claims
+    the slot next never sees it. The payload has the shape of an annotation's, with parts missing.
+    """
+
+    task = models.ForeignKey(Task, models.CASCADE, related_name="drafts")
+    annotator = models.ForeignKey(User, models.CASCADE, related_name="drafts")
     payload = models.JSONField()
     saved_at = models.DateTimeField(auto_now=True)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["annotator", "task"], name="draft_once")]
+
     def __str__(self) -> str:
-        return f"draft of assignment {self.assignment_id}"
+        return f"draft of task {self.task_id}"
