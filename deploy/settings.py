@@ -51,6 +51,7 @@ CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("KONOMI_ORIGINS", ""
 HTTPS = flag("KONOMI_HTTPS", PRODUCTION)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, without the proxy that speaks HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("KONOMI_BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -75,6 +76,8 @@ UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 102
 INSTALLED_APPS = [
     "annotation",
     "training",
+    "deploy",
+    "demo",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -132,6 +135,12 @@ MODEL_ROOTS = [VAR / "runs", VAR / "models"] + [
     Path(root).resolve() for root in os.environ.get("KONOMI_MODEL_ROOTS", "").split(os.pathsep) if root
 ]
 ALLOW_HUB = flag("KONOMI_ALLOW_HUB", False)
+# How many engines may run at one time on this machine.
+ENGINES = int(os.environ.get("KONOMI_ENGINES", "1"))
+# The programs that an engine job runs, as a module name; another package with the same programs may stand here.
+ENGINE_PROGRAM = os.environ.get("KONOMI_ENGINE_PROGRAM", "training.engine.{program}")
+# An engine that was asked to stop has so long to save before its process group is ended.
+CANCEL_GRACE_SECONDS = float(os.environ.get("KONOMI_CANCEL_GRACE_SECONDS", "120"))
 
 # ---- people ----
 AUTH_USER_MODEL = "annotation.User"

@@ -1,7 +1,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from deploy.health import health
+
 urlpatterns = [
+    path("healthz", health, name="healthz"),
     path("accounts/", include("allauth.account.urls")),
     path("administration/", admin.site.urls),
     path("", include("annotation.urls")),

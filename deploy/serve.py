@@ -1,0 +1,343 @@
+"""Web (gunicorn) and worker (Celery) as children of one process, which starts them, watches them and ends them.
+
+The listening socket belongs to the parent: while a killed gunicorn is started again, connections wait in the queue
+instead of being refused. Each child has a process group of its own, so that Ctrl-C reaches the parent only and the
+parent can clear away whatever a killed child left behind. Engines run in sessions of their own and outlive us all.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+Say = Callable[[str], None]
+
+SECONDS_TO_START = 60
+SECONDS_TO_STOP = 8
+STEADY_SECONDS = 30  # a child that lived this long is started again without a wait
+LOG_LIMIT = 10 << 20
+
+
+class CannotServe(Exception):
+    """Why the site does not start, and what to do about it."""
+
+
+@dataclass
+class Service:
+    """One child: its command, its log, and how often it had to be started again."""
+
+    name: str
+    command: list[str]
+    log: Path
+    environment: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait: float = 0.0
+    due: float = field(default=0.0)
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=settings.BASE_DIR,
+                pass_fds=self.descriptors,
+                process_group=0,
+                preexec_fn=end_with_parent,  # safe: this process has one thread
+            )
+        self.started = time.monotonic()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the child alone; it passes it on to its own as it sees fit."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def kill_group(self) -> None:
+        """Whatever is left of the child and its children."""
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    def last_words(self, lines: int = 12) -> str:
+        text = self.log.read_bytes()[-8000:].decode(errors="replace")
+        return "\n".join("    " + line for line in text.splitlines()[-lines:])
+
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """In a new child, before exec: ask the kernel for SIGTERM when the parent dies, even by -9 (Linux only)."""
+    pr_set_pdeathsig = 1
+    if _libc is not None:
+        _libc.prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def serve(
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    jobs: int,
+    say: Say,
+    on_ready: Callable[[str], None] | None = None,
+    each_second: Callable[[], None] | None = None,
+) -> None:
+    """Run the site until SIGINT or SIGTERM. Raises CannotServe with one line that names the remedy.
+
+    `workers` × `threads` requests and `jobs` background jobs are served at a time. `on_ready` is called once with
+    the address when the site answers, `each_second` about once a second from then on.
+    """
+    var = Path(settings.VAR)
+    with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
+        address = address_of(listener)
+        prepare(say)
+        connections.close_all()
+        services = [
+            web_service(var, listener, workers=workers, threads=threads),
+            worker_service(var, jobs=jobs),
+        ]
+        try:
+            for service in services:
+                service.start()
+            if await_answer(services, listener, stopping):
+                say(f"Konomi is at {address}  (Ctrl-C stops it)")
+                if on_ready:
+                    on_ready(address)
+            watch(services, stopping, say, each_second)
+        finally:
+            say("Stopping …")
+            stop(services)
+    say("Stopped.")
+
+
+def prepare(say: Say) -> None:
+    """Bring the database and the static files up to date."""
+    collecting = subprocess.Popen(
+        [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"],
+        cwd=settings.BASE_DIR,
+        env=child_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+    )
+    executor = MigrationExecutor(connection)
+    pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if pending:
+        say(f"Bringing the database up to date ({len(pending)} migrations) …")
+        call_command("migrate", interactive=False, verbosity=0)
+    output, _ = collecting.communicate()
+    if collecting.returncode:
+        raise CannotServe(f"The static files cannot be collected:\n{output.decode(errors='replace').strip()[-2000:]}")
+
+
+def child_environment() -> dict[str, str]:
+    """For the children: the database that this process holds open, and static files under hashed names."""
+    database = settings.DATABASES["default"]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "deploy.settings", "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("KONOMI_MANIFEST_STATIC", "1")
+    if not environment.get("DATABASE_URL"):
+        # The embedded server stays up as long as its handle here: no handles of children that may be killed.
+        folder = database["HOST"] or database["OPTIONS"].get("host", "")
+        environment["DATABASE_URL"] = f"postgresql://{database['USER']}@/{database['NAME']}?host={folder}"
+    return environment
+
+
+def web_service(var: Path, listener: socket.socket, *, workers: int, threads: int) -> Service:
+    shared_memory = ["--worker-tmp-dir", "/dev/shm"] if Path("/dev/shm").is_dir() else []  # noqa: S108
+    command = [
+        sys.executable, "-m", "gunicorn", "deploy.wsgi",
+        "--bind", f"fd://{listener.fileno()}",
+        "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
+        "--preload", "--timeout", "60", "--graceful-timeout", str(SECONDS_TO_STOP - 3),
+        "--no-control-socket", "--log-level", "warning", *shared_memory,
+    ]  # fmt: skip
+    return Service("web", command, log_file(var, "web"), child_environment(), descriptors=(listener.fileno(),))
+
+
+def worker_service(var: Path, *, jobs: int) -> Service:
+    command = [
+        sys.executable, "-m", "celery", "--app", "deploy", "worker", "--beat",
+        "--pool", "prefork", "--concurrency", str(jobs), "--loglevel", "WARNING",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
+    ]  # fmt: skip
+    # Celery warns root users of pickle; only JSON is accepted here (see settings).
+    return Service("worker", command, log_file(var, "worker"), {**child_environment(), "C_FORCE_ROOT": "1"})
+
+
+def log_file(var: Path, name: str) -> Path:
+    """var/log/<name>.log; a big one is put aside as <name>.log.1 first."""
+    path = var / "log" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.replace(path.with_suffix(".log.1"))
+    path.touch()
+    return path
+
+
+def await_answer(services: list[Service], listener: socket.socket, stopping: list[int]) -> bool:
+    """True as soon as /healthz answers 200; False when asked to stop first."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not stopping:
+        for service in services:
+            if service.process is not None and service.process.poll() is not None:
+                raise CannotServe(f"The {service.name} process does not start; {service.log} ends with:\n"
+                                  + service.last_words())  # fmt: skip
+        if healthy(listener):
+            return True
+        if time.monotonic() > deadline:
+            raise CannotServe(
+                f"The site does not answer after {SECONDS_TO_START} s; {services[0].log} ends with:\n"
+                + services[0].last_words()
+            )
+        time.sleep(0.1)
+    return False
+
+
+def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    name = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), "localhost")
+    client = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        client.request("GET", "/healthz", headers={"Host": name})
+        return client.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        client.close()
+
+
+def watch(
+    services: list[Service], stopping: list[int], say: Say, each_second: Callable[[], None] | None = None
+) -> None:
+    """Until asked to stop: start again what died, at once the first time, then after ever longer waits."""
+    next_call = time.monotonic() + 1
+    while not stopping:
+        now = time.monotonic()
+        for service in services:
+            if service.process is not None and (code := service.process.poll()) is not None:
+                service.kill_group()
+                service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)
+                service.due = now + service.wait
+                service.process = None
+                words = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                pause = f" in {service.wait:.0f} s" if service.wait else ""
+                say(f"The {service.name} process {words}; starting it again{pause}. Its log: {service.log}")
+            if service.process is None and now >= service.due:
+                service.start()
+        if each_second and now >= next_call:
+            each_second()
+            next_call = now + 1
+        time.sleep(0.2)
+
+
+def stop(services: list[Service]) -> None:
+    """End all children: politely first, then by force. Takes at most SECONDS_TO_STOP."""
+    begun = time.monotonic()
+    hurried = False
+    for service in services:
+        service.signal(signal.SIGTERM)
+    while any(service.process is not None and service.process.poll() is None for service in services):
+        elapsed = time.monotonic() - begun
+        if elapsed > SECONDS_TO_STOP / 2 and not hurried:
+            hurried = True
+            for service in services:
+                service.signal(signal.SIGQUIT)  # gunicorn and Celery: without waiting for work in hand
+        if elapsed > SECONDS_TO_STOP:
+            break
+        time.sleep(0.05)
+    for service in services:
+        service.kill_group()
+        if service.process is not None:
+            service.process.wait()
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """The signals received so far: empty as long as the site shall run. Also where a shell had SIGINT ignored."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def only_one(var: Path, host: str, port: int) -> Iterator[None]:
+    """Hold var/serve.lock; the kernel gives it back however this process ends."""
+    path = var / "serve.lock"
+    file: IO[str]
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            other = file.read().strip() or "another process"
+            raise CannotServe(
+                f"Konomi already runs on the data in {var} ({other}). Stop that one first, or set KONOMI_VAR to "
+                "another folder for a second site."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, http://{host}:{port}")
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+@contextlib.contextmanager
+def listen(host: str, port: int) -> Iterator[socket.socket]:
+    """The listening socket. Raises CannotServe when the port is taken, not allowed or not this machine's."""
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(place[:2], family=family, backlog=1024)
+    except PermissionError:
+        raise CannotServe(
+            f"Port {port} needs rights that this user does not have; take one above 1023, such as 8000."
+        ) from None
+    except OSError as error:
+        if error.errno == 98 or "in use" in str(error):
+            raise CannotServe(
+                f"Port {port} on {host} is taken by another program. Stop that one, or take another port, such as: "
+                f"make serve PORT={port + 1}   (or: manage.py serve --port {port + 1})"
+            ) from None
+        raise CannotServe(f"Cannot listen on {host}, port {port}: {error.strerror or error}") from None
+    with listener:
+        yield listener
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        host = socket.gethostname()
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
