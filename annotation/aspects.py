@@ -38,69 +38,23 @@ def save_aspect(
     anchors: Sequence[str],
     by: User | None,
     question: str = "",
-    key: str = "",
     aspect: Aspect | None = None,
-    position: int | None = None,
 ) -> Aspect:
     """Add an aspect, or change one. A new one gets weight 1 in a new version of the weights.
 
     Raises `InvalidInput` by field: 2 to 9 anchors, and as many as before once the aspect has been scored.
     """
-    name, question = " ".join(name.split()), " ".join(question.split())
-    anchors = [" ".join(anchor.split()) for anchor in anchors if anchor.strip()]
-    problems: list[tuple[str, str]] = []
-    if not 0 < len(name) <= 80:
-        problems.append(("name", "Give a name of 1 to 80 characters."))
-    if len(question) > 300:
-        problems.append(("question", "At most 300 characters."))
-    if not 2 <= len(anchors) <= 9:
-        problems.append(
-            ("anchors", f"Give 2 to 9 sentences, one a line, from worst to best; there are {len(anchors)}.")
-        )
-    if problems:
-        raise InvalidInput("; ".join(f"{field}: {message}" for field, message in problems), problems)
     with transaction.atomic():
         locked(project)
         if aspect is None:
             last = project.aspects.aggregate(last=Max("position"))["last"]
-            place = position if position is not None else (0 if last is None else last + 1)
-            aspect = Aspect(project=project, key=key or free_key(project, name), position=place)
-            before = None
+            position = 0 if last is None else last + 1
+            aspect = Aspect(project=project, key=free_key(project, name), position=position)
         else:
             aspect = Aspect.objects.get(pk=aspect.pk, project=project)
-            before = aspect_values(aspect)
-            if len(anchors) != aspect.points and was_scored(aspect):
-                message = f"It has been scored on {aspect.points} points: retire it and add one with {len(anchors)}."
-                raise InvalidInput(message, [("anchors", message)])
-            aspect.position = aspect.position if position is None else position
-        aspect.name, aspect.question, aspect.anchors = name, question, anchors
-        after = aspect_values(aspect)
-        if before == after:
-            return aspect
-        aspect.save()
-        verb = "aspect.changed" if before else "aspect.added"
-        record(verb=verb, target=aspect, actor=by, project=project, before=before, after=after)
+        write(aspect, {"name": name, "question": question, "anchors": anchors}, by=by)
         fit_weights(project, by=by)
     return aspect
-
-
-def retire_aspect(*, aspect: Aspect, by: User | None) -> None:
-    """Take an aspect off new tasks; scores that were given stay. It leaves the weights in a new version."""
-    with transaction.atomic():
-        project = locked(aspect.project)
-        if Aspect.objects.filter(pk=aspect.pk, retired_at=None).update(retired_at=timezone.now()) != 1:
-            raise Conflict(f"{aspect.name} was retired already.")
-        record(verb="aspect.retired", target=aspect, actor=by, project=project)
-        fit_weights(project, by=by)
-
-
-def restore_aspect(*, aspect: Aspect, by: User | None) -> None:
-    with transaction.atomic():
-        project = locked(aspect.project)
-        if Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=False).update(retired_at=None) != 1:
-            raise Conflict(f"{aspect.name} is in use already.")
-        record(verb="aspect.restored", target=aspect, actor=by, project=project)
-        fit_weights(project, by=by)
 
 
 def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], by: User | None) -> list[Aspect]:
@@ -110,17 +64,66 @@ def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], by: User | 
         locked(project)
         for position, spec in enumerate(aspects):
             key = spec.get("key") or slugify(spec["name"])[:40]
-            known = project.aspects.filter(key=key).first()
-            if known and known.retired_at:
-                restore_aspect(aspect=known, by=by)
-            saved = save_aspect(
-                project=project, aspect=known, key=key, name=spec["name"], question=spec.get("question", ""),
-                anchors=spec["anchors"], position=position, by=by,
-            )  # fmt: skip
-            kept.append(saved)
+            aspect = project.aspects.filter(key=key).first() or Aspect(project=project, key=key)
+            if aspect.retired_at:
+                set_retired(aspect, False, by=by)
+            aspect.position = position
+            kept.append(write(aspect, spec, by=by))
         for aspect in project.aspects.filter(retired_at=None).exclude(pk__in=[aspect.pk for aspect in kept]):
-            retire_aspect(aspect=aspect, by=by)
+            set_retired(aspect, True, by=by)
+        fit_weights(project, by=by)
     return kept
+
+
+def retire_aspect(*, aspect: Aspect, by: User | None) -> None:
+    """Take an aspect off new tasks; scores that were given stay. It leaves the weights in a new version."""
+    with transaction.atomic():
+        project = locked(aspect.project)
+        set_retired(aspect, True, by=by)
+        fit_weights(project, by=by)
+
+
+def restore_aspect(*, aspect: Aspect, by: User | None) -> None:
+    with transaction.atomic():
+        project = locked(aspect.project)
+        set_retired(aspect, False, by=by)
+        fit_weights(project, by=by)
+
+
+def write(aspect: Aspect, spec: AspectSpec, *, by: User | None) -> Aspect:
+    """Check the spec, put it into the aspect (new or old) and save. Call it with the project locked."""
+    name, question = " ".join(spec["name"].split()), " ".join(spec.get("question", "").split())
+    anchors = [" ".join(anchor.split()) for anchor in spec["anchors"] if anchor.strip()]
+    problems: list[tuple[str, str]] = []
+    if not 0 < len(name) <= 80:
+        problems.append(("name", "Give a name of 1 to 80 characters."))
+    if len(question) > 300:
+        problems.append(("question", "At most 300 characters."))
+    if not 2 <= len(anchors) <= 9:
+        problems.append(("anchors", f"Give 2 to 9 sentences, one a line, worst first; there are {len(anchors)}."))
+    stored = Aspect.objects.filter(pk=aspect.pk).first()
+    if stored and not problems and len(anchors) != stored.points and was_scored(stored):
+        message = f"It has been scored on {stored.points} points: retire it and add one with {len(anchors)}."
+        problems.append(("anchors", message))
+    if problems:
+        raise InvalidInput("; ".join(f"{field}: {message}" for field, message in problems), problems)
+    aspect.name, aspect.question, aspect.anchors = name, question, anchors
+    before, after = aspect_values(stored) if stored else None, aspect_values(aspect)
+    if before != after:
+        aspect.save()
+        verb = "aspect.changed" if stored else "aspect.added"
+        record(verb=verb, target=aspect, actor=by, project=aspect.project, before=before, after=after)
+    return aspect
+
+
+def set_retired(aspect: Aspect, retired: bool, *, by: User | None) -> None:
+    """Compare and set, so that retiring twice says so. Call it with the project locked."""
+    held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
+    if held.update(retired_at=timezone.now() if retired else None) != 1:
+        raise Conflict(f"{aspect.name} {'was retired' if retired else 'is in use'} already.")
+    aspect.refresh_from_db(fields=["retired_at"])
+    verb = "aspect.retired" if retired else "aspect.restored"
+    record(verb=verb, target=aspect, actor=by, project=aspect.project)
 
 
 def save_weights(
