@@ -10,7 +10,7 @@ from typing import Any
 from transformers import Trainer
 
 from training.engine.errors import CheckpointError
-from training.engine.models import publish
+from training.engine.publishing import publish
 from training.engine.runfiles import RunDirectory
 
 log = logging.getLogger("konomi.engine")

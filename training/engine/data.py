@@ -101,33 +101,39 @@ def _has_text(value: Any) -> bool:
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], columns: Sequence[str], counts: Counts
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Row],
+    positions: Sequence[int],
+    columns: Sequence[str],
+    counts: Counts,
 ) -> list[Sequences]:
-    """Prompt and completions of each row as token ids, not truncated.
+    """Prompt and completions of the rows at `positions` as token ids, not truncated.
 
     Rows whose prompt is not a token prefix of prompt and completion are left out and counted; raises DatasetError
     where more than 1 % are like that.
     """
-    prompts = [row["prompt"] for row in rows]
+    prompts = [rows[position]["prompt"] for position in positions]
     prompt_ids = _ids(tokenizer, prompts, generation_prompt=True)
     full_ids = []
     for column in columns:
-        full_ids.append(_ids(tokenizer, _joined(tokenizer, prompts, [row[column] for row in rows])))
+        full_ids.append(
+            _ids(tokenizer, _joined(tokenizer, prompts, [rows[position][column] for position in positions]))
+        )
     found: list[Sequences] = []
     mismatches: list[int] = []
-    for number, prompt in enumerate(prompt_ids):
+    for number, (position, prompt) in enumerate(zip(positions, prompt_ids, strict=True)):
         texts = [ids[number] for ids in full_ids]
         if any(text[: len(prompt)] != prompt for text in texts):
-            mismatches.append(number)
+            mismatches.append(position)
         else:
-            found.append(Sequences(number, prompt, [text[len(prompt) :] for text in texts]))
+            found.append(Sequences(position, prompt, [text[len(prompt) :] for text in texts]))
     counts.dropped_prefix_mismatch += len(mismatches)
     if mismatches:
         words = (
-            f"in {len(mismatches)} of {len(rows)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
+            f"in {len(mismatches)} of {len(positions)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
             "token prefix of prompt and completion"
         )
-        if len(mismatches) > MISMATCH_TOLERANCE * len(rows):
+        if len(mismatches) > MISMATCH_TOLERANCE * len(positions):
             raise DatasetError(
                 f"{words}. The model would be trained on a context that it never sees when it answers. "
                 + (
@@ -189,16 +195,16 @@ def fit(sequences: Sequence[Sequences], max_length: int, counts: Counts) -> list
     return kept
 
 
-def preference_rows(rows: Sequence[Row], counts: Counts) -> list[Row]:
-    """Rows that say which side is better: without ties, and without pairs of equal texts (counted)."""
+def preference_positions(rows: Sequence[Row], counts: Counts) -> list[int]:
+    """Positions of the rows that say which side is better: without ties, and without pairs of equal texts (counted)."""
     kept = []
-    for row in rows:
+    for position, row in enumerate(rows):
         if row.get("tie"):
             counts.dropped_ties += 1
         elif row["chosen"] == row["rejected"]:
             counts.dropped_equal += 1
         else:
-            kept.append(row)
+            kept.append(position)
     if not kept:
         raise DatasetError(
             f"no preference to learn in {len(rows)} rows: {counts.dropped_ties} ties, {counts.dropped_equal} pairs "
@@ -221,8 +227,8 @@ def training_sequences(
     """All of the above, in order: what a trainer is given, and what became of the rows."""
     counts = Counts(rows=len(rows))
     check_columns(rows, purpose, where)
-    usable = preference_rows(rows, counts) if purpose == "dpo" else list(rows)
-    sequences = tokenize(tokenizer, usable, PURPOSES[purpose][1:], counts)
+    positions = preference_positions(rows, counts) if purpose == "dpo" else range(len(rows))
+    sequences = tokenize(tokenizer, rows, positions, PURPOSES[purpose][1:], counts)
     check_sequences(tokenizer, sequences, stop_ids)
     kept = fit(sequences, max_length, counts)
     counts.used = len(kept)

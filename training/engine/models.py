@@ -3,17 +3,16 @@
 import json
 import logging
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from training.engine.config import ModelSource
 from training.engine.errors import ModelError
+from training.engine.publishing import LINEAGE
 
 log = logging.getLogger("konomi.engine")
 
@@ -32,7 +31,6 @@ DEFAULT_CHAT_TEMPLATE = (
 
 PAD_TOKENS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|endoftext|>", "<unk>")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
-LINEAGE = "lineage.json"
 
 
 def device() -> torch.device:
@@ -52,6 +50,8 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
             base, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
         for adapter in source.adapters:
+            from peft import PeftModel  # seconds to import, and only chains with adapters need it
+
             folder = _checked_folder(adapter, ("adapter_config.json", "adapter_model.safetensors"))
             model = PeftModel.from_pretrained(model, folder, is_trainable=False).merge_and_unload(safe_merge=True)
             model.peft_config = None
@@ -121,33 +121,12 @@ def context_length(model: PreTrainedModel) -> int:
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
 
 
-def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
-    lineage = {"base": source.base, "adapters": list(source.adapters), "this": "adapter" if adapter else "full"}
-    (folder / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def chain_of(folder: Path) -> ModelSource:
     """The source that loads what a run left in `model/`, read from its lineage.json."""
     lineage: dict[str, Any] = json.loads((folder / LINEAGE).read_text(encoding="utf-8"))
     if lineage["this"] == "full":
         return ModelSource(base=str(folder))
     return ModelSource(base=lineage["base"], adapters=(*lineage["adapters"], str(folder)))
-
-
-def publish(partial: Path, final: Path) -> None:
-    """Make a folder that was written aside appear under its name, whole and on disk, or not at all."""
-    for file in partial.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
-    parent = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
 
 
 def _has_tokenizer(link: str) -> bool:

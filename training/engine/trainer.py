@@ -2,23 +2,19 @@
 
 import logging
 import shutil
-from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer
 
-from training.engine import cards, checkpointing, models
-from training.engine.callbacks import NAMES, ProgressCallback
+from training.engine import checkpointing, models, publishing
+from training.engine.callbacks import ProgressCallback
 from training.engine.config import LoraSettings, TrainingConfig
 from training.engine.data import Counts
 from training.engine.program import Outcome, Run
 
 log = logging.getLogger("konomi.engine")
-
-# Final figures are means over so many of the last logged steps: a single batch says little.
-LAST_STEPS = 10
 
 
 def load(config: TrainingConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -101,7 +97,7 @@ def run_training(run: Run, trainer: Trainer, tokenizer: PreTrainedTokenizerBase,
     run.stop_if_cancelled()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     details = {"rows": counts.as_dict(), "resumed_from": resume.name if resume else ""}
-    metrics = final_metrics(run)
+    metrics = publishing.final_metrics(run)
     if progress.cancelled:
         return Outcome(metrics=metrics, tokens=progress.tokens, cancelled=True, details=details)
     publish_model(run, trainer, tokenizer, metrics, counts)
@@ -119,41 +115,6 @@ def publish_model(
     shutil.rmtree(partial, ignore_errors=True)
     trainer.save_model(str(partial))
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says it all
-    finish_model(partial, run, tokenizer, adapter=config.lora is not None, metrics=metrics, counts=counts.as_dict())
-
-
-def finish_model(
-    partial: Path,
-    run: Run,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    adapter: bool,
-    metrics: dict[str, Any],
-    counts: dict[str, int],
-) -> None:
-    """Tokenizer, lineage and card beside the weights in `partial`, which then becomes model/."""
-    tokenizer.save_pretrained(partial)
-    models.save_lineage(partial, run.config.model, adapter=adapter)
-    card = cards.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts)
-    (partial / "README.md").write_text(card, encoding="utf-8")
-    models.publish(partial, run.directory.model)
-
-
-def final_metrics(run: Run) -> dict[str, Any]:
-    """From metrics.jsonl, so that a resumed run counts whole: first loss, and means over the last logged steps."""
-    by_step: dict[int, dict[str, Any]] = {}
-    lines, _ = run.directory.read_metrics()
-    for line in lines:
-        if "loss" in line:
-            by_step[line["step"]] = line  # a step done twice (killed, resumed) counts once, as it was last done
-    if not by_step:
-        return {}
-    steps = sorted(by_step)
-    last = [by_step[step] for step in steps[-LAST_STEPS:]]
-    figures: dict[str, Any] = {"steps": steps[-1], "first_loss": by_step[steps[0]]["loss"]}
-    for name in NAMES.values():
-        values = [line[name] for line in last if name in line]
-        if values and name not in ("learning_rate", "epoch"):
-            figures[name] = sum(values) / len(values)
-    figures["epochs"] = by_step[steps[-1]].get("epoch", 0.0)
-    return figures
+    publishing.finish_model(
+        partial, run, tokenizer, adapter=config.lora is not None, metrics=metrics, counts=counts.as_dict()
+    )

@@ -1,0 +1,256 @@
+"""Figures of a checkpoint on the held-out rows, beside its parent's.
+
+Writes scores.jsonl (log-probabilities of each row), samples.jsonl (greedy answers of model and parent side by side)
+and the figures into result.json.
+
+`python -m training.engine.evaluate RUN_DIR`
+"""
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.engine.config import EvaluationConfig, ModelSource
+from training.engine.errors import DatasetError
+from training.engine.program import Outcome, Run, log, main
+
+if TYPE_CHECKING:
+    from training.engine.data import Row, Sequences
+    from training.engine.scoring import Score
+
+SCORES = "scores.jsonl"
+SAMPLES = "samples.jsonl"
+
+
+def evaluate(run: Run) -> Outcome:
+    """Score the held-out completions and answer the held-out prompts with model and parent."""
+    import torch
+
+    from training.engine import data, models
+    from training.engine.data import Counts
+
+    config: EvaluationConfig = run.config
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    counts = Counts()
+    rows = data.read_rows(run.directory.path / config.dataset, "held_out")
+    counts.rows = len(rows)
+    columns = scored_columns(rows)
+    positions = data.preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
+
+    tokenizer = models.load_tokenizer(config.model)
+    roles = {"model": config.model, "parent": config.parent, "reference": config.reference}
+    sources = {role: source for role, source in roles.items() if source is not None}
+    answered = choose_prompts(rows, positions, config)
+    work = Progress(
+        run, len(positions) * len(columns) * len(set(sources.values())), len(answered) * (1 + bool(config.parent))
+    )
+
+    scores: dict[ModelSource, list[list[Score]]] = {}
+    outputs: dict[ModelSource, list[str]] = {}
+    sequences: list[Sequences] = []
+    for source in dict.fromkeys(sources.values()):
+        run.stop_if_cancelled()
+        model = models.load_model(source, dtype=models.compute_dtype()).to(models.device())
+        models.check_fits(model, tokenizer)
+        if not sequences:  # the model itself comes first: its context decides what is cut
+            length = min(config.max_length, models.context_length(model))
+            sequences = data.fit(data.tokenize(tokenizer, rows, positions, columns, counts), length, counts)
+            counts.used = len(sequences)
+        if source in (config.model, config.parent):
+            outputs[source] = answer(work, model, tokenizer, [rows[position]["prompt"] for position in answered])
+        scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
+        del model
+    by_role = {role: scores[source] for role, source in sources.items()}
+    write_scores(run.directory.path / SCORES, sequences, by_role, columns)
+
+    answers = {role: outputs[source] for role, source in sources.items() if role != "reference"}
+    metrics = scored_figures(by_role, config, pairs=len(columns) == 2)
+    metrics |= answered_figures(run, [rows[position] for position in answered], answers)
+    return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict()})
+
+
+def scored_columns(rows: list["Row"]) -> tuple[str, ...]:
+    """`chosen` and `rejected` of pairs, `completion` of the others. Raises DatasetError for anything else."""
+    present = set(rows[0])
+    if {"prompt", "chosen", "rejected"} <= present:
+        return ("chosen", "rejected")
+    if {"prompt", "completion"} <= present:
+        return ("completion",)
+    raise DatasetError(
+        f"held_out.parquet has the columns {', '.join(sorted(present))}: prompt with completion, or with chosen and "
+        "rejected, is needed"
+    )
+
+
+def desirable_positions(rows: list["Row"]) -> list[int]:
+    """Of KTO rows those whose label is true; all rows where there is no label."""
+    kept = [position for position, row in enumerate(rows) if row.get("label", True)]
+    if not kept:
+        raise DatasetError(f"none of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
+    return kept
+
+
+def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfig) -> list[int]:
+    """Positions of the rows to answer: one for each prompt, in seeded order; few where there is nothing to compare."""
+    first: dict[str, int] = {}
+    for position in usable:
+        first.setdefault(json.dumps(rows[position]["prompt"], sort_keys=True), position)
+    positions = list(first.values())
+    random.Random(config.seed).shuffle(positions)
+    with_reference = [position for position in positions if reference_text(rows[position]) is not None]
+    if not with_reference:
+        return positions[: config.sample_outputs]
+    others = [position for position in positions if reference_text(rows[position]) is None]
+    return (with_reference[: config.metrics_limit] + others)[: max(config.metrics_limit, config.sample_outputs)]
+
+
+def reference_text(row: "Row") -> str | None:
+    """What a person wrote for this prompt: column `reference`, or the completion of an SFT row."""
+    for value in (row.get("reference"), row.get("completion")):
+        if value:
+            return plain(value)
+    return None
+
+
+def plain(value: Any) -> str:
+    """A text, or the last message's content."""
+    return str(value) if isinstance(value, str) else str(value[-1]["content"])
+
+
+class Progress:
+    """Rows scored and prompts answered so far, for metrics.jsonl; notices a cancel."""
+
+    def __init__(self, run: Run, rows: int, prompts: int) -> None:
+        self.run, self.total = run, rows + prompts
+        self.done = self.tokens = 0
+        self.began = time.monotonic()
+        run.record(event="started", done=0, total=self.total)
+
+    def advance(self, number: int, stage: str) -> None:
+        self.run.stop_if_cancelled()
+        self.done += number
+        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done)
+        self.run.record(stage=stage, done=self.done, total=self.total, time_left_s=round(max(0.0, left), 1))
+
+
+def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"]) -> list[list["Score"]]:
+    """For each row the scores of its completions."""
+    from training.engine.scoring import Scorer
+
+    texts = [(item.prompt_ids, ids) for item in sequences for ids in item.completion_ids]
+    width = len(sequences[0].completion_ids)
+    scorer = Scorer(model, pad_id=pad_id, batch_size=work.run.config.batch_size)
+    found = scorer.score(texts, lambda rows: work.advance(rows, "score"))
+    work.tokens += sum(len(prompt) + len(completion) for prompt, completion in texts)
+    log.info("%d completions scored", len(found))
+    return [found[start : start + width] for start in range(0, len(found), width)]
+
+
+def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
+    """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
+    from training.engine import data, decoding, models
+
+    if not prompts:
+        return []
+    config: EvaluationConfig = work.run.config
+    encoded = data.prompt_ids(tokenizer, prompts)
+    context = models.context_length(model)
+    answers = [""] * len(prompts)
+    for batch in decoding.batches([len(ids) for ids in encoded], config.batch_size):
+        rooms = {position: decoding.room(len(encoded[position]), context, config.max_new_tokens) for position in batch}
+        fitting = [position for position in batch if rooms[position]]
+        if fitting:
+            generated = decoding.generate(
+                model,
+                tokenizer,
+                [encoded[position] for position in fitting],
+                stop_ids=models.stop_token_ids(model, tokenizer),
+                max_new_tokens=min(rooms[position] for position in fitting),
+                check=work.run.stop_if_cancelled,
+            )
+            for position, texts in zip(fitting, generated, strict=True):
+                answers[position] = texts[0].text
+                work.tokens += texts[0].tokens
+        work.advance(len(batch), "answer")
+    return answers
+
+
+def scored_figures(by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool) -> dict[str, Any]:
+    """Everything that follows from log-probabilities."""
+    from training.engine import figures
+
+    good = {role: [row[0] for row in rows] for role, rows in by_role.items()}
+    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": figures.perplexity(good["model"])}
+    if "parent" in good:
+        metrics["parent_perplexity"] = figures.perplexity(good["parent"])
+    if not pairs:
+        return metrics
+    both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
+    bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
+    metrics |= figures.logp_accuracy(both["model"], "logp_accuracy", config.seed)
+    metrics["chosen_logp"] = figures.mean_logp(good["model"])
+    metrics["rejected_logp"] = figures.mean_logp(bad["model"])
+    if "parent" in both:
+        metrics |= figures.logp_accuracy(both["parent"], "parent_logp_accuracy", config.seed)
+        before = metrics["chosen_logp_parent"] = figures.mean_logp(good["parent"])
+        metrics["rejected_logp_parent"] = figures.mean_logp(bad["parent"])
+        metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
+    if "reference" in both:
+        metrics |= figures.reward_figures(both["model"], both["reference"], config.beta, config.seed)
+    return metrics
+
+
+def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]]) -> dict[str, Any]:
+    """chrF and BLEU where there are references, and samples.jsonl."""
+    from training.engine import figures
+
+    config: EvaluationConfig = run.config
+    compared = [position for position, row in enumerate(rows) if reference_text(row) is not None]
+    metrics: dict[str, Any] = {"outputs": len(rows)}
+    for role, texts in answers.items():
+        if compared:
+            metrics |= figures.text_figures(
+                [texts[position] for position in compared],
+                [reference_text(rows[position]) or "" for position in compared],
+                config.target_language,
+                "" if role == "model" else f"{role}_",
+            )
+    samples = []
+    for position, row in enumerate(rows[: config.sample_outputs]):
+        sample = {"prompt": row["prompt"], "output": answers["model"][position]}
+        if "parent" in answers:
+            sample["parent_output"] = answers["parent"][position]
+        if (reference := reference_text(row)) is not None:
+            sample["reference"] = reference
+        if "chosen" in row:
+            sample["chosen"] = plain(row["chosen"])
+        samples.append(sample)
+    _write_lines(run.directory.path / SAMPLES, samples)
+    return metrics
+
+
+def write_scores(
+    path: Path, sequences: list["Sequences"], by_role: dict[str, list[list["Score"]]], columns: tuple[str, ...]
+) -> None:
+    """A line for each row: `<role>_<column>_logp` (summed) and `<column>_tokens`."""
+    lines = []
+    for number, item in enumerate(sequences):
+        line: dict[str, Any] = {"row": item.row}
+        for place, column in enumerate(columns):
+            line[f"{column}_tokens"] = by_role["model"][number][place].tokens
+            for role, rows in by_role.items():
+                line[f"{role}_{column}_logp"] = rows[number][place].logp
+        lines.append(line)
+    _write_lines(path, lines)
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    from training.engine.runfiles import write_atomically
+
+    write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("evaluate", evaluate))

@@ -1,0 +1,76 @@
+"""The figures of an evaluation: accuracies with their intervals, margins, and agreement with reference texts."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sacrebleu
+
+from training.engine.scoring import Score
+
+RESAMPLES = 1000
+# sacrebleu's own tokenizers for these need extra packages; characters are its documented way without them.
+CHARACTER_LANGUAGES = ("ja", "zh", "ko", "th", "km", "lo", "my")
+
+Pair = tuple[Score, Score]  # chosen, rejected
+
+
+def interval(values: Sequence[float], seed: int) -> list[float]:
+    """Bootstrap 95 % interval (percentiles of 1,000 resampled means)."""
+    generator = np.random.default_rng(seed)
+    array = np.asarray(values, dtype=float)
+    means = [array[generator.integers(0, len(array), len(array))].mean() for _ in range(RESAMPLES)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return [round(float(low), 6), round(float(high), 6)]
+
+
+def wins(differences: Sequence[float]) -> list[float]:
+    """1 where the chosen side is ahead, ½ where both are equal, 0 where it is behind."""
+    return [0.5 + 0.5 * float(np.sign(difference)) for difference in differences]
+
+
+def logp_accuracy(pairs: Sequence[Pair], name: str, seed: int) -> dict[str, Any]:
+    """Share of pairs whose chosen side has the greater log-probability per token."""
+    won = wins([chosen.per_token - rejected.per_token for chosen, rejected in pairs])
+    return {name: float(np.mean(won)), f"{name}_interval": interval(won, seed)}
+
+
+def reward_figures(pairs: Sequence[Pair], reference: Sequence[Pair], beta: float, seed: int) -> dict[str, Any]:
+    """The implicit reward of DPO, beta · (log π − log π_ref), chosen against rejected."""
+    margins = [
+        beta * ((chosen.logp - ref_chosen.logp) - (rejected.logp - ref_rejected.logp))
+        for (chosen, rejected), (ref_chosen, ref_rejected) in zip(pairs, reference, strict=True)
+    ]
+    won = wins(margins)
+    return {
+        "reward_accuracy": float(np.mean(won)),
+        "reward_accuracy_interval": interval(won, seed),
+        "reward_margin": float(np.mean(margins)),
+    }
+
+
+def perplexity(scores: Sequence[Score]) -> float:
+    """exp of the mean negative log-probability over all completion tokens."""
+    tokens = sum(score.tokens for score in scores)
+    exponent = -sum(score.logp for score in scores) / max(1, tokens)
+    return math.exp(min(exponent, 700.0))
+
+
+def mean_logp(scores: Sequence[Score]) -> float:
+    return float(np.mean([score.logp for score in scores]))
+
+
+def text_figures(outputs: Sequence[str], references: Sequence[str], language: str, prefix: str = "") -> dict[str, Any]:
+    """Corpus chrF and BLEU (0 to 100) with sacrebleu's signatures, which say how the text was tokenised."""
+    tokenizer = "char" if language.lower().split("-")[0] in CHARACTER_LANGUAGES else "13a"
+    chrf = sacrebleu.CHRF()
+    bleu = sacrebleu.BLEU(tokenize=tokenizer)
+    found: dict[str, Any] = {
+        f"{prefix}chrf": chrf.corpus_score(list(outputs), [list(references)]).score,
+        f"{prefix}bleu": bleu.corpus_score(list(outputs), [list(references)]).score,
+    }
+    if not prefix:
+        found["chrf_signature"] = chrf.get_signature().format()
+        found["bleu_signature"] = bleu.get_signature().format()
+    return found

@@ -1,0 +1,188 @@
+"""Candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
+
+Batches are a function of the prompts alone and each has its own seed, so the texts do not depend on where a run was
+interrupted. A prompt that is too long gets a line `{"prompt", "error"}`.
+
+`python -m training.engine.generate RUN_DIR`
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from training.engine.config import GenerationConfig
+from training.engine.errors import Cancelled, DatasetError
+from training.engine.program import Outcome, Run, log, main
+
+PROMPTS = "prompts.jsonl"
+CANDIDATES = "candidates.jsonl"
+
+
+def generate(run: Run) -> Outcome:
+    """Append what is missing of candidates.jsonl."""
+    import torch
+
+    from training.engine import data, decoding, models
+
+    config: GenerationConfig = run.config
+    prompts = read_prompts(run.directory.path / PROMPTS)
+    path = run.directory.path / CANDIDATES
+    done = read_candidates(path)
+    torch.set_num_threads(config.threads or torch.get_num_threads())
+    tokenizer = models.load_tokenizer(config.model)
+    model = models.load_model(config.model, dtype=models.compute_dtype()).to(models.device())
+    models.check_fits(model, tokenizer)
+    stop_ids = models.stop_token_ids(model, tokenizer)
+    context = models.context_length(model)
+    encoded = data.prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
+
+    errors = 0
+    fitting = []
+    for prompt, ids in zip(prompts, encoded, strict=True):
+        if decoding.room(len(ids), context, config.max_new_tokens):
+            fitting.append((prompt["id"], ids))
+            continue
+        errors += 1
+        if (prompt["id"], None) not in done:
+            words = f"the prompt has {len(ids)} tokens: no room for an answer in the model's context of {context}"
+            _append(path, [{"prompt": prompt["id"], "error": words}])
+    if errors:
+        log.warning("%d of %d prompts are too long for the model's context of %d", errors, len(prompts), context)
+    if not fitting:
+        raise DatasetError(f"all {len(prompts)} prompts are too long for the model's context of {context} tokens")
+
+    total = len(fitting) * config.samples
+    progress = Progress(run, total, sum(_have(done, id_, config.samples) for id_, _ in fitting))
+    rows = max(1, config.batch_size // config.samples)
+    unfinished = 0
+    try:
+        for number, positions in enumerate(decoding.batches([len(ids) for _, ids in fitting], rows)):
+            batch = [fitting[position] for position in positions]
+            missing = [[i for i in range(config.samples) if (id_, i) not in done] for id_, _ in batch]
+            if not any(missing):
+                continue
+            run.stop_if_cancelled()
+            answers = decoding.generate(
+                model,
+                tokenizer,
+                [ids for _, ids in batch],
+                stop_ids=stop_ids,
+                max_new_tokens=min(decoding.room(len(ids), context, config.max_new_tokens) for _, ids in batch),
+                samples=config.samples,
+                temperature=config.temperature,
+                top_p=config.top_p,
+                seed=config.seed * 1_000_003 + number,
+                check=run.stop_if_cancelled,
+            )
+            lines = [
+                {
+                    "prompt": id_,
+                    "index": i,
+                    "text": texts[i].text,
+                    "tokens": texts[i].tokens,
+                    "finished": texts[i].finished,
+                }
+                for (id_, _), texts, wanted in zip(batch, answers, missing, strict=True)
+                for i in wanted
+            ]
+            _append(path, lines)
+            unfinished += sum(not line["finished"] for line in lines)
+            progress.step(len(lines), sum(answer.tokens for texts in answers for answer in texts))
+    except Cancelled:
+        return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens, cancelled=True)
+    return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens)
+
+
+class Progress:
+    """Counts candidates, and writes a line of metrics after each batch."""
+
+    def __init__(self, run: Run, total: int, done: int) -> None:
+        self.run, self.total, self.done, self.before = run, total, done, done
+        self.tokens = 0
+        self.began = time.monotonic()
+        run.record(event="resumed" if done else "started", done=done, total=total)
+
+    def step(self, candidates: int, tokens: int) -> None:
+        self.done += candidates
+        self.tokens += tokens
+        elapsed = max(1e-9, time.monotonic() - self.began)
+        left = (self.total - self.done) * elapsed / max(1, self.done - self.before)
+        self.run.record(
+            done=self.done, total=self.total, tokens_per_s=round(self.tokens / elapsed, 1), time_left_s=round(left, 1)
+        )
+        log.info("%d of %d candidates, %.0f s left", self.done, self.total, left)
+
+    def figures(self, errors: int, unfinished: int) -> dict[str, Any]:
+        elapsed = max(1e-9, time.monotonic() - self.began)
+        return {
+            "candidates": self.done,
+            "total": self.total,
+            "prompts_too_long": errors,
+            "unfinished": unfinished,
+            "tokens_per_s": round(self.tokens / elapsed, 1),
+        }
+
+
+def read_prompts(path: Path) -> list[dict[str, Any]]:
+    """The lines of prompts.jsonl. Raises DatasetError with the line at fault."""
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist")
+    prompts = []
+    seen = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            prompt = json.loads(line)
+            messages = prompt["messages"]
+            good = bool(messages) and all(
+                isinstance(m["role"], str) and isinstance(m["content"], str) for m in messages
+            )
+            identity = int(prompt["id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path.name} line {number}: {type(error).__name__}: {error}") from error
+        if not good:
+            raise DatasetError(f"{path.name} line {number}: messages must be a list of objects with role and content")
+        if identity in seen:
+            raise DatasetError(f"{path.name} line {number}: id {identity} occurs twice")
+        seen.add(identity)
+        prompts.append({"id": identity, "messages": messages})
+    if not prompts:
+        raise DatasetError(f"{path} has no prompts")
+    return prompts
+
+
+def read_candidates(path: Path) -> set[tuple[int, int | None]]:
+    """(prompt, index) of what is there, index None for an error line. A last line that was cut off is removed."""
+    if not path.exists():
+        return set()
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        log.warning("the last line of %s was cut off: removed", path.name)
+        os.truncate(path, whole)
+    done: set[tuple[int, int | None]] = set()
+    for number, line in enumerate(content[:whole].splitlines(), 1):
+        try:
+            row = json.loads(line)
+            done.add((row["prompt"], None if "error" in row else row["index"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(f"{path.name} line {number} is damaged ({error}): remove that line to resume") from error
+    return done
+
+
+def _have(done: set[tuple[int, int | None]], identity: int, samples: int) -> int:
+    return sum((identity, index) in done for index in range(samples))
+
+
+def _append(path: Path, lines: list[dict[str, Any]]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("generate", generate))

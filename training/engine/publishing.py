@@ -1,0 +1,80 @@
+"""What a run leaves in model/: weights with tokenizer, lineage and card, all there or not there at all."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.engine import cards
+from training.engine.config import ModelSource
+from training.engine.program import Run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LINEAGE = "lineage.json"
+
+# Final figures are means over the lines logged in this last part of the steps: a single batch says little.
+LAST_PART = 0.1
+AVERAGED = (
+    "loss", "grad_norm", "token_accuracy", "reward_accuracy", "reward_margin", "logps_chosen", "logps_rejected",
+)  # fmt: skip
+
+
+def finish_model(
+    partial: Path,
+    run: Run,
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    adapter: bool,
+    metrics: dict[str, Any],
+    counts: dict[str, int],
+) -> None:
+    """Tokenizer, lineage and card beside the weights in `partial`, which then becomes model/."""
+    tokenizer.save_pretrained(partial)
+    save_lineage(partial, run.config.model, adapter=adapter)
+    card = cards.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts)
+    (partial / "README.md").write_text(card, encoding="utf-8")
+    publish(partial, run.directory.model)
+
+
+def final_metrics(run: Run) -> dict[str, Any]:
+    """From metrics.jsonl, so that a resumed run counts whole: first loss, and means over the last tenth of the steps."""
+    by_step: dict[int, dict[str, Any]] = {}
+    lines, _ = run.directory.read_metrics()
+    for line in lines:
+        if "loss" in line:
+            by_step[line["step"]] = line  # a step done twice (killed, resumed) counts once, as it was last done
+    if not by_step:
+        return {}
+    steps = sorted(by_step)
+    last = [by_step[step] for step in steps if step >= (1 - LAST_PART) * steps[-1]]
+    figures: dict[str, Any] = {"steps": steps[-1], "first_loss": by_step[steps[0]]["loss"]}
+    for name in AVERAGED:
+        values = [line[name] for line in last if name in line]
+        if values:
+            figures[name] = sum(values) / len(values)
+    figures["epochs"] = by_step[steps[-1]].get("epoch", 0.0)
+    return figures
+
+
+def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
+    lineage = {"base": source.base, "adapters": list(source.adapters), "this": "adapter" if adapter else "full"}
+    (folder / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def publish(partial: Path, final: Path) -> None:
+    """Make a folder that was written aside appear under its name, whole and on disk, or not at all."""
+    for file in partial.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    parent = os.open(final.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
