@@ -128,6 +128,8 @@ TEMPLATES = [
 # ---- data ----
 DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# In files, so that all web processes count attempts to sign in together.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
 DATASETS_DIR = VAR / "datasets"
 UPLOADS_DIR = VAR / "uploads"
 # Folders below which a model may be loaded; os.pathsep between them. Our own runs are always among them.
@@ -152,6 +154,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+# allauth limits sign-in and reset attempts by address and account; behind a proxy the address is the forwarded one.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if flag("KONOMI_BEHIND_PROXY", False) else 0
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"

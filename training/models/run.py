@@ -20,6 +20,8 @@ class Run(EngineJob):
     base_model = models.CharField(max_length=500, blank=True)
     parent = models.ForeignKey("training.Checkpoint", models.PROTECT, related_name="runs", null=True, blank=True)
 
+    evaluate = models.BooleanField(default=True, help_text="Evaluate the checkpoint as soon as it is there.")
+
     class Meta(EngineJob.Meta):
         abstract = False
 
