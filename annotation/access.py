@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
-from annotation.models import Assignment, Batch, DatasetVersion, Import, Membership, Project, Role, User
+from annotation.models import Assignment, Batch, DatasetVersion, Event, Import, Membership, Project, Role, User
 
 Person = User | AnonymousUser
 ModelT = TypeVar("ModelT", bound=Model)
@@ -47,6 +47,30 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
         raise Http404
     rows = Assignment.objects.select_related("task__prompt", "batch__project")
     return found(within(rows, user, MEMBERS, "batch__project").filter(pk=assignment_id, annotator=user))
+
+
+def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
+    """The person's own assignment, or one that was theirs until its lease ran out or it was released: the journal
+    knows. What they typed meanwhile is still theirs to send."""
+    if not isinstance(user, User):
+        raise Http404
+    rows = within(Assignment.objects.select_related("task__prompt", "batch__project"), user, MEMBERS, "batch__project")
+    left = Event.objects.filter(
+        object_type="assignment",
+        object_id=assignment_id,
+        verb__in=["assignment.expired", "assignment.released"],
+        before__annotator=user.pk,
+    )
+    row = rows.filter(pk=assignment_id).first()
+    if row is None or (row.annotator_id != user.pk and not left.exists()):
+        raise Http404
+    return row
+
+
+def assignment_managed(user: Person, assignment_id: int) -> Assignment:
+    """Anybody's assignment, in a project that this person manages."""
+    rows = Assignment.objects.select_related("batch__project")
+    return found(within(rows, user, MANAGERS, "batch__project").filter(pk=assignment_id))
 
 
 def within(rows: QuerySet[ModelT], user: Person, roles: tuple[Role, ...], path: str = "project") -> QuerySet[ModelT]:
