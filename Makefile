@@ -1,0 +1,63 @@
+# Everything starts here: `make help`. Needs Python 3.11 to 3.13 with its venv module, and no root.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Tests and checks keep their database apart from the site's.
+TEST_VAR := $(abspath var/test)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint bench check-python
+
+help: ## Show this list
+	@echo "Konomi: teach a language model what good output is."
+	@echo
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  Another port: make demo PORT=8010    Another data folder: KONOMI_VAR=/path make serve"
+
+demo: $(VENV)/.installed ## Start the site with the hotel concierge's demonstration (Ctrl-C stops it)
+	@$(RUN) manage.py demo --host $(HOST) --port $(PORT)
+
+serve: $(VENV)/.installed ## Start the site: web, background worker, database (Ctrl-C stops it)
+	@$(RUN) manage.py serve --host $(HOST) --port $(PORT)
+
+test: lint ## Run all checks and all tests
+	KONOMI_VAR=$(TEST_VAR) $(VENV)/bin/pytest
+
+lint: $(VENV)/.installed-test ## Check style, types, templates, imports between zones, and migrations
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	find templates -name '*.html' -print0 | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
+	$(VENV)/bin/lint-imports
+	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py makemigrations --check --dry-run
+
+bench: $(VENV)/.installed-test ## Run the benchmarks and write docs/benchmarks.md
+	$(RUN) -m tests.benchmarks
+
+$(VENV)/bin/python: | check-python
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for what runs the site and one for what tests it; both are as new as the files that name the packages.
+$(VENV)/.installed: pyproject.toml deploy/constraints.txt | $(VENV)/bin/python
+	@echo "Installing (a few minutes the first time) …"
+	$(RUN) -m pip install --progress-bar off -c deploy/constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml deploy/constraints.txt | $(VENV)/bin/python
+	@echo "Installing, with what the tests need (a few minutes the first time) …"
+	$(RUN) -m pip install --progress-bar off -c deploy/constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.installed
+
+check-python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is not on this machine. Debian: apt install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Konomi needs Python 3.11, 3.12 or 3.13; $(PYTHON) is `$(PYTHON) --version`."; \
+	  echo "Name another one: make demo PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module. Debian keeps it in a package of its own: apt install python3-venv"; exit 1; }

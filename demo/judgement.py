@@ -1,0 +1,56 @@
+"""How a simulated annotator judges: from what the text says and nothing else, as a person would have to.
+
+The rule is simple and stated on the demonstration's pages: the formal register first, then whether the reply takes
+up what the guest mentioned. It sees no origin, no model name, and not which texts the grammar wrote.
+"""
+
+import re
+
+from demo.grammar import formal_of
+from demo.phrases import PHRASES
+from demo.texts import TOPICS
+
+FORMAL = re.compile(
+    r"\b(dear|sincere(ly)?|regret|apolog(y|ies|ise)|grateful|grati(fied|fying)|delighted|pleased|honour(ed)?|pleasure|"
+    r"pleases|privilege|kindly|shall|endeavour|disposal|accept|appreciated|reassuring|indeed|conveyed|considered?|"
+    r"inconvenience|complimentary|warmest|candid|thoughtful|gladly|attended|concerned|would)\b",
+    re.IGNORECASE,
+)
+CASUAL = re.compile(
+    r"!|\b\w+['’](s|re|ll|ve|d|m|t)\b|"  # noqa: RUF001 - both apostrophes occur
+    r"\b(hi|hey|hello|wow|yay|oh|ouch|gosh|yikes|eww|ah|yep|yeah|okay|bummer|awesome|cool|sweet|super|cheers|bye|"
+    r"thanks|sorry|guys|handy|great|glad|happy|nice|big|bunch|rubbish|mess(ed)?|pain|awful|no worries)\b",
+    re.IGNORECASE,
+)
+POLITE_END = re.compile(r"(です|ます|でした|ました|ません|でしょう|ください|ませ)(が|か|ね|よ)?$")
+
+
+def formality(text: str, language: str = "en") -> float:
+    """From -1 (casual) to 1 (formal); 0 where the text shows neither."""
+    if language.startswith("ja"):
+        ends = [sentence for sentence in re.split(r"[。！？!?\n]+", text) if sentence.strip()]
+        polite = sum(bool(POLITE_END.search(sentence.strip())) for sentence in ends)
+        return 2 * polite / len(ends) - 1 if ends else 0.0
+    formal, casual = len(FORMAL.findall(text)), len(CASUAL.findall(text))
+    return (formal - casual) / (formal + casual) if formal + casual else 0.0
+
+
+def topics_in(text: str) -> set[str]:
+    words = set(re.findall(r"[a-z]+(?:-[a-z]+)*", text.lower()))
+    return {name for name, topic in TOPICS.items() if words & set(topic.keywords)}
+
+
+def coverage(review: str, reply: str) -> float:
+    """Share of the review's topics that the reply takes up; 1 where the review names none that we know."""
+    asked = topics_in(review)
+    return len(asked & topics_in(reply)) / len(asked) if asked else 1.0
+
+
+def made_formal(prompt: str, text: str) -> str:
+    """The text with every casual sentence that we know put formally; unchanged where we know none."""
+    for english, polite, plain in PHRASES:
+        if prompt == english and text == plain:
+            return polite
+    for casual, formal in formal_of().items():
+        text = text.replace(casual, formal)
+    return text
