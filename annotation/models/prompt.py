@@ -8,6 +8,7 @@ class Import(models.Model):
     """One file that was read into a project, or refused."""
 
     class Status(models.TextChoices):
+        UPLOADED = "uploaded", "Columns not confirmed yet"
         QUEUED = "queued", "Waiting"
         RUNNING = "running", "Reading"
         DONE = "done", "Done"
@@ -22,6 +23,7 @@ class Import(models.Model):
     keep_good = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     rows_read = models.PositiveIntegerField(default=0)
+    share_read = models.FloatField(default=0, help_text="How much of the file has been read, 0 to 1.")
     prompts_added = models.PositiveIntegerField(default=0)
     candidates_added = models.PositiveIntegerField(default=0)
     faults = models.JSONField(default=list, help_text="The first 50 faults: {row, column, message}.")

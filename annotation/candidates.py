@@ -1,0 +1,116 @@
+"""Candidates: adding texts that answer prompts, the order that hides their origin, and what a model is asked."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotation.errors import InvalidInput
+from annotation.events import record
+from annotation.models import Project, Prompt, User
+from annotation.preparation.digests import canonical_json, text_digest
+
+CHUNK = 2000
+ORIGIN = re.compile(r"(checkpoint|import|human):[^\x00-\x1f\x7f]{1,180}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewCandidate:
+    """A text that answers a prompt. `origin` is checkpoint:<id>, import:<name> or human:<id>; `generation` says how
+    it was made (temperature, seed, index …)."""
+
+    prompt_id: int
+    text: str
+    origin: str
+    generation: dict[str, Any] = field(default_factory=dict)
+
+
+def add_candidates(*, project: Project, candidates: Iterable[NewCandidate], actor: User | None) -> int:
+    """Add candidates to the project's prompts, all or none; returns how many are new.
+
+    A text that the prompt already has from the same origin is left as it is, and a blank one is passed over (a model
+    may say nothing): both are counted in the event. A NUL, which PostgreSQL cannot hold, becomes U+FFFD.
+
+    Raises:
+        InvalidInput: a prompt is not the project's, or an origin is not one of the three forms.
+    """
+    added, given, blank = 0, 0, 0
+    origins: Counter[str] = Counter()
+    with transaction.atomic():
+        for chunk in chunks(candidates, CHUNK):
+            given += len(chunk)
+            kept = [candidate for candidate in chunk if candidate.text.strip()]
+            blank += len(chunk) - len(kept)
+            added += insert_chunk(project, kept)
+            origins.update(candidate.origin for candidate in kept)
+        if given:
+            after = {"given": given, "added": added, "blank": blank, "origins": dict(sorted(origins.items()))}
+            record(verb="candidates.added", target=project, actor=actor, project=project, after=after)
+    return added
+
+
+def insert_chunk(project: Project, chunk: list[NewCandidate]) -> int:
+    bad = next((candidate for candidate in chunk if not ORIGIN.fullmatch(candidate.origin)), None)
+    if bad:
+        raise InvalidInput(
+            f"candidate of prompt {bad.prompt_id}: the origin {bad.origin[:60]!r} is none of checkpoint:ID, "
+            "import:NAME, human:ID"
+        )
+    wanted = {candidate.prompt_id for candidate in chunk}
+    known = set(Prompt.objects.filter(project=project, pk__in=wanted).values_list("pk", flat=True))
+    if strangers := sorted(wanted - known):
+        raise InvalidInput(f"prompt {strangers[0]} is not a prompt of the project {project.slug}")
+    texts = [candidate.text.replace("\0", "\ufffd").encode(errors="replace").decode() for candidate in chunk]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO annotation_candidate (prompt_id, text, origin, digest, generation, created_at)
+            SELECT n.prompt_id, n.text, n.origin, n.digest, n.generation::jsonb, %s
+            FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
+                WITH ORDINALITY AS n (prompt_id, text, origin, digest, generation, place)
+            ORDER BY n.place
+            ON CONFLICT (prompt_id, origin, digest) DO NOTHING
+            """,
+            [
+                timezone.now(),
+                [candidate.prompt_id for candidate in chunk],
+                texts,
+                [candidate.origin for candidate in chunk],
+                [text_digest(text) for text in texts],
+                [canonical_json(candidate.generation) for candidate in chunk],
+            ],
+        )
+        return cursor.rowcount
+
+
+def chunks(items: Iterable[NewCandidate], size: int) -> Iterator[list[NewCandidate]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def presented_order(*, seed: int, task_id: int, candidate_ids: Sequence[int]) -> list[int]:
+    """The candidates in the order in which a task shows them: the same at every load, and unrelated to import order,
+    id or origin. Each place is equally likely for each candidate, over tasks and seeds."""
+    return sorted(candidate_ids, key=lambda key: hashlib.sha256(f"{seed}:{task_id}:{key}".encode()).digest())
+
+
+def conversation(prompt: Prompt, project: Project) -> list[dict[str, str]]:
+    """The messages that a model is asked: [{"role", "content"}, …], the user last.
+
+    The project's persona, where there is one, is the system message; a chat that brings a system message of its own
+    keeps it below the persona, because templates take only one.
+    """
+    messages = list(prompt.messages or [{"role": "user", "content": prompt.text}])
+    persona = project.persona.strip()
+    if not persona:
+        return messages
+    if messages[0]["role"] == "system":
+        persona = f"{persona}\n\n{messages.pop(0)['content']}"
+    return [{"role": "system", "content": persona}, *messages]

@@ -1,0 +1,33 @@
+"""The sha256 by which equal prompts and equal texts are known, and by which documents are split."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def messages_digest(messages: Sequence[dict[str, str]]) -> str:
+    """sha256 (hexadecimal) of the messages' canonical JSON: sorted keys, no spaces, UTF-8."""
+    return hashlib.sha256(CANONICAL.encode(list(messages)).encode()).hexdigest()
+
+
+def prompt_digest(text: str) -> str:
+    """`messages_digest` of the one user turn `text`."""
+    return messages_digest([{"role": "user", "content": text}])
+
+
+def canonical_json(value: Any) -> str:
+    """JSON that is the same for equal values; NaN and infinities raise ValueError."""
+    return CANONICAL.encode(value)
+
+
+def falls_in_share(seed: str, key: str, share: float) -> bool:
+    """Whether `key` belongs to the given share (0…1) of all keys: the same answer for ever, on every machine."""
+    number = int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8])
+    return number < share * 2**64
