@@ -1,0 +1,41 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from training.console import find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.evaluations import OPTIONS, create_evaluation
+from training.management.training import show_evaluation
+from training.metrics import number
+
+
+class Command(BaseCommand):
+    help = (
+        "Evaluate a checkpoint on held-out rows, beside its parent: preference accuracy and margin, likelihoods, chrF "
+        "and BLEU where there are references, sample outputs. Exit code 0: succeeded, 1: failed, 3: cancelled."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("checkpoint", type=int, help="the checkpoint's id")
+        parser.add_argument("--dataset", type=int, help="whose held-out rows; default: the one it was trained on")
+        parser.add_argument("--samples", dest="sample_outputs", type=int, help="sample outputs to keep; default 24")
+        parser.add_argument("--metrics-limit", type=int, help="outputs compared with references at most; default 500")
+        parser.add_argument("--max-new-tokens", type=int, help="the longest output, in tokens; default 128")
+        parser.add_argument("--max-length", type=int, help="tokens of prompt and completion; default as in training")
+        parser.add_argument("--batch-size", type=int, help="rows side by side; default 16")
+        parser.add_argument("--seed", type=int, help="of the intervals and of which samples are kept; default 17")
+        parser.add_argument("--threads", type=int, help="CPU threads of the engine; default as in training")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with plain_errors():
+            evaluation = create_evaluation(
+                checkpoint=find_checkpoint(options["checkpoint"]),
+                actor=None,
+                dataset=find_dataset(options["dataset"]) if options["dataset"] else None,
+                options=given(options, tuple(OPTIONS)),
+            )
+        wait_for(evaluation, self.stdout)
+        show_evaluation(evaluation)
+        metrics = (evaluation.result or {}).get("metrics", {})
+        shown = ("reward_accuracy", "reward_margin", "logp_accuracy", "perplexity", "chrf", "bleu")
+        said = ", ".join(f"{key} {number(metrics[key])}" for key in shown if key in metrics)
+        report(evaluation, self.stdout, self.stderr, said=said)

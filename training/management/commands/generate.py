@@ -1,0 +1,77 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Exists, OuterRef, QuerySet
+
+from annotation.models import Candidate, Project, Prompt
+from training.console import (
+    SAMPLING,
+    add_sampling_arguments,
+    find,
+    find_checkpoint,
+    find_project,
+    given,
+    plain_errors,
+    report,
+    wait_for,
+)
+from training.generations import create_generation
+from training.models import Generation
+from training.queueing import resume
+
+
+class Command(BaseCommand):
+    help = (
+        "Ask a model for candidates: texts that answer a project's prompts. Any Hugging Face causal LM folder or "
+        "adapter below an allowed root, or a checkpoint; its chat template is honoured. Batched by length, resumable; "
+        "Ctrl-C keeps what is there. Exit code 0: succeeded, 1: failed, 3: cancelled."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project", help="the project's slug")
+        model = parser.add_argument_group("model")
+        model.add_argument("--checkpoint", metavar="ID", type=int, help="a checkpoint of this project")
+        model.add_argument("--model", metavar="FOLDER", help="a model or adapter below an allowed root")
+        model.add_argument("--resume", metavar="ID", type=int, help="continue this failed or cancelled generation")
+        which = parser.add_argument_group("which prompts (default: all)")
+        which.add_argument("--only", choices=["train", "held-out"], help="only this side of the split")
+        which.add_argument("--only-without", metavar="ORIGIN", help="only prompts without a candidate of this origin")
+        which.add_argument("--fresh", action="store_true", help="only prompts without a task in any batch")
+        which.add_argument("--limit", type=int, help="at most so many, the oldest first")
+        add_sampling_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = find_project(options["project"])
+        with plain_errors():
+            if options["resume"]:
+                generation: Generation = find(Generation, options["resume"], "generation")
+                if generation.project_id != project.pk:
+                    raise CommandError(f"generation {generation.pk} is not of project {project.slug}")
+                resume(generation, None)
+            else:
+                checkpoint = find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None
+                generation = create_generation(
+                    project=project,
+                    prompts=self._prompts(project, options),
+                    actor=None,
+                    checkpoint=checkpoint,
+                    base_model=options["model"] or "",
+                    options=given(options, SAMPLING),
+                )
+        wait_for(generation, self.stdout)
+        said = f"{generation.candidates_added} new candidates for {generation.prompts_count} prompts"
+        report(generation, self.stdout, self.stderr, said=said)
+
+    def _prompts(self, project: Project, options: dict[str, Any]) -> QuerySet[Prompt]:
+        prompts = Prompt.objects.filter(project=project)
+        if options["only"]:
+            prompts = prompts.filter(held_out=options["only"] == "held-out")
+        if options["only_without"]:
+            answered = Candidate.objects.filter(prompt=OuterRef("pk"), origin=options["only_without"])
+            prompts = prompts.filter(~Exists(answered))
+        if options["fresh"]:
+            prompts = prompts.filter(tasks=None)
+        if options["limit"]:
+            oldest = prompts.order_by("id").values_list("pk", flat=True)[: options["limit"]]
+            prompts = Prompt.objects.filter(pk__in=list(oldest))
+        return prompts

@@ -1,0 +1,36 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from training.checkpoints import promote
+from training.console import find_checkpoint, plain_errors
+
+
+class Command(BaseCommand):
+    help = (
+        "Promote a checkpoint: the next round judges its output. With --if, only when all rules hold on its newest "
+        "evaluation; otherwise it says the figures and exits with 1."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("checkpoint", type=int, help="the checkpoint's id")
+        parser.add_argument(
+            "--if",
+            dest="rules",
+            action="append",
+            default=[],
+            metavar="'FIGURE>=NUMBER'",
+            help="a rule on its figures, such as 'reward_accuracy>=0.6' (also <=, >, <, ==); several may be given",
+        )
+        parser.add_argument("--note", default="", help="why, for those who read it later")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with plain_errors():
+            checkpoint = promote(
+                checkpoint=find_checkpoint(options["checkpoint"]),
+                actor=None,
+                note=options["note"],
+                rules=options["rules"],
+            )
+        note = f", {checkpoint.promotion_note}" if checkpoint.promotion_note else ""
+        self.stdout.write(f"checkpoint {checkpoint.pk}: promoted{note}")

@@ -1,0 +1,59 @@
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from training.console import (
+    SAMPLING,
+    add_sampling_arguments,
+    find_project,
+    given,
+    plain_errors,
+    wait_for,
+)
+from training.models import Round
+from training.rounds import DEFAULT_PROMPTS, current_round, retry_round, start_round
+
+
+class Command(BaseCommand):
+    help = (
+        "Start the next round: fresh prompts, texts of the promoted checkpoint and its parent, and a blind batch in "
+        "which people choose between the two. Exit code 0: the batch is open, 1: failed."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project", help="the project's slug")
+        parser.add_argument("--prompts", type=int, default=DEFAULT_PROMPTS, help="how many; default %(default)s")
+        parser.add_argument(
+            "--reuse-prompts", action="store_true", help="where fresh prompts run out, take those that had a task"
+        )
+        parser.add_argument("--overlap", type=int, help="how many people do each task (default: the project's)")
+        parser.add_argument("--retry", action="store_true", help="take up the round that failed, with what it has")
+        parser.add_argument("--no-wait", action="store_true", help="leave the generating to the worker")
+        add_sampling_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = find_project(options["project"])
+        with plain_errors():
+            if options["retry"]:
+                started = retry_round(round=current_round(project), actor=None)
+            else:
+                started = start_round(
+                    project=project,
+                    actor=None,
+                    prompts=options["prompts"],
+                    reuse=options["reuse_prompts"],
+                    overlap=options["overlap"],
+                    options=given(options, SAMPLING),
+                )
+        if not options["no_wait"]:
+            for generation in started.generations.order_by("id"):
+                wait_for(generation, self.stdout)
+        started.refresh_from_db()
+        batch = started.batches.order_by("-id").first()
+        if started.status == Round.Status.FAILED:
+            self.stderr.write(started.error)
+        made = f", batch {batch.pk} with {batch.tasks.count()} tasks" if batch else ""
+        self.stdout.write(f"round {started.number}: {started.get_status_display().lower()}{made}")
+        if started.status == Round.Status.FAILED:
+            sys.exit(1)

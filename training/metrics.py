@@ -1,0 +1,207 @@
+"""What a run directory tells of its progress: the figures of now, curves, and an evaluation's table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.engine.runfiles import RunDirectory
+
+CURVE_POINTS = 200
+CHART_WIDTH, CHART_HEIGHT = 560, 150
+
+# What a person sees of a step, in this order: (key, words).
+LIVE_FIGURES = [
+    ("loss", "loss"),
+    ("reward_accuracy", "reward accuracy"),
+    ("reward_margin", "margin"),
+    ("token_accuracy", "token accuracy"),
+    ("learning_rate", "learning rate"),
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an engine is: `done` of `total` (steps, candidates or rows), and its newest figures."""
+
+    done: int = 0
+    total: int = 0
+    unit: str = "steps"
+    figures: dict[str, float] = field(default_factory=dict)
+    tokens_per_s: float | None = None
+    time_left_s: float | None = None
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """The newest figures as (words, value) for people."""
+        found = [(words, number(self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
+        if self.tokens_per_s:
+            found.append(("tokens/s", f"{self.tokens_per_s:,.0f}"))
+        if self.time_left_s is not None and self.done < self.total:
+            found.append(("left", duration(self.time_left_s)))
+        return found
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart, as SVG coordinates, with its ends and bounds in words."""
+
+    name: str
+    points: str
+    first: str
+    last: str
+    low: str
+    high: str
+    steps: int
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.name.capitalize()} went from {self.first} to {self.last} over {self.steps} steps."
+
+
+def read_progress(directory: RunDirectory) -> Progress:
+    """The progress that metrics.jsonl shows; all zero while there is none."""
+    lines, _ = directory.read_metrics()
+    return progress_of(lines)
+
+
+def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
+    done = total = 0
+    unit = "steps"
+    figures: dict[str, float] = {}
+    speed = left = None
+    for line in lines:
+        if "step" in line:
+            done, total = line["step"], line.get("total_steps", total)
+        elif "done" in line:
+            done, total = line["done"], line.get("total", total)
+            unit = "rows" if "stage" in line else "texts"
+        figures |= {key: line[key] for key, _ in LIVE_FIGURES if isinstance(line.get(key), int | float)}
+        speed, left = line.get("tokens_per_s", speed), line.get("time_left_s", left)
+    return Progress(done, total, unit, figures, speed, left)
+
+
+def curves(directory: RunDirectory) -> list[Curve]:
+    """Loss, and reward accuracy where there is one, over the steps. A step done twice counts as it was last done."""
+    lines, _ = directory.read_metrics()
+    found = []
+    for key, words in LIVE_FIGURES[:3]:
+        by_step = {line["step"]: float(line[key]) for line in lines if "step" in line and key in line}
+        if len(by_step) > 1:
+            found.append(curve(words, sorted(by_step.items())))
+    return found
+
+
+def curve(name: str, series: Sequence[tuple[int, float]]) -> Curve:
+    """`series` of (step, value) in order of step; long ones are drawn as means of neighbours."""
+    size = -(-len(series) // CURVE_POINTS)
+    means = []
+    for start in range(0, len(series), size):
+        part = series[start : start + size]
+        means.append((part[-1][0], sum(value for _, value in part) / len(part)))
+    values = [value for _, value in means]
+    low, high = min(values), max(values)
+    first, last = means[0][0], means[-1][0]
+    points = " ".join(
+        f"{(step - first) / max(1, last - first) * CHART_WIDTH:.1f},"
+        f"{CHART_HEIGHT - (value - low) / ((high - low) or 1) * CHART_HEIGHT:.1f}"
+        for step, value in means
+    )
+    ends = (number(values[0]), number(values[-1]), number(low), number(high))
+    return Curve(name, points, *ends, steps=series[-1][0])
+
+
+# ---- an evaluation's table ----
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: a figure of the checkpoint beside its parent's, each with its 95 % interval where there is one."""
+
+    key: str
+    label: str
+    explanation: str
+    value: str
+    interval: str
+    parent_value: str
+    parent_interval: str
+
+
+# (key, the parent's key, label, what it is, percentage?)
+FIGURES = [
+    (
+        "reward_accuracy",
+        "",
+        "Preference accuracy",
+        "pairs whose preferred side gained more than the other, against the model that training began with",
+        True,
+    ),
+    ("reward_margin", "", "Preference margin", "how much more, on average, in units of β · log-probability", False),
+    (
+        "logp_accuracy",
+        "parent_logp_accuracy",
+        "Likelihood accuracy",
+        "pairs whose preferred side is the likelier one, per token",
+        True,
+    ),
+    ("chosen_logp", "chosen_logp_parent", "Log-probability, preferred", "mean of the preferred texts", False),
+    ("rejected_logp", "rejected_logp_parent", "Log-probability, other", "mean of the other texts", False),
+    ("perplexity", "parent_perplexity", "Perplexity", "of the good texts; lower is better", False),
+    ("chrf", "parent_chrf", "chrF", "likeness to the reference texts by characters, 0 to 100", False),
+    ("bleu", "parent_bleu", "BLEU", "likeness to the reference texts by words, 0 to 100", False),
+]
+
+
+def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
+    """What an evaluation's result tells, as rows for people."""
+    rows = []
+    for key, parent, label, explanation, percent in FIGURES:
+        if key not in metrics:
+            continue
+        rows.append(
+            Figure(
+                key,
+                label,
+                explanation,
+                _shown(metrics.get(key), percent),
+                _interval(metrics.get(f"{key}_interval"), percent),
+                _shown(metrics.get(parent), percent),
+                _interval(metrics.get(f"{parent}_interval"), percent),
+            )
+        )
+    return rows
+
+
+def _shown(value: Any, percent: bool) -> str:
+    if not isinstance(value, int | float):
+        return ""
+    return f"{100 * value:.1f} %" if percent else number(float(value))
+
+
+def _interval(bounds: Any, percent: bool) -> str:
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        return ""
+    low, high = (f"{100 * bound:.1f}" if percent else number(bound) for bound in bounds)
+    return f"{low} to {high}{' %' if percent else ''}"
+
+
+# ---- words ----
+
+
+def number(value: float) -> str:
+    """Four figures at most, without an exponent where that stays short."""
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:.2e}"
+
+
+def duration(seconds: float) -> str:
+    """Such as 45 s, 12 min, 3 h 05 min."""
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,123 @@
+"""Which model folders may be loaded: those below settings.MODEL_ROOTS that hold safetensors, and nothing else."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from annotation.errors import InvalidInput
+from training.engine.config import ModelSource
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# Deep enough for roots that hold publisher/model folders, shallow enough to stay quick on a shared disk.
+SEARCH_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that a form may offer: `name` is what a person reads, `path` what a run stores."""
+
+    name: str
+    path: Path
+
+
+class ModelRefused(InvalidInput):
+    """A model that may not be loaded; the message lists the roots."""
+
+
+def roots() -> list[Path]:
+    return [Path(root).resolve() for root in settings.MODEL_ROOTS]
+
+
+def resolve(name: str) -> Path:
+    """The folder of that name: absolute, relative to a root, or relative to where the program was started.
+
+    Raises ModelRefused for a folder outside of the roots (also by a symbolic link, of the folder or of a file in it),
+    and for one without config.json (or adapter_config.json) and safetensors weights.
+    """
+    given = Path(name).expanduser()
+    places = [given] if given.is_absolute() else [*(root / given for root in roots()), Path.cwd() / given]
+    for place in places:
+        folder = place.resolve()
+        # A place outside says nothing of what exists there.
+        if _is_below_a_root(folder) and folder.is_dir():
+            _check(folder)
+            return folder
+    raise ModelRefused(f"no model folder {name!r} below {_roots_in_words()}; KONOMI_MODEL_ROOTS adds roots")
+
+
+def source_of(name: str) -> ModelSource:
+    """The chain that loads this model: a base, or an adapter folder on the base that it names itself.
+
+    Where the operator allows a hub, a name such as `publisher/model` that is no folder is passed on as it is.
+    """
+    if settings.ALLOW_HUB and HUB_NAME.fullmatch(name) and not any((root / name).exists() for root in roots()):
+        return ModelSource(base=name)
+    folder = resolve(name)
+    if (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        return ModelSource(base=str(folder))
+    lineage = folder / "lineage.json"
+    if lineage.is_file():
+        links = json.loads(lineage.read_text(encoding="utf-8"))
+        return ModelSource(
+            base=str(resolve(links["base"])),
+            adapters=(*(str(resolve(link)) for link in links["adapters"]), str(folder)),
+        )
+    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise ModelRefused(f"{folder} is an adapter that names no base model (base_model_name_or_path)")
+    return ModelSource(base=source_of(str(base)).base, adapters=(str(folder),))
+
+
+def base_models() -> list[ModelFolder]:
+    """Whole models below the roots, by name. What runs produced is left out: those are checkpoints, with a lineage."""
+    found: dict[Path, ModelFolder] = {}
+    for root in roots():
+        if root == (settings.VAR / "runs").resolve() or not root.is_dir():
+            continue
+        for folder in _folders(root, SEARCH_DEPTH):
+            path = folder.resolve()
+            if (path / "config.json").is_file() and any(path.glob("*.safetensors")) and _is_below_a_root(path):
+                name = str(folder.relative_to(root)) if folder != root else root.name
+                found.setdefault(path, ModelFolder(name=name, path=path))
+    return sorted(found.values(), key=lambda folder: folder.name)
+
+
+def short_name(name: str) -> str:
+    """A folder as people know it: relative to its root."""
+    path = Path(name)
+    for root in roots():
+        if path != root and path.is_relative_to(root):
+            return str(path.relative_to(root))
+    return path.name if path.is_absolute() else name
+
+
+def _folders(folder: Path, depth: int) -> list[Path]:
+    if not depth:
+        return [folder]
+    children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    return [folder, *(deeper for child in children for deeper in _folders(child, depth - 1))]
+
+
+def _is_below_a_root(path: Path) -> bool:
+    return any(path.is_relative_to(root) for root in roots())
+
+
+def _check(folder: Path) -> None:
+    for file in folder.iterdir():
+        if file.is_symlink() and not _is_below_a_root(file.resolve()):
+            raise ModelRefused(f"{folder / file.name} is a link that leads out of {_roots_in_words()}")
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise ModelRefused(f"{folder} has no config.json: not a model in Hugging Face layout")
+    if not any(folder.glob("*.safetensors")):
+        pickles = ", ".join(sorted(file.name for file in folder.glob("*.bin")))
+        raise ModelRefused(
+            f"{folder} has no *.safetensors weights"
+            + (f" ({pickles} are pickles, which can run code and are never loaded: convert them)" if pickles else "")
+        )
+
+
+def _roots_in_words() -> str:
+    return "the allowed roots " + ", ".join(map(str, roots()))

@@ -1,0 +1,136 @@
+"""How engine jobs come to be: a row, a run directory with its run.json, an event, and a nudge to the worker."""
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from annotation.errors import Conflict, InvalidInput
+from annotation.events import record
+from annotation.models import DatasetVersion, User
+from training.engine.config import Config, ConfigError, to_json
+from training.models import EngineJob
+
+DATASET_FILES = ("train.parquet", "held_out.parquet", "manifest.json")
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "sacrebleu")
+
+
+def enqueue(job: EngineJob, *, configure: Callable[[str], Config], actor: User | None) -> None:
+    """Save `job` as queued, with a fresh run directory; call it inside the atomic block that makes the job.
+
+    `configure` gets the job's name (such as `run 7`) and returns what run.json shall say. Files that the engine
+    reads beside run.json are added by the caller before its transaction ends: nobody starts the job earlier.
+    """
+    job.status, job.created_by = EngineJob.Status.QUEUED, actor
+    job.save()
+    try:
+        config = configure(job_name(job))
+    except ConfigError as error:
+        raise InvalidInput(str(error)) from error
+    folder = job.directory.path
+    if folder.exists():
+        # Of an earlier database: its checkpoints and metrics must not be taken for this job's own.
+        folder.rename(folder.with_name(f"{folder.name}.stale-{time.time_ns()}"))
+    job.directory.create(config)
+    job.config = json.loads(to_json(config))
+    job.save(update_fields=["config"])
+    after = {"config": job.config}
+    record(verb=f"{job._meta.model_name}.created", target=job, actor=actor, project=job.project, after=after)
+    nudge_worker()
+
+
+@transaction.atomic
+def cancel(job: EngineJob, actor: User | None) -> str:
+    """Ask for an end: a waiting job is cancelled now, a running engine saves first. Returns the job's status.
+
+    Raises Conflict when it is over already.
+    """
+    Status = EngineJob.Status
+    rows = type(job)._default_manager.filter(pk=job.pk)
+    if rows.filter(status=Status.QUEUED).update(status=Status.CANCELLED, finished_at=timezone.now()):
+        verb, status = "cancelled", Status.CANCELLED
+    elif rows.filter(status=Status.RUNNING).exists():
+        job.directory.request_cancel()
+        verb, status = "cancel_requested", Status.RUNNING
+    else:
+        raise Conflict(f"{job_name(job)} is over already")
+    record(verb=f"{job._meta.model_name}.{verb}", target=job, actor=actor, project=job.project)
+    job.refresh_from_db()
+    return status
+
+
+@transaction.atomic
+def resume(job: EngineJob, actor: User | None) -> None:
+    """Queue a failed or cancelled job again: the engine continues from what its directory holds.
+
+    Raises Conflict when it is live or succeeded, or when its engine has not let go of the directory yet.
+    """
+    Status = EngineJob.Status
+    if job.directory.is_alive():
+        raise Conflict(f"{job_name(job)} is still ending: try again in a moment")
+    rows = type(job)._default_manager.filter(pk=job.pk, status__in=(Status.FAILED, Status.CANCELLED))
+    before = {"status": job.status, "error": job.error[:500]}
+    if not rows.update(status=Status.QUEUED, error="", result=None, pid=None, finished_at=None):
+        raise Conflict(f"{job_name(job)} can be resumed only when it has failed or was cancelled")
+    job.directory.clear_for_resume()
+    record(verb=f"{job._meta.model_name}.resumed", target=job, actor=actor, project=job.project, before=before)
+    job.refresh_from_db()
+    nudge_worker()
+
+
+def job_name(job: EngineJob) -> str:
+    return f"{job._meta.model_name} {job.pk}"
+
+
+def nudge_worker() -> None:
+    """Have the worker look at once, after the commit. A lost nudge costs seconds: the worker looks by itself too."""
+    transaction.on_commit(
+        lambda: current_app.send_task("training.jobs.watch_engine_jobs", ignore_result=True, retry=False), robust=True
+    )
+
+
+def lend_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
+    """Put the frozen files into the run directory, as hard links where the file system has them."""
+    source = Path(settings.VAR) / dataset.directory
+    job.directory.dataset.mkdir(parents=True, exist_ok=True)
+    for file in DATASET_FILES:
+        if not (source / file).is_file():
+            raise Conflict(f"dataset {dataset.pk} has no {file} in {source}: restore that folder, or freeze again")
+        target = job.directory.dataset / file
+        try:
+            os.link(source / file, target)
+        except OSError:
+            shutil.copyfile(source / file, target)
+
+
+@lru_cache(maxsize=1)
+def code_versions() -> dict[str, str]:
+    """Of our own code, of Python and of the libraries that shape a result (read from their metadata)."""
+    found = {"konomi": own_version(), "python": platform.python_version()}
+    for library in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[library] = metadata.version(library)
+    return found
+
+
+def own_version() -> str:
+    """The commit where there is a repository, otherwise the installed version."""
+    if (settings.BASE_DIR / ".git").exists():
+        command = ["git", "-C", str(settings.BASE_DIR), "describe", "--always", "--dirty", "--abbrev=12"]
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("konomi")
+    return "unknown"

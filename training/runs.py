@@ -1,0 +1,168 @@
+"""Runs: one execution of a trainer, from its choices to its directory."""
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from annotation.errors import InvalidInput
+from annotation.models import DatasetVersion, Project, User
+from training import model_folders, rounds
+from training.checkpoints import model_source
+from training.engine.config import LoraSettings, ModelSource, Program, TrainingConfig
+from training.models import Checkpoint, Run
+from training.queueing import code_versions, enqueue, lend_dataset
+
+PROGRAMS: dict[str, Program] = {
+    Run.Trainer.PRETRAIN: "pretrain",
+    Run.Trainer.SFT: "train_sft",
+    Run.Trainer.DPO: "train_dpo",
+}
+# What a person may choose; the rest of the configuration follows from the run itself.
+OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
+    "program", "run_id", "model", "dataset", "dataset_sha256", "versions",
+}  # fmt: skip
+
+
+def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:
+    """What differs from TrainingConfig's defaults, by trainer and by full fine-tuning or LoRA.
+
+    DPO gets an SFT term beside the preference loss: without it the chosen texts' probability falls too.
+    """
+    if trainer == Run.Trainer.DPO:
+        rate = 1e-5 if full else 5e-5
+        return {"learning_rate": rate, "losses": ("sigmoid", "sft"), "loss_weights": (1.0, 1.0)}
+    if trainer == Run.Trainer.PRETRAIN:
+        return {"learning_rate": 1e-3, "lora": None}
+    return {"learning_rate": 2e-5 if full else 2e-4}
+
+
+@transaction.atomic
+def create_run(
+    *,
+    project: Project,
+    trainer: str,
+    dataset: DatasetVersion | None,
+    actor: User | None,
+    base_model: str = "",
+    parent: Checkpoint | None = None,
+    options: Mapping[str, Any] | None = None,
+    corpus: Path | None = None,
+    evaluate: bool = True,
+) -> Run:
+    """A queued run with its directory; the worker (or a waiting command) launches it.
+
+    It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
+    TrainingConfig over `default_options`; `lora=None` is full fine-tuning. A `pretrain` run starts from nothing and
+    reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    Raises InvalidInput, or Conflict where the dataset's files are gone.
+    """
+    options = dict(options or {})
+    _check_dataset(project, trainer, dataset, corpus)
+    model = _starting_model(project, trainer, base_model, parent)
+    unknown = sorted(set(options) - OPTIONS)
+    if unknown:
+        raise InvalidInput(f"no such option: {', '.join(unknown)} (there are {', '.join(sorted(OPTIONS))})")
+    full = "lora" in options and options["lora"] is None
+    chosen = default_options(trainer, full=full) | options
+    if "losses" in options and "loss_weights" not in options:
+        chosen["loss_weights"] = ()
+    if isinstance(chosen.get("lora"), Mapping):
+        chosen["lora"] = LoraSettings(**chosen["lora"])
+    run = Run(
+        project=project,
+        trainer=trainer,
+        round=rounds.current_round(project, including=dataset),
+        dataset=dataset,
+        base_model=base_model if parent is None else "",
+        parent=parent,
+        evaluate=evaluate,
+    )
+    enqueue(
+        run,
+        configure=lambda name: TrainingConfig(
+            program=PROGRAMS[trainer],
+            run_id=name,
+            model=model,
+            dataset_sha256=dataset.sha256 if dataset else "",
+            versions=code_versions(),
+            **chosen,
+        ),
+        actor=actor,
+    )
+    if dataset is not None:
+        lend_dataset(run, dataset)
+    elif corpus is not None:
+        run.directory.dataset.mkdir()
+        shutil.copyfile(corpus, run.directory.dataset / "corpus.jsonl")
+    return run
+
+
+def command_line(run: Run) -> str:
+    """The command that makes the same run again."""
+    config = run.config
+    words = ["manage.py", f"train_{run.trainer}", str(run.dataset_id)]
+    words += ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", run.base_model]
+    lora = config.get("lora")
+    if lora is None:
+        words.append("--full")
+    else:
+        words += ["--lora-r", lora["r"], "--lora-alpha", lora["alpha"], "--lora-dropout", lora["dropout"]]
+        words += ["--lora-targets", ",".join(lora["targets"])]
+    names = ["epochs", "max_steps", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "seed"]
+    names += ["warmup_ratio", "weight_decay", "save_steps", "threads"]
+    for name in names:
+        words += [f"--{name.replace('_', '-')}", config[name]]
+    if run.trainer == Run.Trainer.DPO:
+        words += ["--beta", config["beta"], "--losses", ",".join(config["losses"])]
+        if config["loss_weights"]:
+            words += ["--loss-weights", ",".join(f"{weight:g}" for weight in config["loss_weights"])]
+    return " ".join(f"{word:g}" if isinstance(word, float) else shlex.quote(str(word)) for word in words)
+
+
+def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
+    if trainer not in PROGRAMS:
+        raise InvalidInput(f"no trainer {trainer!r} (there are {', '.join(PROGRAMS)})")
+    if trainer == Run.Trainer.PRETRAIN:
+        if dataset is not None or corpus is None:
+            raise InvalidInput("a base model is made from a corpus file, not from a dataset")
+        return
+    if dataset is None:
+        raise InvalidInput("choose a dataset to train on", [("dataset", "choose one")])
+    if dataset.project_id != project.pk:
+        raise InvalidInput(f"dataset {dataset.pk} is not of project {project.slug}")
+    if dataset.purpose != trainer:
+        raise InvalidInput(
+            f"dataset {dataset.pk} was frozen for {dataset.purpose}, and {trainer} cannot train on it: "
+            f"freeze one with --for {trainer}",
+            [("dataset", f"frozen for {dataset.purpose}, not for {trainer}")],
+        )
+    if not dataset.train_rows:
+        raise InvalidInput(f"dataset {dataset.pk} has no training rows: annotate more, then freeze again")
+
+
+def _starting_model(project: Project, trainer: str, base_model: str, parent: Checkpoint | None) -> ModelSource:
+    if trainer == Run.Trainer.PRETRAIN:
+        if base_model or parent:
+            raise InvalidInput("a base model is made from scratch: give no model to start from")
+        return ModelSource(base="")
+    if parent is None:
+        if not base_model:
+            raise InvalidInput("choose a model to start from: a base model or a checkpoint")
+        return model_folders.source_of(base_model)
+    if parent.project_id != project.pk:
+        raise InvalidInput(f"checkpoint {parent.pk} is not of project {project.slug}")
+    if base_model and model_folders.source_of(base_model).base != root_base(parent):
+        raise InvalidInput(
+            f"checkpoint {parent.pk} stands on {root_base(parent)}, not on {base_model}: leave --model out, or name "
+            "that folder"
+        )
+    return model_source(parent)
+
+
+def root_base(checkpoint: Checkpoint) -> str:
+    return model_folders.source_of(checkpoint.base_model).base
