@@ -1,1 +1,27 @@
 """Celery jobs: ids in, load, call, record; idempotent, each with a management command twin."""
+
+from pathlib import Path
+
+from celery import shared_task
+from django.conf import settings
+
+from annotation import importing
+from annotation.errors import Conflict
+from annotation.models import Import
+
+
+@shared_task
+def import_file(import_id: int) -> None:
+    """Read an uploaded file. Its twin is `manage.py import_prompts`."""
+    record = Import.objects.select_related("project", "created_by").get(pk=import_id)
+    try:
+        importing.run_import(record=record, path=Path(settings.UPLOADS_DIR) / record.path)
+    except (importing.ImportRefused, Conflict):
+        return  # the Import says why; or another worker is at it
+
+
+@shared_task
+def resume_imports() -> None:
+    """Queue again what waits for long, and what was being read by a worker that died."""
+    for import_id in importing.stranded_imports():
+        import_file.delay(import_id)
