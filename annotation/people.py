@@ -1,12 +1,15 @@
 """Who belongs to a project: invitations, roles, leaving. A project never loses its last manager."""
 
+import contextlib
+
 from django.db import transaction
 from django.utils import timezone
 
 from annotation.accounts import create_account
+from annotation.assignment import release
 from annotation.errors import Conflict, DomainError, InvalidInput
 from annotation.events import record
-from annotation.models import Invitation, Membership, Project, Role, User
+from annotation.models import Assignment, Invitation, Membership, Project, Role, User
 
 RANK = {Role.ANNOTATOR: 1, Role.REVIEWER: 2, Role.MANAGER: 3}
 
@@ -114,7 +117,7 @@ def change_role(*, membership: Membership, role: Role | str, by: User | None) ->
 
 
 def remove_member(*, membership: Membership, by: User | None) -> None:
-    """Take a person out of a project; their annotations stay, a task in hand returns when its lease ends."""
+    """Take a person out of a project: annotations stay, tasks in hand go back into the queue."""
     project = membership.project
     with transaction.atomic():
         if membership.role == Role.MANAGER:
@@ -123,6 +126,10 @@ def remove_member(*, membership: Membership, by: User | None) -> None:
         record(verb="member.removed", target=membership, actor=by, project=project, before=before)
         if Membership.objects.filter(pk=membership.pk, role=membership.role).delete()[0] != 1:
             raise Conflict(f"{membership.user} was removed or given another role meanwhile: look again.")
+        held = Assignment.objects.filter(batch__project=project, annotator=membership.user, state=Assignment.State.HELD)
+        for assignment in held:
+            with contextlib.suppress(Conflict):  # its lease ended at this moment
+                release(assignment=assignment, actor=by or membership.user)
 
 
 def keep_a_manager(project: Project, *, without: Membership) -> None:

@@ -5,7 +5,7 @@ from deploy.health import health
 
 urlpatterns = [
     path("healthz", health, name="healthz"),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("annotation.urls.accounts")),
     path("administration/", admin.site.urls),
     path("", include("annotation.urls")),
     path("", include("training.urls")),

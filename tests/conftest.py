@@ -22,6 +22,7 @@ def own_var(settings, tmp_path):
     settings.MODEL_ROOTS = [var / "runs", var / "models"]
     settings.EMAIL_FILE_PATH = var / "mail"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(var)}}
     return var
 
 

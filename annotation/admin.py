@@ -1,0 +1,178 @@
+"""The administration pages look; they do not touch. What labels rest on changes through actions, which leave events.
+
+Accounts are the exception: an administrator renames a person, switches an account off or makes somebody staff here.
+"""
+
+from typing import Any
+
+import allauth.account.admin  # noqa: F401 - registers what is unregistered below
+from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.http import HttpRequest
+
+from annotation import models
+from annotation.events import record
+from annotation.views.settings import actor
+
+admin.site.site_header = admin.site.site_title = "Konomi administration"
+# One way to sign in, with its limit on attempts.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.unregister(Group)
+admin.site.unregister(EmailAddress)
+
+
+class AccountCreationForm(AdminUserCreationForm):
+    class Meta(AdminUserCreationForm.Meta):
+        model = models.User
+        fields = ("email", "name")
+        field_classes = {}
+
+
+class AccountChangeForm(UserChangeForm):
+    class Meta(UserChangeForm.Meta):
+        model = models.User
+        fields = "__all__"
+        field_classes = {}
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+
+class MembershipInline(admin.TabularInline):
+    model = models.Membership
+    extra = 0
+    raw_id_fields = ("project",)
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(models.User)
+class AccountAdmin(UserAdmin):
+    form = AccountChangeForm
+    add_form = AccountCreationForm
+    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "is_simulated", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "is_simulated")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("May", {"fields": ("is_active", "is_staff", "is_superuser", "is_simulated")}),
+        ("When", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+    inlines = (MembershipInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False  # labels need their authors: switch an account off instead
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return administrator(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return administrator(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return administrator(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return administrator(request)
+
+    def save_model(self, request: HttpRequest, obj: models.User, form: forms.ModelForm, change: bool) -> None:
+        """The change and its event are one transaction: Django's admin opens it around every save."""
+        shown = [name for name in form.changed_data if "password" not in name and hasattr(obj, name)]
+        before = {name: form.initial.get(name) for name in shown} if change else None
+        super().save_model(request, obj, form, change)
+        after = {name: getattr(obj, name) for name in shown}
+        verb = "user.changed" if change else "user.created"
+        record(verb=verb, target=obj, actor=actor(request), project=None, before=before, after=after)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        if "password" in str(message).lower():
+            record(verb="user.password_set", target=obj, actor=actor(request), project=None)
+        return super().log_change(request, obj, message)
+
+
+def administrator(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and request.user.is_superuser)
+
+
+class LookOnly(admin.ModelAdmin):
+    """Rows to find and read; for administrators, since a member of staff may be a stranger to the project."""
+
+    list_per_page = 50
+    show_full_result_count = False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return administrator(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return administrator(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def look(
+    model: type[Model], columns: str, search: str = "", filters: str = "", related: str = "", hidden: str = ""
+) -> None:
+    """Register a model to look at; the names are given as words of a string."""
+    options = {
+        "list_display": columns.split(),
+        "search_fields": search.split(),
+        "list_filter": filters.split(),
+        "list_select_related": related.split() or False,
+        "exclude": hidden.split(),
+    }
+    admin.site.register(model, type(f"{model.__name__}Admin", (LookOnly,), options))
+
+
+look(models.Project, "name slug goal source_language target_language created_at", "name slug", "goal is_demo")
+look(models.Membership, "user project role created_at", "user__email project__slug", "role", "user project")
+look(
+    models.Invitation,
+    "id project role email created_by created_at expires_at accepted_by",
+    "email project__slug",
+    "role",
+    "project created_by accepted_by",
+    hidden="token",
+)
+look(models.Guideline, "project version created_by created_at", "project__slug text", related="project created_by")
+look(models.Aspect, "project key name position retired_at", "project__slug key name", related="project")
+look(models.WeightSet, "project version created_by created_at", "project__slug", related="project created_by")
+look(models.ReasonTag, "project name position retired_at", "project__slug name", related="project")
+look(models.Import, "id project filename status prompts_added fault_count created_at", "filename", "status", "project")
+look(models.Prompt, "id project text source_document held_out", "=external_id =digest", related="project")
+look(models.Candidate, "id text origin created_at", "=origin =digest")
+look(models.Batch, "id name project kind overlap status created_at", "name project__slug", "kind status", "project")
+look(models.Task, "id batch position created_at", "=id", related="batch")
+look(models.Assignment, "id task batch slot state annotator", "=annotator__email", "state", "task batch annotator")
+look(
+    models.Annotation, "id kind task annotator version is_current created_at", "=annotator__email", "kind is_current",
+    "task annotator",
+)  # fmt: skip
+look(
+    models.DatasetVersion, "id project purpose format sha256 train_rows held_out_rows created_at",
+    "sha256 project__slug", "purpose format", "project",
+)  # fmt: skip
+look(
+    models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", related="actor project"
+)

@@ -1,0 +1,165 @@
+"""Members of a project, and the door through which they come: invitations."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.db.models import Case, IntegerField, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotation.access import MANAGERS, found, project_for
+from annotation.accounts import BACKEND
+from annotation.errors import Conflict, DomainError
+from annotation.forms_people import InvitationForm, JoinForm, RoleForm, add_problems
+from annotation.models import Invitation, Project, Role, User
+from annotation.people import RANK, accept_invitation, change_role, invite, join, remove_member, revoke_invitation
+from annotation.views.settings import actor, settings_page
+
+
+def people_page(
+    request: HttpRequest, project: Project, form: InvitationForm, error: DomainError | bool | None = None
+) -> HttpResponse:
+    by_rank = Case(*(When(role=role, then=Value(-rank)) for role, rank in RANK.items()), output_field=IntegerField())
+    members = project.memberships.select_related("user").order_by(by_rank, "user__name")
+    invitations = project.invitations.filter(accepted_at=None, expires_at__gt=timezone.now())
+    links = [
+        (row, request.build_absolute_uri(reverse("join", args=[row.token])))
+        for row in invitations.select_related("created_by").order_by("-pk")
+    ]
+    context = {"members": members, "roles": Role.choices, "invitations": links, "form": form}
+    return settings_page(request, project, "people", context, error)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def members(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who is in; posting makes an invitation."""
+    project = project_for(request.user, slug, MANAGERS)
+    if request.method != "POST":
+        return people_page(request, project, InvitationForm())
+    form = InvitationForm(request.POST)
+    error: DomainError | bool = True
+    if form.is_valid():
+        try:
+            invite(project=project, by=actor(request), **form.cleaned_data)
+        except DomainError as refused:
+            add_problems(form, error := refused)
+        else:
+            messages.success(request, "The invitation is ready: copy its link and send it to the person.")
+            return redirect("settings_people", slug)
+    return people_page(request, project, form, error)
+
+
+@login_required
+@require_POST
+def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    membership = found(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    form = RoleForm(request.POST)
+    if form.is_valid():
+        try:
+            change_role(membership=membership, role=form.cleaned_data["role"], by=actor(request))
+        except DomainError as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"{membership.user} is {membership.get_role_display().lower()} now.")
+    else:
+        messages.error(request, "Choose one of the three roles.")
+    return after_change(request, project)
+
+
+@login_required
+@require_POST
+def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    membership = found(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    try:
+        remove_member(membership=membership, by=actor(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{membership.user} left the project; what they annotated stays.")
+    return after_change(request, project)
+
+
+def after_change(request: HttpRequest, project: Project) -> HttpResponse:
+    """Back to the list, or home for managers who have just shut the door on themselves."""
+    still = actor(request).is_superuser or project.memberships.filter(user=actor(request), role=Role.MANAGER).exists()
+    return redirect("settings_people", project.slug) if still else redirect("home")
+
+
+@login_required
+@require_POST
+def revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    invitation = found(project.invitations.select_related("project").filter(pk=invitation_id))
+    try:
+        revoke_invitation(invitation=invitation, by=actor(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "The link no longer works.")
+    return redirect("settings_people", slug)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def join_project(request: HttpRequest, token: str) -> HttpResponse:
+    """What an invitation's link opens: accept with the account that is signed in, or make one."""
+    invitation = found(Invitation.objects.select_related("project", "created_by").filter(token=token))
+    user = request.user if isinstance(request.user, User) else None
+    if not invitation.is_open:
+        mine = user and invitation.accepted_by_id == user.pk
+        return welcome(request, invitation, new=False) if mine else join_page(request, invitation, status=410)
+    if user is None:
+        return join_with_new_account(request, invitation)
+    error = None
+    if request.method == "POST":
+        try:
+            accept_invitation(invitation=invitation, user=user)
+        except Conflict as conflict:
+            error = str(conflict)
+        else:
+            return welcome(request, invitation)
+    return join_page(request, invitation, error=error, status=409 if error else 200)
+
+
+def join_with_new_account(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    form = JoinForm(email=invitation.email)
+    if request.method == "POST":
+        form = JoinForm(request.POST, email=invitation.email)
+        if form.is_valid():
+            data = form.cleaned_data
+            try:
+                user = join(
+                    invitation=invitation, email=data.get("email", ""), name=data["name"], password=data["password"]
+                )
+            except DomainError as error:
+                add_problems(form, error)
+            else:
+                login(request, user, backend=BACKEND)
+                return welcome(request, invitation)
+    return join_page(request, invitation, form=form, status=422 if form.is_bound else 200)
+
+
+def join_page(request: HttpRequest, invitation: Invitation, *, status: int, **context: Any) -> HttpResponse:
+    other = request.user.is_authenticated and invitation.email and invitation.email != actor(request).email.lower()
+    context |= {"invitation": invitation, "for_somebody_else": other, "here": request.path}
+    context["is_open"] = invitation.is_open
+    return render(request, "annotation/join.html", context, status=status)
+
+
+def welcome(request: HttpRequest, invitation: Invitation, *, new: bool = True) -> HttpResponse:
+    if invitation.project is None:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    text = f"You are in: {invitation.project}." if new else f"You are in {invitation.project} already."
+    messages.success(request, text)
+    return redirect("home")

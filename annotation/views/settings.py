@@ -1,0 +1,269 @@
+"""A project's settings: the project itself, guideline, aspects and weights, reason tags."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import aspects as aspect_actions
+from annotation.access import MANAGERS, found, project_for
+from annotation.differences import differences
+from annotation.errors import Conflict, DomainError
+from annotation.forms_people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
+from annotation.markdown import render_markdown
+from annotation.models import Aspect, Guideline, Project, User
+from annotation.projects import publish_guideline, save_reason_tags, update_project
+
+PAGES = [
+    ("general", "General", "project_settings"),
+    ("guideline", "Guideline", "settings_guideline"),
+    ("aspects", "Aspects and weights", "settings_aspects"),
+    ("reasons", "Reason tags", "settings_reasons"),
+    ("people", "People", "settings_people"),
+]
+
+
+def settings_page(
+    request: HttpRequest, project: Project, page: str, context: dict[str, Any], error: DomainError | bool | None = None
+) -> HttpResponse:
+    """One of the settings pages; with `error` it answers 409 for a conflict and 422 for anything else."""
+    pages = [
+        {"label": label, "url": reverse(url, args=[project.slug]), "current": key == page} for key, label, url in PAGES
+    ]
+    context |= {"project": project, "section": "settings", "pages": pages}
+    status = 409 if isinstance(error, Conflict) else 422 if error else 200
+    return render(request, f"annotation/settings_{page}.html", context, status=status)
+
+
+def actor(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # every view here requires a sign-in
+    return request.user
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def general(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    form = ProjectForm(instance=project)
+    error: DomainError | bool | None = None
+    if request.method == "POST":
+        form = ProjectForm(request.POST, instance=project)
+        error = not form.is_valid()
+        if not error:
+            try:
+                update_project(project=project, by=actor(request), **form.cleaned_data)
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, "Saved.")
+                return redirect("project_settings", slug)
+    return settings_page(request, project, "general", {"form": form}, error)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def guideline(request: HttpRequest, slug: str) -> HttpResponse:
+    """Write on the newest version, look at the preview, publish the next version."""
+    project = project_for(request.user, slug, MANAGERS)
+    versions = list(project.guidelines.select_related("created_by").defer("text"))
+    latest = project.guidelines.first()
+    number = latest.version if latest else 0
+    error: DomainError | bool | None = None
+    context: dict[str, Any] = {}
+    if request.method != "POST":
+        form = GuidelineForm(initial={"text": latest.text if latest else "", "based_on": number})
+        shown = latest.text if latest else ""
+    else:
+        form = GuidelineForm(request.POST)
+        shown = request.POST.get("text", "")
+        error = not form.is_valid()
+        if not error and request.POST.get("action") != "preview":
+            text, based_on = form.cleaned_data["text"], form.cleaned_data["based_on"]
+            try:
+                saved = publish_guideline(project=project, text=text, based_on=based_on, by=actor(request))
+            except Conflict as conflict:
+                error = conflict
+                # What was typed stays; publishing again is then a decision made in sight of the other version.
+                form = GuidelineForm(with_base(request, number))
+                form.add_error(None, str(conflict))
+                context["since"] = differences(text_of(project, based_on), latest.text if latest else "")
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, f"Version {saved.version} is in force.")
+                return redirect("settings_guideline", slug)
+    context |= {"form": form, "versions": versions, "latest": latest, "preview": render_markdown(shown)}
+    return settings_page(request, project, "guideline", context, error)
+
+
+def with_base(request: HttpRequest, version: int) -> Any:
+    data = request.POST.copy()
+    data["based_on"] = str(version)
+    return data
+
+
+def text_of(project: Project, version: int) -> str:
+    row = project.guidelines.filter(version=version).first()
+    return row.text if row else ""
+
+
+@login_required
+@require_GET
+def guideline_version(request: HttpRequest, slug: str, version: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    row: Guideline = found(project.guidelines.select_related("created_by").filter(version=version))
+    context = {
+        "guideline": row,
+        "differences": differences(text_of(project, version - 1), row.text),
+        "html": render_markdown(row.text),
+        "latest": project.guidelines.first(),
+    }
+    return settings_page(request, project, "guideline_version", context)
+
+
+# ---- aspects and weights: one page, a form for each thing on it ----
+
+
+def aspects_page(
+    request: HttpRequest,
+    project: Project,
+    *,
+    error: DomainError | bool | None = None,
+    bound: AspectForm | None = None,
+    bound_to: int | None = None,
+    bound_weights: WeightsForm | None = None,
+) -> HttpResponse:
+    """The page with, at most, one form that was filled in: `bound` (to an aspect's id, or none for a new one)."""
+    rows = list(project.aspects.all())
+    active = [row for row in rows if row.retired_at is None]
+    newest = project.weight_sets.select_related("created_by").first()
+    known = newest.weights if newest else {}
+    initial: dict[str, Any] = {WeightsForm.PREFIX + row.key: known.get(row.key, 1.0) for row in active}
+    initial["based_on"] = newest.version if newest else 0
+    context = {
+        "forms": [(row, bound if bound and bound_to == row.pk else AspectForm(aspect=row)) for row in active],
+        "new_form": bound if bound and bound_to is None else AspectForm(auto_id="new-%s"),
+        "adding": bool(bound and bound_to is None) or not active,
+        "retired": [row for row in rows if row.retired_at],
+        "weights_form": bound_weights or WeightsForm(aspects=active, initial=initial),
+        "weight_set": newest,
+        "bound_to": bound_to,
+    }
+    return settings_page(request, project, "aspects", context, error)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def aspects(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    if request.method != "POST":
+        return aspects_page(request, project)
+    form = AspectForm(request.POST, auto_id="new-%s")
+    return save_aspect_form(request, project, form, None)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def aspect(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    row = found(project.aspects.filter(pk=aspect_id))
+    if request.method != "POST":
+        return redirect("settings_aspects", slug)
+    return save_aspect_form(request, project, AspectForm(request.POST, aspect=row), row)
+
+
+def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, row: Aspect | None) -> HttpResponse:
+    error: DomainError | bool = True
+    if form.is_valid():
+        try:
+            saved = aspect_actions.save_aspect(project=project, aspect=row, by=actor(request), **form.cleaned_data)
+        except DomainError as refused:
+            add_problems(form, error := refused)
+        else:
+            messages.success(request, f"{saved.name} is saved.")
+            return redirect("settings_aspects", project.slug)
+    return aspects_page(request, project, error=error, bound=form, bound_to=row.pk if row else None)
+
+
+@login_required
+@require_POST
+def aspect_retire(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
+    return switch_aspect(request, slug, aspect_id, aspect_actions.retire_aspect, "left new tasks; its scores stay")
+
+
+@login_required
+@require_POST
+def aspect_restore(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
+    return switch_aspect(request, slug, aspect_id, aspect_actions.restore_aspect, "is in use again")
+
+
+def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, said: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    row = found(project.aspects.select_related("project").filter(pk=aspect_id))
+    try:
+        action(aspect=row, by=actor(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{row.name} {said}.")
+    return redirect("settings_aspects", slug)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def weights(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    if request.method != "POST":
+        return redirect("settings_aspects", slug)
+    form = WeightsForm(request.POST, aspects=active(project))
+    error: DomainError | bool = True
+    if form.is_valid():
+        base = form.cleaned_data["based_on"]
+        try:
+            saved = aspect_actions.save_weights(
+                project=project, weights=form.weights(), by=actor(request), based_on=base
+            )
+        except DomainError as refused:
+            error = refused
+            form = WeightsForm(with_base(request, newest_weights(project)), aspects=active(project))
+            add_problems(form, refused, WeightsForm.PREFIX)
+        else:
+            messages.success(request, f"Weights {saved.version} hold for batches opened from now on.")
+            return redirect("settings_aspects", slug)
+    return aspects_page(request, project, error=error, bound_weights=form)
+
+
+def active(project: Project) -> list[Aspect]:
+    return list(project.aspects.filter(retired_at=None))
+
+
+def newest_weights(project: Project) -> int:
+    row = project.weight_sets.first()
+    return row.version if row else 0
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def reasons(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    tags = list(project.reason_tags.all())
+    now = [tag.name for tag in tags if tag.retired_at is None]
+    form = ReasonsForm(initial={"names": now})
+    error: DomainError | bool | None = None
+    if request.method == "POST":
+        form = ReasonsForm(request.POST)
+        error = not form.is_valid()
+        if not error:
+            try:
+                save_reason_tags(project=project, names=form.cleaned_data["names"], by=actor(request))
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, "Saved.")
+                return redirect("settings_reasons", slug)
+    retired = [tag.name for tag in tags if tag.retired_at]
+    return settings_page(request, project, "reasons", {"form": form, "now": now, "retired": retired}, error)

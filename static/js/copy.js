@@ -1,0 +1,13 @@
+// A button with data-copy="<id>" copies that field; without this script the field is there to copy by hand.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) break;
+  const field = document.getElementById(button.dataset.copy);
+  const word = button.textContent;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    field.select();
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = word; }, 2000);
+  });
+}
