@@ -4,6 +4,7 @@ They are temporary: they belong to one connection, hold one import, and vanish w
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from django.db import connection
@@ -25,7 +26,7 @@ CREATE = """
 CHECKS: list[tuple[str, str, str]] = [
     (
         "external_id",
-        "the id {value} is already that of row {other}, which has a different prompt; give each prompt an id of its own",
+        "the id {value} is already that of row {other}, which has a different prompt; give each an id of its own",
         """
         SELECT s.number, s.external_id, first.number FROM staged_prompt s
         JOIN (SELECT DISTINCT ON (external_id) external_id, number, digest FROM staged_prompt
@@ -88,7 +89,8 @@ CHECKS: list[tuple[str, str, str]] = [
         SELECT s.number, s.source_document, CASE WHEN p.held_out THEN 'held out' ELSE 'for training' END
         FROM staged_prompt s
         JOIN (SELECT source_document, bool_or(held_out) AS held_out FROM annotation_prompt
-              WHERE project_id = %(project)s AND source_document <> '' GROUP BY source_document) p USING (source_document)
+              WHERE project_id = %(project)s AND source_document <> '' GROUP BY source_document) p
+            USING (source_document)
         WHERE s.held_out <> p.held_out
         """,
     ),
@@ -171,11 +173,13 @@ def cross_faults(project: Project, columns: dict[str, str]) -> Iterator[Fault]:
                     yield Fault(number, columns[field], message.format(value=repr(value), other=other))
 
 
-def unstage(rows: list[int]) -> None:
+def unstage(rows: Iterable[int]) -> None:
     """Leave these rows out of what is added."""
+    rows = iter(rows)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM staged_prompt WHERE number = ANY(%s)", [rows])
-        cursor.execute("DELETE FROM staged_candidate WHERE number = ANY(%s)", [rows])
+        while chunk := list(islice(rows, 10_000)):
+            cursor.execute("DELETE FROM staged_prompt WHERE number = ANY(%s)", [chunk])
+            cursor.execute("DELETE FROM staged_candidate WHERE number = ANY(%s)", [chunk])
 
 
 def add_staged(project: Project, import_id: int) -> tuple[int, int]:

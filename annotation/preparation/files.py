@@ -141,8 +141,9 @@ def undecodable(path: Path, filename: str, encoding: str) -> Unreadable:
         sample = file.read(32_000)
     guess = likely_encoding(sample)
     likely = f"It may be {guess}: " if guess else ""
+    name = encoding.removesuffix("-sig").upper()
     return Unreadable(
-        f"{filename} is not {encoding.removesuffix('-sig').upper()}: byte {start:,} ({found}, line {lines + 1:,}) is no "
+        f"{filename} is not {name}: byte {start:,} ({found}, line {lines + 1:,}) is no "
         f"such character. {likely}give its encoding (--encoding {guess or 'cp932'}), or save it as UTF-8",
         row=lines + 1,
     )

@@ -1,8 +1,9 @@
 """CSV, TSV, JSONL and Parquet as one stream of numbered rows, in memory that does not grow with the file."""
 
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -62,15 +63,16 @@ class TextFile:
     def __init__(self, path: Path, filename: str, encoding: str) -> None:
         self.path, self.filename, self.encoding = path, filename, encoding
         self.size = max(1, path.stat().st_size)
-        self.tell: Callable[[], int] = lambda: 0
+        self.position = 0
 
     def lines(self) -> Iterator[str]:
         number = 0
-        with self.path.open(encoding=self.encoding, errors="strict", newline="") as file:
-            self.tell = file.buffer.tell
+        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.encoding, newline="") as file:
             try:
                 while line := file.readline(MAX_LINE):
                     number += 1
+                    if not number % 512:
+                        self.position = raw.tell()
                     if len(line) == MAX_LINE and not line.endswith("\n"):
                         raise Unreadable(
                             f"{self.filename}: line {number:,} is longer than {MAX_LINE:,} characters; is it the "
@@ -80,20 +82,15 @@ class TextFile:
                     yield line
             except UnicodeError:
                 raise undecodable(self.path, self.filename, self.encoding) from None
-            finally:
-                position = file.buffer.tell()
-                self.tell = lambda: position
 
     def share_read(self) -> float:
-        return min(1.0, self.tell() / self.size)
+        return min(1.0, self.position / self.size)
 
 
 class DelimitedTable:
     """CSV (RFC 4180, strictly) or TSV (cells are taken as they are, unless `quoted`)."""
 
-    def __init__(
-        self, path: Path, filename: str, format: str, encoding: str, delimiter: str, quoted: bool
-    ) -> None:
+    def __init__(self, path: Path, filename: str, format: str, encoding: str, delimiter: str, quoted: bool) -> None:
         self.format, self.encoding, self.filename = format, encoding, filename
         self.delimiter, self.quoted = delimiter, quoted
         self.text = TextFile(path, filename, encoding)
@@ -104,9 +101,13 @@ class DelimitedTable:
         records.close()
         self.columns = self.checked_header(header)
 
-    def records(self) -> Iterator[tuple[int, list[str]]]:
-        quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
-        reader = csv.reader(self.text.lines(), delimiter=self.delimiter, strict=True, quoting=quoting)
+    def records(self) -> Generator[tuple[int, list[str]], None, None]:
+        reader = csv.reader(
+            self.text.lines(),
+            delimiter=self.delimiter,
+            strict=True,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+        )
         number = 0
         while True:
             line = reader.line_num + 1

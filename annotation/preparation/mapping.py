@@ -62,15 +62,11 @@ class Mapping:
 def detect_mapping(columns: Sequence[str]) -> Mapping:
     """The mapping that the columns' names suggest."""
     by_name = {column.lower(): column for column in reversed(columns) if column}
-    found = {
-        name: next((by_name[known] for known in names if known in by_name), "") for name, names in NAMES.items()
-    }
+    found = {name: next((by_name[known] for known in names if known in by_name), "") for name, names in NAMES.items()}
     if found["messages"]:
         found["text"] = ""
     metadata = {m[1]: column for column in columns if (m := METADATA_COLUMN.fullmatch(column))}
-    candidates = tuple(
-        (column, file_origin(m[1])) for column in columns if (m := CANDIDATE_COLUMN.fullmatch(column))
-    )
+    candidates = tuple((column, file_origin(m[1])) for column in columns if (m := CANDIDATE_COLUMN.fullmatch(column)))
     return Mapping(**found, metadata=metadata, candidates=candidates)
 
 
@@ -133,6 +129,6 @@ def file_origin(name: str) -> str:
     bare = name.removeprefix("import:").strip()
     if not ORIGIN_NAME.fullmatch(bare):
         raise MappingError(
-            f"the origin {name[:60]!r} cannot come from a file: write import:NAME, at most 180 characters without a colon"
+            f"the origin {name[:60]!r} cannot come from a file: write import:NAME, at most 180 characters and no colon"
         )
     return f"import:{bare}"

@@ -1,0 +1,130 @@
+"""Read a file of prompts, with candidates if it has some, into a project."""
+
+import shutil
+from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from annotation.errors import InvalidInput
+from annotation.importing import ImportRefused, import_file, import_folder
+from annotation.models import Import, Project
+from annotation.preparation.files import FORMATS, ReadOptions
+from annotation.preparation.formats import open_table
+from annotation.preparation.mapping import FIELDS, told_mapping
+
+HELP = f"""\
+Read prompts from a CSV, TSV, JSONL or Parquet file, all rows or none.
+
+Columns are found by their names (text, prompt or source; messages; reference; id; document; split; candidates;
+candidate_NAME; metadata.KEY) or named here. Fields: {", ".join(FIELDS)}.
+The same file adds nothing the second time; a prompt that is there already gains the file's new candidates.
+
+  manage.py import_prompts concierge reviews.csv
+  manage.py import_prompts en-ja pairs.jsonl --map text=source --map metadata.domain=domain \\
+      --candidate formal=import:formal --candidate informal=import:informal
+"""
+
+
+class Command(BaseCommand):
+    help = HELP
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        return super().create_parser(prog_name, subcommand, formatter_class=RawDescriptionHelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project", metavar="PROJECT", help="The project's slug.")
+        parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl or .parquet file.")
+        parser.add_argument(
+            "--map", action="append", default=[], metavar="FIELD=COLUMN", dest="fields",
+            help="Which column a field is read from; an empty COLUMN means none. May be repeated.",
+        )  # fmt: skip
+        parser.add_argument(
+            "--candidate", action="append", default=[], metavar="COLUMN=ORIGIN", dest="candidates",
+            help="A column of candidates and the origin it is given, such as formal=import:formal. May be repeated.",
+        )  # fmt: skip
+        parser.add_argument("--keep-good", action="store_true", help="Write the good rows, and a file with the rest.")
+        parser.add_argument("--dry-run", action="store_true", help="Check every row and write nothing.")
+        parser.add_argument("--format", choices=FORMATS, default="", help="The format, where the ending misleads.")
+        parser.add_argument("--encoding", default="", help="Such as cp932 or cp1252; UTF-8 otherwise, or by its mark.")
+        parser.add_argument("--delimiter", default="", help="What separates CSV cells: one character, or tab.")
+        parser.add_argument(
+            "--quoted", action=BooleanOptionalAction, default=None,
+            help="Whether quotation marks enclose cells. Default: they do in CSV and do not in TSV.",
+        )  # fmt: skip
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            known = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+            raise CommandError(f"there is no project {options['project']!r}. Projects: {known}")
+        path: Path = options["file"]
+        read = ReadOptions(**{name: options[name] for name in ("format", "encoding", "delimiter", "quoted")})
+        try:
+            table = open_table(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
+            mapping = told_mapping(table.columns, options["fields"], options["candidates"])
+            with rehearsal() if options["dry_run"] else nullcontext(), progress_bar(path.name) as progress:
+                record = import_file(
+                    project=project, path=path, filename=path.name, actor=None, mapping=mapping, options=read,
+                    keep_good=options["keep_good"], progress=progress,
+                )  # fmt: skip
+        except ImportRefused as refused:
+            message = self.refusal(refused, options["dry_run"])
+            if options["dry_run"]:
+                shutil.rmtree(import_folder(refused.record), ignore_errors=True)
+            raise CommandError(message) from refused
+        except InvalidInput as error:
+            raise CommandError(str(error)) from error
+        if options["dry_run"]:
+            shutil.rmtree(import_folder(record), ignore_errors=True)
+        self.stdout.write(self.result(record, options["dry_run"]))
+
+    def refusal(self, refused: ImportRefused, dry_run: bool) -> str:
+        record = refused.record
+        lines = [str(refused)]
+        if record.fault_count > 1:
+            lines += [
+                f"  row {fault['row']}" + (f", column {fault['column']}" if fault["column"] else "")
+                + f": {fault['message']}"
+                for fault in record.faults
+            ]  # fmt: skip
+            if record.fault_count > len(record.faults):
+                lines.append(f"  … and {record.fault_count - len(record.faults):,} more")
+        if record.faults_path and not dry_run:
+            lines.append(f"All faults: {settings.VAR / record.faults_path}")
+        return "\n".join(lines)
+
+    def result(self, record: Import, dry_run: bool) -> str:
+        line = (
+            f"import {record.pk}: {record.rows_read:,} rows, {record.prompts_added:,} prompts and "
+            f"{record.candidates_added:,} candidates added"
+        )
+        if record.fault_count:
+            line += f", {record.fault_count:,} faults"
+            if not dry_run:
+                line += f" ({settings.VAR / record.faults_path}), the rest in {settings.VAR / record.rest_path}"
+        return f"dry run, nothing written; {line.partition(': ')[2]}" if dry_run else line
+
+
+@contextmanager
+def rehearsal() -> Iterator[None]:
+    """Whatever is written to the database inside is undone."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, float], None]]:
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]} rows"),
+               TimeRemainingColumn()]  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"Reading {label}", total=1.0, rows="0")
+        yield lambda rows, share: bar.update(task, completed=share, rows=f"{rows:,}")

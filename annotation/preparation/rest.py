@@ -1,0 +1,107 @@
+"""What an import leaves behind: the faults as a table, and the rows it did not keep, in the file's own format."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTable, Table
+from annotation.preparation.prompts import Fault
+
+FIRST_FAULTS = 50
+FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def neutral_cell(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe goes before = + - @ and the like."""
+    return f"'{text}" if text.startswith(FORMULA_MARKS) else text
+
+
+class FaultLog:
+    """All faults go to a CSV file (made with the first one), the first FIRST_FAULTS are at hand, and each faulty row
+    costs one byte of memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first: list[Fault] = []
+        self.count = self.rows = 0
+        self.faulty = bytearray()
+        self.file: io.TextIOWrapper | None = None
+
+    def add(self, fault: Fault) -> None:
+        if self.file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = self.path.open("w", encoding="utf-8", newline="")
+            csv.writer(self.file).writerow(["row", "column", "message"])
+        message = fault.message.encode(errors="backslashreplace").decode()
+        column = fault.column.encode(errors="backslashreplace").decode()
+        csv.writer(self.file).writerow([fault.row, neutral_cell(column), neutral_cell(message)])
+        self.count += 1
+        if len(self.first) < FIRST_FAULTS:
+            self.first.append(Fault(fault.row, column.replace("\0", "␀"), message.replace("\0", "␀")))
+        if fault.row >= len(self.faulty):
+            self.faulty.extend(bytes(fault.row + 1 - len(self.faulty)))
+        self.rows += not self.faulty[fault.row]
+        self.faulty[fault.row] = 1
+
+    def is_faulty(self, row: int) -> bool:
+        return row < len(self.faulty) and bool(self.faulty[row])
+
+    def close(self) -> None:
+        if self.file:
+            self.file.close()
+            self.file = None
+
+    def __enter__(self) -> "FaultLog":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def write_rest(table: Table, path: Path, chosen: Callable[[int], bool]) -> int:
+    """Write the rows whose number is chosen, as the input has them (header, encoding, quoting); returns how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(table, ParquetTable):
+        return write_parquet_rest(table, path, chosen)
+    count = 0
+    with path.open("w", encoding=table.encoding, newline="") as file:
+        if isinstance(table, DelimitedTable) and table.quoted:
+            writer = csv.writer(file, delimiter=table.delimiter)
+            writer.writerow(table.columns)
+        elif isinstance(table, DelimitedTable):
+            file.write(table.delimiter.join(table.columns) + "\n")
+        for row in table.rows():
+            if not chosen(row.number):
+                continue
+            count += 1
+            if isinstance(table, JsonlTable):
+                file.write(row.raw.rstrip("\r\n") + "\n")
+            elif isinstance(table, DelimitedTable) and table.quoted:
+                writer.writerow(row.raw)
+            elif isinstance(table, DelimitedTable):
+                file.write(table.delimiter.join(row.raw) + "\n")
+    return count
+
+
+def write_parquet_rest(table: ParquetTable, path: Path, chosen: Callable[[int], bool]) -> int:
+    import pyarrow.parquet as pq
+
+    count = 0
+    with pq.ParquetWriter(path, table.schema) as writer:
+        current: Any = None
+        indices: list[int] = []
+        for row in table.rows():
+            batch, index = row.raw
+            if batch is not current:
+                if current is not None and indices:
+                    writer.write_batch(current.take(indices))
+                current, indices = batch, []
+            if chosen(row.number):
+                indices.append(index)
+                count += 1
+        if current is not None and indices:
+            writer.write_batch(current.take(indices))
+    return count
