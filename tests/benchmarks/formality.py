@@ -155,7 +155,8 @@ def annotate(site: Site, email: str, batch: int, error: float, *, sides: dict[st
     person.get(f"/batches/{batch}/work/")
     count = 0
     while (path := person.submit_path()) is not None:
-        shown = [sides[element.text_content().strip()] for element in person.page.xpath("//*[@data-candidate]")]
+        alternatives = person.page.xpath("//label[contains(@class, 'alternative')]//*[@class='text']")
+        shown = [sides[element.text_content().strip()] for element in alternatives]
         formal = "a" if shown[0] == "formal" else "b"
         slip = slips.random() < error
         person.post(path, choice={"a": "b", "b": "a"}[formal] if slip else formal, active_seconds=3)
