@@ -17,7 +17,7 @@ FORMAL = re.compile(
     re.IGNORECASE,
 )
 CASUAL = re.compile(
-    r"!|\b\w+['’](s|re|ll|ve|d|m|t)\b|"  # noqa: RUF001 - both apostrophes occur
+    r"!|\b\w+['’](s|re|ll|ve|d|m|t)\b|"
     r"\b(hi|hey|hello|wow|yay|oh|ouch|gosh|yikes|eww|ah|yep|yeah|okay|bummer|awesome|cool|sweet|super|cheers|bye|"
     r"thanks|sorry|guys|handy|great|glad|happy|nice|big|bunch|rubbish|mess(ed)?|pain|awful|no worries)\b",
     re.IGNORECASE,

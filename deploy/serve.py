@@ -101,18 +101,22 @@ def serve(
     threads: int,
     jobs: int,
     say: Say,
+    before: Callable[[], None] | None = None,
     on_ready: Callable[[str], None] | None = None,
     each_second: Callable[[], None] | None = None,
 ) -> None:
     """Run the site until SIGINT or SIGTERM. Raises CannotServe with one line that names the remedy.
 
-    `workers` × `threads` requests and `jobs` background jobs are served at a time. `on_ready` is called once with
-    the address when the site answers, `each_second` about once a second from then on.
+    `workers` × `threads` requests and `jobs` background jobs are served at a time. `before` is called when the
+    database is up to date and nothing runs yet, `on_ready` once with the address when the site answers, and
+    `each_second` about once a second from then on.
     """
     var = Path(settings.VAR)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
         prepare(say)
+        if before:
+            before()
         connections.close_all()
         services = [
             web_service(var, listener, workers=workers, threads=threads),
