@@ -5,7 +5,7 @@ from pathlib import Path
 from celery import shared_task
 from django.conf import settings
 
-from annotation import importing
+from annotation import assignment, importing
 from annotation.errors import Conflict
 from annotation.models import Import
 
@@ -25,3 +25,9 @@ def resume_imports() -> None:
     """Queue again what waits for long, and what was being read by a worker that died."""
     for import_id in importing.stranded_imports():
         import_file.delay(import_id)
+
+
+@shared_task
+def expire_leases() -> None:
+    """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
+    assignment.expire_leases()

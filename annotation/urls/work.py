@@ -1,3 +1,19 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from annotation.views import batches, projects, work
+
+urlpatterns = [
+    path("batches/<int:batch_id>/work/", work.work, name="work"),
+    path("batches/<int:batch_id>/undo/", work.undo, name="undo"),
+    path("assignments/<int:assignment_id>/submit/", work.submit, name="submit"),
+    path("assignments/<int:assignment_id>/skip/", work.skip, name="skip"),
+    path("assignments/<int:assignment_id>/draft/", work.draft, name="draft"),
+    path("assignments/<int:assignment_id>/release/", work.release, name="release"),
+    path("my-work/", work.my_work, name="my_work"),
+    path("projects/<slug:slug>/", projects.project, name="project"),
+    path("projects/<slug:slug>/guideline/", projects.guideline, name="guideline"),
+    path("projects/<slug:slug>/batches/new/", batches.new, name="batch_new"),
+    path("batches/<int:batch_id>/", batches.detail, name="batch"),
+    path("batches/<int:batch_id>/close/", batches.close, name="batch_close"),
+    path("batches/<int:batch_id>/reopen/", batches.reopen, name="batch_reopen"),
+]

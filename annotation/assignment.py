@@ -1,0 +1,134 @@
+"""Who has which slot: claim, release, expire.
+
+Two people never hold one slot, and nobody has a task twice: the constraints of `Assignment` say so, and these
+statements ask for locks in one order (assignment, then task) and skip what another has locked.
+"""
+
+from datetime import timedelta
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from annotation.errors import Conflict
+from annotation.models import Assignment, Batch, User
+
+# One statement: what this person has in hand, its lease renewed; else the first free slot of a task that they have not
+# had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
+CLAIM = """
+WITH in_hand AS (
+    UPDATE annotation_assignment SET leased_until = now() + %(lease)s
+    WHERE batch_id = %(batch)s AND annotator_id = %(annotator)s AND state = 'held'
+    RETURNING id
+), picked AS (
+    SELECT free.id FROM annotation_assignment free
+    WHERE free.batch_id = %(batch)s AND free.state = 'free'
+      AND NOT EXISTS (SELECT FROM in_hand)
+      AND EXISTS (SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open')
+      AND NOT EXISTS (
+        SELECT FROM annotation_assignment had WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id)
+      AND NOT EXISTS (
+        SELECT FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
+        WHERE t.id = free.task_id AND c.origin = %(written_by)s)
+    ORDER BY free.priority DESC, free.position
+    LIMIT 1 FOR UPDATE OF free SKIP LOCKED
+), claimed AS (
+    UPDATE annotation_assignment a
+    SET state = 'held', annotator_id = %(annotator)s, claimed_at = now(), leased_until = now() + %(lease)s
+    FROM picked WHERE a.id = picked.id
+    RETURNING a.id
+), journal AS (
+    INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
+    SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
+)
+SELECT id FROM in_hand UNION ALL SELECT id FROM claimed
+"""
+# A slot whose answer was reopened goes back to that answer, which stands; any other is free again.
+GIVE_BACK = """
+WITH due AS (
+    SELECT id FROM annotation_assignment
+    WHERE state = 'held' AND {which}
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), returned AS (
+    UPDATE annotation_assignment a SET
+        state = CASE WHEN a.finished_at IS NULL THEN 'free' ELSE 'done' END,
+        annotator_id = CASE WHEN a.finished_at IS NULL THEN NULL ELSE a.annotator_id END,
+        claimed_at = CASE WHEN a.finished_at IS NULL THEN NULL ELSE a.claimed_at END,
+        leased_until = NULL
+    FROM due JOIN annotation_assignment old ON old.id = due.id WHERE a.id = due.id
+    RETURNING a.id, a.batch_id, old.annotator_id
+)
+INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
+SELECT b.project_id, %(actor)s, %(verb)s, 'assignment', r.id, jsonb_build_object('annotator', r.annotator_id), NULL,
+    now()
+FROM returned r JOIN annotation_batch b ON b.id = r.batch_id
+RETURNING object_id
+"""
+# A reopened answer keeps nobody waiting: it stands until its author submits again, and is not taken out of their hand.
+EXPIRED = "leased_until < now() AND finished_at IS NULL"
+CLAIM_ATTEMPTS = 5
+
+
+def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
+    """The task that this person has in hand in the batch, its lease renewed; else the next free one, now theirs.
+
+    None when nothing in this batch is free for them (see `queries.standing` for why). A slot whose lease ran out counts
+    as free, whether or not anything has swept it yet.
+    """
+    assignment_id = claim_id(batch, annotator)
+    if assignment_id is None and give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk):
+        assignment_id = claim_id(batch, annotator)
+    if assignment_id is None:
+        return None
+    return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=assignment_id)
+
+
+def claim_id(batch: Batch, annotator: User) -> int | None:
+    params = {
+        "batch": batch.pk,
+        "project": batch.project_id,
+        "annotator": annotator.pk,
+        "written_by": f"human:{annotator.pk}",
+        "lease": timedelta(minutes=batch.project.lease_minutes),
+    }
+    for attempt in range(CLAIM_ATTEMPTS):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(CLAIM, params)
+                row = cursor.fetchone()
+        except IntegrityError:
+            # The same person in two tabs: the other tab was first, and the next turn finds what it took.
+            if attempt == CLAIM_ATTEMPTS - 1:
+                raise
+        else:
+            return row[0] if row else None
+    return None
+
+
+def release(*, assignment: Assignment, actor: User) -> Assignment:
+    """Put a task in hand back into the queue (or back to its earlier answer, if that was reopened).
+
+    Its draft stays with the person. Raises Conflict when it is not in hand any more.
+    """
+    if not give_back(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
+        raise Conflict("This task is not in hand any more.")
+    assignment.refresh_from_db()
+    return assignment
+
+
+def expire_leases() -> int:
+    """Return every slot whose lease ran out to its queue; how many there were."""
+    return give_back(which=EXPIRED)
+
+
+def give_back(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:
+    """Return the slots in hand for which the condition `which` (our own SQL) holds."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(GIVE_BACK.format(which=which), {"verb": verb, "actor": actor and actor.pk, **params})
+        return len(cursor.fetchall())
+
+
+def renew_lease(*, assignment: Assignment, annotator: User) -> bool:
+    """Push the end of the lease on while the person works; False when the task is not in their hand any more."""
+    until = timezone.now() + timedelta(minutes=assignment.batch.project.lease_minutes)
+    held = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.HELD, annotator=annotator)
+    return held.update(leased_until=until) == 1

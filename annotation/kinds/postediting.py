@@ -1,0 +1,51 @@
+"""Post-editing: the annotator mends a model's text, or accepts it as it is."""
+
+from typing import Any
+
+from django.http import QueryDict
+
+from annotation.edits import edits_between, is_unspaced
+from annotation.kinds.shown import Shown, read_text
+from annotation.models import Project
+
+HEADING = "Mend this text"
+
+
+def present(shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
+    original = normal(shown.sides[0].text)
+    translation = shown.project.goal == Project.Goal.TRANSLATION
+    return {
+        "heading": "Mend this translation" if translation else "Mend this answer",
+        "label": "The translation, to be mended" if translation else "The answer, to be mended",
+        "original": original,
+        "text": (payload or {}).get("text", original),
+        "tokens": "characters" if is_unspaced(shown.project.target_language) else "words",
+    }
+
+
+def read(form: QueryDict, shown: Shown, *, complete: bool = True) -> dict[str, Any]:
+    original = shown.sides[0]
+    if form.get("unchanged") == "1":
+        return {"candidate": original.candidate, "text": original.text, "unchanged": True}
+    text = read_text(form, "text", complete=complete, missing="The text is empty: mend it, or skip the task.")
+    unchanged = text.strip() == normal(original.text).strip()
+    if unchanged and complete:
+        text = original.text
+    return {"candidate": original.candidate, "text": text, "unchanged": unchanged}
+
+
+def describe(payload: dict[str, Any], texts: dict[int, str], language: str) -> dict[str, Any]:
+    original = texts.get(payload["candidate"], "")
+    if payload["unchanged"]:
+        return {"headline": "Accepted unchanged", "text": payload["text"]}
+    edits = edits_between(original, payload["text"], language)
+    unit = "edit" if edits.count == 1 else "edits"
+    return {
+        "headline": f"{edits.count} {unit}, HTER {edits.rate:.0%}", "text": payload["text"], "edits": edits,
+        "original": original,
+    }  # fmt: skip
+
+
+def normal(text: str) -> str:
+    """With the line ends that a browser's text area gives back."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

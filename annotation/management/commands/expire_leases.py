@@ -1,0 +1,16 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from annotation.assignment import expire_leases
+
+
+class Command(BaseCommand):
+    help = (
+        "Return every task whose lease ran out to its queue. The worker does this each minute by itself; "
+        "this is for a site that runs without one."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count = expire_leases()
+        self.stdout.write(f"returned: {count} task{'' if count == 1 else 's'} whose lease ran out")

@@ -1,0 +1,116 @@
+"""Shared reads: how far batches are, and where a person has work. Each is one statement, whatever the size."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from annotation.access import MEMBERS, within
+from annotation.models import Annotation, Assignment, Batch, Candidate, Project, User
+
+State = Assignment.State
+# An answer that its author reopened stands until it is replaced: it counts as done.
+REOPENED = Q(state=State.HELD, finished_at__isnull=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A batch's slots: `total` are those that count (skipped ones are replaced, and counted apart)."""
+
+    batch: Batch
+    done: int
+    in_hand: int
+    free: int
+    skipped: int
+
+    @property
+    def total(self) -> int:
+        return self.done + self.in_hand + self.free
+
+    @property
+    def share(self) -> float:
+        return self.done / self.total if self.total else 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return self.batch.status == Batch.Status.OPEN
+
+    @property
+    def is_complete(self) -> bool:
+        return self.done == self.total
+
+
+@dataclass(frozen=True)
+class Work:
+    """A batch in which a person may work; `available`: something is in their hand or free for them now."""
+
+    batch: Batch
+    project: Project
+    done_by_me: int
+    available: bool
+
+
+def progress(project: Project) -> list[Progress]:
+    """How far each batch of the project is, in one query: open ones first, then by priority, newest first."""
+    return progress_of(Batch.objects.filter(project=project))
+
+
+def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
+    counted = batches.annotate(
+        done=Count("assignments", filter=Q(assignments__state=State.DONE)),
+        reopened=Count("assignments", filter=at_assignments(REOPENED)),
+        held=Count("assignments", filter=Q(assignments__state=State.HELD)),
+        free=Count("assignments", filter=Q(assignments__state=State.FREE)),
+        skipped=Count("assignments", filter=Q(assignments__state=State.SKIPPED)),
+    ).order_by("-status", "-priority", "-id")
+    return [
+        Progress(
+            batch, done=batch.done + batch.reopened, in_hand=batch.held - batch.reopened, free=batch.free,
+            skipped=batch.skipped,
+        )
+        for batch in counted
+    ]  # fmt: skip
+
+
+def at_assignments(condition: Q) -> Q:
+    return Q(*[(f"assignments__{name}", value) for name, value in condition.children])  # type: ignore[misc]
+
+
+def done_by(user: User, batch: Batch) -> int:
+    """How many tasks of the batch this person has submitted."""
+    return Assignment.objects.filter(Q(state=State.DONE) | REOPENED, annotator=user, batch=batch).count()
+
+
+def work_for(user: User) -> list[Work]:
+    """The open batches of this person's projects, those with something to do first: one query."""
+    free = Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE)
+    had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
+    wrote = Candidate.objects.filter(origin=f"human:{user.pk}", prompt=OuterRef("task__prompt"))
+    in_hand = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
+    mine = (
+        Assignment.objects.filter(Q(state=State.DONE) | REOPENED, batch=OuterRef("pk"), annotator=user)
+        .order_by()
+        .values("batch")
+        .annotate(n=Count("pk"))
+        .values("n")
+    )
+    batches = (
+        within(Batch.objects.select_related("project"), user, MEMBERS)
+        .filter(status=Batch.Status.OPEN, project__archived_at=None)
+        .annotate(
+            done_by_me=Coalesce(Subquery(mine), 0),
+            available=Exists(free.filter(~Exists(had), ~Exists(wrote))) | Exists(in_hand),
+        )
+        .order_by("-available", "-priority", "id")
+    )
+    return [Work(batch, batch.project, batch.done_by_me, batch.available) for batch in batches]
+
+
+def submitted_by(user: User) -> QuerySet[Annotation]:
+    """What this person submitted and what stands of it, newest first, in the projects they are a member of."""
+    rows = Annotation.objects.select_related("task__prompt", "assignment__batch__project")
+    return (
+        within(rows, user, MEMBERS, "assignment__batch__project")
+        .filter(annotator=user, is_current=True)
+        .order_by("-created_at", "-id")
+    )

@@ -1,0 +1,200 @@
+"""Annotating: the page of a task, and what its buttons do. Each answers with the next task in the same response."""
+
+import math
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation import queries, submission
+from annotation.access import assignment_for, assignment_managed, assignment_once_of, batch_for
+from annotation.assignment import claim_next
+from annotation.assignment import release as release_assignment
+from annotation.errors import Conflict, InvalidInput
+from annotation.kinds import KINDS, Shown, show
+from annotation.models import Assignment, Batch, Candidate, Draft
+from annotation.submission import SKIP_REASONS
+
+
+@never_cache
+@login_required
+@require_GET
+def work(request: HttpRequest, batch_id: int) -> HttpResponse:
+    return next_task(request, batch_for(request.user, batch_id))
+
+
+@login_required
+@require_POST
+def submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    assignment = assignment_once_of(request.user, assignment_id)
+    shown = show(assignment)
+    try:
+        payload = KINDS[shown.kind].read(request.POST, shown)
+    except InvalidInput as error:
+        if assignment.annotator_id == request.user.pk and assignment.state == Assignment.State.HELD:
+            return task_page(request, shown, status=422, error=error)
+        return next_task(request, assignment.batch, notice="That task is not in your hand any more.", status=409)
+    try:
+        annotation = submission.submit(
+            assignment=assignment, payload=payload, active_seconds=seconds(request), annotator=request.user
+        )
+    except Conflict as conflict:
+        return next_task(request, assignment.batch, notice=str(conflict), status=409)
+    if annotation.payload != payload:
+        notice = "You had submitted that task before, and that answer stands. “Undo last” opens it again."
+        return next_task(request, assignment.batch, notice=notice)
+    return next_task(request, assignment.batch, said="Submitted. Here is the next task.", submitted=True)
+
+
+@login_required
+@require_POST
+def draft(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    """204 once it is kept. A page without JavaScript sends `then=page` and gets its task back."""
+    assignment = assignment_once_of(request.user, assignment_id)
+    shown = show(assignment)
+    payload = KINDS[shown.kind].read(request.POST, shown, complete=False)
+    submission.save_draft(assignment=assignment, payload=payload, annotator=request.user)
+    if request.POST.get("then") == "page":
+        messages.success(request, "Saved as a draft: it waits for you here.")
+        return redirect("work", assignment.batch_id)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    assignment = assignment_for(request.user, assignment_id)
+    try:
+        submission.skip(
+            assignment=assignment, reason=request.POST.get("reason", ""), comment=request.POST.get("comment", "")
+        )
+    except InvalidInput as error:
+        return task_page(request, show(assignment), status=422, skip_error=error)
+    except Conflict as conflict:
+        return next_task(request, assignment.batch, notice=str(conflict), status=409)
+    return next_task(request, assignment.batch, said="Skipped: somebody else gets it. Here is the next task.")
+
+
+@login_required
+@require_POST
+def undo(request: HttpRequest, batch_id: int) -> HttpResponse:
+    batch = batch_for(request.user, batch_id)
+    try:
+        reopened = submission.undo_last(annotator=request.user, batch=batch)
+    except Conflict as conflict:
+        return next_task(request, batch, notice=str(conflict), status=409)
+    if reopened is None:
+        return next_task(request, batch, notice="There is nothing to undo in this batch.")
+    return next_task(request, batch, said="Your last answer is open again. It stands until you submit it anew.")
+
+
+@login_required
+@require_POST
+def release(request: HttpRequest, assignment_id: int) -> HttpResponse:
+    """An annotator puts their own task back and leaves; a manager takes one out of somebody's hand."""
+    try:
+        assignment = assignment_for(request.user, assignment_id)
+        back = reverse("home")
+    except Http404:
+        assignment = assignment_managed(request.user, assignment_id)
+        back = reverse("batch", args=[assignment.batch_id])
+    try:
+        release_assignment(assignment=assignment, actor=request.user)
+        messages.success(request, "The task is back in the queue.")
+    except Conflict as conflict:
+        messages.warning(request, str(conflict))
+    return redirect(back)
+
+
+@login_required
+@require_GET
+def my_work(request: HttpRequest) -> HttpResponse:
+    """What this person submitted, newest first."""
+    page = Paginator(queries.submitted_by(request.user), 25).get_page(request.GET.get("page"))
+    ids = {pk for annotation in page for pk in annotation.task.candidate_ids}
+    texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+    answers = []
+    for annotation in page:
+        project = annotation.assignment.batch.project
+        described = KINDS[annotation.kind].describe(annotation.payload, texts, project.target_language)
+        answers.append({"annotation": annotation, "project": project, "answer": described})
+    return render(request, "annotation/my_work.html", {"page": page, "answers": answers})
+
+
+def next_task(
+    request: HttpRequest, batch: Batch, *, notice: str = "", said: str = "", submitted: bool = False, status: int = 200
+) -> HttpResponse:
+    """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
+
+    `said` goes to the live region; `notice` is shown as well.
+    """
+    if request.method == "POST" and not request.htmx:
+        if notice:
+            messages.warning(request, notice)
+        return redirect("work", batch.pk)
+    assignment = claim_next(batch=batch, annotator=request.user)
+    if assignment is None:
+        return nothing_left(request, batch, notice=notice, status=status)
+    return task_page(request, show(assignment), notice=notice, said=said, submitted=submitted, status=status)
+
+
+def task_page(
+    request: HttpRequest,
+    shown: Shown,
+    *,
+    error: InvalidInput | None = None,
+    skip_error: InvalidInput | None = None,
+    status: int = 200,
+    **said: Any,
+) -> HttpResponse:
+    """The page of one task, refilled from what was just sent, or from the draft."""
+    assignment, kind = shown.assignment, KINDS[shown.kind]
+    if error is not None:
+        entered = kind.read(request.POST, shown, complete=False)
+    else:
+        drafts = Draft.objects.filter(annotator=request.user, task_id=assignment.task_id)
+        entered = drafts.values_list("payload", flat=True).first()
+    context = {
+        "assignment": assignment, "batch": assignment.batch, "project": shown.project, "shown": shown,
+        "prompt": shown.prompt, "problems": error.problems if error else [],
+        "faulty": [field for field, _ in error.problems] if error else [],
+        "skip_problem": skip_error.problems[0][1] if skip_error else "", "skip_reasons": SKIP_REASONS,
+        "has_draft": entered is not None, "kind_template": f"annotation/kinds/{shown.kind}.html",
+        **kind.present(shown, entered), **said,
+    }  # fmt: skip
+    return respond(request, assignment.batch, context, status)
+
+
+def nothing_left(request: HttpRequest, batch: Batch, *, notice: str, status: int) -> HttpResponse:
+    """Why there is no task, and where else there is one."""
+    (standing,) = queries.progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
+    elsewhere = [item for item in queries.work_for(request.user) if item.available and item.batch.pk != batch.pk]
+    context = {
+        "batch": standing.batch, "project": batch.project, "standing": standing, "notice": notice,
+        "elsewhere": elsewhere[:3],
+    }  # fmt: skip
+    return respond(request, batch, context, status)
+
+
+def respond(request: HttpRequest, batch: Batch, context: dict[str, Any], status: int) -> HttpResponse:
+    if request.htmx:
+        return render(request, "annotation/work.html#task", context, status=status)
+    # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
+    context["done_by_me"] = queries.done_by(request.user, batch)
+    context.setdefault("standing_bar", queries.progress_of(Batch.objects.filter(pk=batch.pk))[0])
+    return render(request, "annotation/work.html", context, status=status)
+
+
+def seconds(request: HttpRequest) -> float:
+    """The seconds of work that the page counted; 0 where it did not (no JavaScript) or sent nonsense."""
+    try:
+        value = float(request.POST.get("active_seconds", "") or 0)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0

@@ -1,0 +1,189 @@
+"""Who gets which task: order, leases, nobody twice; a race of sixteen with some dying; and a state machine."""
+
+import random
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotation.assignment import claim_next, expire_leases, release
+from annotation.batches import close_batch
+from annotation.errors import Conflict
+from annotation.models import Annotation, Assignment, Event, Role, Task
+from annotation.submission import submit
+from tests.annotation.work_helpers import batch_of, hotel
+from tests.factories import CandidateFactory, PromptFactory, join
+
+ANSWER = {"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []}
+
+
+def run_out(assignment):
+    Assignment.objects.filter(pk=assignment.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.mark.django_db
+def test_claiming_again_gives_the_task_in_hand_with_its_lease_renewed():
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    first = claim_next(batch=batch, annotator=hana)
+    run_out(first)
+    again = claim_next(batch=batch, annotator=hana)
+    assert again.pk == first.pk
+    assert again.leased_until > timezone.now() + timedelta(minutes=59)
+    assert Event.objects.filter(verb="assignment.claimed", actor=hana, object_id=first.pk).count() == 1
+
+
+@pytest.mark.django_db
+def test_tasks_come_by_priority_then_position_and_never_twice():
+    project = hotel(prompts=3)
+    batch, hana = batch_of(project, overlap=2), join(project, Role.ANNOTATOR)
+    last = Task.objects.get(batch=batch, position=3)
+    Assignment.objects.filter(task=last).update(priority=5)
+    seen = []
+    while (assignment := claim_next(batch=batch, annotator=hana)) is not None:
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    assert seen == [3, 1, 2]
+    assert Assignment.objects.filter(batch=batch, state="free").count() == 3
+
+
+@pytest.mark.django_db
+def test_nobody_judges_what_they_wrote():
+    project = hotel(prompts=0)
+    hana, ken = join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    prompt = PromptFactory(project=project)
+    CandidateFactory(prompt=prompt, text="by Hana", origin=f"human:{hana.pk}")
+    CandidateFactory(prompt=prompt, text="by a model", origin="checkpoint:1")
+    batch = batch_of(project)
+    assert claim_next(batch=batch, annotator=hana) is None
+    assert claim_next(batch=batch, annotator=ken) is not None
+
+
+@pytest.mark.django_db
+def test_a_lease_that_ran_out_goes_to_the_next_person_even_before_the_sweep():
+    project = hotel(prompts=1)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    first = claim_next(batch=batch, annotator=hana)
+    assert claim_next(batch=batch, annotator=ken) is None
+    run_out(first)
+    assert claim_next(batch=batch, annotator=ken).pk == first.pk
+    expired = Event.objects.get(verb="assignment.expired")
+    assert expired.before == {"annotator": hana.pk}
+
+
+@pytest.mark.django_db
+def test_the_sweep_returns_only_what_ran_out(capsys):
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    run_out(claim_next(batch=batch, annotator=hana))
+    kept = claim_next(batch=batch, annotator=ken)
+    call_command("expire_leases")
+    assert capsys.readouterr().out.strip() == "returned: 1 task whose lease ran out"
+    assert expire_leases() == 0
+    assert list(Assignment.objects.filter(state="held")) == [kept]
+
+
+@pytest.mark.django_db
+def test_release_puts_a_task_back_once():
+    project = hotel(prompts=1)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    release(assignment=held, actor=hana)
+    assert (held.state, held.annotator_id, held.leased_until) == ("free", None, None)
+    with pytest.raises(Conflict):
+        release(assignment=held, actor=hana)
+
+
+@pytest.mark.django_db
+def test_a_closed_batch_hands_out_nothing_but_keeps_what_is_in_hand():
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    close_batch(batch=batch, actor=None)
+    assert claim_next(batch=batch, annotator=ken) is None
+    assert claim_next(batch=batch, annotator=hana).pk == held.pk
+    submit(assignment=held, payload=ANSWER)
+    assert claim_next(batch=batch, annotator=hana) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sixteen_at_once_fill_every_slot_once_though_some_die():
+    """Real connections: some workers vanish with a task in hand, some fall over inside their transaction."""
+    project = hotel(prompts=60)
+    batch = batch_of(project, overlap=3)
+    people = [join(project, Role.ANNOTATOR) for _ in range(16)]
+    acknowledged: list[tuple[int, int]] = []
+    failures: list[BaseException] = []
+
+    class Died(Exception):
+        pass
+
+    def work(person, number):
+        chance = random.Random(number)
+        idle = 0
+        try:
+            while idle < 60:
+                assignment = claim_next(batch=batch, annotator=person)
+                if assignment is None:
+                    if not Assignment.objects.filter(batch=batch, state__in=["free", "held"]).exists():
+                        return
+                    idle += 1
+                    threading.Event().wait(0.02)
+                    continue
+                fate = chance.random()
+                if fate < 0.08:  # gone for good with a task in hand: the lease runs out
+                    run_out(assignment)
+                    continue
+                if fate < 0.16:  # killed inside the transaction: nothing was acknowledged, nothing is kept
+                    with pytest.raises(Died), transaction.atomic():
+                        submit(assignment=assignment, payload=ANSWER, annotator=person)
+                        raise Died
+                    connection.close()
+                    continue
+                try:
+                    submit(assignment=assignment, payload=ANSWER, annotator=person)
+                except Conflict:
+                    continue
+                acknowledged.append((person.pk, assignment.task_id))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(person, number)) for number, person in enumerate(people)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    done = Assignment.objects.filter(batch=batch, state="done")
+    assert done.count() == 180
+    assert not Assignment.objects.filter(batch=batch).exclude(state="done").exists()
+    assert set(Counter(done.values_list("task", flat=True)).values()) == {3}
+    answers = Counter(Annotation.objects.filter(is_current=True).values_list("annotator", "task"))
+    assert set(answers.values()) == {1}
+    assert answers == Counter(acknowledged)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_person_in_two_tabs_gets_one_task():
+    project = hotel(prompts=8)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    got, gate = [], threading.Barrier(6)
+
+    def open_tab():
+        gate.wait()
+        got.append(claim_next(batch=batch, annotator=hana).pk)
+        connection.close()
+
+    tabs = [threading.Thread(target=open_tab) for _ in range(6)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join(30)
+    assert len(got) == 6
+    assert len(set(got)) == 1
