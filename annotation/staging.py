@@ -163,6 +163,7 @@ def stage(prompts: Iterable[ParsedPrompt]) -> None:
 def cross_faults(project: Project, columns: dict[str, str]) -> Iterator[Fault]:
     """Faults between rows and with the project, by check and row. `columns` gives the file's name of a field."""
     with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
         cursor.execute("ANALYZE staged_prompt")
         cursor.execute("ANALYZE staged_candidate")
     for field, message, query in CHECKS:

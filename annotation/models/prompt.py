@@ -48,7 +48,8 @@ class Prompt(models.Model):
     `messages` is set for a chat of several turns ([{"role", "content"}, …]); otherwise `text` is the one user turn.
     """
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
+    # Each index slows an import: prompt_once begins with the project, and nobody asks for an import's prompts.
+    project = models.ForeignKey(Project, models.CASCADE, related_name="prompts", db_index=False)
     text = models.TextField()
     messages = models.JSONField(null=True, blank=True)
     reference = models.TextField(blank=True, help_text="A text known to be good, where there is one.")
@@ -57,7 +58,7 @@ class Prompt(models.Model):
     metadata = models.JSONField(default=dict, blank=True)
     digest = models.CharField(max_length=64, help_text="sha256 of the messages: the same prompt is loaded once.")
     held_out = models.BooleanField(default=False)
-    imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True)
+    imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True, db_index=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -76,7 +77,7 @@ class Prompt(models.Model):
 class Candidate(models.Model):
     """One text that answers a prompt. Its origin is opaque here: checkpoint:<id>, import:<name> or human:<id>."""
 
-    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates")
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates", db_index=False)  # candidate_once
     text = models.TextField()
     origin = models.CharField(max_length=200)
     digest = models.CharField(max_length=64, help_text="sha256 of the text.")
