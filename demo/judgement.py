@@ -4,6 +4,7 @@ The rule is simple and stated on the demonstration's pages: the formal register 
 up what the guest mentioned. It sees no origin, no model name, and not which texts the grammar wrote.
 """
 
+import itertools
 import re
 
 from demo.grammar import formal_of
@@ -54,3 +55,17 @@ def made_formal(prompt: str, text: str) -> str:
     for casual, formal in formal_of().items():
         text = text.replace(casual, formal)
     return text
+
+
+def wholeness(text: str) -> float:
+    """Share of the sentences that are whole: they begin with a capital, end with a mark, and stand there once."""
+    sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", text.strip()) if sentence]
+    whole = {sentence for sentence in sentences if re.fullmatch(r"[A-Z].*\w[.!?,]?", sentence) and _is_closed(sentence)}
+    return len(whole) / len(sentences) if sentences else 0.0
+
+
+def _is_closed(sentence: str) -> bool:
+    """Whether the sentence ends as one, a greeting or a signature does, and repeats no word at once."""
+    words = re.findall(r"\w+", sentence.lower())
+    repeated = any(one == other for one, other in itertools.pairwise(words) if one != "hello")
+    return not repeated and (sentence[-1] in ".!?," or sentence.lower().endswith("concierge"))

@@ -1,0 +1,177 @@
+"""Simulated annotators at work: they claim and submit through the same actions as people, and are labelled so.
+
+What they answer follows from the texts alone (`demo.judgement`), plus a share of honest mistakes.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from annotation.assignment import claim_next
+from annotation.kinds import Shown, show
+from annotation.models import Aspect, Assignment, Batch, Kind, User
+from annotation.submission import skip, submit
+from demo import grammar
+from demo.judgement import coverage, formality, made_formal, wholeness
+from demo.phrases import PHRASES
+
+Answer = dict[str, Any]
+
+COVERAGE_WEIGHT = 0.5
+WHOLENESS_WEIGHT = 0.5
+TIE_BELOW = 0.1  # two answers nearer than this are equally good
+CLEAR_FROM = 0.6  # and this far apart one is clearly better
+UNREADABLE = 0.25  # an answer of which less than this share is whole cannot be read
+
+
+class CannotAnswer(Exception):
+    """This task asks for something that the simple rule does not know."""
+
+
+@dataclass
+class Tally:
+    """What became of the tasks: answered, and skipped because the rule does not know."""
+
+    answered: int = 0
+    skipped: int = 0
+
+
+def simulate(
+    *,
+    batches: Iterable[Batch],
+    annotators: list[User],
+    error: float,
+    seed: int,
+    limit: int | None = None,
+    progress: Callable[[Tally], None] | None = None,
+) -> Tally:
+    """Let the annotators take turns in each batch until nothing is free for them, or `limit` answers are given.
+
+    `error` is the share of answers in which an annotator says what the rule does not. The same seed on the same tasks
+    gives the same answers.
+    """
+    tally = Tally()
+    for batch in batches:
+        waiting = list(annotators)
+        while waiting:
+            for annotator in list(waiting):
+                if limit is not None and tally.answered >= limit:
+                    return tally
+                assignment = claim_next(batch=batch, annotator=annotator)
+                if assignment is None:
+                    waiting.remove(annotator)
+                    continue
+                rng = random.Random(f"{seed} {annotator.email} {assignment.task_id}")
+                try:
+                    submit(assignment=assignment, payload=answer(assignment, rng, error))
+                    tally.answered += 1
+                except CannotAnswer as reason:
+                    skip(assignment=assignment, reason="other", comment=f"Simulated annotator: {reason}")
+                    tally.skipped += 1
+                if progress:
+                    progress(tally)
+    return tally
+
+
+def answer(assignment: Assignment, rng: random.Random, error: float) -> Answer:
+    shown = show(assignment)
+    mistaken = rng.random() < error
+    return ANSWERS[Kind(shown.kind)](shown, rng, mistaken)
+
+
+def choose(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
+    one, other = shown.sides
+    payload: Answer = {"chosen": None, "shown": [one.candidate, other.candidate], "strength": None, "reasons": []}
+    if all(readable(shown, side.text) < UNREADABLE for side in shown.sides):
+        return {**payload, "choice": "both_bad"}
+    difference = worth(shown, one.text) - worth(shown, other.text)
+    if abs(difference) < TIE_BELOW and not mistaken:
+        return {**payload, "choice": "tie"}
+    better, worse = (one, other) if (difference > 0) != mistaken else (other, one)
+    return {
+        **payload,
+        "choice": "one",
+        "chosen": better.candidate,
+        "strength": 2 if abs(difference) >= CLEAR_FROM else 1,
+        "reasons": reasons(shown, better.text, worse.text),
+    }
+
+
+def reasons(shown: Shown, better: str, worse: str) -> list[str]:
+    """Those of the project's tags that hold of this pair."""
+    language = shown.project.target_language
+    holds = {
+        "more formal": formality(better, language) > formality(worse, language),
+        "politer": formality(better, language) > formality(worse, language),
+        "takes up the review": coverage(shown.prompt.text, better) > coverage(shown.prompt.text, worse),
+        "better language": readable(shown, better) > readable(shown, worse),
+        "shorter": len(better) < 0.7 * len(worse),
+    }
+    return [tag.name for tag in shown.tags if holds.get(tag.name)]
+
+
+def score(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
+    scores = {}
+    for side in shown.sides:
+        given = {aspect.key: point(aspect, share(shown, aspect, side.text)) for aspect in shown.aspects}
+        if mistaken and shown.aspects:
+            aspect = rng.choice(shown.aspects)
+            given[aspect.key] = point(aspect, rng.random())
+        scores[str(side.candidate)] = given
+    return {"scores": scores, "comment": ""}
+
+
+def share(shown: Shown, aspect: Aspect, text: str) -> float:
+    """How much of the scale the text deserves, from 0 to 1. An aspect without a rule gets the text's overall worth."""
+    polite = (formality(text, shown.project.target_language) + 1) / 2
+    if aspect.key in ("register", "politeness"):
+        return polite
+    if aspect.key in ("content", "meaning"):
+        return coverage(shown.prompt.text, text)
+    if aspect.key == "language":
+        return readable(shown, text)
+    return (polite + coverage(shown.prompt.text, text) + readable(shown, text)) / 3
+
+
+def point(aspect: Aspect, share: float) -> int:
+    return 1 + round(share * (aspect.points - 1))
+
+
+def postedit(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
+    """The casual sentences that we know put formally; a mistaken annotator leaves the text as it is."""
+    (original,) = shown.sides
+    text = original.text if mistaken else made_formal(shown.prompt.text, original.text)
+    return {"candidate": original.candidate, "text": text, "unchanged": text == original.text}
+
+
+def write(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
+    """The grammar's own answer, in other words for each annotator; a mistaken one writes casually."""
+    for english, polite, plain in PHRASES:
+        if shown.prompt.text == english:
+            return {"text": plain if mistaken else polite}
+    number = shown.prompt.metadata.get("scene")
+    if not isinstance(number, int) or grammar.review(scene := grammar.scene(number)) != shown.prompt.text:
+        raise CannotAnswer("I can write answers only to the texts of the demonstration.")
+    return {"text": grammar.reply(scene, "casual" if mistaken else "formal", variant=rng.randrange(2, 6))}
+
+
+def worth(shown: Shown, text: str) -> float:
+    """The rule in one number: register first, then content and language."""
+    return (
+        formality(text, shown.project.target_language)
+        + COVERAGE_WEIGHT * coverage(shown.prompt.text, text)
+        + WHOLENESS_WEIGHT * readable(shown, text)
+    )
+
+
+def readable(shown: Shown, text: str) -> float:
+    return wholeness(text) if shown.project.target_language.startswith("en") else float(bool(text.strip()))
+
+
+ANSWERS: dict[Kind, Callable[[Shown, random.Random, bool], Answer]] = {
+    Kind.CHOOSING: choose,
+    Kind.SCORING: score,
+    Kind.POSTEDITING: postedit,
+    Kind.WRITING: write,
+}
