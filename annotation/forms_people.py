@@ -59,6 +59,7 @@ class ProjectForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.fields["goal"] = forms.ChoiceField(choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION)
         for name in ("source_language", "target_language"):
             self.fields[name].widget.attrs |= {"autocapitalize": "none", "spellcheck": "false", "size": 12}
 
@@ -125,7 +126,7 @@ class ReasonsForm(forms.Form):
 class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices, initial=Role.ANNOTATOR)
     email = forms.EmailField(
-        label="E-mail", required=False, help_text="With an address, only that person can use the link."
+        label="Email", required=False, help_text="With an address, only that person can use the link."
     )
 
 
@@ -136,7 +137,7 @@ class RoleForm(forms.Form):
 class JoinForm(forms.Form):
     """A new account. The e-mail is asked for only where the invitation does not fix it."""
 
-    email = forms.EmailField(label="E-mail", widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     name = forms.CharField(
         label="Your name", max_length=150, help_text="Colleagues see it.",
         widget=forms.TextInput(attrs={"autocomplete": "name"}),

@@ -32,7 +32,8 @@ def settings_page(
 ) -> HttpResponse:
     """One of the settings pages; with `error` it answers 409 for a conflict and 422 for anything else."""
     pages = [
-        {"label": label, "url": reverse(url, args=[project.slug]), "current": key == page} for key, label, url in PAGES
+        {"label": label, "url": reverse(url, args=[project.slug]), "current": page.startswith(key)}
+        for key, label, url in PAGES
     ]
     context |= {"project": project, "section": "settings", "pages": pages}
     status = 409 if isinstance(error, Conflict) else 422 if error else 200

@@ -1,0 +1,264 @@
+"""The only door: whoever is not in a project learns nothing of it, at any of its addresses.
+
+The addresses are read from the URL resolver, so that a page added tomorrow is tested tomorrow.
+"""
+
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from annotation import access
+from annotation.models import Assignment, Batch, DatasetVersion, Import, Membership, Role, Task
+from annotation.people import invite
+from annotation.projects import publish_guideline, save_aspects, save_reason_tags
+from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
+from training.models import Checkpoint, Evaluation, Generation, Round, Run
+
+pytestmark = pytest.mark.django_db
+
+# Addresses that belong to no project. The pages of accounts and administration have tests of their own.
+COMMON = {"home", "project_new", "my_work", "join", "healthz"}
+MANAGER_ONLY = {
+    "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
+    "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
+    "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts",
+}  # fmt: skip
+STAFF_ONLY = {"datasets", "runs", "checkpoints", "rounds"}
+
+
+def patterns(resolver=None, prefix=""):
+    """(name, names of the converters) of every address under the site's root, but for accounts and administration."""
+    for item in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(item.pattern)
+        if isinstance(item, URLResolver) and not route.startswith(("accounts/", "administration/")):
+            yield from patterns(item, route)
+        elif isinstance(item, URLPattern) and item.name:
+            yield item.name, tuple(item.pattern.converters)
+
+
+ALL = sorted(set(patterns()))
+SCOPED = [(name, keys) for name, keys in ALL if name not in COMMON]
+
+
+def training_rows(project, dataset):
+    run = Run.objects.create(project=project, trainer=Run.Trainer.values[0], dataset=dataset)
+    checkpoint = Checkpoint.objects.create(
+        project=project, run=run, dataset=dataset, form=Checkpoint.Form.values[0], path="runs/none", sha256="0" * 64
+    )
+    return {
+        "run_id": run.pk,
+        "checkpoint_id": checkpoint.pk,
+        "evaluation_id": Evaluation.objects.create(project=project, checkpoint=checkpoint, dataset=dataset).pk,
+        "generation_id": Generation.objects.create(project=project, checkpoint=checkpoint).pk,
+        "round_id": Round.objects.create(project=project, number=1).pk,
+    }
+
+
+@pytest.fixture
+def world():
+    """A project with a row of everything; `world[key]` is the value for a converter of that name."""
+    project = ProjectFactory(slug="hotel", name="Hotel replies")
+    hana = join(project, Role.MANAGER, name="Hana")
+    kei = join(project, Role.ANNOTATOR, name="Kei")
+    rin = join(project, Role.REVIEWER, name="Rin")
+    (aspect,) = save_aspects(project=project, aspects=[{"name": "Meaning", "anchors": ["a", "b"]}], by=hana)
+    guideline = publish_guideline(project=project, text="Be *polite*.", based_on=0, by=hana)
+    save_reason_tags(project=project, names=["Register"], by=hana)
+    invitation = invite(project=project, role=Role.ANNOTATOR, by=hana)
+    prompt = PromptFactory(project=project)
+    candidate = CandidateFactory(prompt=prompt)
+    batch = Batch.objects.create(project=project, name="First", kind="writing", overlap=1, seed=1)
+    task = Task.objects.create(batch=batch, prompt=prompt, position=0)
+    slot = Assignment.objects.create(
+        task=task, batch=batch, slot=0, position=0, state="held", annotator=kei, claimed_at=timezone.now(),
+        leased_until=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+    dataset = DatasetVersion.objects.create(
+        project=project, purpose="dpo", format="standard", sha256="0" * 64, selection={}, manifest={}, train_rows=0,
+        held_out_rows=0, directory="datasets/none",
+    )  # fmt: skip
+    upload = Import.objects.create(project=project, filename="texts.csv")
+    return {
+        "project": project, "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
+        "slug": "hotel", "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
+        "membership_id": Membership.objects.get(user=rin).pk, "batch_id": batch.pk, "task_id": task.pk,
+        "assignment_id": slot.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
+        "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": 1,
+        **training_rows(project, dataset),
+    }  # fmt: skip
+
+
+def address(name, keys, world):
+    missing = [key for key in keys if key not in world]
+    assert not missing, f"{name} takes {missing}: put a row of it into the fixture `world`"
+    return reverse(name, kwargs={key: world[key] for key in keys})
+
+
+def ask(client, url):
+    """What GET and POST answer, by method; a page that does not know a method says 405 to everybody."""
+    answers = {"GET": client.get(url), "POST": client.post(url, {})}
+    return {method: response for method, response in answers.items() if response.status_code != 405}
+
+
+@pytest.mark.parametrize(("name", "keys"), SCOPED)
+def test_a_stranger_finds_nothing_and_nobody_is_asked_to_sign_in(name, keys, world, client, sign_in):
+    url = address(name, keys, world)
+    for method, response in ask(client, url).items():
+        assert response.status_code == 302, f"{method} {url} without a sign-in"
+        assert response.url.startswith("/accounts/login/"), f"{method} {url}"
+    elsewhere = join(ProjectFactory(), Role.MANAGER)
+    answers = ask(sign_in(elsewhere), url)
+    assert answers
+    for method, response in answers.items():
+        assert response.status_code == 404, f"{method} {url} as a manager of another project"
+
+
+@pytest.mark.parametrize(("name", "keys"), [(name, keys) for name, keys in SCOPED if name in MANAGER_ONLY | STAFF_ONLY])
+@pytest.mark.parametrize("role", Role.values)
+def test_a_role_opens_its_pages_and_no_others(role, name, keys, world, sign_in):
+    url = address(name, keys, world)
+    client = sign_in(world["people"][Role(role)])
+    may = role == Role.MANAGER or (name in STAFF_ONLY and role == Role.REVIEWER)
+    if may:
+        assert client.get(url).status_code in (200, 302, 405), f"GET {url} as {role}"
+    else:
+        for method, response in ask(client, url).items():
+            assert response.status_code == 404, f"{method} {url} as {role}"
+
+
+@pytest.mark.parametrize(("name", "keys"), [(name, keys) for name, keys in ALL if name in COMMON - {"healthz", "join"}])
+def test_pages_of_no_project_ask_to_sign_in(name, keys, world, client):
+    assert client.get(address(name, keys, world)).url.startswith("/accounts/login/")
+
+
+# ---- every page keeps the content security policy ----
+
+
+class Inline(HTMLParser):
+    """Collects whatever the policy would block: inline scripts, styles and handlers."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        data = given.get("type") in ("application/json", "application/ld+json")
+        if (tag == "script" and "src" not in given and not data) or tag == "style":
+            self.found.append(tag)
+        for name, value in attrs:
+            if name == "style" or name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
+                self.found.append(f"{tag} {name}={value}")
+            if name in ("src", "action") and (value or "").startswith(("http:", "https:", "//")):
+                self.found.append(f"{tag} {name}={value}")
+
+
+def assert_strict(response, url):
+    policy = response.headers.get("Content-Security-Policy", "")
+    assert "default-src 'self'" in policy, url
+    assert "unsafe" not in policy, url
+    assert response.headers["X-Frame-Options"] == "DENY", url
+    if response.headers["Content-Type"].startswith("text/html"):
+        parser = Inline()
+        parser.feed(response.content.decode())
+        assert not parser.found, f"{url}: {parser.found}"
+
+
+@pytest.mark.parametrize(("name", "keys"), ALL)
+def test_every_page_is_free_of_inline_code(name, keys, world, sign_in):
+    person = world["people"][Role.ANNOTATOR if name in ("work", "my_work") else Role.MANAGER]
+    url = address(name, keys, world)
+    response = sign_in(person).get(url)
+    assert response.status_code < 500, f"{url} as {person}"
+    if not response.streaming:
+        assert_strict(response, url)
+
+
+ACCOUNTS = ["login/", "signup/", "password/reset/", "password/reset/done/", "password/reset/key/x-y/", "inactive/"]
+
+
+@pytest.mark.parametrize("path", [*(f"/accounts/{path}" for path in ACCOUNTS), "/join/nonsense/", "/nowhere/"])
+def test_pages_before_sign_in_are_too(path, client):
+    response = client.get(path)
+    assert_strict(response, path)
+    assert b"look.css" in response.content, "and wear our look"
+
+
+@pytest.mark.parametrize("path", ["/accounts/logout/", "/accounts/password/change/", "/accounts/reauthenticate/"])
+def test_account_pages_after_sign_in_are_too(path, sign_in):
+    response = sign_in(UserFactory()).get(path)
+    assert response.status_code == 200
+    assert_strict(response, path)
+    assert b"look.css" in response.content
+
+
+def test_a_form_without_its_token_is_refused_in_our_words():
+    from django.test import Client
+
+    response = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "x"})
+    assert response.status_code == 403
+    assert b"too old to send" in response.content
+    assert_strict(response, "csrf")
+
+
+# ---- the door itself ----
+
+
+def test_projects_of(world):
+    project, people = world["project"], world["people"]
+    other = ProjectFactory()
+    for role, person in people.items():
+        assert list(access.projects_of(person)) == [project]
+        assert access.role_in(person, project) == role
+        assert access.role_in(person, other) is None
+        assert access.projects_of(person, access.MANAGERS).exists() == (role == Role.MANAGER)
+    administrator = UserFactory(is_superuser=True)
+    assert set(access.projects_of(administrator)) == {project, other}
+    assert access.role_in(administrator, other) == Role.MANAGER
+
+
+def test_nobody_gets_through_switched_off_or_unknown(world):
+    project, hana = world["project"], world["people"][Role.MANAGER]
+    hana.is_active = False
+    switched_off_administrator = UserFactory(is_superuser=True, is_active=False)
+    for person in (hana, switched_off_administrator, AnonymousUser(), UserFactory(), UserFactory(is_staff=True)):
+        with pytest.raises(Http404):
+            access.project_for(person, project.slug)
+        with pytest.raises(Http404):
+            access.batch_for(person, world["batch_id"])
+        with pytest.raises(Http404):
+            access.dataset_for(person, world["dataset_id"])
+        with pytest.raises(Http404):
+            access.import_for(person, world["import_id"])
+        with pytest.raises(Http404):
+            access.assignment_for(person, world["assignment_id"])
+
+
+def test_a_task_in_hand_is_its_holders_alone(world):
+    kei = world["people"][Role.ANNOTATOR]
+    assert access.assignment_for(kei, world["assignment_id"]).annotator == kei
+    for other in (world["people"][Role.MANAGER], UserFactory(is_superuser=True)):
+        with pytest.raises(Http404):
+            access.assignment_for(other, world["assignment_id"])
+    Membership.objects.filter(user=kei).delete()
+    with pytest.raises(Http404):
+        access.assignment_for(kei, world["assignment_id"])
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_rows_by_role(role, world):
+    person = world["people"][Role(role)]
+    assert access.batch_for(person, world["batch_id"])
+    may = {"dataset": role != Role.ANNOTATOR, "import": role == Role.MANAGER}
+    for kind, row in (("dataset", world["dataset_id"]), ("import", world["import_id"])):
+        door = getattr(access, f"{kind}_for")
+        if may[kind]:
+            assert door(person, row).pk == row
+        else:
+            with pytest.raises(Http404):
+                door(person, row)
