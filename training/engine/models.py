@@ -61,7 +61,7 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
             raise
         raise ModelError(f"{_words(source)} cannot be loaded: {error}") from error
     log.info("loaded %s: %s parameters", _words(source), f"{model.num_parameters():,}")
-    return model.to(dtype).eval()
+    return model.to(dtype).requires_grad_(True).eval()  # merging leaves the weights frozen
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:

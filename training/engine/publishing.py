@@ -40,7 +40,7 @@ def finish_model(
 
 
 def final_metrics(run: Run) -> dict[str, Any]:
-    """From metrics.jsonl, so that a resumed run counts whole: first loss, and means over the last tenth of the steps."""
+    """From metrics.jsonl, so that a resumed run counts whole: first loss, means over the last tenth."""
     by_step: dict[int, dict[str, Any]] = {}
     lines, _ = run.directory.read_metrics()
     for line in lines:

@@ -1,0 +1,118 @@
+"""Figures against the same figures worked out by hand, from the model's own logits."""
+
+import math
+
+import pytest
+
+from tests.engine.conftest import chat, dpo_rows, make_run, run_here, sft_rows, start, texts, user, write_rows
+from training.engine.config import EvaluationConfig, ModelSource
+
+pytestmark = pytest.mark.engine
+
+
+def evaluation(path, rows, **changes):
+    config = EvaluationConfig(run_id="e", max_length=128, max_new_tokens=8, sample_outputs=3, threads=1, **changes)
+    directory = make_run(path, config)
+    write_rows(directory, rows, "held_out")
+    return directory
+
+
+def logp(source, row, column):
+    """Summed log-probability of one completion, without batching and without the trainer's head."""
+    import torch
+
+    from training.engine import models
+
+    model, tokenizer = models.load_model(source), models.load_tokenizer(source)
+    chat = {"tokenize": True, "return_dict": True}
+    prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, **chat)["input_ids"]
+    ids = torch.tensor(tokenizer.apply_chat_template(row["prompt"] + row[column], **chat)["input_ids"])
+    with torch.no_grad():
+        logps = model(ids[None, :-1]).logits[0].log_softmax(-1)
+    picked = logps.gather(1, ids[1:, None])[len(prompt) - 1 :]
+    return picked.sum().item(), len(picked)
+
+
+def test_preferences_against_parent_and_reference(tiny, sft_adapter, tmp_path):
+    trained = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
+    rows = [{**row, "reference": chat(number)[1]} for number, row in enumerate(dpo_rows(12))]
+    rows.append({**rows[0], "tie": True})
+    directory = evaluation(tmp_path, rows, model=trained, parent=tiny, reference=tiny, beta=0.5)
+    assert start("evaluate", directory).wait(120) == 0, directory.log_tail()
+    result = directory.read_result()
+    figures = result["metrics"]
+    assert result["rows"]["used"] == 12
+    assert result["rows"]["dropped_ties"] == 1
+
+    scores = texts(tmp_path / "scores.jsonl")
+    assert [score["row"] for score in scores] == list(range(12))
+    won, margins, after, before, tokens = [], [], [], [], 0
+    for row, score in zip(rows, scores, strict=False):
+        (chosen, n), (rejected, m) = logp(trained, row, "chosen"), logp(trained, row, "rejected")
+        (old_chosen, _), (old_rejected, _) = logp(tiny, row, "chosen"), logp(tiny, row, "rejected")
+        assert score["model_chosen_logp"] == pytest.approx(chosen, abs=1e-3)
+        assert score["reference_rejected_logp"] == pytest.approx(old_rejected, abs=1e-3)
+        won.append(chosen / n > rejected / m)
+        margins.append(0.5 * ((chosen - old_chosen) - (rejected - old_rejected)))
+        after.append(chosen)
+        before.append(old_chosen)
+        tokens += n
+    assert figures["logp_accuracy"] == pytest.approx(sum(won) / 12)
+    assert figures["reward_accuracy"] == pytest.approx(sum(margin > 0 for margin in margins) / 12)
+    assert figures["reward_margin"] == pytest.approx(sum(margins) / 12, abs=1e-3)
+    change = 100 * (sum(after) - sum(before)) / abs(sum(before))
+    assert figures["chosen_logp_change_pct"] == pytest.approx(change, abs=0.01)
+    assert figures["perplexity"] == pytest.approx(math.exp(-sum(after) / tokens), rel=1e-4)
+    low, high = figures["reward_accuracy_interval"]
+    assert 0 <= low <= figures["reward_accuracy"] <= high <= 1
+    assert {"chrf", "bleu", "parent_chrf", "parent_bleu", "parent_logp_accuracy"} <= set(figures)
+    assert "tok:13a" in figures["bleu_signature"]
+    samples = texts(tmp_path / "samples.jsonl")
+    assert len(samples) == 3
+    assert set(samples[0]) == {"prompt", "output", "parent_output", "reference", "chosen"}
+    lines = [line for line in directory.read_metrics()[0] if "done" in line]
+    assert lines[-1]["done"] == lines[-1]["total"]
+
+
+def test_written_references_alone(tiny, tmp_path):
+    rows = [{"prompt": user("hi"), "completion": [{"role": "assistant", "content": "こんにちは。"}]}, *sft_rows(4)]
+    directory = evaluation(tmp_path, [{k: row[k] for k in ("prompt", "completion")} for row in rows], model=tiny,
+                           target_language="ja")  # fmt: skip
+    assert run_here("evaluate", directory) == 0
+    figures = directory.read_result()["metrics"]
+    assert "tok:char" in figures["bleu_signature"]
+    assert "logp_accuracy" not in figures
+    assert "parent_chrf" not in figures
+    assert figures["outputs"] == 5
+
+
+def test_desirable_rows_of_a_kto_dataset(tiny, tmp_path):
+    rows = [{**row, "label": number % 2 == 0} for number, row in enumerate(sft_rows(6))]
+    directory = evaluation(tmp_path, rows, model=tiny)
+    assert run_here("evaluate", directory) == 0
+    assert directory.read_result()["metrics"]["rows"] == 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "no preference")],
+)
+def test_rows_that_say_nothing(tiny, tmp_path, rows, words):
+    directory = evaluation(tmp_path, rows, model=tiny)
+    assert run_here("evaluate", directory) == 1
+    assert words in directory.read_result()["error"]
+
+
+def test_a_cancel_is_heeded(tiny, tmp_path):
+    directory = evaluation(tmp_path, dpo_rows(3), model=tiny)
+    directory.request_cancel()
+    assert run_here("evaluate", directory) == 3
+    assert directory.read_result()["status"] == "cancelled"
+
+
+def test_chrf_and_bleu_of_equal_texts_are_100():
+    from training.engine.figures import text_figures
+
+    found = text_figures(["今日は晴れです。"], ["今日は晴れです。"], "ja-JP")
+    assert found["chrf"] == pytest.approx(100)
+    assert found["bleu"] == pytest.approx(100)

@@ -1,0 +1,104 @@
+"""Candidates: complete, the same however often the run was interrupted, nothing silently lost."""
+
+import json
+
+import pytest
+
+from tests.engine.conftest import chat, make_run, run_here, start, texts, user
+from training.engine.config import GenerationConfig, ModelSource
+
+pytestmark = pytest.mark.engine
+
+
+def generation(path, model: ModelSource, prompts=None, **changes):
+    values = {"run_id": "g", "model": model, "samples": 3, "max_new_tokens": 12, "batch_size": 6, "threads": 1}
+    directory = make_run(path, GenerationConfig(**{**values, **changes}))
+    if prompts is None:
+        prompts = [{"id": 100 + number, "messages": user(chat(number)[0] * (1 + number % 3))} for number in range(9)]
+    lines = [line if isinstance(line, str) else json.dumps(line) for line in prompts]
+    (path / "prompts.jsonl").write_text("".join(line + "\n" for line in lines))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """A run that was left alone."""
+    directory = generation(tmp_path_factory.mktemp("whole"), tiny)
+    assert start("generate", directory).wait(120) == 0, directory.log_tail()
+    return directory
+
+
+def by_key(directory) -> dict:
+    rows = texts(directory.path / "candidates.jsonl")
+    found = {(row["prompt"], row["index"]): row for row in rows}
+    assert len(found) == len(rows), "a candidate occurs twice"
+    return found
+
+
+def test_every_prompt_gets_its_samples(whole):
+    found = by_key(whole)
+    assert set(found) == {(100 + number, index) for number in range(9) for index in range(3)}
+    row = found[(100, 0)]
+    assert set(row) == {"prompt", "index", "text", "tokens", "finished"}
+    assert all(1 <= row["tokens"] <= 12 for row in found.values())
+    assert not any("<|" in row["text"] for row in found.values())
+    assert len({row["text"] for row in found.values()}) > 9, "sampling gives different texts"
+    result = whole.read_result()
+    assert result["metrics"]["candidates"] == 27
+    lines = [line for line in whole.read_metrics()[0] if "done" in line]
+    assert lines[-1]["done"] == lines[-1]["total"] == 27
+    assert {"tokens_per_s", "time_left_s"} <= set(lines[-1])
+
+
+def test_an_interrupted_run_continues_to_the_same_texts(whole, tiny, tmp_path):
+    directory = generation(tmp_path, tiny)
+    content = (whole.path / "candidates.jsonl").read_bytes()
+    # Killed in the middle of a line: what is whole stays, the rest is made again.
+    (tmp_path / "candidates.jsonl").write_bytes(content[: len(content) // 2])
+    assert run_here("generate", directory) == 0
+    assert by_key(directory) == by_key(whole)
+
+
+def test_a_cancelled_run_keeps_what_it_has(tiny, tmp_path):
+    directory = generation(tmp_path, tiny)
+    directory.request_cancel()
+    assert run_here("generate", directory) == 3
+    assert directory.read_result()["status"] == "cancelled"
+    directory.clear_for_resume()
+    assert run_here("generate", directory) == 0
+    assert len(by_key(directory)) == 27
+
+
+def test_a_prompt_without_room_is_reported_once(tiny, tmp_path):
+    prompts = [{"id": 1, "messages": user("pool " * 300)}, {"id": 2, "messages": user("The bar.")}]
+    directory = generation(tmp_path, tiny, prompts, samples=1, temperature=0)
+    for _ in range(2):
+        assert run_here("generate", directory) == 0
+        rows = texts(tmp_path / "candidates.jsonl")
+        assert sorted(row["prompt"] for row in rows) == [1, 2]
+        error = next(row for row in rows if row["prompt"] == 1)
+        assert "no room for an answer in the model's context of 128" in error["error"]
+    assert directory.read_result()["metrics"]["prompts_too_long"] == 1
+
+
+def test_only_prompts_without_room_is_a_failure(tiny, tmp_path):
+    directory = generation(tmp_path, tiny, [{"id": 1, "messages": user("pool " * 300)}])
+    assert run_here("generate", directory) == 1
+    assert "all 1 prompts are too long" in directory.read_result()["error"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "no prompts"),
+        (["{"], "line 1"),
+        ([{"id": 1, "messages": user("x")}, {"id": 1, "messages": user("y")}], "line 2: id 1 occurs twice"),
+        ([{"id": 1, "messages": []}], "messages must be"),
+        ([{"id": 1, "messages": [{"role": "user"}]}], "KeyError"),
+    ],
+)
+def test_bad_prompts_name_their_line(tiny, tmp_path, lines, words):
+    directory = generation(tmp_path, tiny, lines)
+    assert run_here("generate", directory) == 1
+    assert words in directory.read_result()["error"]
+    assert not (tmp_path / "candidates.jsonl").exists()
