@@ -1,0 +1,123 @@
+"""The files of a dataset version: JSONL and Parquet side by side, and the sha256 over their content. Pure: no Django."""
+
+import hashlib
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from annotation.errors import InvalidInput
+from annotation.exports import LabelledPrompt, Message, Row
+
+COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
+ROWS_IN_MEMORY = 5000
+
+
+def canonical_row(row: Row, prompt: LabelledPrompt, purpose: str, format: str) -> dict[str, Any]:
+    """The row as the files have it: the trainers' columns first, then where it comes from."""
+    conversational = format == "conversational"
+    values: dict[str, Any] = {"prompt": prompt.messages if conversational else plain_prompt(prompt)}
+    for name, text in zip(COMPLETIONS[purpose], row.texts, strict=True):
+        values[name] = [{"role": "assistant", "content": text}] if conversational else text
+    if purpose == "kto":
+        values["label"] = row.label
+    if purpose == "dpo":
+        values |= {"probability": row.probability, "tie": row.tie, "strength": row.strength}
+    if purpose == "kto":
+        values["probability"] = row.probability
+    return values | {
+        "weight": 1.0,
+        "votes": row.votes,
+        "reference": prompt.reference,
+        "prompt_id": prompt.prompt_id,
+        "source_document": prompt.source_document,
+        "kinds": list(row.kinds),
+        "annotation_ids": list(row.annotation_ids),
+        "candidate_ids": list(row.candidate_ids),
+    }
+
+
+def plain_prompt(prompt: LabelledPrompt) -> str:
+    """The standard format's prompt: the persona (if any), the text, and a line feed where the answer begins."""
+    messages: list[Message] = prompt.messages
+    if [message["role"] for message in messages] not in (["user"], ["system", "user"]):
+        raise InvalidInput(
+            f"prompt {prompt.prompt_id} is a chat of several turns, which the standard format cannot hold: freeze the "
+            "conversational format"
+        )
+    return "\n\n".join(message["content"] for message in messages) + "\n"
+
+
+def parquet_schema(purpose: str, format: str) -> Any:
+    import pyarrow as pa
+
+    text = pa.string()
+    if format == "conversational":
+        text = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    fields = [("prompt", text), *((name, text) for name in COMPLETIONS[purpose])]
+    if purpose == "kto":
+        fields += [("label", pa.bool_()), ("probability", pa.float64())]
+    if purpose == "dpo":
+        fields += [("probability", pa.float64()), ("tie", pa.float64()), ("strength", pa.float64())]
+    fields += [
+        ("weight", pa.float64()),
+        ("votes", pa.int64()),
+        ("reference", pa.string()),
+        ("prompt_id", pa.int64()),
+        ("source_document", pa.string()),
+        ("kinds", pa.list_(pa.string())),
+        ("annotation_ids", pa.list_(pa.int64())),
+        ("candidate_ids", pa.list_(pa.int64())),
+    ]
+    return pa.schema(fields)
+
+
+class SplitWriter:
+    """Writes one split as <name>.jsonl and <name>.parquet, a few thousand rows in memory at a time."""
+
+    def __init__(self, folder: Path, name: str, schema: Any) -> None:
+        import pyarrow.parquet as pq
+
+        self.name, self.schema, self.folder = name, schema, folder
+        self.rows = 0
+        self.digest = hashlib.sha256()
+        self.jsonl = (folder / f"{name}.jsonl").open("wb")
+        self.parquet = pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd")
+        self.waiting: list[dict[str, Any]] = []
+        self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+    def write(self, row: dict[str, Any]) -> None:
+        line = self.encode(row).encode() + b"\n"
+        self.jsonl.write(line)
+        self.digest.update(line)
+        self.rows += 1
+        self.waiting.append(row)
+        if len(self.waiting) >= ROWS_IN_MEMORY:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            self.parquet.write_table(pa.Table.from_pylist(self.waiting, schema=self.schema))
+            self.waiting = []
+
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self.flush()
+        self.parquet.close()
+        self.jsonl.close()
+
+
+def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: SplitWriter) -> str:
+    """The version's address: sha256 of purpose, format and the sha256 of both JSONL files. No time, no path."""
+    parts = [purpose, format, f"train {train.digest.hexdigest()}", f"held_out {held_out.digest.hexdigest()}", ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

@@ -1,0 +1,156 @@
+"""Reads the labels that a dataset is made of: prompt by prompt, through a server-side cursor."""
+
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import groupby, islice
+from typing import Any
+
+from django.db import connection
+
+from annotation.candidates import conversation
+from annotation.errors import InvalidInput
+from annotation.exports import ExportOptions, Label, LabelledPrompt
+from annotation.models import Aspect, Batch, Candidate, Guideline, Kind, Project, Prompt, WeightSet
+
+PROMPTS_AT_ONCE = 1000
+
+CURRENT_LABELS = """
+    SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, annotation.payload::text,
+           annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id
+    FROM annotation_annotation annotation
+    JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
+    JOIN annotation_task task ON task.id = annotation.task_id
+    JOIN annotation_batch batch ON batch.id = task.batch_id
+    WHERE batch.project_id = %(project)s AND annotation.is_current
+      AND (%(batches)s::bigint[] IS NULL OR batch.id = ANY(%(batches)s))
+      AND (%(kinds)s::text[] IS NULL OR annotation.kind = ANY(%(kinds)s))
+    ORDER BY task.prompt_id, annotation.id
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which labels are frozen, and how they become rows. None means all batches, or all kinds."""
+
+    purpose: str
+    format: str
+    batches: tuple[int, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    options: ExportOptions = field(default_factory=ExportOptions)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "purpose": self.purpose,
+            "format": self.format,
+            "batches": None if self.batches is None else list(self.batches),
+            "kinds": None if self.kinds is None else list(self.kinds),
+            **asdict(self.options),
+        }
+
+
+def checked_selection(project: Project, selection: Selection) -> Selection:
+    """The selection with its batches and kinds in canonical order; InvalidInput when one is not there."""
+    batches, kinds = selection.batches, selection.kinds
+    if batches is not None:
+        known = set(Batch.objects.filter(project=project, pk__in=batches).values_list("pk", flat=True))
+        if strangers := sorted(set(batches) - known):
+            raise InvalidInput(f"the project {project.slug} has no batch {strangers[0]}")
+        batches = tuple(sorted(known)) or None
+    if kinds is not None:
+        if strange := sorted(set(kinds) - set(Kind.values)):
+            raise InvalidInput(f"{strange[0]!r} is no kind of annotation; kinds are {', '.join(Kind.values)}")
+        kinds = tuple(sorted(set(kinds))) or None
+    return Selection(
+        purpose=selection.purpose, format=selection.format, batches=batches, kinds=kinds, options=selection.options
+    )
+
+
+@dataclass
+class SourcesTally:
+    """What the selected labels are: counted while they stream by."""
+
+    annotation_ids: array = field(default_factory=lambda: array("q"))
+    kinds: Counter[str] = field(default_factory=Counter)
+    annotators: set[int] = field(default_factory=set)
+    guidelines: set[int] = field(default_factory=set)
+    weight_sets: set[int] = field(default_factory=set)
+
+    def guideline_versions(self) -> list[int]:
+        return sorted(Guideline.objects.filter(pk__in=self.guidelines).values_list("version", flat=True))
+
+    def weight_versions(self) -> list[int]:
+        return sorted(WeightSet.objects.filter(pk__in=self.weight_sets).values_list("version", flat=True))
+
+
+def aspect_points(project: Project) -> dict[str, int]:
+    return {aspect.key: aspect.points for aspect in Aspect.objects.filter(project=project)}
+
+
+def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Iterator[LabelledPrompt]:
+    """Every prompt with selected labels, by id. Call it inside a transaction. Only current annotations of finished
+    assignments are labels."""
+    weights: dict[int, dict[str, float]] = dict(WeightSet.objects.filter(project=project).values_list("pk", "weights"))
+    parameters = {
+        "project": project.pk,
+        "batches": None if selection.batches is None else list(selection.batches),
+        "kinds": None if selection.kinds is None else list(selection.kinds),
+    }
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(CURRENT_LABELS, parameters)
+        cursor.itersize = 5000
+        groups = ((prompt_id, list(rows)) for prompt_id, rows in groupby(cursor, key=lambda row: row[0]))
+        while chunk := dict(islice(groups, PROMPTS_AT_ONCE)):
+            yield from with_texts(project, {key: labels(rows, weights, tally) for key, rows in chunk.items()})
+
+
+def labels(rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], tally: SourcesTally) -> list[Label]:
+    made = []
+    for _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator in rows:
+        tally.annotation_ids.append(annotation_id)
+        tally.kinds[kind] += 1
+        tally.annotators.add(annotator)
+        if guideline is not None:
+            tally.guidelines.add(guideline)
+        if weight_set is not None:
+            tally.weight_sets.add(weight_set)
+        made.append(
+            Label(
+                annotation_id=annotation_id,
+                task_id=task_id,
+                kind=kind,
+                payload=json.loads(payload),
+                weights=weights.get(weight_set) if weight_set is not None else None,
+            )
+        )
+    return made
+
+
+def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[LabelledPrompt]:
+    named = {key for labels in by_prompt.values() for label in labels for key in named_candidates(label)}
+    texts: dict[int, dict[int, str]] = {}
+    for candidate, prompt_id, text in Candidate.objects.filter(pk__in=named).values_list("pk", "prompt_id", "text"):
+        texts.setdefault(prompt_id, {})[candidate] = text
+    prompts = Prompt.objects.defer("metadata").in_bulk(list(by_prompt))
+    for prompt_id, made in by_prompt.items():
+        prompt = prompts[prompt_id]
+        yield LabelledPrompt(
+            prompt_id=prompt_id,
+            messages=conversation(prompt, project),
+            digest=prompt.digest,
+            held_out=prompt.held_out,
+            labels=made,
+            candidates=texts.get(prompt_id, {}),
+            reference=prompt.reference,
+            source_document=prompt.source_document,
+        )
+
+
+def named_candidates(label: Label) -> Iterable[int]:
+    if label.kind == "choosing":
+        return label.payload["shown"]
+    if label.kind == "postediting":
+        return [label.payload["candidate"]]
+    return map(int, label.payload["scores"]) if label.kind == "scoring" else ()

@@ -1,0 +1,266 @@
+"""Freeze labels into a content-addressed dataset version."""
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from annotation.dataset_files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
+from annotation.dataset_labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
+from annotation.errors import DomainError, InvalidInput
+from annotation.events import record
+from annotation.exports import ROWS_FOR, AgreementTally, ExportOptions, LabelledPrompt
+from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
+from annotation.preparation.digests import canonical_json
+
+Progress = Callable[[int], None]  # prompts done so far
+
+FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
+
+
+class Leak(DomainError):
+    """A training row shares its prompt, its text or its source document with a held-out prompt."""
+
+
+def freeze_dataset(
+    *,
+    project: Project,
+    purpose: str,
+    format: str = DatasetVersion.Format.CONVERSATIONAL,
+    actor: User | None,
+    batches: Iterable[int] | None = None,
+    kinds: Iterable[str] | None = None,
+    options: ExportOptions | None = None,
+    progress: Progress | None = None,
+) -> DatasetVersion:
+    """Write the selected labels as train and held-out rows; returns the version, the existing one if the content is
+    the same.
+
+    Args:
+        purpose: sft, dpo or kto. format: conversational (messages) or standard (strings).
+        batches, kinds: which labels; None for all of the project's.
+
+    Raises:
+        InvalidInput: nothing to freeze, or a selection that is not there; the message says what is missing.
+        Leak: a training row would share its prompt, text or document with a held-out prompt.
+    """
+    if purpose not in DatasetVersion.Purpose.values or format not in DatasetVersion.Format.values:
+        raise InvalidInput(
+            f"a dataset is for {', '.join(DatasetVersion.Purpose.values)} and "
+            f"{' or '.join(DatasetVersion.Format.values)}, not {purpose!r} and {format!r}"
+        )
+    selection = checked_selection(
+        project,
+        Selection(
+            purpose=purpose,
+            format=format,
+            batches=None if batches is None else tuple(batches),
+            kinds=None if kinds is None else tuple(kinds),
+            options=options or ExportOptions(),
+        ),
+    )
+    root = Path(settings.DATASETS_DIR)
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="freezing-", dir=root) as folder:
+        content = write_files(Path(folder), project, selection, progress)
+        directory = root / content.sha256
+        keep_files(Path(folder), directory)
+    return register(project, selection, content, directory, actor)
+
+
+@dataclass
+class Content:
+    """What was written."""
+
+    sha256: str = ""
+    train_rows: int = 0
+    held_out_rows: int = 0
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+def write_files(folder: Path, project: Project, selection: Selection, progress: Progress | None) -> Content:
+    sources, agreement, left_out = SourcesTally(), AgreementTally(), Counter[str]()
+    by_kind: Counter[str] = Counter()
+    points = aspect_points(project)
+    schema = parquet_schema(selection.purpose, selection.format)
+    rows_of = ROWS_FOR[selection.purpose]
+    with (
+        transaction.atomic(),
+        SplitWriter(folder, "train", schema) as train,
+        SplitWriter(folder, "held_out", schema) as held_out,
+    ):
+        barred = HeldOutPrompts.of(project)
+        for done, prompt in enumerate(labelled_prompts(project, selection, sources), 1):
+            agreement.add(prompt.labels)
+            rows = rows_of(prompt, selection.options, points, left_out)
+            if rows and not prompt.held_out:
+                barred.check(prompt)
+            for row in rows:
+                writer = held_out if prompt.held_out else train
+                writer.write(canonical_row(row, prompt, selection.purpose, selection.format))
+                by_kind.update(row.kinds)
+            if progress and done % 500 == 0:
+                progress(done)
+    if not train.rows:
+        raise InvalidInput(nothing_to_train_on(project, selection, sources, left_out, held_out.rows))
+    content = Content(
+        sha256=content_sha256(selection.purpose, selection.format, train, held_out),
+        train_rows=train.rows,
+        held_out_rows=held_out.rows,
+    )
+    ids = folder / "annotation_ids.txt"
+    ids.write_text("".join(f"{key}\n" for key in sorted(sources.annotation_ids)))
+    content.manifest = {
+        "konomi_dataset": 1,
+        "sha256": content.sha256,
+        "project": {"id": project.pk, "slug": project.slug, "name": project.name},
+        "selection": selection.as_dict(),
+        "rows": {"train": train.rows, "held_out": held_out.rows, "by_kind": dict(sorted(by_kind.items()))},
+        "left_out": dict(sorted(left_out.items())),
+        "annotations": {
+            "count": len(sources.annotation_ids),
+            "by_kind": dict(sorted(sources.kinds.items())),
+            "annotators": len(sources.annotators),
+            "file": ids.name,
+        },
+        "guideline_versions": sources.guideline_versions(),
+        "weight_versions": sources.weight_versions(),
+        "agreement": agreement.summary(),
+        "code_version": code_version(),
+        "files": {name: file_facts(folder / name) for name in FILES[:-1]},
+    }
+    (folder / "manifest.json").write_text(canonical_json(content.manifest) + "\n", encoding="utf-8")
+    return content
+
+
+def keep_files(folder: Path, directory: Path) -> None:
+    """Give the written files their address. Equal content may be there already: then that stays."""
+    if all((directory / name).is_file() for name in FILES):
+        return
+    staged = folder.with_name(f"{folder.name}-ready")
+    shutil.copytree(folder, staged)
+    try:
+        os.rename(staged, directory)
+    except OSError:
+        # Another freeze of the same content was first, or an older copy is incomplete: fill in file by file.
+        directory.mkdir(exist_ok=True)
+        for name in FILES:
+            os.replace(staged / name, directory / name)
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def register(
+    project: Project, selection: Selection, content: Content, directory: Path, actor: User | None
+) -> DatasetVersion:
+    existing = DatasetVersion.objects.filter(project=project, sha256=content.sha256)
+    if version := existing.first():
+        return version
+    try:
+        with transaction.atomic():
+            version = DatasetVersion.objects.create(
+                project=project,
+                purpose=selection.purpose,
+                format=selection.format,
+                sha256=content.sha256,
+                selection=selection.as_dict(),
+                manifest=content.manifest,
+                train_rows=content.train_rows,
+                held_out_rows=content.held_out_rows,
+                directory=str(directory.relative_to(settings.VAR)),
+                created_by=actor,
+            )
+            after = {"sha256": version.sha256, "train": version.train_rows, "held_out": version.held_out_rows}
+            record(verb="dataset.frozen", target=version, actor=actor, project=project, after=after)
+    except IntegrityError:
+        return existing.get()  # frozen by somebody else in the same moment
+    return version
+
+
+@dataclass
+class HeldOutPrompts:
+    """All of the project's held-out prompts: no training row may touch one."""
+
+    ids: set[int] = field(default_factory=set)
+    digests: set[bytes] = field(default_factory=set)
+    documents: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, project: Project) -> "HeldOutPrompts":
+        barred = cls()
+        prompts = Prompt.objects.filter(project=project, held_out=True)
+        for pk, digest, document in prompts.values_list("pk", "digest", "source_document").iterator(5000):
+            barred.ids.add(pk)
+            barred.digests.add(bytes.fromhex(digest))
+            if document:
+                barred.documents.add(document)
+        return barred
+
+    def check(self, prompt: LabelledPrompt) -> None:
+        """Raise Leak if a training row of this prompt would give away a held-out one."""
+        if prompt.prompt_id in self.ids:
+            shared = "is held out itself"
+        elif bytes.fromhex(prompt.digest) in self.digests:
+            shared = "has the same text as a held-out prompt"
+        elif prompt.source_document in self.documents:
+            shared = f"shares the source document {prompt.source_document!r} with a held-out prompt"
+        else:
+            return
+        raise Leak(
+            f"prompt {prompt.prompt_id} would be trained on, but it {shared}. Nothing was frozen. A document is wholly "
+            "held out or wholly not: mend `held_out` of its prompts, or leave its batch out"
+        )
+
+
+def nothing_to_train_on(
+    project: Project, selection: Selection, sources: SourcesTally, left_out: Counter[str], held_out: int
+) -> str:
+    """What is missing, and what to do about it."""
+    count = len(sources.annotation_ids)
+    if held_out:
+        return (
+            f"all {held_out:,} rows come from held-out prompts, which are never trained on: annotate prompts that are "
+            "not held out, or lower the project's held-out share before importing more"
+        )
+    if not count:
+        waiting = Assignment.objects.filter(batch__project=project).exclude(state=Assignment.State.DONE).count()
+        total = Annotation.objects.filter(task__batch__project=project, is_current=True).count()
+        what = "no finished annotation is selected" if total else f"the project {project.slug} has no annotations yet"
+        return f"{what}: {waiting:,} assignments are not done; annotate first, or select other batches and kinds"
+    found = ", ".join(f"{number:,} {kind}" for kind, number in sorted(sources.kinds.items()))
+    reasons = "; ".join(f"{what}: {number:,}" for what, number in sorted(left_out.items()))
+    advice = {
+        "sft": "SFT rows come from writing, post-editing and good scores, and from chosen sides with --chosen-as-sft",
+        "dpo": "pairs come from choosing, changed post-edits, and scores that differ enough (--score-difference)",
+        "kto": "unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores",
+    }[selection.purpose]
+    return f"no {selection.purpose} row comes from the {count:,} selected annotations ({found}): {advice}" + (
+        f". Left out: {reasons}" if reasons else ""
+    )
+
+
+def code_version() -> str:
+    """The version of this program, with the commit when it runs from a checkout."""
+    try:
+        version = metadata.version("konomi")
+    except metadata.PackageNotFoundError:
+        version = "unpackaged"
+    git = Path(settings.BASE_DIR) / ".git"
+    head = git / "HEAD"
+    if not head.is_file():
+        return version
+    commit = head.read_text().strip()
+    if commit.startswith("ref: "):
+        name = commit.removeprefix("ref: ")
+        reference, packed = git / name, git / "packed-refs"
+        lines = packed.read_text().splitlines() if packed.is_file() else []
+        found = next((line.split(" ")[0] for line in lines if line.endswith(f" {name}")), "")
+        commit = reference.read_text().strip() if reference.is_file() else found
+    return f"{version}+{commit[:12]}" if commit else version
