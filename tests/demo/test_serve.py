@@ -1,0 +1,140 @@
+"""`manage.py serve` as its operator sees it: starts, mends itself, says what is in its way, leaves nothing behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_serve(var: Path, port: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "--port", str(port), "--workers", "1", "--jobs", "1"],
+        cwd=ROOT, env={**os.environ, "KONOMI_VAR": str(var), **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def answers(port: int, seconds: float = 60) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(f"http://127.0.0.1:{port}/healthz", timeout=10).text == "ok\n":
+                return True
+        except requests.RequestException:
+            time.sleep(0.1)
+    return False
+
+
+def child(serve: subprocess.Popen[str], word: str, *, other_than: int = 0, seconds: float = 20) -> psutil.Process:
+    """The child of `serve` whose command line has this word."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in psutil.Process(serve.pid).children():
+            try:
+                if process.pid != other_than and word in process.cmdline():
+                    return process
+            except psutil.Error:
+                continue
+        time.sleep(0.1)
+    raise AssertionError(f"serve has no {word} child")
+
+
+def left_over(var: Path) -> list[str]:
+    """Command lines of living processes that belong to the site in `var`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("KONOMI_VAR") == str(var) or str(var) in " ".join(process.cmdline())
+            if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until_gone(var: Path, *, but: str = "postgres", seconds: float = 10) -> list[str]:
+    deadline = time.monotonic() + seconds
+    while (found := [line for line in left_over(var) if but not in line]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture
+def var(tmp_path):
+    folder = tmp_path / "site"
+    folder.mkdir()
+    yield folder
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("KONOMI_VAR") == str(folder):
+                process.kill()
+        except psutil.Error:
+            continue
+
+
+def test_the_site_starts_mends_itself_and_leaves_nothing_behind(var):
+    port = free_port()
+    serve = start_serve(var, port)
+    assert answers(port), serve.communicate(timeout=5)
+
+    second = start_serve(var, free_port())
+    _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "already runs on the data in" in said
+    assert f"http://127.0.0.1:{port}" in said
+
+    web, worker = child(serve, "gunicorn"), child(serve, "celery")
+    web.kill()
+    assert answers(port)
+    assert child(serve, "gunicorn", other_than=web.pid)
+    worker.kill()
+    assert child(serve, "celery", other_than=worker.pid)
+
+    # Killed itself, it takes web and worker along: nothing keeps the port, and the next start finds its data.
+    serve.kill()
+    serve.wait()
+    assert wait_until_gone(var) == []
+    serve = start_serve(var, port)
+    assert answers(port), serve.communicate(timeout=5)
+
+    begun = time.monotonic()
+    serve.send_signal(signal.SIGINT)
+    said, complaints = serve.communicate(timeout=30)
+    assert serve.returncode == 0, complaints
+    assert time.monotonic() - begun < 12
+    assert said.rstrip().endswith("Stopped.")
+    assert left_over(var) == []
+
+
+def test_a_taken_port_is_one_clear_line(var):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        serve = start_serve(var, port, DATABASE_URL="postgresql:///never_asked")
+        _, said = serve.communicate(timeout=60)
+    assert serve.returncode == 1
+    assert said.strip().count("\n") == 0
+    assert f"Port {port} on 127.0.0.1 is taken" in said
+    assert f"PORT={port + 1}" in said
+
+
+@pytest.mark.django_db
+def test_health_needs_no_sign_in(client):
+    response = client.get("/healthz")
+    assert response.status_code == 200
+    assert response.content == b"ok\n"
+    assert client.post("/healthz").status_code == 405
