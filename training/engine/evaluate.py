@@ -103,7 +103,7 @@ def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfi
     if not with_reference:
         return positions[: config.sample_outputs]
     others = [position for position in positions if reference_text(rows[position]) is None]
-    return (with_reference[: config.metrics_limit] + others)[: max(config.metrics_limit, config.sample_outputs)]
+    return (with_reference + others)[: max(config.metrics_limit, config.sample_outputs)]
 
 
 def reference_text(row: "Row") -> str | None:
