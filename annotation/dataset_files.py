@@ -1,4 +1,4 @@
-"""The files of a dataset version: JSONL and Parquet side by side, and the sha256 over their content. Pure: no Django."""
+"""The files of a dataset version, JSONL beside Parquet, and the sha256 over their content. Pure: no Django."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from annotation.errors import InvalidInput
-from annotation.exports import LabelledPrompt, Message, Row
+from annotation.votes import LabelledPrompt, Message, Row
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
 ROWS_IN_MEMORY = 5000

@@ -12,8 +12,9 @@ from django.db import connection
 
 from annotation.candidates import conversation
 from annotation.errors import InvalidInput
-from annotation.exports import ExportOptions, Label, LabelledPrompt
+from annotation.exports import ExportOptions
 from annotation.models import Aspect, Batch, Candidate, Guideline, Kind, Project, Prompt, WeightSet
+from annotation.votes import Label, LabelledPrompt
 
 PROMPTS_AT_ONCE = 1000
 
@@ -100,7 +101,6 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
     }
     with connection.chunked_cursor() as cursor:
         cursor.execute(CURRENT_LABELS, parameters)
-        cursor.itersize = 5000
         groups = ((prompt_id, list(rows)) for prompt_id, rows in groupby(cursor, key=lambda row: row[0]))
         while chunk := dict(islice(groups, PROMPTS_AT_ONCE)):
             yield from with_texts(project, {key: labels(rows, weights, tally) for key, rows in chunk.items()})

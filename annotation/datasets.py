@@ -1,6 +1,5 @@
 """Freeze labels into a content-addressed dataset version."""
 
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -17,9 +16,10 @@ from annotation.dataset_files import SplitWriter, canonical_row, content_sha256,
 from annotation.dataset_labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.errors import DomainError, InvalidInput
 from annotation.events import record
-from annotation.exports import ROWS_FOR, AgreementTally, ExportOptions, LabelledPrompt
+from annotation.exports import ROWS_FOR, AgreementTally, ExportOptions
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.preparation.digests import canonical_json
+from annotation.votes import LabelledPrompt
 
 Progress = Callable[[int], None]  # prompts done so far
 
@@ -69,10 +69,13 @@ def freeze_dataset(
     )
     root = Path(settings.DATASETS_DIR)
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="freezing-", dir=root) as folder:
-        content = write_files(Path(folder), project, selection, progress)
+    folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
+    try:
+        content = write_files(folder, project, selection, progress)
         directory = root / content.sha256
-        keep_files(Path(folder), directory)
+        keep_files(folder, directory)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return register(project, selection, content, directory, actor)
 
 
@@ -145,16 +148,14 @@ def keep_files(folder: Path, directory: Path) -> None:
     """Give the written files their address. Equal content may be there already: then that stays."""
     if all((directory / name).is_file() for name in FILES):
         return
-    staged = folder.with_name(f"{folder.name}-ready")
-    shutil.copytree(folder, staged)
+    folder.chmod(0o755)
     try:
-        os.rename(staged, directory)
+        folder.rename(directory)
     except OSError:
         # Another freeze of the same content was first, or an older copy is incomplete: fill in file by file.
         directory.mkdir(exist_ok=True)
         for name in FILES:
-            os.replace(staged / name, directory / name)
-        shutil.rmtree(staged, ignore_errors=True)
+            (folder / name).replace(directory / name)
 
 
 def register(
@@ -189,7 +190,7 @@ class HeldOutPrompts:
     """All of the project's held-out prompts: no training row may touch one."""
 
     ids: set[int] = field(default_factory=set)
-    digests: set[bytes] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)
     documents: set[str] = field(default_factory=set)
 
     @classmethod
@@ -198,7 +199,7 @@ class HeldOutPrompts:
         prompts = Prompt.objects.filter(project=project, held_out=True)
         for pk, digest, document in prompts.values_list("pk", "digest", "source_document").iterator(5000):
             barred.ids.add(pk)
-            barred.digests.add(bytes.fromhex(digest))
+            barred.digests.add(digest)
             if document:
                 barred.documents.add(document)
         return barred
@@ -207,7 +208,7 @@ class HeldOutPrompts:
         """Raise Leak if a training row of this prompt would give away a held-out one."""
         if prompt.prompt_id in self.ids:
             shared = "is held out itself"
-        elif bytes.fromhex(prompt.digest) in self.digests:
+        elif prompt.digest in self.digests:
             shared = "has the same text as a held-out prompt"
         elif prompt.source_document in self.documents:
             shared = f"shares the source document {prompt.source_document!r} with a held-out prompt"

@@ -30,10 +30,8 @@ class Command(BaseCommand):
             "--format", choices=DatasetVersion.Format.values, default=DatasetVersion.Format.CONVERSATIONAL,
             help="Messages (conversational, the default) or strings (standard).",
         )  # fmt: skip
-        parser.add_argument(
-            "--batch", type=int, action="append", metavar="ID", help="Only this batch. May be repeated."
-        )
-        parser.add_argument("--kind", choices=Kind.values, action="append", help="Only this kind. May be repeated.")
+        parser.add_argument("--batch", type=int, action="append", metavar="ID", help="Only this batch; repeatable.")
+        parser.add_argument("--kind", choices=Kind.values, action="append", help="Only this kind; repeatable.")
         parser.add_argument(
             "--score-difference", type=float, default=defaults.score_difference, metavar="SHARE",
             help="Scored candidates make a pair from this difference of weighted scores up, 0 to 1 (%(default)s).",
