@@ -58,7 +58,8 @@ def wait_for(job: EngineJob, out: OutputWrapper) -> str:
                 bar.update(line, completed=progress.done, total=progress.total or 1, figures=words)
                 if not console.is_terminal and time.monotonic() - spoken > PLAIN_LINE_SECONDS:
                     spoken = time.monotonic()
-                    out.write(f"{job_name(job)}: {progress.done} of {progress.total} {progress.unit}, {words}")
+                    counted = f"{progress.done} of {progress.total} {progress.unit}, " if progress.total else ""
+                    out.write(f"{job_name(job)}: {counted}{words}")
                 time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:

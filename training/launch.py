@@ -175,8 +175,8 @@ def _ending(job: EngineJob) -> tuple[str, str, dict | None]:
         status = result.get("status")
         if status in (Status.SUCCEEDED, Status.CANCELLED):
             return status, "", result
-        error = result.get("error") or f"the engine ended with the status {status!r}"
-        return Status.FAILED, f"{error}\n\nThe log's last lines:\n{directory.log_tail(LOG_LINES)}", result
+        reason = result.get("error") or f"the engine ended with the status {status!r}"
+        return Status.FAILED, f"{reason}\n\nThe log's last lines:\n{directory.log_tail(LOG_LINES)}", result
     tail = directory.log_tail(LOG_LINES) or "(the log is empty)"
     if directory.cancel_requested():
         return Status.CANCELLED, f"The engine was ended before it could save.\n\nThe log's last lines:\n{tail}", None

@@ -65,6 +65,7 @@ def start_round(
         last = current_round(project)
         if last.status == Round.Status.PREPARING or (after is not None and last.number > after):
             return last
+        last.batches.add(*Batch.objects.filter(project=project, rounds=None))
         checkpoint = _checkpoint_to_judge(project)
         chosen = _draw_prompts(project, prompts, reuse)
         values = {
@@ -159,15 +160,17 @@ def _draw_prompts(project: Project, number: int, reuse: bool) -> list[int]:
 
 def _queue_generations(round: Round, checkpoint: Checkpoint, actor: User | None) -> None:
     prompts = Prompt.objects.filter(pk__in=round.settings["prompts"])
-    parent = checkpoint.parent
-    for model in (checkpoint, parent):
+    options = round.settings["options"]
+    # Two seeds: with one, models that are close to each other would say the same.
+    seed = options.get("seed", 17)
+    for model, own_seed in ((checkpoint, seed), (checkpoint.parent, seed + 1)):
         create_generation(
             project=round.project,
             prompts=prompts,
             actor=actor,
             checkpoint=model,
             base_model="" if model else checkpoint.base_model,
-            options=round.settings["options"],
+            options={**options, "seed": own_seed},
             round=round,
         )
 

@@ -1,0 +1,73 @@
+"""An engine that misbehaves on demand, for what the real ones do only on bad days. It needs no model library.
+
+`python -m tests.training.fake_engine RUN_DIR`; the file `behaviour` in that directory says what to do.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from training.engine.runfiles import RunDirectory
+
+STEPS = 6
+
+
+def main(directory: RunDirectory) -> int:
+    behaviour = (directory.path / "behaviour").read_text().strip()
+    print(f"fake engine: {behaviour}, pid {os.getpid()}", flush=True)
+    with (directory.path / "starts").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    with directory.engine_lock():
+        directory.result_path.unlink(missing_ok=True)
+        if behaviour == "exits":
+            print("RuntimeError: the ninth layer is on fire", flush=True)
+            return 1
+        if behaviour == "fails":
+            directory.write_result(status="failed", error="Out of memory. Lower batch_size.", metrics={}, tokens=0)
+            return 1
+        if behaviour == "deaf":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if behaviour == "torn":
+            directory.append_metric(step=1, total_steps=STEPS, loss=2.5)
+            with directory.metrics_path.open("a") as metrics:
+                metrics.write('{"step": 2, "total_st')
+        if behaviour in ("deaf", "torn", "hangs"):
+            time.sleep(120)
+            return 1
+        return train(directory, pause=0.05 if behaviour == "slow" else 0)
+
+
+def train(directory: RunDirectory, pause: float) -> int:
+    last = directory.last_checkpoint()
+    first = int(last.name.removeprefix("checkpoint-")) if last else 0
+    for step in range(first + 1, STEPS * (20 if pause else 1) + 1):
+        if directory.cancel_requested():
+            directory.write_result(status="cancelled", error="", metrics={}, tokens=0)
+            return 3
+        directory.append_metric(step=step, total_steps=120 if pause else STEPS, loss=3 / step, tokens_per_s=100.0)
+        checkpoint = directory.path / f"checkpoint-{step}"
+        checkpoint.mkdir()
+        (checkpoint / "trainer_state.json").write_text("{}")
+        time.sleep(pause)
+    leave_model(directory)
+    metrics = {"steps": step, "first_loss": 3.0, "loss": 3 / step}
+    directory.write_result(status="succeeded", error="", metrics=metrics, tokens=1234, wall_s=2.0)
+    return 0
+
+
+def leave_model(directory: RunDirectory) -> None:
+    config = json.loads(directory.config_path.read_text())
+    directory.model.mkdir(exist_ok=True)
+    adapter = config.get("lora") is not None
+    weights = "adapter_model.safetensors" if adapter else "model.safetensors"
+    (directory.model / weights).write_bytes(str(directory.path).encode())
+    (directory.model / ("adapter_config.json" if adapter else "config.json")).write_text("{}")
+    lineage = {**config["model"], "this": "adapter" if adapter else "full"}
+    (directory.model / "lineage.json").write_text(json.dumps(lineage))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(RunDirectory(Path(sys.argv[1]))))

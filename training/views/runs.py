@@ -1,0 +1,148 @@
+"""Runs: the list with the form that starts one, and the live page of each."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import MANAGERS, STAFF, project_for, role_in
+from annotation.errors import DomainError
+from annotation.forms_people import add_problems
+from annotation.models import Project, Role
+from annotation.views.requests import SignedInRequest
+from training import model_folders
+from training.access import run_for
+from training.forms import RunForm
+from training.metrics import curves, read_progress
+from training.models import Checkpoint, EngineJob, Run
+from training.queueing import cancel, resume
+from training.runs import command_line, create_run
+
+RUNS_A_PAGE = 30
+LOG_LINES = 16
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def index(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS if request.method == "POST" else STAFF)
+    manages = role_in(request.user, project) == Role.MANAGER
+    form = RunForm(request.POST or None, project=project) if manages else None
+    status = 200
+    if request.method == "POST" and form is not None:
+        status = 422
+        if form.is_valid():
+            try:
+                run = create_run(actor=request.user, **form.values())
+            except DomainError as error:
+                add_problems(form, error)
+            else:
+                return redirect("run", run.pk)
+    rows = Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint", "created_by")
+    page = Paginator(rows.order_by("-id"), RUNS_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": project, "section": "runs", "form": form, "page": page, "title": list_title(project),
+        "rows": [(run, read_progress(run.directory) if run.is_live else None) for run in page],
+    }  # fmt: skip
+    return render(request, "training/runs.html", context, status=status)
+
+
+def list_title(project: Project) -> str:
+    runs = Run.objects.filter(project=project)
+    live = runs.filter(status=EngineJob.Status.RUNNING).first()
+    if live is not None:
+        return f"Run {live.pk} is training"
+    if runs.filter(status=EngineJob.Status.QUEUED).exists():
+        return "A run waits for its turn"
+    last = runs.first()
+    if last is None:
+        return "Nothing has been trained yet"
+    return f"Nothing is training; run {last.pk} {ENDINGS[EngineJob.Status(last.status)]}"
+
+
+ENDINGS = {
+    EngineJob.Status.SUCCEEDED: "succeeded",
+    EngineJob.Status.FAILED: "failed",
+    EngineJob.Status.CANCELLED: "was cancelled",
+}
+
+
+@login_required
+@require_GET
+def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
+    """While the run is live, htmx asks every two seconds for the part that changes."""
+    run = run_for(request.user, run_id)
+    checkpoint = Checkpoint.objects.filter(run=run).first()
+    progress = read_progress(run.directory)
+    context: dict[str, Any] = {
+        "project": run.project, "section": "runs", "run": run, "checkpoint": checkpoint, "progress": progress,
+        "manages": role_in(request.user, run.project) == Role.MANAGER,
+        "title": run_title(run, checkpoint, progress.done, progress.total), "curves": curves(run.directory),
+        "log": run.directory.log_tail(LOG_LINES),
+        "cancelling": run.is_live and run.directory.cancel_requested(),
+    }  # fmt: skip
+    if request.htmx:
+        return render(request, "training/run.html#live", context)
+    context["started_from"] = model_folders.short_name(run.base_model) if run.base_model else ""
+    context["command"] = command_line(run) if run.dataset_id else ""
+    context["settings"] = settings_of(run)
+    return render(request, "training/run.html", context)
+
+
+def run_title(run: Run, checkpoint: Checkpoint | None, done: int, total: int) -> str:
+    name = f"Run {run.pk}"
+    if run.status == EngineJob.Status.QUEUED:
+        return f"{name} waits for its turn"
+    if run.status == EngineJob.Status.RUNNING:
+        return f"{name} is training: step {done:,} of {total:,}" if total else f"{name} is starting"
+    if checkpoint is not None:
+        return f"{name} is done: it made checkpoint {checkpoint.pk}"
+    return f"{name} {ENDINGS[EngineJob.Status(run.status)]}"
+
+
+def settings_of(run: Run) -> list[tuple[str, str]]:
+    """The configuration as (name, value), the nested ones flat; what belongs to no choice is left out."""
+    rows = []
+    for name, value in run.config.items():
+        if name in ("program", "run_id", "versions", "dataset", "architecture", "report_to"):
+            continue
+        if isinstance(value, dict):
+            rows += [(f"{name}.{key}", text_of(inner)) for key, inner in value.items()]
+        else:
+            rows.append((name, text_of(value)))
+    return rows
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@login_required
+@require_POST
+def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
+    run = run_for(request.user, run_id, MANAGERS)
+    try:
+        status = cancel(run, request.user)
+        said = "is cancelled" if status == EngineJob.Status.CANCELLED else "was asked to stop: it saves first"
+        messages.success(request, f"Run {run.pk} {said}.")
+    except DomainError as error:
+        messages.warning(request, str(error))
+    return redirect("run", run.pk)
+
+
+@login_required
+@require_POST
+def resume_run(request: SignedInRequest, run_id: int) -> HttpResponse:
+    run = run_for(request.user, run_id, MANAGERS)
+    try:
+        resume(run, request.user)
+        messages.success(request, f"Run {run.pk} is queued again and goes on where it was.")
+    except DomainError as error:
+        messages.warning(request, str(error))
+    return redirect("run", run.pk)
