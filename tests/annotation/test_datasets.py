@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -35,9 +36,7 @@ class Story:
 
     def answer(self, prompt: Prompt, kind: str, payload: dict, person: int = 0, state: str = "done") -> Annotation:
         if kind not in self.batches:
-            self.batches[kind] = Batch.objects.create(
-                project=self.project, kind=kind, name=kind, overlap=3, seed=7
-            )
+            self.batches[kind] = Batch.objects.create(project=self.project, kind=kind, name=kind, overlap=3, seed=7)
         batch = self.batches[kind]
         task, _ = Task.objects.get_or_create(batch=batch, prompt=prompt, defaults={"position": prompt.pk})
         assignment = Assignment.objects.create(
@@ -50,7 +49,13 @@ class Story:
 
     def choose(self, prompt, candidates, chosen, person=0, choice="one", strength=None):
         shown = [candidate.pk for candidate in candidates]
-        payload = {"choice": choice, "chosen": chosen and chosen.pk, "shown": shown, "strength": strength, "reasons": []}
+        payload = {
+            "choice": choice,
+            "chosen": chosen and chosen.pk,
+            "shown": shown,
+            "strength": strength,
+            "reasons": [],
+        }
         return self.answer(prompt, Kind.CHOOSING, payload, person)
 
 
@@ -106,7 +111,8 @@ def test_pairs_with_probability_split_by_held_out(told, capsys):
     assert breakfast["probability"] == pytest.approx(2 / 3, abs=1e-6)
     assert breakfast["strength"] == pytest.approx(1 / 3, abs=1e-6)
     assert (breakfast["tie"], breakfast["votes"], breakfast["kinds"]) == (0, 3, ["choosing"])
-    assert len(breakfast["annotation_ids"]) == 3 and len(breakfast["candidate_ids"]) == 2
+    assert len(breakfast["annotation_ids"]) == 3
+    assert len(breakfast["candidate_ids"]) == 2
     early = by_text["May I check in early?"]
     assert early["chosen"][0]["content"] == "Certainly, from ten o'clock."
     assert early["rejected"][0]["content"] == "Ok, from ten."
@@ -144,7 +150,8 @@ def test_same_selection_same_version(told, capsys):
     other, _ = frozen(capsys, "--for", "dpo", "--batch", str(batch.pk))
     same_rows, _ = frozen(capsys, "--for", "dpo", "--kind", "choosing")
     assert again == first
-    assert other != first and same_rows == other
+    assert other != first
+    assert same_rows == other
     standard, _ = frozen(capsys, "--for", "dpo", "--format", "standard")
     assert standard.sha256 != first.sha256
     (directory / "train.parquet").unlink()
@@ -197,7 +204,7 @@ def test_nothing_to_freeze_says_what_is_missing(told, settings, arguments, messa
 
 
 def test_unknown_project_and_empty_project(story):
-    with pytest.raises(CommandError, match="there is no project 'motel'. Projects: hotel"):
+    with pytest.raises(CommandError, match=r"there is no project 'motel'\. Projects: hotel"):
         call_command("freeze_dataset", "motel", "--for", "sft")
     with pytest.raises(CommandError, match="the project hotel has no annotations yet"):
         call_command("freeze_dataset", "hotel", "--for", "sft")
@@ -272,7 +279,8 @@ def test_freeze_look_and_download(told, sign_in):
     assert answer.headers["Location"] == f"/datasets/{version.pk}/"
     assert version.created_by == manager
     page = client.get(f"/datasets/{version.pk}/").content.decode()
-    assert version.sha256 in page and "Yes, madam, it is." in page
+    assert version.sha256 in page
+    assert "Yes, madam, it is." in page
     for name in ("train.jsonl", "train.parquet", "held_out.jsonl", "manifest.json", "annotation_ids.txt"):
         download = client.get(f"/datasets/{version.pk}/files/{name}")
         content = b"".join(download.streaming_content)
@@ -286,7 +294,13 @@ def test_freeze_look_and_download(told, sign_in):
 
 def test_a_form_that_cannot_be_frozen_says_why(told, sign_in):
     client = sign_in(join(told.project, Role.MANAGER))
-    form = {"purpose": "kto", "format": "standard", "score_difference": "0.2", "score_good": "0.75", "score_bad": "0.35"}
+    form = {
+        "purpose": "kto",
+        "format": "standard",
+        "score_difference": "0.2",
+        "score_good": "0.75",
+        "score_bad": "0.35",
+    }
     answer = client.post("/projects/hotel/datasets/", form)
     assert answer.status_code == 422
     assert b"no kto row comes from the 5 selected annotations" in answer.content
@@ -311,16 +325,6 @@ def test_datasets_are_for_staff_and_not_for_strangers(told, sign_in, capsys):
 
 # ---- what reads them ----
 
-TRAIN = """
-import json, sys, warnings
-warnings.filterwarnings("ignore")
-from datasets import load_dataset
-from tokenizers import Tokenizer, models, pre_tokenizers, decoders
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-import torch, trl
-from trl.experimental import kto as _kto  # where TRL keeps it, if so
-"""
-
 
 @pytest.mark.engine
 def test_datasets_and_trl_read_them_unchanged(story, capsys, tmp_path):
@@ -338,9 +342,9 @@ def test_datasets_and_trl_read_them_unchanged(story, capsys, tmp_path):
         for format in ("standard", "conversational")
     }
     script = Path(__file__).with_name("read_with_trl.py")
-    done = subprocess.run(
-        [sys.executable, str(script), json.dumps(folders), str(tmp_path)], capture_output=True, text=True, timeout=300
-    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", str(script), json.dumps(folders), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     losses = json.loads(done.stdout.strip().splitlines()[-1])
     assert set(losses) == set(folders)
