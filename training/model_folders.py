@@ -1,5 +1,6 @@
 """Which model folders may be loaded: those below settings.MODEL_ROOTS that hold safetensors, and nothing else."""
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -78,10 +79,11 @@ def base_models() -> list[ModelFolder]:
         if root == (settings.VAR / "runs").resolve() or not root.is_dir():
             continue
         for folder in _folders(root, SEARCH_DEPTH):
-            path = folder.resolve()
-            if (path / "config.json").is_file() and any(path.glob("*.safetensors")) and _is_below_a_root(path):
-                name = str(folder.relative_to(root)) if folder != root else root.name
-                found.setdefault(path, ModelFolder(name=name, path=path))
+            with contextlib.suppress(ModelRefused):
+                path = resolve(str(folder))
+                if (path / "config.json").is_file():
+                    name = str(folder.relative_to(root)) if folder != root else root.name
+                    found.setdefault(path, ModelFolder(name=name, path=path))
     return sorted(found.values(), key=lambda folder: folder.name)
 
 

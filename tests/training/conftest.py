@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from django.db import connection
 
 from annotation.models import DatasetVersion, Role
 from tests.factories import ProjectFactory, PromptFactory, join
@@ -138,19 +139,23 @@ def watched(job, *statuses, seconds=30.0):
 
 
 @pytest.fixture
-def manage(own_var, transactional_db):
-    """`manage("train_sft", 3, …)`: a command as a process of its own on the test's database; returns the process."""
-    from django.db import connection
-
+def environment(own_var, transactional_db):
+    """For a process of the site's own on the test's database."""
     given = connection.get_connection_params()
     query = {"host": given["host"], **({"port": given["port"]} if given.get("port") else {})}
     url = f"postgresql://{given.get('user', '')}@/{given['dbname']}?{urlencode(query)}"
+    return {
+        **os.environ, "DATABASE_URL": url, "KONOMI_VAR": str(own_var), "KONOMI_MODEL_ROOTS": "",
+        "KONOMI_ENGINE_PROGRAM": "tests.training.fake_engine",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def manage(environment):
+    """`manage("train_sft", 3, …)`: a command as a process of its own; returns the process."""
     started = []
 
-    def start(*arguments, engine="tests.training.fake_engine"):
-        environment = {
-            **os.environ, "DATABASE_URL": url, "KONOMI_VAR": str(own_var), "KONOMI_ENGINE_PROGRAM": engine,
-        }  # fmt: skip
+    def start(*arguments):
         process = subprocess.Popen(
             [sys.executable, "manage.py", *map(str, arguments)], cwd=ROOT, env=environment, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """An engine that misbehaves on demand, for what the real ones do only on bad days. It needs no model library.
 
-`python -m tests.training.fake_engine RUN_DIR`; the file `behaviour` in that directory says what to do.
+`python -m tests.training.fake_engine RUN_DIR`; the file `behaviour` in that directory (or in the one above) says what
+to do.
 """
 
 import json
@@ -16,7 +17,8 @@ STEPS = 6
 
 
 def main(directory: RunDirectory) -> int:
-    behaviour = (directory.path / "behaviour").read_text().strip()
+    said = [folder / "behaviour" for folder in (directory.path, directory.path.parent)]
+    behaviour = next((path.read_text().strip() for path in said if path.exists()), "succeeds")
     print(f"fake engine: {behaviour}, pid {os.getpid()}", flush=True)
     with (directory.path / "starts").open("a") as file:
         file.write(f"{os.getpid()}\n")
@@ -37,6 +39,8 @@ def main(directory: RunDirectory) -> int:
         if behaviour in ("deaf", "torn", "hangs"):
             time.sleep(120)
             return 1
+        if directory.read_config().program == "generate":
+            return generate(directory, "the same" if behaviour == "repeats" else directory.read_config().model.adapters)
         return train(directory, pause=0.05 if behaviour == "slow" else 0)
 
 
@@ -55,6 +59,19 @@ def train(directory: RunDirectory, pause: float) -> int:
     leave_model(directory)
     metrics = {"steps": step, "first_loss": 3.0, "loss": 3 / step}
     directory.write_result(status="succeeded", error="", metrics=metrics, tokens=1234, wall_s=2.0)
+    return 0
+
+
+def generate(directory: RunDirectory, words: object) -> int:
+    lines = (directory.path / "prompts.jsonl").read_text().splitlines()
+    with (directory.path / "candidates.jsonl").open("w") as file:
+        for line in lines:
+            text = {"prompt": json.loads(line)["id"], "index": 0, "text": f"Said by {words}", "tokens": 3}
+            file.write(json.dumps(text) + "\n")
+        file.write(json.dumps({"prompt": json.loads(lines[0])["id"], "error": "too long"}) + "\n")
+        file.write('{"prompt": 1, "te')  # torn
+    directory.append_metric(done=len(lines), total=len(lines))
+    directory.write_result(status="succeeded", error="", metrics={"candidates": len(lines)}, tokens=9)
     return 0
 
 
