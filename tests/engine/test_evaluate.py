@@ -1,5 +1,6 @@
 """Figures against the same figures worked out by hand, from the model's own logits."""
 
+import functools
 import math
 
 import pytest
@@ -17,13 +18,18 @@ def evaluation(path, rows, **changes):
     return directory
 
 
+@functools.cache
+def loaded(source):
+    from training.engine import models
+
+    return models.load_model(source), models.load_tokenizer(source)
+
+
 def logp(source, row, column):
     """Summed log-probability of one completion, without batching and without the trainer's head."""
     import torch
 
-    from training.engine import models
-
-    model, tokenizer = models.load_model(source), models.load_tokenizer(source)
+    model, tokenizer = loaded(source)
     chat = {"tokenize": True, "return_dict": True}
     prompt = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, **chat)["input_ids"]
     ids = torch.tensor(tokenizer.apply_chat_template(row["prompt"] + row[column], **chat)["input_ids"])
@@ -38,10 +44,10 @@ def test_preferences_against_parent_and_reference(tiny, sft_adapter, tmp_path):
     rows = [{**row, "reference": chat(number)[1]} for number, row in enumerate(dpo_rows(12))]
     rows.append({**rows[0], "tie": True})
     directory = evaluation(tmp_path, rows, model=trained, parent=tiny, reference=tiny, beta=0.5)
-    assert start("evaluate", directory).wait(120) == 0, directory.log_tail()
+    assert start("evaluate", directory).wait(300) == 0, directory.log_tail()
     result = directory.read_result()
     figures = result["metrics"]
-    assert result["rows"]["used"] == 12
+    assert result["rows"]["used"] == figures["preference_pairs"] == 12
     assert result["rows"]["dropped_ties"] == 1
 
     scores = texts(tmp_path / "scores.jsonl")

@@ -24,7 +24,7 @@ def generation(path, model: ModelSource, prompts=None, **changes):
 def whole(tiny, tmp_path_factory):
     """A run that was left alone."""
     directory = generation(tmp_path_factory.mktemp("whole"), tiny)
-    assert start("generate", directory).wait(120) == 0, directory.log_tail()
+    assert start("generate", directory).wait(300) == 0, directory.log_tail()
     return directory
 
 

@@ -189,6 +189,7 @@ def scored_figures(by_role: dict[str, list[list["Score"]]], config: EvaluationCo
         return metrics
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
+    metrics["preference_pairs"] = len(both["model"])
     metrics |= figures.logp_accuracy(both["model"], "logp_accuracy", config.seed)
     metrics["chosen_logp"] = figures.mean_logp(good["model"])
     metrics["rejected_logp"] = figures.mean_logp(bad["model"])

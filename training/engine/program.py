@@ -150,6 +150,9 @@ def _prepare_environment(config: Config) -> None:
     if config.threads:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(config.threads)
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    if "WORLD_SIZE" not in os.environ:
+        # One process trains on one GPU: TRL refuses torch's DataParallel, which several visible ones would bring in.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 
 def _listen_to_signals(run: Run) -> None:
