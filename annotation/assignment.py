@@ -5,6 +5,7 @@ statements ask for locks in one order (assignment, then task) and skip what anot
 """
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -83,7 +84,7 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
 
 
 def claim_id(batch: Batch, annotator: User) -> int | None:
-    params = {
+    params: dict[str, Any] = {
         "batch": batch.pk,
         "project": batch.project_id,
         "annotator": annotator.pk,
@@ -123,7 +124,7 @@ def expire_leases() -> int:
 def give_back(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:
     """Return the slots in hand for which the condition `which` (our own SQL) holds."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(GIVE_BACK.format(which=which), {"verb": verb, "actor": actor and actor.pk, **params})
+        cursor.execute(GIVE_BACK.format(which=which), {"verb": verb, "actor": actor.pk if actor else None, **params})
         return len(cursor.fetchall())
 
 

@@ -8,12 +8,19 @@ from django.db.models import Count, Exists, OuterRef, QuerySet
 from annotation.models import Candidate, Kind, Project, Prompt, Task
 from annotation.submission import SKIP_REASONS
 
+KINDS = [
+    (Kind.WRITING, "Writing: people answer the prompt themselves"),
+    (Kind.POSTEDITING, "Post-editing: people mend a model's text, or accept it"),
+    (Kind.SCORING, "Scoring: people score one text on each aspect"),
+    (Kind.CHOOSING, "Choosing: people say which of two texts is better, and why"),
+]
+
 
 class BatchForm(forms.Form):
     """What `open_batch` needs, in a manager's words."""
 
     name = forms.CharField(max_length=120, help_text="What annotators see in their list of work.")
-    kind = forms.ChoiceField(choices=Kind.choices, widget=forms.RadioSelect, initial=Kind.CHOOSING)
+    kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect, initial=Kind.CHOOSING)
     overlap = forms.IntegerField(
         min_value=1, max_value=50, label="People a task", help_text="How many people do each task on their own."
     )

@@ -140,9 +140,7 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "") -> None:
     if reason == "other" and not comment.strip():
         raise InvalidInput("Say why you skip this task.", [("comment", "Write the reason in a few words.")])
     with transaction.atomic():
-        held = Assignment.objects.filter(
-            pk=assignment.pk, state=State.HELD, annotator_id=assignment.annotator_id or 0
-        )
+        held = Assignment.objects.filter(pk=assignment.pk, state=State.HELD, annotator_id=assignment.annotator_id or 0)
         comment = comment.strip()[:2000].replace("\0", "")
         if not held.update(
             state=State.SKIPPED, finished_at=timezone.now(), leased_until=None, skip_reason=reason, skip_comment=comment

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,13 +19,14 @@ from annotation.forms_work import BatchForm
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Role, Task
 from annotation.submission import SKIP_REASONS
+from annotation.views.requests import SignedInRequest
 
 TASKS_A_PAGE = 25
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def new(request: HttpRequest, slug: str) -> HttpResponse:
+def new(request: SignedInRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     form = BatchForm(request.POST or None, project=project)
     status = 200
@@ -56,7 +57,7 @@ def new(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def detail(request: HttpRequest, batch_id: int) -> HttpResponse:
+def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Each task with its answers and who has it in hand. Origins are for managers' eyes."""
     batch = batch_for(request.user, batch_id, STAFF)
     (progress,) = queries.progress_of(Batch.objects.filter(pk=batch.pk))
@@ -69,6 +70,7 @@ def detail(request: HttpRequest, batch_id: int) -> HttpResponse:
         {
             "task": task,
             "candidates": [candidates[pk] for pk in task.candidate_ids],
+            "waiting": sum(slot.state == Assignment.State.FREE for slot in task.assignments.all()),
             "slots": [slot_of(slot, batch, candidates) for slot in task.assignments.all()],
         }
         for task in page
@@ -121,19 +123,19 @@ def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) ->
 
 @login_required
 @require_POST
-def close(request: HttpRequest, batch_id: int) -> HttpResponse:
+def close(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
     return changed(request, batch, close_batch, f"{batch.name} is closed: no task is handed out any more.")
 
 
 @login_required
 @require_POST
-def reopen(request: HttpRequest, batch_id: int) -> HttpResponse:
+def reopen(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
     return changed(request, batch, reopen_batch, f"{batch.name} is open again.")
 
 
-def changed(request: HttpRequest, batch: Batch, action: Any, said: str) -> HttpResponse:
+def changed(request: SignedInRequest, batch: Batch, action: Any, said: str) -> HttpResponse:
     try:
         action(batch=batch, actor=request.user)
         messages.success(request, said)

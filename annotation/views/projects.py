@@ -3,7 +3,7 @@
 from collections import Counter
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
@@ -13,11 +13,12 @@ from annotation.access import STAFF, project_for, role_in
 from annotation.markdown import render_markdown
 from annotation.models import DatasetVersion, Guideline, Membership, Project, Prompt, Role
 from annotation.queries import Progress
+from annotation.views.requests import SignedInRequest
 
 
 @login_required
 @require_GET
-def project(request: HttpRequest, slug: str) -> HttpResponse:
+def project(request: SignedInRequest, slug: str) -> HttpResponse:
     found = project_for(request.user, slug)
     role = role_in(request.user, found)
     progress = queries.progress(found)
@@ -95,14 +96,16 @@ def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]
 
 @login_required
 @require_GET
-def guideline(request: HttpRequest, slug: str) -> HttpResponse:
+def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
     """The version that holds now, or an older one by `?version=`."""
     found = project_for(request.user, slug)
     versions = Guideline.objects.filter(project=found).select_related("created_by").defer("text")
     wanted = request.GET.get("version", "")
     rows = Guideline.objects.filter(project=found)
     if wanted:
-        shown = get_object_or_404(rows, version=int(wanted) if wanted.isdecimal() and len(wanted) < 9 else -1)
+        shown: Guideline | None = get_object_or_404(
+            rows, version=int(wanted) if wanted.isdecimal() and len(wanted) < 9 else -1
+        )
     else:
         shown = rows.first()
     context = {

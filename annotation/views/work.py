@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -20,18 +20,19 @@ from annotation.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch, Candidate, Draft
 from annotation.submission import SKIP_REASONS
+from annotation.views.requests import SignedInRequest
 
 
 @never_cache
 @login_required
 @require_GET
-def work(request: HttpRequest, batch_id: int) -> HttpResponse:
+def work(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return next_task(request, batch_for(request.user, batch_id))
 
 
 @login_required
 @require_POST
-def submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
+def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_once_of(request.user, assignment_id)
     shown = show(assignment)
     try:
@@ -49,12 +50,13 @@ def submit(request: HttpRequest, assignment_id: int) -> HttpResponse:
     if annotation.payload != payload:
         notice = "You had submitted that task before, and that answer stands. “Undo last” opens it again."
         return next_task(request, assignment.batch, notice=notice)
-    return next_task(request, assignment.batch, said="Submitted. Here is the next task.", submitted=True)
+    said = "Submitted. Here is the next task."
+    return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1)
 
 
 @login_required
 @require_POST
-def draft(request: HttpRequest, assignment_id: int) -> HttpResponse:
+def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     """204 once it is kept. A page without JavaScript sends `then=page` and gets its task back."""
     assignment = assignment_once_of(request.user, assignment_id)
     shown = show(assignment)
@@ -68,7 +70,7 @@ def draft(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
+def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_for(request.user, assignment_id)
     try:
         submission.skip(
@@ -83,7 +85,7 @@ def skip(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def undo(request: HttpRequest, batch_id: int) -> HttpResponse:
+def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id)
     try:
         reopened = submission.undo_last(annotator=request.user, batch=batch)
@@ -96,7 +98,7 @@ def undo(request: HttpRequest, batch_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def release(request: HttpRequest, assignment_id: int) -> HttpResponse:
+def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     """An annotator puts their own task back and leaves; a manager takes one out of somebody's hand."""
     try:
         assignment = assignment_for(request.user, assignment_id)
@@ -114,7 +116,7 @@ def release(request: HttpRequest, assignment_id: int) -> HttpResponse:
 
 @login_required
 @require_GET
-def my_work(request: HttpRequest) -> HttpResponse:
+def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first."""
     page = Paginator(queries.submitted_by(request.user), 25).get_page(request.GET.get("page"))
     ids = {pk for annotation in page for pk in annotation.task.candidate_ids}
@@ -128,7 +130,13 @@ def my_work(request: HttpRequest) -> HttpResponse:
 
 
 def next_task(
-    request: HttpRequest, batch: Batch, *, notice: str = "", said: str = "", submitted: bool = False, status: int = 200
+    request: SignedInRequest,
+    batch: Batch,
+    *,
+    notice: str = "",
+    said: str = "",
+    submitted: bool = False,
+    status: int = 200,
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
@@ -140,12 +148,12 @@ def next_task(
         return redirect("work", batch.pk)
     assignment = claim_next(batch=batch, annotator=request.user)
     if assignment is None:
-        return nothing_left(request, batch, notice=notice, status=status)
+        return nothing_left(request, batch, notice=notice, submitted=submitted, status=status)
     return task_page(request, show(assignment), notice=notice, said=said, submitted=submitted, status=status)
 
 
 def task_page(
-    request: HttpRequest,
+    request: SignedInRequest,
     shown: Shown,
     *,
     error: InvalidInput | None = None,
@@ -156,7 +164,7 @@ def task_page(
     """The page of one task, refilled from what was just sent, or from the draft."""
     assignment, kind = shown.assignment, KINDS[shown.kind]
     if error is not None:
-        entered = kind.read(request.POST, shown, complete=False)
+        entered: dict[str, Any] | None = kind.read(request.POST, shown, complete=False)
     else:
         drafts = Draft.objects.filter(annotator=request.user, task_id=assignment.task_id)
         entered = drafts.values_list("payload", flat=True).first()
@@ -171,18 +179,19 @@ def task_page(
     return respond(request, assignment.batch, context, status)
 
 
-def nothing_left(request: HttpRequest, batch: Batch, *, notice: str, status: int) -> HttpResponse:
+def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
     """Why there is no task, and where else there is one."""
     (standing,) = queries.progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
     elsewhere = [item for item in queries.work_for(request.user) if item.available and item.batch.pk != batch.pk]
     context = {
         "batch": standing.batch, "project": batch.project, "standing": standing, "notice": notice,
+        "submitted": submitted, "said": "Submitted. No task is left here." if submitted else "",
         "elsewhere": elsewhere[:3],
     }  # fmt: skip
     return respond(request, batch, context, status)
 
 
-def respond(request: HttpRequest, batch: Batch, context: dict[str, Any], status: int) -> HttpResponse:
+def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], status: int) -> HttpResponse:
     if request.htmx:
         return render(request, "annotation/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
@@ -191,7 +200,7 @@ def respond(request: HttpRequest, batch: Batch, context: dict[str, Any], status:
     return render(request, "annotation/work.html", context, status=status)
 
 
-def seconds(request: HttpRequest) -> float:
+def seconds(request: SignedInRequest) -> float:
     """The seconds of work that the page counted; 0 where it did not (no JavaScript) or sent nonsense."""
     try:
         value = float(request.POST.get("active_seconds", "") or 0)

@@ -51,17 +51,17 @@
     const point = aspect?.querySelector(`input[value="${digit}"]`);
     if (!point) return false;
     point.click();
-    point.focus({ preventScroll: true });
     const all = aspects();
-    const next = all.slice(all.indexOf(aspect) + 1).find((one) => !one.querySelector(":checked"));
-    if (next) { setCurrent(next); next.scrollIntoView({ block: "nearest" }); }
+    const next = all.slice(all.indexOf(aspect) + 1).find((one) => !one.querySelector(":checked")) ?? aspect;
+    setCurrent(next);
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest" });
     return true;
   }
   document.addEventListener("focusin", (event) => {
     const aspect = event.target.closest?.(".aspect");
-    if (aspect && !scoring) setCurrent(aspect);
+    if (aspect) setCurrent(aspect);
   });
-  let scoring = false;
   document.addEventListener("click", (event) => {
     if (event.target.matches?.(".aspect input")) setCurrent(event.target.closest(".aspect"));
   });
@@ -134,7 +134,7 @@
     }
     flush(); put("", plain);
     const edits = distance(a, b);
-    byId("edits").textContent = edits ? `${edits} ${edits === 1 ? "edit" : "edits"} · HTER ${Math.round(100 * edits / Math.max(b.length, 1))} %` : "As it was";
+    byId("edits").textContent = edits ? `${edits} ${edits === 1 ? "edit" : "edits"} · HTER ${Math.round(100 * edits / Math.max(b.length, 1))}%` : "As it was";
   }
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#reset")) {
@@ -184,6 +184,7 @@
   window.addEventListener("beforeunload", (event) => { if (dirty || sending) event.preventDefault(); });
   document.addEventListener("visibilitychange", () => { if (document.hidden) saveDraft(); });
   document.addEventListener("submit", (event) => {
+    count();
     if (event.target === form() || event.target.id === "skip-form") { clearTimeout(timer); clearTimeout(retry); sending?.abort(); dirty = false; }
   }, true);
 
@@ -192,11 +193,15 @@
   for (const sign of ["keydown", "pointermove", "pointerdown", "wheel", "touchstart", "scroll"]) {
     document.addEventListener(sign, () => { lastSign = performance.now(); }, { passive: true, capture: true });
   }
-  setInterval(() => {
-    if (!document.hidden && performance.now() - lastSign < 30_000) active += 0.5;
+  let lastCount = performance.now();
+  function count() {
+    const now = performance.now();
+    if (!document.hidden && now - lastSign < 30_000) active += (now - lastCount) / 1000;
+    lastCount = now;
     const field = form()?.elements.active_seconds;
-    if (field) field.value = active.toFixed(1);
-  }, 500);
+    if (field) field.value = active.toFixed(2);
+  }
+  setInterval(count, 1000);
 
   // ---- each task ----------------------------------------------------------------------------------------------------
   function focusHeading() { byId("heading")?.focus({ preventScroll: true }); }

@@ -8,7 +8,14 @@ from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TransactionTestCase
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from annotation.assignment import claim_next, expire_leases, release
 from annotation.batches import close_batch
@@ -50,7 +57,8 @@ def test_submitting_twice_is_once_and_the_first_stands(story):
 @pytest.mark.parametrize(("seconds", "kept"), [(-5, 0), (1e9, 86_400)])
 def test_impossible_times_are_bounded(story, seconds, kept):
     batch, hana, _ = story
-    assert submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER, active_seconds=seconds).active_seconds == kept  # fmt: skip
+    assignment = claim_next(batch=batch, annotator=hana)
+    assert submit(assignment=assignment, payload=ANSWER, active_seconds=seconds).active_seconds == kept
 
 
 def test_a_lease_that_ran_out_is_taken_back_while_nobody_else_has_the_task(story):
@@ -92,7 +100,7 @@ def test_with_overlap_another_free_slot_of_the_task_is_taken_instead(db):
 
 
 def test_drafts_are_kept_and_renew_the_lease_and_a_late_one_changes_nothing(story):
-    batch, hana, ken = story
+    batch, hana, _ = story
     assignment = claim_next(batch=batch, annotator=hana)
     run_out(assignment)
     save_draft(assignment=assignment, payload={"choice": None})

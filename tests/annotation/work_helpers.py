@@ -16,7 +16,7 @@ ONE, TWO = "checkpoint:7", "import:hotel.csv"
 
 
 def hotel(prompts: int = 3, **fields: object) -> Project:
-    """A project of translations: each prompt with one candidate of each of two origins, aspects, weights and reasons."""
+    """A project of translations: prompts with a candidate of each of two origins, aspects, weights, reasons."""
     project = ProjectFactory(**fields)
     GuidelineFactory(project=project)
     AspectFactory(project=project, key="meaning", name="Meaning", question="Is anything lost or added?")
