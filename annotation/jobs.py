@@ -10,7 +10,7 @@ from annotation.errors import Conflict
 from annotation.models import Import
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def import_file(import_id: int) -> None:
     """Read an uploaded file. Its twin is `manage.py import_prompts`."""
     record = Import.objects.select_related("project", "created_by").get(pk=import_id)
@@ -20,14 +20,14 @@ def import_file(import_id: int) -> None:
         return  # the Import says why; or another worker is at it
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def resume_imports() -> None:
     """Queue again what waits for long, and what was being read by a worker that died."""
     for import_id in importing.stranded_imports():
         import_file.delay(import_id)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def expire_leases() -> None:
     """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
     assignment.expire_leases()

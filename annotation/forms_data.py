@@ -1,0 +1,172 @@
+"""Forms of imports and datasets."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from annotation.exports import ExportOptions
+from annotation.models import Batch, DatasetVersion, Kind, Project
+from annotation.preparation.files import ReadOptions
+from annotation.preparation.mapping import Mapping, MappingError, file_origin
+
+MEANINGS = [
+    ("", "– leave out –"),
+    ("text", "Prompt"),
+    ("messages", "Chat (messages)"),
+    ("candidate", "Candidate"),
+    ("candidate_list", "List of candidates"),
+    ("reference", "Reference"),
+    ("external_id", "Id"),
+    ("source_document", "Source document"),
+    ("held_out", "Split (train or held out)"),
+    ("metadata", "Metadata"),
+    ("metadata_object", "Metadata object"),
+]
+ENCODINGS = [
+    ("", "UTF-8, or by its byte order mark"),
+    ("utf-16-le", "UTF-16 without a mark (little-endian)"),
+    ("cp932", "Shift JIS (cp932)"),
+    ("euc-jp", "EUC-JP"),
+    ("cp1252", "Western Europe (cp1252)"),
+    ("gb18030", "Chinese (gb18030)"),
+    ("euc-kr", "Korean (euc-kr)"),
+    ("cp1251", "Cyrillic (cp1251)"),
+]
+DELIMITERS = [("", "By its ending"), (",", "Comma"), (";", "Semicolon"), ("tab", "Tab"), ("|", "Bar")]
+QUOTING = [("", "By its ending"), ("yes", "Cells may be in quotation marks"), ("no", "Quotation marks are text")]
+
+
+class UploadForm(forms.Form):
+    file = forms.FileField(
+        label="File",
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.tab,.jsonl,.ndjson,.parquet"}),
+        help_text="CSV, TSV, JSONL or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added.",
+    )
+
+    def limit_text(self) -> str:
+        return f"{settings.UPLOAD_LIMIT_BYTES // 1024**2:,} MB"
+
+
+class ReadForm(forms.Form):
+    """How a text file is read."""
+
+    encoding = forms.ChoiceField(choices=ENCODINGS, required=False)
+    delimiter = forms.ChoiceField(choices=DELIMITERS, required=False, label="Cells are separated by")
+    quoted = forms.ChoiceField(choices=QUOTING, required=False, label="Quotation marks")
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> "ReadForm":
+        quoted = {None: "", True: "yes", False: "no"}[options["quoted"]]
+        return cls(initial={"encoding": options["encoding"], "delimiter": options["delimiter"], "quoted": quoted})
+
+    def options(self) -> ReadOptions:
+        given = self.cleaned_data
+        quoted = {"": None, "yes": True, "no": False}[given["quoted"]]
+        return ReadOptions(encoding=given["encoding"], delimiter=given["delimiter"], quoted=quoted)
+
+
+class ColumnsForm(forms.Form):
+    """What each column of an upload means: `meaning-<n>` and, for a candidate, `origin-<n>`."""
+
+    keep_good = forms.BooleanField(
+        required=False,
+        label="If some rows are faulty, add the others",
+        help_text="Otherwise one faulty row keeps the whole file out. You can download the rows that were left.",
+    )
+
+    def __init__(self, *args: Any, columns: list[str], mapping: Mapping, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.columns = columns
+        found, origins = meanings(mapping), dict(mapping.candidates)
+        for number, column in enumerate(columns):
+            name = column or f"column {number + 1}"
+            self.fields[f"meaning-{number}"] = forms.ChoiceField(
+                choices=MEANINGS, required=False, initial=found.get(column, ""), label=f"Meaning of {name}"
+            )
+            self.fields[f"origin-{number}"] = forms.CharField(
+                required=False, max_length=180, label=f"Origin of {name}",
+                initial=origins.get(column, f"import:{column}").removeprefix("import:"),
+            )  # fmt: skip
+
+    def heads(self) -> list[dict[str, Any]]:
+        """For the table's head: a column with its two fields."""
+        return [
+            {"name": column, "meaning": self[f"meaning-{n}"], "origin": self[f"origin-{n}"]}
+            for n, column in enumerate(self.columns)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        fields: dict[str, Any] = {}
+        metadata: dict[str, str] = {}
+        candidates: list[tuple[str, str]] = []
+        for number, column in enumerate(self.columns):
+            meaning = given.get(f"meaning-{number}", "")
+            if not meaning or not column:
+                continue
+            if meaning == "candidate":
+                try:
+                    candidates.append((column, file_origin(given.get(f"origin-{number}") or column)))
+                except MappingError as error:
+                    self.add_error(f"origin-{number}", str(error))
+            elif meaning == "metadata":
+                prefix, dot, key = column.partition(".")
+                metadata[key if dot and prefix.lower() in ("meta", "metadata") and key else column] = column
+            elif meaning in fields:
+                self.add_error(f"meaning-{number}", f"{fields[meaning]!r} has this meaning already; change one of them")
+            else:
+                fields[meaning] = column
+        given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates))
+        return given
+
+
+def meanings(mapping: Mapping) -> dict[str, str]:
+    """Column → its meaning in MEANINGS."""
+    found = dict.fromkeys(mapping.metadata.values(), "metadata")
+    found |= {column: "candidate" for column, _ in mapping.candidates}
+    single = [name for name, _ in MEANINGS if name and name not in ("candidate", "metadata")]
+    return found | {getattr(mapping, name): name for name in single if getattr(mapping, name)}
+
+
+class FreezeForm(forms.Form):
+    """What `freeze_dataset` needs, in a manager's words."""
+
+    purpose = forms.ChoiceField(
+        choices=DatasetVersion.Purpose.choices, label="For", widget=forms.RadioSelect, initial="dpo"
+    )
+    format = forms.ChoiceField(choices=DatasetVersion.Format.choices, initial="conversational")
+    batches = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all of them."
+    )
+    kinds = forms.MultipleChoiceField(
+        choices=Kind.choices, required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all kinds."
+    )
+    chosen_as_sft = forms.BooleanField(
+        required=False, label="SFT: the chosen side of a pair counts as good",
+        help_text="It is the better of two, which is not yet a model answer.",
+    )  # fmt: skip
+    keep_ties = forms.BooleanField(
+        required=False, label="DPO: keep pairs that are evenly split", help_text="They get the probability 0.5."
+    )
+    score_difference = forms.FloatField(
+        min_value=0.01, max_value=1, label="Scores make a pair from this difference up",
+        help_text="As a share of the scale, weighted over the aspects.",
+    )  # fmt: skip
+    score_good = forms.FloatField(min_value=0, max_value=1, label="A score is good from")
+    score_bad = forms.FloatField(min_value=0, max_value=1, label="A score is bad up to")
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Batch.objects.filter(project=project).order_by("-id").values_list("pk", "name", "kind")
+        self.fields["batches"].choices = [  # type: ignore[attr-defined]
+            (str(pk), f"{name} ({Kind(kind).label.lower()})") for pk, name, kind in rows
+        ]
+        defaults = ExportOptions()
+        for name in ("score_difference", "score_good", "score_bad"):
+            self.fields[name].initial = getattr(defaults, name)
+            self.fields[name].widget.attrs["step"] = "0.01"
+
+    def options(self) -> ExportOptions:
+        names = ("score_difference", "score_good", "score_bad", "chosen_as_sft", "keep_ties")
+        return ExportOptions(**{name: self.cleaned_data[name] for name in names})

@@ -1,0 +1,166 @@
+"""An uploaded file's way into a project: received, looked at, confirmed, read in the background."""
+
+import secrets
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.db import transaction
+from django.utils import timezone
+
+from annotation import jobs
+from annotation.errors import Conflict, InvalidInput
+from annotation.events import record as record_event
+from annotation.importing import stored_mapping
+from annotation.models import Import, Project, User
+from annotation.preparation.files import ReadOptions, identify
+from annotation.preparation.formats import open_table
+from annotation.preparation.mapping import Mapping, checked_mapping, detect_mapping
+
+PREVIEW_ROWS = 8
+CELL_SHOWN = 300
+
+
+class IntoUploads(FileUploadHandler):
+    """Streams an upload to a file in UPLOADS_DIR; a broken-off one leaves nothing."""
+
+    file: Any = None
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        folder = Path(settings.UPLOADS_DIR)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file = tempfile.NamedTemporaryFile(dir=folder, prefix="incoming-", delete=False)  # noqa: SIM115
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> UploadedFile:
+        self.file.flush()
+        self.file.seek(0)
+        return UploadedFile(self.file, self.file_name, self.content_type, file_size, self.charset)
+
+    def upload_interrupted(self) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the file unless it has been given its place."""
+        if self.file is not None:
+            self.file.close()
+            Path(self.file.name).unlink(missing_ok=True)
+
+
+def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Import:
+    """Keep an upload that came through `IntoUploads`; a person confirms its columns next.
+
+    Raises:
+        InvalidInput: it is not a file that can be read; nothing of it is kept.
+    """
+    waiting = Path(str(upload.file.name))  # type: ignore[union-attr]
+    filename = Path(upload.name or "upload").name[:255]
+    try:
+        upload.close()
+        identify(waiting, filename, ReadOptions(), settings.UPLOAD_LIMIT_BYTES)
+        path = Path(str(project.pk)) / f"{secrets.token_hex(16)}{Path(filename).suffix.lower()}"
+        target = Path(settings.UPLOADS_DIR) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        waiting.rename(target)
+    finally:
+        waiting.unlink(missing_ok=True)
+    with transaction.atomic():
+        record = Import.objects.create(
+            project=project,
+            filename=filename,
+            path=str(path),
+            mapping=stored_mapping(None, ReadOptions()),
+            status=Import.Status.UPLOADED,
+            created_by=actor,
+        )
+        after = {"file": filename, "bytes": target.stat().st_size}
+        record_event(verb="import.uploaded", target=record, actor=actor, project=project, after=after)
+    return record
+
+
+@dataclass
+class Preview:
+    """The first rows of an upload, as its read options see them. `problem` says why there are none."""
+
+    mapping: Mapping = field(default_factory=Mapping)
+    columns: list[str] = field(default_factory=list)
+    rows: list[tuple[int, list[str], str]] = field(default_factory=list)  # number, cells, fault
+    format: str = ""
+    encoding: str = ""
+    problem: str = ""
+
+
+def upload_path(record: Import) -> Path:
+    """Where the upload waits; InvalidInput when it is gone, or would lie outside of the uploads."""
+    root = Path(settings.UPLOADS_DIR).resolve()
+    path = (root / record.path).resolve()
+    if not record.path or not path.is_relative_to(root) or not path.is_file():
+        raise InvalidInput(f"the uploaded file {record.filename} is no longer here; upload it again")
+    return path
+
+
+def preview_upload(record: Import) -> Preview:
+    options = ReadOptions(**record.mapping["read"])
+    try:
+        table = open_table(upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES)
+        told = record.mapping["columns"]
+        preview = Preview(columns=table.columns, format=table.format, encoding=table.encoding)
+        preview.mapping = Mapping.from_dict(told) if told else detect_mapping(table.columns)
+        for row in islice(table.rows(), PREVIEW_ROWS):
+            cells = [shown(row.values.get(column)) for column in table.columns] if row.values else []
+            preview.rows.append((row.number, cells, row.fault))
+    except InvalidInput as error:
+        return Preview(problem=str(error))
+    return preview
+
+
+def shown(value: Any) -> str:
+    text = "" if value is None else value if isinstance(value, str) else repr(value)
+    text = text[:CELL_SHOWN] + ("…" if len(text) > CELL_SHOWN else "")
+    return text.replace("\0", "␀").encode(errors="replace").decode()
+
+
+def reread_upload(*, record: Import, options: ReadOptions) -> None:
+    """Look at a waiting upload with other read options; the columns are detected anew."""
+    changeable(record, lambda rows: rows.update(mapping=stored_mapping(None, options)))
+
+
+def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: User) -> Import:
+    """Queue a waiting (or refused) upload to be read with this mapping, in the background.
+
+    Raises:
+        InvalidInput: the mapping does not fit the columns, or the file is gone.
+        Conflict: it is being read, or has been.
+    """
+    options = ReadOptions(**record.mapping["read"])
+    table = open_table(upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES)
+    checked_mapping(mapping, table.columns, record.filename, open_ended=table.format == "jsonl")
+    with transaction.atomic():
+        changeable(
+            record,
+            lambda rows: rows.update(
+                mapping=stored_mapping(mapping, options), keep_good=keep_good, status=Import.Status.QUEUED,
+                faults=[], fault_count=0, faults_path="", rest_path="", error="", rows_read=0, share_read=0,
+                created_at=timezone.now(), finished_at=None,
+            ),
+        )  # fmt: skip
+        after = {"columns": mapping.as_dict(), "keep_good": keep_good}
+        record_event(verb="import.confirmed", target=record, actor=actor, project=record.project, after=after)
+        transaction.on_commit(lambda: jobs.import_file.delay(record.pk))
+    record.refresh_from_db()
+    return record
+
+
+def changeable(record: Import, change: Callable[[Any], int]) -> None:
+    rows = Import.objects.filter(pk=record.pk, status__in=[Import.Status.UPLOADED, Import.Status.REFUSED])
+    if not change(rows):
+        raise Conflict(f"{record.filename} is being read or has been read; upload it again to change its columns")

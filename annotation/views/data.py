@@ -1,0 +1,167 @@
+"""Prompts and imports: for managers."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import MANAGERS, import_for, project_for
+from annotation.errors import DomainError, InvalidInput
+from annotation.forms_data import ColumnsForm, ReadForm, UploadForm
+from annotation.models import Candidate, Import, Project, Prompt, User
+from annotation.uploads import IntoUploads, confirm_import, preview_upload, receive_upload, reread_upload
+from annotation.views.downloads import download
+from annotation.views.requests import SignedInRequest
+
+PROMPTS_A_PAGE = 50
+IMPORTS_SHOWN = 10
+STOP_POLLING = 286  # htmx: swap this answer in and ask no more
+CHANGEABLE = (Import.Status.UPLOADED, Import.Status.REFUSED)
+
+
+@login_required
+@require_GET
+def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    only = request.GET.get("only", "")
+    rows = Prompt.objects.filter(project=project).order_by("-pk").defer("messages", "metadata")
+    if only in ("train", "held_out"):
+        rows = rows.filter(held_out=only == "held_out")
+    page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
+    found: dict[int, list[Candidate]] = {}
+    for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
+        found.setdefault(candidate.prompt_id, []).append(candidate)
+    counts = dict(Prompt.objects.filter(project=project).values_list("held_out").annotate(n=Count("pk")))
+    all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
+    origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
+    context = {
+        "project": project, "section": "prompts", "page": page, "only": only,
+        "rows": [(prompt, found.get(prompt.pk, [])) for prompt in page],
+        "train": counts.get(False, 0), "held_out": counts.get(True, 0),
+        "origins": origins, "candidates": sum(n for _, n in origins),
+        "imports": Import.objects.filter(project=project).select_related("created_by")[:IMPORTS_SHOWN],
+    }  # fmt: skip
+    return render(request, "annotation/prompts.html", context)
+
+
+@csrf_exempt  # for a moment: the handler must be set before anything reads the body; `take_upload` checks the token
+@login_required
+@require_http_methods(["GET", "POST"])
+def import_new(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)  # before a byte of the body is read
+    handler = IntoUploads(request)
+    request.upload_handlers = [handler]
+    try:
+        return take_upload(request, project)
+    finally:
+        handler.discard()
+
+
+@csrf_protect
+def take_upload(request: HttpRequest, project: Project) -> HttpResponse:
+    form, status = UploadForm(), 200
+    if request.method == "POST":
+        form, status = UploadForm(request.POST, request.FILES), 422
+        if form.is_valid():
+            try:
+                record = receive_upload(
+                    project=project, upload=form.cleaned_data["file"], actor=cast(User, request.user)
+                )
+                return redirect("import", record.pk)
+            except InvalidInput as error:
+                form.add_error("file", str(error))
+    context = {"project": project, "section": "prompts", "form": form, "limit": form.limit_text()}
+    return render(request, "annotation/import_new.html", context, status=status)
+
+
+@login_required
+@require_GET
+def import_page(request: SignedInRequest, import_id: int) -> HttpResponse:
+    """An import at whatever stage it is: columns to confirm, progress, or the outcome."""
+    record = import_for(request.user, import_id)
+    if record.status == Import.Status.UPLOADED:
+        return columns_page(request, record)
+    return status_page(request, record)
+
+
+@login_required
+@require_POST
+def import_reread(request: SignedInRequest, import_id: int) -> HttpResponse:
+    """Look at the same upload with another encoding or delimiter."""
+    record = import_for(request.user, import_id)
+    form = ReadForm(request.POST)
+    if form.is_valid():
+        try:
+            reread_upload(record=record, options=form.options())
+        except DomainError as error:
+            return status_page(request, record, str(error), 409)
+    return redirect("import_columns", record.pk)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
+    """Choose what each column means, and start. Also once more, for an upload that was refused."""
+    record = import_for(request.user, import_id)
+    if record.status not in CHANGEABLE or not record.path:
+        return redirect("import", record.pk)
+    if request.method == "GET":
+        return columns_page(request, record)
+    preview = preview_upload(record)
+    form = ColumnsForm(request.POST, columns=preview.columns, mapping=preview.mapping)
+    if not preview.problem and form.is_valid():
+        given = form.cleaned_data
+        try:
+            confirm_import(record=record, mapping=given["mapping"], keep_good=given["keep_good"], actor=request.user)
+            return redirect("import", record.pk)
+        except DomainError as error:
+            form.add_error(None, str(error))
+    return columns_page(request, record, form=form, status=422)
+
+
+def columns_page(
+    request: SignedInRequest, record: Import, form: ColumnsForm | None = None, status: int = 200
+) -> HttpResponse:
+    preview = preview_upload(record)
+    form = form or ColumnsForm(
+        columns=preview.columns, mapping=preview.mapping, initial={"keep_good": record.keep_good}
+    )
+    context = {
+        "project": record.project, "section": "prompts", "record": record, "preview": preview, "form": form,
+        "read_form": ReadForm.of(record.mapping["read"]),
+    }  # fmt: skip
+    return render(request, "annotation/import_columns.html", context, status=status)
+
+
+def status_page(request: SignedInRequest, record: Import, problem: str = "", status: int = 200) -> HttpResponse:
+    live = record.status in (Import.Status.QUEUED, Import.Status.RUNNING)
+    context: dict[str, Any] = {
+        "project": record.project, "section": "prompts", "record": record, "live": live, "problem": problem,
+        "again": bool(record.status == Import.Status.REFUSED and record.path),
+        "percent": round(100 * record.share_read), "unshown": record.fault_count - len(record.faults),
+    }  # fmt: skip
+    if request.htmx:
+        status = 200 if live else STOP_POLLING
+        return render(request, "annotation/import.html#state", context, status=status)
+    return render(request, "annotation/import.html", context, status=status)
+
+
+@login_required
+@require_GET
+def import_faults(request: SignedInRequest, import_id: int) -> FileResponse:
+    record = import_for(request.user, import_id)
+    return download(settings.VAR, record.faults_path, f"faults-of-import-{record.pk}.csv")
+
+
+@login_required
+@require_GET
+def import_rest(request: SignedInRequest, import_id: int) -> FileResponse:
+    record = import_for(request.user, import_id)
+    ending = record.rest_path.rpartition(".")[2]
+    return download(settings.VAR, record.rest_path, f"rest-of-import-{record.pk}.{ending}")

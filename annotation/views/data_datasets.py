@@ -1,0 +1,111 @@
+"""Datasets: reviewers look and download, managers freeze."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation.access import MANAGERS, STAFF, dataset_for, project_for, role_in
+from annotation.datasets import FILES, freeze_dataset
+from annotation.errors import DomainError
+from annotation.forms_data import FreezeForm
+from annotation.models import DatasetVersion, Kind, Role
+from annotation.views.downloads import download
+from annotation.views.requests import SignedInRequest
+
+DATASETS_A_PAGE = 25
+ROWS_SHOWN = 8
+FILE_NOTES = {
+    "train.parquet": "training rows, for the trainers",
+    "train.jsonl": "the same, one JSON object a line",
+    "held_out.parquet": "held-out rows, for evaluation only",
+    "held_out.jsonl": "the same, one JSON object a line",
+    "annotation_ids.txt": "the annotations it was made from",
+    "manifest.json": "everything on this page, for programs",
+}
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS if request.method == "POST" else STAFF)
+    form, status = FreezeForm(project=project), 200
+    if request.method == "POST":
+        form, status = FreezeForm(request.POST, project=project), 422
+        if form.is_valid():
+            given = form.cleaned_data
+            known = set(DatasetVersion.objects.filter(project=project).values_list("pk", flat=True))
+            try:
+                version = freeze_dataset(
+                    project=project, purpose=given["purpose"], format=given["format"], actor=request.user,
+                    batches=[int(key) for key in given["batches"]] or None, kinds=given["kinds"] or None,
+                    options=form.options(),
+                )  # fmt: skip
+            except DomainError as error:
+                form.add_error(None, str(error))
+            else:
+                if version.pk in known:
+                    messages.info(request, "These labels were frozen before: this is the same version.")
+                return redirect("dataset", version.pk)
+    rows = DatasetVersion.objects.filter(project=project).select_related("created_by").defer("manifest")
+    context = {
+        "project": project, "section": "datasets", "form": form,
+        "page": Paginator(rows, DATASETS_A_PAGE).get_page(request.GET.get("page")),
+        "manages": role_in(request.user, project) == Role.MANAGER,
+    }  # fmt: skip
+    return render(request, "annotation/datasets.html", context, status=status)
+
+
+@login_required
+@require_GET
+def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
+    version = dataset_for(request.user, dataset_id)
+    folder = Path(settings.VAR) / version.directory
+    manifest = version.manifest
+    context = {
+        "project": version.project, "section": "datasets", "version": version, "manifest": manifest,
+        "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
+        "agreement": [(Kind(kind).label, 100 * given["observed_pairwise"], given["pairs"])
+                      for kind, given in manifest["agreement"].items()],
+        "left_out": sorted(manifest["left_out"].items(), key=lambda item: -item[1]),
+        "batches": manifest["selection"]["batches"],
+        "samples": samples(folder / "train.jsonl", version.purpose),
+        "files": [(name, note, (folder / name).stat().st_size) for name, note in FILE_NOTES.items()
+                  if (folder / name).is_file()],
+    }  # fmt: skip
+    return render(request, "annotation/dataset.html", context)
+
+
+def samples(path: Path, purpose: str) -> list[dict[str, Any]]:
+    """The first training rows, in words."""
+    if not path.is_file():
+        return []
+    rows = []
+    with path.open(encoding="utf-8") as file:
+        for line in islice(file, ROWS_SHOWN):
+            row = json.loads(line)
+            sides = [("Chosen", "chosen"), ("Rejected", "rejected")] if purpose == "dpo" else [("", "completion")]
+            rows.append({"prompt": last_text(row["prompt"]), "row": row,
+                         "sides": [(label, last_text(row[name])) for label, name in sides]})  # fmt: skip
+    return rows
+
+
+def last_text(value: str | list[dict[str, str]]) -> str:
+    return value if isinstance(value, str) else value[-1]["content"]
+
+
+@login_required
+@require_GET
+def dataset_file(request: SignedInRequest, dataset_id: int, name: str) -> FileResponse:
+    version = dataset_for(request.user, dataset_id)
+    if name not in FILES:
+        raise Http404
+    return download(settings.DATASETS_DIR, f"{version.sha256}/{name}", f"dataset-{version.pk}-{name}")
