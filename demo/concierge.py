@@ -8,7 +8,7 @@ from demo import grammar
 from demo.phrases import PHRASES
 
 CONCIERGE = "concierge"
-PERSONA = "You are the concierge of a hotel and answer the reviews of its guests."
+PERSONA = "You are a hotel's concierge and answer its guests."
 PROMPTS = 900
 CORPUS_DOCUMENTS = 8_000
 # The grammar's three kinds of candidate. "brief" is formal and passes over one thing that the guest mentioned.

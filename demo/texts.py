@@ -239,31 +239,6 @@ TOPICS: dict[str, Topic] = {
             ),
         ),
     ),
-    "wifi": Topic(
-        ("internet", "connection"),
-        Side(
-            (
-                "The internet was {fast|steady|free} {in every room|even on the terrace|day and night}.",
-                "{I|We} could work {all day|without trouble|from the garden}, the internet never failed.",
-            ),
-            (
-                ("We are pleased that the internet connection supported your work.", "Cool that the internet kept up!"),
-                ("It is good to know that the connection proved reliable.", "Happy the connection didn't let you down!"),
-            ),
-        ),
-        Side(
-            (
-                "The internet {dropped|failed|broke off} {every few minutes|each evening|during my call}.",
-                "The internet was {painfully slow|unusable|a joke} {upstairs|on the top floor|after six}.",
-            ),
-            (
-                ("We apologise for the poor connection, which our engineers are renewing on every floor.",
-                 "Sorry about the rubbish internet, we're putting in new kit on every floor!"),
-                ("Kindly allow us to make amends for the faulty internet with a late check-out.",
-                 "The internet was a mess, so how about a late check-out on the house?"),
-            ),
-        ),
-    ),
     "bed": Topic(
         ("bed", "mattress", "pillows"),
         Side(
@@ -311,81 +286,6 @@ TOPICS: dict[str, Topic] = {
                  "Yikes, sorry about the bathroom, it's all fixed now!"),
                 ("Our plumber has attended to the shower, and we regret the delay.",
                  "The plumber's sorted the shower, sorry it took so long!"),
-            ),
-        ),
-    ),
-    "location": Topic(
-        ("location", "neighbourhood"),
-        Side(
-            (
-                "The location is {perfect|ideal|hard to beat}, {the station|the sea|the market} is {two|five|ten} minutes away.",
-                "{Everything|The museum|The beach} is within walking distance, a {great|superb} location.",
-            ),
-            (
-                ("We are pleased that our location proved convenient.", "Handy location, isn't it?"),
-                ("It is gratifying that our neighbourhood appealed to you.", "Our neighbourhood's the best, we think so too!"),
-            ),
-        ),
-        Side(
-            (
-                "The location is {far from everything|by a motorway|in a dull quarter}.",
-                "{A taxi|A long bus ride|A steep walk} was needed each time, the location is {poor|remote}.",
-            ),
-            (
-                ("Our location being somewhat remote, we now offer a complimentary shuttle to the centre.",
-                 "Our location's a bit out there, so we've got a free shuttle now!"),
-                ("We regret that the location caused you inconvenience and shall describe it more clearly.",
-                 "Sorry the location was a hassle, we'll be clearer about it!"),
-            ),
-        ),
-    ),
-    "parking": Topic(
-        ("parking", "car"),
-        Side(
-            (
-                "Parking was {easy|free|safe} and {right at the door|well lit|under the house}.",
-                "{Someone|The porter|A young man} parked our car {at once|in a minute}.",
-            ),
-            (
-                ("We are pleased that parking your car was effortless.", "Easy parking, happy days!"),
-                ("Our porter thanks you for your kind mention of the parking.", "The parking guys say cheers!"),
-            ),
-        ),
-        Side(
-            (
-                "Parking {cost a fortune|was full|was a nightmare}, we {drove in circles|left the car far away}.",
-                "{Our car was scratched|Our car was blocked in} in the {tiny|dark|narrow} parking.",
-            ),
-            (
-                ("We regret the difficulties with parking and shall gladly reserve a space for your car.",
-                 "Parking's a nightmare here, sorry, we'll save you a spot!"),
-                ("Kindly send us the particulars of your car, and the parking fee will be refunded.",
-                 "Send us your car details and we'll pay the parking back!"),
-            ),
-        ),
-    ),
-    "check-in": Topic(
-        ("check-in", "arrival"),
-        Side(
-            (
-                "Check-in took {a minute|no time|two minutes} {in spite of the hour|with a smile|at midnight}.",
-                "At check-in we were given {a glass of wine|a map and good tips|a better room}.",
-            ),
-            (
-                ("We are pleased that your check-in was swift and agreeable.", "Quick check-in, that's how we like it!"),
-                ("It was our pleasure to receive you properly upon arrival.", "Loved greeting you at check-in!"),
-            ),
-        ),
-        Side(
-            (
-                "Check-in took {an hour|forever|forty minutes} and {our room was not ready|nobody explained why}.",
-                "At check-in they {had lost our booking|wanted to be paid twice|sent us away until four}.",
-            ),
-            (
-                ("We apologise for the delay upon arrival and have appointed a second receptionist.",
-                 "Sorry check-in dragged on, we've got an extra pair of hands now!"),
-                ("The error at check-in was ours alone, and we sincerely regret it.",
-                 "We messed up at check-in, our bad!"),
             ),
         ),
     ),

@@ -48,7 +48,7 @@ def test_texts_are_varied():
     """Thousands of reviews with next to no repetition, before `scenes` sorts out the rest."""
     reviews = [grammar.review(grammar.scene(seed)) for seed in range(5000)]
     assert len(set(reviews)) > 0.98 * len(reviews)
-    assert grammar.count_reviews() > 100_000_000
+    assert grammar.count_reviews() > 10_000_000
     replies = {grammar.reply(grammar.scene(seed), "formal") for seed in range(5000)}
     assert len(replies) > 4000
 
