@@ -3,20 +3,25 @@
 The addresses are read from the URL resolver, so that a page added tomorrow is tested tomorrow.
 """
 
+from dataclasses import asdict
 from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import Http404
+from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation import access
-from annotation.models import Assignment, Batch, DatasetVersion, Import, Membership, Role, Task
+from annotation.accounts import BACKEND
+from annotation.datasets import freeze_dataset
+from annotation.models import Annotation, Assignment, Batch, Import, Membership, Role, Task
 from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
+from training.engine.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, Round, Run
 
 pytestmark = pytest.mark.django_db
@@ -26,9 +31,11 @@ COMMON = {"home", "project_new", "my_work", "join", "healthz"}
 MANAGER_ONLY = {
     "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
     "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
-    "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts",
+    "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts", "import_new", "import",
+    "import_columns", "import_reread", "import_faults", "import_rest",
 }  # fmt: skip
-STAFF_ONLY = {"datasets", "runs", "checkpoints", "rounds"}
+NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
+STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds"}
 
 
 def patterns(resolver=None, prefix=""):
@@ -46,7 +53,10 @@ SCOPED = [(name, keys) for name, keys in ALL if name not in COMMON]
 
 
 def training_rows(project, dataset):
-    run = Run.objects.create(project=project, trainer=Run.Trainer.values[0], dataset=dataset)
+    config = TrainingConfig(program="train_sft", run_id="1", model=ModelSource(base="/models/base"))
+    run = Run.objects.create(
+        project=project, trainer=Run.Trainer.SFT, dataset=dataset, base_model="/models/base", config=asdict(config)
+    )
     checkpoint = Checkpoint.objects.create(
         project=project, run=run, dataset=dataset, form=Checkpoint.Form.values[0], path="runs/none", sha256="0" * 64
     )
@@ -78,17 +88,19 @@ def world():
         task=task, batch=batch, slot=0, position=0, state="held", annotator=kei, claimed_at=timezone.now(),
         leased_until=timezone.now() + timedelta(hours=1),
     )  # fmt: skip
-    dataset = DatasetVersion.objects.create(
-        project=project, purpose="dpo", format="standard", sha256="0" * 64, selection={}, manifest={}, train_rows=0,
-        held_out_rows=0, directory="datasets/none",
-    )  # fmt: skip
+    answered = Task.objects.create(batch=batch, prompt=PromptFactory(project=project), position=1)
+    done = Assignment.objects.create(task=answered, batch=batch, slot=0, position=1, state="done", annotator=rin)
+    label = Annotation.objects.create(
+        assignment=done, task=answered, annotator=rin, kind="writing", payload={"text": "はい。"}, guideline=guideline
+    )
+    dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     upload = Import.objects.create(project=project, filename="texts.csv")
     return {
         "project": project, "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
         "slug": "hotel", "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
         "membership_id": Membership.objects.get(user=rin).pk, "batch_id": batch.pk, "task_id": task.pk,
         "assignment_id": slot.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
-        "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": 1,
+        "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": label.pk, "name": "manifest.json",
         **training_rows(project, dataset),
     }  # fmt: skip
 
@@ -105,35 +117,44 @@ def ask(client, url):
     return {method: response for method, response in answers.items() if response.status_code != 405}
 
 
-@pytest.mark.parametrize(("name", "keys"), SCOPED)
-def test_a_stranger_finds_nothing_and_nobody_is_asked_to_sign_in(name, keys, world, client, sign_in):
-    url = address(name, keys, world)
-    for method, response in ask(client, url).items():
-        assert response.status_code == 302, f"{method} {url} without a sign-in"
-        assert response.url.startswith("/accounts/login/"), f"{method} {url}"
-    elsewhere = join(ProjectFactory(), Role.MANAGER)
-    answers = ask(sign_in(elsewhere), url)
-    assert answers
-    for method, response in answers.items():
-        assert response.status_code == 404, f"{method} {url} as a manager of another project"
-
-
-@pytest.mark.parametrize(("name", "keys"), [(name, keys) for name, keys in SCOPED if name in MANAGER_ONLY | STAFF_ONLY])
-@pytest.mark.parametrize("role", Role.values)
-def test_a_role_opens_its_pages_and_no_others(role, name, keys, world, sign_in):
-    url = address(name, keys, world)
-    client = sign_in(world["people"][Role(role)])
-    may = role == Role.MANAGER or (name in STAFF_ONLY and role == Role.REVIEWER)
-    if may:
-        assert client.get(url).status_code in (200, 302, 405), f"GET {url} as {role}"
-    else:
+def test_a_stranger_finds_nothing_and_nobody_is_asked_to_sign_in(world, client):
+    stranger = Client()
+    stranger.force_login(join(ProjectFactory(), Role.MANAGER), backend=BACKEND)
+    faults = []
+    for name, keys in SCOPED:
+        url = address(name, keys, world)
         for method, response in ask(client, url).items():
-            assert response.status_code == 404, f"{method} {url} as {role}"
+            if response.status_code != 302 or not response.url.startswith("/accounts/login/"):
+                faults.append(f"{method} {url} without a sign-in: {response.status_code}")
+        answers = ask(stranger, url)
+        if not answers:
+            faults.append(f"{url} knows neither GET nor POST")
+        for method, response in answers.items():
+            if response.status_code != 404:
+                faults.append(f"{method} {url} as a manager of another project: {response.status_code}")
+    assert not faults, "\n".join(faults)
 
 
-@pytest.mark.parametrize(("name", "keys"), [(name, keys) for name, keys in ALL if name in COMMON - {"healthz", "join"}])
-def test_pages_of_no_project_ask_to_sign_in(name, keys, world, client):
-    assert client.get(address(name, keys, world)).url.startswith("/accounts/login/")
+@pytest.mark.parametrize("role", Role.values)
+def test_a_role_opens_its_pages_and_no_others(role, world, sign_in):
+    client = sign_in(world["people"][Role(role)])
+    faults = []
+    for name, keys in SCOPED:
+        if name not in MANAGER_ONLY | STAFF_ONLY:
+            continue
+        url = address(name, keys, world)
+        if role == Role.MANAGER or (name in STAFF_ONLY and role == Role.REVIEWER):
+            if (status := client.get(url).status_code) not in (200, 302, 405) and name not in NO_FILE:
+                faults.append(f"GET {url}: {status}")
+        else:
+            faults += [f"{m} {url}: {r.status_code}" for m, r in ask(client, url).items() if r.status_code != 404]
+    assert not faults, "\n".join(faults)
+
+
+def test_pages_of_no_project_ask_to_sign_in(world, client):
+    for name, keys in ALL:
+        if name in COMMON - {"healthz", "join"}:
+            assert client.get(address(name, keys, world)).url.startswith("/accounts/login/"), name
 
 
 # ---- every page keeps the content security policy ----
@@ -159,6 +180,7 @@ class Inline(HTMLParser):
 
 
 def assert_strict(response, url):
+    """The policy is there and without exceptions, and nothing on the page needs one."""
     policy = response.headers.get("Content-Security-Policy", "")
     assert "default-src 'self'" in policy, url
     assert "unsafe" not in policy, url
@@ -169,14 +191,15 @@ def assert_strict(response, url):
         assert not parser.found, f"{url}: {parser.found}"
 
 
-@pytest.mark.parametrize(("name", "keys"), ALL)
-def test_every_page_is_free_of_inline_code(name, keys, world, sign_in):
-    person = world["people"][Role.ANNOTATOR if name in ("work", "my_work") else Role.MANAGER]
-    url = address(name, keys, world)
-    response = sign_in(person).get(url)
-    assert response.status_code < 500, f"{url} as {person}"
-    if not response.streaming:
-        assert_strict(response, url)
+@pytest.mark.parametrize("role", [Role.ANNOTATOR, Role.MANAGER])
+def test_every_page_is_free_of_inline_code(role, world, sign_in):
+    client = sign_in(world["people"][role])
+    for name, keys in ALL:
+        url = address(name, keys, world)
+        response = client.get(url)
+        assert response.status_code < 500, f"{url} as {role}"
+        if not response.streaming:
+            assert_strict(response, url)
 
 
 ACCOUNTS = ["login/", "signup/", "password/reset/", "password/reset/done/", "password/reset/key/x-y/", "inactive/"]
@@ -198,8 +221,6 @@ def test_account_pages_after_sign_in_are_too(path, sign_in):
 
 
 def test_a_form_without_its_token_is_refused_in_our_words():
-    from django.test import Client
-
     response = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "x"})
     assert response.status_code == 403
     assert b"too old to send" in response.content
