@@ -189,11 +189,21 @@ class JsonlTable:
         self.decoder = json.JSONDecoder(object_pairs_hook=without_repeats, parse_constant=refuse_constant)
         self.columns: list[str] = []
         columns: dict[str, None] = {}
+        first_fault: Row | None = None
         for row in self.rows():
             columns.update(dict.fromkeys(row.values or ()))
+            if row.fault and first_fault is None:
+                first_fault = row
             if row.number >= PEEKED_ROWS:
                 break
         self.columns = list(columns)
+        if not columns and first_fault:
+            raise Unreadable(
+                f"{filename}: row {first_fault.number:,}: {first_fault.fault}. No row so far is a JSON object with keys",
+                row=first_fault.number,
+            )
+        if not columns:
+            raise Unreadable(f"{filename} has no rows with values; export it again")
         if len(self.columns) > MAX_COLUMNS:
             raise Unreadable(f"{filename}: {len(self.columns):,} different keys; at most {MAX_COLUMNS:,} are read")
 
