@@ -93,7 +93,7 @@ class Command(BaseCommand):
             if steps:
                 last = steps[-1]
                 self.say(f"Base model: loss {last['loss']:.2f}, about {last['time_left_s']:.0f} s left")
-            else:
+            elif status != run.status:
                 self.say("Base model: training has begun (about a minute and a half; the site can be used meanwhile)")
         elif run.status == Run.Status.SUCCEEDED:
             self.say(f"Base model: ready, as checkpoint {run.checkpoint.pk}. SFT and DPO can start from it.")

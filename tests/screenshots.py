@@ -1,0 +1,151 @@
+"""The pictures in docs/img, made anew: `python -m tests.screenshots`.
+
+Starts the demonstration in a folder of its own and goes once round the loop by the commands of docs/demo.md, with a
+headless Chromium of 1366 × 768 looking on. Takes some minutes: the models are really trained.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.smoke import Demo, until
+
+PICTURES = Path(__file__).resolve().parent.parent / "docs" / "img"
+SIZE = {"width": 1366, "height": 768}
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+class Photographer:
+    """One of the four accounts, with a window."""
+
+    def __init__(self, browser: Browser, demo: Demo, role: str) -> None:
+        self.demo = demo
+        self.page: Page = browser.new_context(viewport=SIZE).new_page()
+        email, password = demo.accounts()[role]
+        self.page.goto(f"{demo.url}/accounts/login/")
+        self.page.fill("input[name=login]", email)
+        self.page.fill("input[name=password]", password)
+        self.page.click("main button[type=submit], main form button")
+        self.page.wait_for_url(re.compile(r"^(?!.*/accounts/login/)"))
+
+    def go(self, path: str) -> Page:
+        self.page.goto(self.demo.url + path)
+        self.page.wait_for_load_state("networkidle")
+        return self.page
+
+    def take(self, path: str, name: str) -> None:
+        self.go(path)
+        self.shoot(name)
+
+    def shoot(self, name: str) -> None:
+        self.page.evaluate("document.activeElement && document.activeElement.blur()")
+        path = PICTURES / f"{name}.png"
+        self.page.screenshot(path=path)
+        print(f"{path.relative_to(PICTURES.parent.parent)}: {path.stat().st_size // 1024} kB", flush=True)
+
+
+def manage(demo: Demo, *arguments: object) -> str:
+    """A command of the walk; its last line, which states the result."""
+    print(f"$ manage.py {' '.join(map(str, arguments))}", flush=True)
+    done = subprocess.run([sys.executable, "manage.py", *map(str, arguments)], env=demo.environment(),
+                          cwd=PICTURES.parent.parent, stdout=subprocess.PIPE, text=True, check=True)  # fmt: skip
+    last = done.stdout.strip().splitlines()[-1]
+    print(last, flush=True)
+    return last
+
+
+def number(line: str, word: str) -> str:
+    match = re.search(rf"{word} (\d+)", line)
+    assert match, f"no {word} in {line!r}"
+    return match[1]
+
+
+def walk(demo: Demo, browser: Browser) -> None:
+    annotator = Photographer(browser, demo, "annotator")
+    manager = Photographer(browser, demo, "manager")
+    annotator.take("/", "home")
+    concierge = batches(demo, "concierge")
+    phrases = batches(demo, "hotel-phrases")
+
+    page = annotator.go(f"/batches/{concierge['choosing']}/work/")
+    page.locator("input[name=choice]").first.check(force=True)
+    page.get_by_text("Clearly").first.click()
+    annotator.shoot("choosing")
+    page = annotator.go(f"/batches/{concierge['postediting']}/work/")
+    text = page.input_value("textarea[name=text]")
+    page.fill("textarea[name=text]", mended(text))
+    page.wait_for_timeout(300)
+    annotator.shoot("postediting")
+    annotator.take(f"/batches/{concierge['scoring']}/work/", "scoring")
+    annotator.take(f"/batches/{phrases['writing']}/work/", "writing-japanese")
+    annotator.take(f"/batches/{phrases['choosing']}/work/", "choosing-japanese")
+
+    until("the base model", lambda: demo.state()["run"][0] == "succeeded", 400)
+    manage(demo, "simulate", "concierge")
+    manager.take("/projects/concierge/", "project")
+    sft_rows = number(manage(demo, "freeze_dataset", "concierge", "--for", "sft"), "dataset")
+    dpo_rows = number(manage(demo, "freeze_dataset", "concierge", "--for", "dpo"), "dataset")
+    manager.take(f"/datasets/{dpo_rows}/", "dataset")
+    sft = number(manage(demo, "train_sft", sft_rows, "--checkpoint", 1, *SFT), "checkpoint")
+    dpo = number(manage(demo, "train_dpo", dpo_rows, "--checkpoint", sft, *DPO), "checkpoint")
+    manager.take("/projects/concierge/runs/", "runs")
+    manager.take("/runs/3/", "run")
+    manager.take(f"/checkpoints/{dpo}/", "checkpoint")
+    manage(demo, "promote", dpo, "--rule", "reward_accuracy>=0.8")
+    manage(demo, "start_round", "concierge", "--prompts", "40", *ROUND)
+    manage(demo, "simulate", "concierge")
+    manager.take("/projects/concierge/rounds/", "rounds")
+
+
+# As in docs/demo.md.
+SFT = ("--epochs", "3", "--learning-rate", "1e-3")
+DPO = ("--epochs", "2", "--learning-rate", "5e-4")
+ROUND = ()
+
+
+def batches(demo: Demo, project: str) -> dict[str, int]:
+    code = f"""
+import json
+from annotation.models import Batch
+print(json.dumps(dict(Batch.objects.filter(project__slug={project!r}).order_by("-id").values_list("kind", "id"))))
+"""
+    return demo.ask(code)  # type: ignore[return-value]
+
+
+def mended(text: str) -> str:
+    """A first sentence put formally, as a person in the middle of the work would have it."""
+    for casual, formal in (
+        ("Hi there!", "Dear guest,"), ("Hey!", "Dear guest,"), ("Hello hello!", "Dear guest,"),
+        ("Come back soon!", "We would be honoured to welcome you again."),
+    ):  # fmt: skip
+        text = text.replace(casual, formal)
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
+    arguments = parser.parse_args()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    executable = next(path for path in CHROMIUM if Path(path).exists())
+    with tempfile.TemporaryDirectory(prefix="konomi-pictures-") as folder, sync_playwright() as playwright:
+        demo = Demo((arguments.keep or Path(folder)) / "var", [sys.executable, "manage.py", "demo"])
+        demo.var.mkdir(parents=True, exist_ok=True)
+        demo.start()
+        browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
+        try:
+            walk(demo, browser)
+        finally:
+            browser.close()
+            demo.stop()
+
+
+if __name__ == "__main__":
+    main()
