@@ -37,7 +37,7 @@ class Progress:
     @property
     def words(self) -> list[tuple[str, str]]:
         """The newest figures as (words, value) for people."""
-        found = [(words, number(self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
+        found = [(words, figure(key, self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
         if self.tokens_per_s:
             found.append(("tokens/s", f"{self.tokens_per_s:,.0f}"))
         if self.time_left_s is not None and self.done < self.total:
@@ -91,11 +91,11 @@ def curves(directory: RunDirectory) -> list[Curve]:
     for key, words in LIVE_FIGURES[:3]:
         by_step = {line["step"]: float(line[key]) for line in lines if "step" in line and key in line}
         if len(by_step) > 1:
-            found.append(curve(words, sorted(by_step.items())))
+            found.append(curve(key, words, sorted(by_step.items())))
     return found
 
 
-def curve(name: str, series: Sequence[tuple[int, float]]) -> Curve:
+def curve(key: str, name: str, series: Sequence[tuple[int, float]]) -> Curve:
     """`series` of (step, value) in order of step; long ones are drawn as means of neighbours."""
     size = -(-len(series) // CURVE_POINTS)
     means = []
@@ -110,8 +110,8 @@ def curve(name: str, series: Sequence[tuple[int, float]]) -> Curve:
         f"{CHART_HEIGHT - (value - low) / ((high - low) or 1) * CHART_HEIGHT:.1f}"
         for step, value in means
     )
-    ends = (number(values[0]), number(values[-1]), number(low), number(high))
-    return Curve(name, points, *ends, steps=series[-1][0])
+    words = [figure(key, value) for value in (values[0], values[-1], low, high)]
+    return Curve(name, points, words[0], words[1], words[2], words[3], steps=series[-1][0])
 
 
 # ---- an evaluation's table ----
@@ -189,6 +189,11 @@ def _interval(bounds: Any, percent: bool) -> str:
 
 
 # ---- words ----
+
+
+def figure(key: str, value: float) -> str:
+    """A live figure for people: shares as percentages."""
+    return f"{100 * value:.1f} %" if key.endswith("accuracy") else number(value)
 
 
 def number(value: float) -> str:

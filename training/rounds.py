@@ -65,6 +65,7 @@ def start_round(
         last = current_round(project)
         if last.status == Round.Status.PREPARING or (after is not None and last.number > after):
             return last
+        Round.objects.filter(pk=last.pk, status=Round.Status.COLLECTING).update(status=Round.Status.CLOSED)
         last.batches.add(*Batch.objects.filter(project=project, rounds=None))
         checkpoint = _checkpoint_to_judge(project)
         chosen = _draw_prompts(project, prompts, reuse)

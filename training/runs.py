@@ -116,6 +116,8 @@ def command_line(run: Run) -> str:
     names = ["epochs", "max_steps", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "seed"]
     names += ["warmup_ratio", "weight_decay", "save_steps", "threads"]
     for name in names:
+        if name in ("max_steps", "threads") and config[name] <= 0:
+            continue
         words += [f"--{name.replace('_', '-')}", config[name]]
     if run.trainer == Run.Trainer.DPO:
         words += ["--beta", config["beta"], "--losses", ",".join(config["losses"])]

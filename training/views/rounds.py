@@ -41,6 +41,7 @@ def page(request: SignedInRequest, project: Project, form: RoundForm | None = No
     if request.htmx and form is None:
         return render(request, "training/rounds.html#chain", context)
     context["promoted"] = promoted_checkpoint(project)
+    context["opened"] = form is not None or "start" in request.GET
     context["form"] = form or RoundForm(project=project, last=newest["round"].number)
     return render(request, "training/rounds.html", context, status=422 if form else 200)
 
@@ -73,7 +74,7 @@ def chain_of(project: Project) -> list[dict[str, Any]]:
     for batch_id, round_id in Batch.objects.filter(project=project).values_list("pk", "rounds"):
         in_rounds.setdefault(round_id or rounds[0].pk, set()).add(batch_id)  # what is in none belongs to the newest
     progress = {row.batch.pk: row for row in queries.progress(project)}
-    runs = list(Run.objects.filter(round__in=rounds).select_related("dataset", "parent", "checkpoint").order_by("id"))
+    runs = list(Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint").order_by("id"))
     evaluations: dict[int, list[Evaluation]] = {}
     for evaluation in Evaluation.objects.filter(project=project).order_by("id"):
         evaluations.setdefault(evaluation.checkpoint_id, []).append(evaluation)

@@ -23,7 +23,7 @@ from training.queueing import cancel, resume
 from training.runs import command_line, create_run
 
 RUNS_A_PAGE = 30
-LOG_LINES = 16
+LOG_LINES = 6
 
 
 @login_required
