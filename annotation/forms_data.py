@@ -57,8 +57,9 @@ class ReadForm(forms.Form):
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "ReadForm":
-        quoted = {None: "", True: "yes", False: "no"}[options["quoted"]]
-        return cls(initial={"encoding": options["encoding"], "delimiter": options["delimiter"], "quoted": quoted})
+        given = ReadOptions(**options)
+        quoted = {None: "", True: "yes", False: "no"}[given.quoted]
+        return cls(initial={"encoding": given.encoding, "delimiter": given.delimiter, "quoted": quoted})
 
     def options(self) -> ReadOptions:
         given = self.cleaned_data

@@ -164,7 +164,8 @@ def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
         told = [answer.strength for answer in given if answer.strength is not None]
         strength = sum(told) / len(told) if told else None
         if strength is not None:
-            strength = round(strength if keep else -strength, 6)
+            # Few strong voices against many slight ones: the majority gives the direction, and nothing is below 0.
+            strength = round(max(0.0, strength if keep else -strength), 6)
         rows.append(
             merged(
                 (first, second) if keep else (second, first),

@@ -199,7 +199,7 @@ class JsonlTable:
         self.columns = list(columns)
         if not columns and first_fault:
             raise Unreadable(
-                f"{filename}: row {first_fault.number:,}: {first_fault.fault}. No row so far is a JSON object with keys",
+                f"{filename}: row {first_fault.number:,}: {first_fault.fault}. No row so far is a JSON object",
                 row=first_fault.number,
             )
         if not columns:

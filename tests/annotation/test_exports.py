@@ -1,0 +1,265 @@
+"""Annotations → canonical rows, against literal answers."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotation.errors import InvalidInput
+from annotation.exports import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
+from annotation.votes import Label, LabelledPrompt, weighted_score
+
+A, B, C = 11, 12, 13
+TEXTS = {A: "Certainly, madam.", B: "Sure.", C: "Whatever."}
+POINTS = {"meaning": 5, "register": 3}
+
+
+def prompt(*labels: Label, texts=TEXTS) -> LabelledPrompt:
+    return LabelledPrompt(prompt_id=1, messages=[], digest="", held_out=False, labels=list(labels), candidates=texts)
+
+
+def label(number: int, kind: str, *, task: int = 1, weights=None, **payload) -> Label:
+    return Label(annotation_id=number, task_id=task, kind=kind, payload=payload, weights=weights)
+
+
+def chose(number, chosen, *, shown=(A, B), strength=None, task=1):
+    return label(number, "choosing", task=task, choice="one", chosen=chosen, shown=list(shown), strength=strength)
+
+
+def tie(number, shown=(A, B)):
+    return label(number, "choosing", choice="tie", chosen=None, shown=list(shown), strength=None)
+
+
+def both_bad(number, shown=(A, B)):
+    return label(number, "choosing", choice="both_bad", chosen=None, shown=list(shown), strength=None)
+
+
+def scored(number, weights=None, task=1, **scores):
+    """`a=(5, 3)`: candidate A has 5 points of meaning and 3 of register."""
+    ids = {"a": A, "b": B, "c": C}
+    given = {str(ids[key]): dict(zip(POINTS, points, strict=True)) for key, points in scores.items()}
+    return label(number, "scoring", task=task, weights=weights, scores=given, comment="")
+
+
+def edited(number, candidate, text):
+    unchanged = text == TEXTS[candidate]
+    return label(number, "postediting", candidate=candidate, text=text, unchanged=unchanged)
+
+
+def pairs(*labels, options=None):
+    left_out = Counter()
+    rows = pair_rows(prompt(*labels), options or ExportOptions(), POINTS, left_out)
+    return rows, left_out
+
+
+# ---- pairs ----
+
+
+def test_several_annotators_make_one_row_with_a_probability():
+    (row,), _ = pairs(chose(1, A), chose(2, A, shown=(B, A), strength=2), chose(3, B, strength=1), tie(4))
+    assert row.texts == (TEXTS[A], TEXTS[B])
+    assert row.probability == pytest.approx((2 + 0.5) / 4)
+    assert row.tie == 0.25
+    assert row.strength == pytest.approx((1.0 - 0.5 + 0.0) / 3, abs=1e-6)
+    assert (row.votes, row.annotation_ids, row.candidate_ids, row.kinds) == (4, (1, 2, 3, 4), (A, B), ("choosing",))
+
+
+def test_the_majority_decides_the_direction():
+    (row,), _ = pairs(chose(1, A), chose(2, B), chose(3, B))
+    assert row.texts == (TEXTS[B], TEXTS[A])
+    assert row.probability == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_an_even_split_has_no_direction():
+    for labels in [(chose(1, A), chose(2, B)), (tie(1),)]:
+        rows, left_out = pairs(*labels)
+        assert rows == []
+        assert left_out == {"pairs evenly split or tied": 1}
+        (kept,), left_out = pairs(*labels, options=ExportOptions(keep_ties=True))
+        assert kept.probability == 0.5
+        assert not left_out
+    swapped, _ = pairs(chose(1, B), chose(2, A), options=ExportOptions(keep_ties=True))
+    (again,), _ = pairs(chose(1, A), chose(2, B), options=ExportOptions(keep_ties=True))
+    assert swapped[0].texts == again.texts, "the order of an even split does not depend on who came first"
+
+
+def test_both_bad_prefers_nobody():
+    assert pairs(both_bad(1))[0] == []
+    (row,), _ = pairs(chose(1, A), both_bad(2))
+    assert (row.probability, row.annotation_ids) == (1.0, (1,))
+
+
+def test_an_edit_is_better_than_its_original():
+    (row,), _ = pairs(edited(1, B, "With pleasure."))
+    assert row.texts == ("With pleasure.", "Sure.")
+    assert (row.probability, row.strength, row.kinds, row.candidate_ids) == (1.0, None, ("postediting",), (B,))
+    rows, left_out = pairs(edited(1, B, "Sure."))
+    assert (rows, left_out) == ([], {"post-edits that changed nothing": 1})
+
+
+def test_each_edit_stands_alone_and_equal_edits_are_one_row():
+    rows, _ = pairs(edited(1, B, "With pleasure."), edited(2, B, "Of course."), edited(3, B, "Of course."))
+    assert [(row.texts[0], row.annotation_ids) for row in rows] == [("Of course.", (2, 3)), ("With pleasure.", (1,))]
+
+
+def test_equal_texts_are_no_pair():
+    rows, left_out = pairs(chose(1, A, shown=(A, C)), chose(2, B, shown=(A, B)))
+    assert len(rows) == 2
+    same = {A: "Same.", B: "Same."}
+    left_out = Counter()
+    assert pair_rows(prompt(chose(1, A), texts=same), ExportOptions(), POINTS, left_out) == []
+    assert left_out == {"pairs of equal texts": 1}
+
+
+def test_scores_that_differ_enough_make_pairs_with_the_difference_as_strength():
+    rows, left_out = pairs(scored(1, a=(5, 3), b=(3, 2), c=(3, 2)))
+    assert [(row.texts, row.strength, row.probability) for row in rows] == [
+        ((TEXTS[A], TEXTS[B]), 0.5, 1.0), ((TEXTS[A], TEXTS[C]), 0.5, 1.0)
+    ]  # fmt: skip
+    assert left_out == {"pairs of scores that differ too little": 1}
+    assert len(pairs(scored(1, a=(5, 3), b=(3, 2)), options=ExportOptions(score_difference=0.51))[0]) == 0
+    assert len(pairs(scored(1, a=(5, 3), b=(3, 2)), options=ExportOptions(score_difference=0.5))[0]) == 1
+
+
+def test_scores_of_one_task_each_are_compared_across_tasks():
+    """A scoring task shows one candidate: the pair comes from two tasks, here by two people."""
+    (row,), _ = pairs(scored(1, task=1, a=(5, 3)), scored(2, task=2, b=(1, 1)))
+    assert (row.texts, row.strength, row.votes) == ((TEXTS[A], TEXTS[B]), 1.0, 1)
+    assert row.annotation_ids == (1, 2)
+
+
+def test_the_same_person_over_tasks_still_is_one_comparison():
+    (row,), _ = pairs(scored(1, a=(5, 3), b=(1, 1)), scored(2, a=(1, 1), b=(2, 1)), scored(3, a=(5, 3), b=(1, 1)))
+    assert row.texts == (TEXTS[A], TEXTS[B])
+    assert row.probability == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_scores_and_choices_on_one_pair_are_one_row():
+    (row,), _ = pairs(chose(1, A), scored(2, a=(5, 3), b=(1, 1)))
+    assert (row.votes, row.kinds, row.probability) == (2, ("choosing", "scoring"), 1.0)
+
+
+def test_weights_are_those_of_the_label():
+    meaning_only = {"meaning": 1, "register": 0}
+    assert weighted_score({"meaning": 5, "register": 1}, meaning_only, POINTS) == 1.0
+    assert weighted_score({"meaning": 5, "register": 1}, None, POINTS) == 0.5
+    assert weighted_score({"meaning": 5, "register": 1}, {"meaning": 3, "register": 1}, POINTS) == 0.75
+    assert weighted_score({"meaning": 5, "register": 1}, {"meaning": 0, "register": 0}, POINTS) == 0.5
+    assert weighted_score({"unknown": 5}, None, POINTS) is None
+    assert weighted_score({}, None, POINTS) is None
+
+
+# ---- SFT ----
+
+
+def sft(*labels, options=None):
+    left_out = Counter()
+    return [(row.texts[0], row.annotation_ids, row.kinds) for row in sft_rows(
+        prompt(*labels), options or ExportOptions(), POINTS, left_out)], left_out  # fmt: skip
+
+
+def test_what_becomes_an_sft_row():
+    rows, left_out = sft(
+        label(1, "writing", text="Good evening."),
+        edited(2, B, "With pleasure."),
+        edited(3, A, TEXTS[A]),
+        scored(4, a=(5, 3), b=(4, 2), c=(1, 1)),
+        chose(5, A),
+    )
+    assert rows == [
+        ("Certainly, madam.", (3, 4), ("postediting", "scoring")),
+        ("Good evening.", (1,), ("writing",)),
+        ("With pleasure.", (2,), ("postediting",)),
+    ]
+    assert left_out == {"scored below the bar for SFT": 2}
+
+
+def test_the_chosen_side_only_if_asked_for():
+    asked = ExportOptions(chosen_as_sft=True)
+    assert sft(chose(1, A))[0] == []
+    assert sft(chose(1, A), chose(2, A), chose(3, B), options=asked)[0] == [(TEXTS[A], (1, 2, 3), ("choosing",))]
+    assert sft(chose(1, A), chose(2, B), options=asked)[0] == []
+    assert sft(chose(1, A), both_bad(2), options=asked)[0] == [], "somebody called it bad"
+
+
+def test_blank_texts_are_left_out():
+    rows, left_out = sft(label(1, "writing", text=" \n"))
+    assert (rows, left_out) == ([], {"empty texts": 1})
+
+
+# ---- unpaired ----
+
+
+def unpaired(*labels):
+    left_out = Counter()
+    rows = unpaired_rows(prompt(*labels), ExportOptions(), POINTS, left_out)
+    return [(row.texts[0], row.label, row.probability) for row in rows], left_out
+
+
+def test_what_is_desirable_and_what_is_not():
+    rows, left_out = unpaired(edited(1, A, TEXTS[A]), edited(2, B, "Mended."), both_bad(3, shown=(B, C)), chose(4, A))
+    assert rows == [(TEXTS[A], True, 1.0), (TEXTS[B], False, 1.0), (TEXTS[C], False, 1.0)]
+    rows, left_out = unpaired(scored(1, a=(5, 3), b=(3, 2), c=(1, 1)))
+    assert rows == [(TEXTS[A], True, 1.0), (TEXTS[C], False, 1.0)]
+    assert left_out == {"scored neither well nor badly": 1}
+
+
+def test_an_even_split_has_no_label():
+    assert unpaired(edited(1, A, TEXTS[A]), both_bad(2))[0] == [(TEXTS[B], False, 1.0)]
+    rows, left_out = unpaired(edited(1, A, TEXTS[A]), edited(2, A, TEXTS[A]), both_bad(3))
+    assert rows[0] == (TEXTS[A], True, pytest.approx(2 / 3))
+    assert left_out == {}
+
+
+# ---- agreement and options ----
+
+
+def test_observed_pairwise_agreement():
+    tally = AgreementTally()
+    tally.add([chose(1, A), chose(2, A), chose(3, B)])
+    tally.add([tie(4), tie(5)])
+    tally.add([chose(6, A, task=8), chose(7, B, task=9)])
+    tally.add([scored(8, a=(5, 3)), scored(9, a=(5, 2))])
+    tally.add([edited(10, A, "x"), edited(11, A, "y")])
+    assert tally.summary() == {
+        "choosing": {"observed_pairwise": 0.5, "pairs": 4},
+        "postediting": {"observed_pairwise": 1.0, "pairs": 1},
+        "scoring": {"observed_pairwise": 0.5, "pairs": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    "options", [{"score_difference": 0}, {"score_difference": 1.1}, {"score_good": 0.3}, {"score_bad": -0.1}]
+)
+def test_thresholds_are_checked(options):
+    with pytest.raises(InvalidInput):
+        ExportOptions(**options)
+
+
+choices = st.sampled_from([A, B, "tie", "both_bad"])
+
+
+@given(st.lists(st.tuples(choices, st.sampled_from([None, 1, 2]), st.booleans()), max_size=9), st.randoms())
+def test_rows_do_not_depend_on_the_order_of_answers_or_sides(answers, random):
+    make = {"tie": lambda n, s, _: tie(n, s), "both_bad": lambda n, s, _: both_bad(n, s)}
+    labels = [
+        make.get(choice, lambda n, s, how, chosen=choice: chose(n, chosen, shown=s, strength=how))(
+            number, (B, A) if turned else (A, B), strength
+        )
+        for number, (choice, strength, turned) in enumerate(answers, 1)
+    ]
+    options = ExportOptions(keep_ties=True, chosen_as_sft=True)
+    shuffled = random.sample(labels, len(labels))
+    for make_rows in (pair_rows, sft_rows, unpaired_rows):
+        rows = make_rows(prompt(*labels), options, POINTS, Counter())
+        assert rows == make_rows(prompt(*shuffled), options, POINTS, Counter())
+        for row in rows:
+            assert 0.5 <= row.probability <= 1
+            assert 0 <= row.tie <= 1
+            assert set(row.annotation_ids) <= {item.annotation_id for item in labels}
+    (row,) = pair_rows(prompt(*labels), options, POINTS, Counter()) or [None]
+    counted = [choice for choice, _, _ in answers if choice != "both_bad"]
+    if counted:
+        share = (counted.count(A) + counted.count("tie") / 2) / len(counted)
+        assert row.probability == pytest.approx(max(share, 1 - share), abs=1e-6)
