@@ -27,9 +27,11 @@ WITH in_hand AS (
       AND EXISTS (SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open')
       AND NOT EXISTS (
         SELECT FROM annotation_assignment had WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id)
-      AND NOT EXISTS (
-        SELECT FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
-        WHERE t.id = free.task_id AND c.origin = %(written_by)s)
+      -- An aggregate, so that it is looked up for each slot met and never joined with all tasks.
+      AND coalesce((
+        SELECT bool_and(c.origin <> %(written_by)s)
+        FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
+        WHERE t.id = free.task_id), true)
     ORDER BY free.priority DESC, free.position
     LIMIT 1 FOR UPDATE OF free SKIP LOCKED
 ), claimed AS (

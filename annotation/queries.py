@@ -6,7 +6,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from annotation.access import MEMBERS, within
-from annotation.models import Annotation, Assignment, Batch, Candidate, Project, User
+from annotation.models import Annotation, Assignment, Batch, Candidate, Project, Task, User
 
 State = Assignment.State
 # An answer that its author reopened stands until it is replaced: it counts as done.
@@ -85,7 +85,8 @@ def work_for(user: User) -> list[Work]:
     """The open batches of this person's projects, those with something to do first: one query."""
     free = Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE)
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
-    wrote = Candidate.objects.filter(origin=f"human:{user.pk}", prompt=OuterRef("task__prompt"))
+    written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
+    wrote = Task.objects.filter(pk=OuterRef("task"), candidate_ids__overlap=written)
     in_hand = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
     mine = (
         Assignment.objects.filter(Q(state=State.DONE) | REOPENED, batch=OuterRef("pk"), annotator=user)

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,17 +19,17 @@ from annotation.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch, Candidate, Draft
 from annotation.submission import SKIP_REASONS
-from annotation.views.requests import SignedInRequest
+from annotation.views.requests import SignedInRequest, signed_in
 
 
 @never_cache
-@login_required
+@signed_in
 @require_GET
 def work(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return next_task(request, batch_for(request.user, batch_id))
 
 
-@login_required
+@signed_in
 @require_POST
 def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_once_of(request.user, assignment_id)
@@ -54,7 +53,7 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1)
 
 
-@login_required
+@signed_in
 @require_POST
 def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     """204 once it is kept. A page without JavaScript sends `then=page` and gets its task back."""
@@ -68,7 +67,7 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@login_required
+@signed_in
 @require_POST
 def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_for(request.user, assignment_id)
@@ -83,7 +82,7 @@ def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     return next_task(request, assignment.batch, said="Skipped: somebody else gets it. Here is the next task.")
 
 
-@login_required
+@signed_in
 @require_POST
 def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id)
@@ -96,7 +95,7 @@ def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return next_task(request, batch, said="Your last answer is open again. It stands until you submit it anew.")
 
 
-@login_required
+@signed_in
 @require_POST
 def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     """An annotator puts their own task back and leaves; a manager takes one out of somebody's hand."""
@@ -114,7 +113,7 @@ def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     return redirect(back)
 
 
-@login_required
+@signed_in
 @require_GET
 def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first."""
@@ -173,7 +172,8 @@ def task_page(
         "prompt": shown.prompt, "problems": error.problems if error else [],
         "faulty": [field for field, _ in error.problems] if error else [],
         "skip_problem": skip_error.problems[0][1] if skip_error else "", "skip_reasons": SKIP_REASONS,
-        "has_draft": entered is not None, "kind_template": f"annotation/kinds/{shown.kind}.html",
+        "has_draft": entered is not None and error is None and assignment.finished_at is None,
+        "kind_template": f"annotation/kinds/{shown.kind}.html",
         **kind.present(shown, entered), **said,
     }  # fmt: skip
     return respond(request, assignment.batch, context, status)

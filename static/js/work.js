@@ -150,24 +150,31 @@
     const saved = byId("saved");
     if (saved) { saved.textContent = words; saved.classList.toggle("failed", failed); }
   };
+  // Signing in again, in another tab, changes the token: the forms of this one learn it from the cookie.
+  function renewToken() {
+    const token = document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1];
+    if (token) document.querySelectorAll("#task [name=csrfmiddlewaretoken]").forEach((field) => { field.value = token; });
+  }
   async function saveDraft() {
     const source = form();
     if (!source || !dirty) return;
     clearTimeout(timer); clearTimeout(retry);
     sending?.abort();
+    renewToken();
     const control = sending = new AbortController();
     const data = new FormData(source);
     data.delete("active_seconds");
     dirty = false;
     say("Saving…");
     try {
-      const answer = await fetch(source.dataset.draft, { method: "POST", body: data, signal: control.signal, headers: { "X-CSRFToken": data.get("csrfmiddlewaretoken") }, redirect: "error" });
+      const answer = await fetch(source.dataset.draft, { method: "POST", body: data, signal: control.signal, redirect: "manual" });
+      if (answer.type === "opaqueredirect") throw new Error("signed out");
       if (!answer.ok) throw new Error(String(answer.status));
       if (form() === source && !dirty) say("Saved");
     } catch (error) {
       if (error.name === "AbortError" || form() !== source) return;
       dirty = true;
-      say("Not saved yet: trying again", true);
+      say(error.message === "signed out" ? "Signed out: sign in in another tab, and this is saved" : "Not saved yet: trying again", true);
       retry = setTimeout(saveDraft, 3000);
     } finally {
       if (sending === control) sending = null;
@@ -185,6 +192,7 @@
   document.addEventListener("visibilitychange", () => { if (document.hidden) saveDraft(); });
   document.addEventListener("submit", (event) => {
     count();
+    renewToken();
     if (event.target === form() || event.target.id === "skip-form") { clearTimeout(timer); clearTimeout(retry); sending?.abort(); dirty = false; }
   }, true);
 

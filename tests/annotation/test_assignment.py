@@ -15,6 +15,7 @@ from annotation.assignment import claim_next, expire_leases, release
 from annotation.batches import close_batch
 from annotation.errors import Conflict
 from annotation.models import Annotation, Assignment, Event, Role, Task
+from annotation.queries import work_for
 from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, PromptFactory, join
@@ -60,8 +61,15 @@ def test_nobody_judges_what_they_wrote():
     CandidateFactory(prompt=prompt, text="by Hana", origin=f"human:{hana.pk}")
     CandidateFactory(prompt=prompt, text="by a model", origin="checkpoint:1")
     batch = batch_of(project)
+    assert not work_for(hana)[0].available
+    assert work_for(ken)[0].available
     assert claim_next(batch=batch, annotator=hana) is None
     assert claim_next(batch=batch, annotator=ken) is not None
+    # What she wrote is no bar to another pair for the same prompt.
+    CandidateFactory(prompt=prompt, text="by another model", origin="checkpoint:2")
+    others = batch_of(project, origins=["checkpoint:1", "checkpoint:2"])
+    assert [item.batch for item in work_for(hana) if item.available] == [others]
+    assert claim_next(batch=others, annotator=hana) is not None
 
 
 @pytest.mark.django_db

@@ -287,6 +287,17 @@ def test_strangers_get_404_and_the_anonymous_sign_in(name, method, sign_in):
     assert Assignment.objects.get(pk=assignment.pk).state == "held"
 
 
+def test_a_session_that_ended_sends_the_whole_page_to_the_sign_in_and_back():
+    project = hotel(prompts=1)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    assignment = claim_next(batch=batch, annotator=hana)
+    here = reverse("work", args=[batch.pk])
+    headers = {**HTMX, "HX-Current-URL": f"http://testserver{here}"}
+    answer = post(Client(), "submit", assignment.pk, {"choice": "a"}, headers=headers)
+    assert answer.headers["HX-Redirect"] == f"{reverse('account_login')}?next={here}"
+    assert not Annotation.objects.exists()
+
+
 def test_only_the_right_method(sign_in):
     project = hotel(prompts=1)
     batch, hana = batch_of(project), join(project, Role.ANNOTATOR)

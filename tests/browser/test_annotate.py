@@ -217,6 +217,23 @@ def test_a_draft_is_saved_within_a_second_and_waits_for_a_lost_server(signed_in,
     expect(page.locator("#saved")).to_have_text("Draft restored")
 
 
+def test_signing_in_again_in_another_tab_saves_what_waited(signed_in, live_server, project, hana):
+    page, batch = signed_in, batch_of(project, Kind.WRITING)
+    open_work(page, live_server, batch)
+    page.context.clear_cookies(name="sessionid")
+    page.locator("#text").fill("typed while signed out")
+    expect(page.locator("#saved")).to_contain_text("Signed out")
+    other = page.context.new_page()
+    other.goto(f"{live_server.url}/accounts/login/")
+    other.locator("[name=login]").fill(hana.email)
+    other.locator("[name=password]").fill(PASSWORD)
+    other.locator("[name=password]").press("Enter")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    page.locator("#submit").click()
+    next_task(page, 1)
+    assert Annotation.objects.get().payload == {"text": "typed while signed out"}
+
+
 def test_a_double_click_is_one_annotation(signed_in, live_server, project):
     page, batch = signed_in, batch_of(project)
     open_work(page, live_server, batch)
