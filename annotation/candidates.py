@@ -107,8 +107,12 @@ def conversation(prompt: Prompt, project: Project) -> list[dict[str, str]]:
     The project's persona, where there is one, is the system message; a chat that brings a system message of its own
     keeps it below the persona, because templates take only one.
     """
-    messages = list(prompt.messages or [{"role": "user", "content": prompt.text}])
-    persona = project.persona.strip()
+    return conversation_of(prompt.text, prompt.messages, project.persona.strip())
+
+
+def conversation_of(text: str, chat: list[dict[str, str]] | None, persona: str) -> list[dict[str, str]]:
+    """`conversation` of a prompt's fields."""
+    messages = list(chat or [{"role": "user", "content": text}])
     if not persona:
         return messages
     if messages[0]["role"] == "system":

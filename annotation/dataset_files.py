@@ -10,7 +10,7 @@ from annotation.errors import InvalidInput
 from annotation.votes import LabelledPrompt, Message, Row
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
-ROWS_IN_MEMORY = 5000
+BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
 
 def canonical_row(row: Row, prompt: LabelledPrompt, purpose: str, format: str) -> dict[str, Any]:
@@ -73,17 +73,13 @@ def parquet_schema(purpose: str, format: str) -> Any:
 
 
 class SplitWriter:
-    """Writes one split as <name>.jsonl and <name>.parquet, a few thousand rows in memory at a time."""
+    """Writes one split as <name>.jsonl and, from that, <name>.parquet. Memory does not grow with the rows."""
 
     def __init__(self, folder: Path, name: str, schema: Any) -> None:
-        import pyarrow.parquet as pq
-
-        self.name, self.schema, self.folder = name, schema, folder
-        self.rows = 0
+        self.schema, self.path = schema, folder / f"{name}.jsonl"
+        self.rows = self.longest = 0
         self.digest = hashlib.sha256()
-        self.jsonl = (folder / f"{name}.jsonl").open("wb")
-        self.parquet = pq.ParquetWriter(folder / f"{name}.parquet", schema, compression="zstd")
-        self.waiting: list[dict[str, Any]] = []
+        self.jsonl = self.path.open("wb")
         self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
     def write(self, row: dict[str, Any]) -> None:
@@ -91,25 +87,27 @@ class SplitWriter:
         self.jsonl.write(line)
         self.digest.update(line)
         self.rows += 1
-        self.waiting.append(row)
-        if len(self.waiting) >= ROWS_IN_MEMORY:
-            self.flush()
+        self.longest = max(self.longest, len(line))
 
-    def flush(self) -> None:
-        import pyarrow as pa
+    def write_parquet(self) -> None:
+        """The same rows in columns: Arrow reads the JSONL far faster than Python could hand them over."""
+        import pyarrow.json as arrow_json
+        import pyarrow.parquet as pq
 
-        if self.waiting:
-            self.parquet.write_table(pa.Table.from_pylist(self.waiting, schema=self.schema))
-            self.waiting = []
+        with pq.ParquetWriter(self.path.with_suffix(".parquet"), self.schema, compression="zstd") as parquet:
+            if self.rows:
+                read = arrow_json.ReadOptions(block_size=max(BLOCK, 2 * self.longest), use_threads=False)
+                parse = arrow_json.ParseOptions(explicit_schema=self.schema, unexpected_field_behavior="error")
+                for batch in arrow_json.open_json(self.path, read_options=read, parse_options=parse):
+                    parquet.write_batch(batch)
 
     def __enter__(self) -> "SplitWriter":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if kind is None:
-            self.flush()
-        self.parquet.close()
         self.jsonl.close()
+        if kind is None:
+            self.write_parquet()
 
 
 def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: SplitWriter) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.db import connection
 
-from annotation.candidates import conversation
+from annotation.candidates import conversation_of
 from annotation.errors import InvalidInput
 from annotation.exports import ExportOptions
-from annotation.models import Aspect, Batch, Candidate, Guideline, Kind, Project, Prompt, WeightSet
+from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
 from annotation.votes import Label, LabelledPrompt
 
 PROMPTS_AT_ONCE = 1000
@@ -29,6 +29,10 @@ CURRENT_LABELS = """
       AND (%(batches)s::bigint[] IS NULL OR batch.id = ANY(%(batches)s))
       AND (%(kinds)s::text[] IS NULL OR annotation.kind = ANY(%(kinds)s))
     ORDER BY task.prompt_id, annotation.id
+"""
+PROMPTS = """
+    SELECT id, text, messages::text, digest, held_out, reference, source_document
+    FROM annotation_prompt WHERE id = ANY(%s) ORDER BY id
 """
 
 
@@ -131,21 +135,23 @@ def labels(rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]]
 def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[LabelledPrompt]:
     named = {key for labels in by_prompt.values() for label in labels for key in named_candidates(label)}
     texts: dict[int, dict[int, str]] = {}
-    for candidate, prompt_id, text in Candidate.objects.filter(pk__in=named).values_list("pk", "prompt_id", "text"):
-        texts.setdefault(prompt_id, {})[candidate] = text
-    prompts = Prompt.objects.defer("metadata").in_bulk(list(by_prompt))
-    for prompt_id, made in by_prompt.items():
-        prompt = prompts[prompt_id]
-        yield LabelledPrompt(
-            prompt_id=prompt_id,
-            messages=conversation(prompt, project),
-            digest=prompt.digest,
-            held_out=prompt.held_out,
-            labels=made,
-            candidates=texts.get(prompt_id, {}),
-            reference=prompt.reference,
-            source_document=prompt.source_document,
-        )
+    persona = project.persona.strip()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(named)])
+        for prompt_id, candidate, text in cursor:
+            texts.setdefault(prompt_id, {})[candidate] = text
+        cursor.execute(PROMPTS, [list(by_prompt)])
+        for prompt_id, text, chat, digest, held_out, reference, document in cursor:
+            yield LabelledPrompt(
+                prompt_id=prompt_id,
+                messages=conversation_of(text, json.loads(chat) if chat else None, persona),
+                digest=digest,
+                held_out=held_out,
+                labels=by_prompt[prompt_id],
+                candidates=texts.get(prompt_id, {}),
+                reference=reference,
+                source_document=document,
+            )
 
 
 def named_candidates(label: Label) -> Iterable[int]:

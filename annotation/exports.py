@@ -185,6 +185,8 @@ class AgreementTally:
 
     def add(self, labels: list[Label]) -> None:
         """Count one prompt's labels."""
+        if len(labels) < 2:
+            return
         answers: dict[tuple[str, int, Any], Counter[Any]] = defaultdict(Counter)
         for label in labels:
             for question, answer in asked(label):

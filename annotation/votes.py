@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from annotation.preparation.digests import text_digest
 
@@ -11,8 +11,7 @@ Message = dict[str, str]
 CHOICE_STRENGTH = {1: 0.5, 2: 1.0}  # "slightly better", "clearly better" as shares of the scale
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Label:
+class Label(NamedTuple):
     """One current annotation. `payload` is as `annotation.models.Annotation` documents it; `weights` by aspect key
     are those that held when it was given (None: all alike)."""
 
@@ -23,8 +22,7 @@ class Label:
     weights: dict[str, float] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LabelledPrompt:
+class LabelledPrompt(NamedTuple):
     """A prompt with all its selected labels, across tasks. `messages` is what a model is asked, system included;
     `candidates` holds the text of every candidate that a label names."""
 
@@ -33,13 +31,12 @@ class LabelledPrompt:
     digest: str
     held_out: bool
     labels: list[Label]
-    candidates: dict[int, str] = field(default_factory=dict)
+    candidates: dict[int, str]
     reference: str = ""
     source_document: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One record. `texts` is (completion,) or (chosen, rejected); `label` only in unpaired rows.
 
     probability: share of the annotators who take the row's side, ties counting half. tie: share of ties.
@@ -57,8 +54,7 @@ class Row:
     votes: int = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Vote:
+class Vote(NamedTuple):
     """One answer about some texts: `value` 1 for them as given, 0 against, 0.5 a tie."""
 
     value: float
@@ -159,6 +155,9 @@ def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
             continue
         if blank((first, second), left_out):
             continue
+        if len(given) == 1 and given[0].value != 0.5:
+            rows.append(single_vote_row(first, second, given[0]))
+            continue
         share = sum(answer.value for answer in given) / len(given)
         keep = share > 0.5 or (share == 0.5 and text_digest(first) <= text_digest(second))
         told = [answer.strength for answer in given if answer.strength is not None]
@@ -176,6 +175,18 @@ def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
             )
         )
     return rows
+
+
+def single_vote_row(first: str, second: str, answer: Vote) -> Row:
+    """The commonest row, of one annotator, without the arithmetic."""
+    keep, strength = answer.value == 1, answer.strength
+    return Row(
+        texts=(first, second) if keep else (second, first),
+        kinds=(answer.kind,),
+        annotation_ids=answer.annotation_ids,
+        candidate_ids=tuple(sorted(answer.candidate_ids)),
+        strength=None if strength is None else round(max(0.0, strength if keep else -strength), 6),
+    )
 
 
 def merged(texts: tuple[str, ...], votes: Iterable[Vote], **values: Any) -> Row:

@@ -234,7 +234,7 @@ def test_each_barred_thing_raises(told, field, message):
     held = Prompt.objects.get(source_document="mail 2")
     fresh = {"prompt_id": -1, "digest": "0" * 64, "source_document": "mail 3"}
     barred = {"prompt_id": held.pk, "digest": held.digest}
-    row = LabelledPrompt(messages=[], labels=[], held_out=False, **{**fresh, field: barred[field]})
+    row = LabelledPrompt(messages=[], labels=[], candidates={}, held_out=False, **{**fresh, field: barred[field]})
     with pytest.raises(Leak, match=message):
         HeldOutPrompts.of(told.project).check(row)
 
