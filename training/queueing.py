@@ -97,7 +97,8 @@ def job_name(job: EngineJob) -> str:
 def nudge_worker() -> None:
     """Have the worker look at once, after the commit. A lost nudge costs seconds: the worker looks by itself too."""
     transaction.on_commit(
-        lambda: current_app.send_task("training.jobs.watch_engine_jobs", ignore_result=True, retry=False), robust=True
+        lambda: current_app.send_task("training.jobs.watch_engine_jobs", ignore_result=True, retry=False, expires=30),
+        robust=True,
     )
 
 

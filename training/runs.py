@@ -13,7 +13,7 @@ from annotation.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training import model_folders, rounds
 from training.checkpoints import model_source
-from training.engine.config import LoraSettings, ModelSource, Program, TrainingConfig
+from training.engine.config import Architecture, LoraSettings, ModelSource, Program, TrainingConfig
 from training.models import Checkpoint, Run
 from training.queueing import code_versions, enqueue, lend_dataset
 
@@ -71,8 +71,12 @@ def create_run(
     chosen = default_options(trainer, full=full) | options
     if "losses" in options and "loss_weights" not in options:
         chosen["loss_weights"] = ()
-    if isinstance(chosen.get("lora"), Mapping):
-        chosen["lora"] = LoraSettings(**chosen["lora"])
+    for name, shape in (("lora", LoraSettings), ("architecture", Architecture)):
+        if isinstance(chosen.get(name), Mapping):
+            try:
+                chosen[name] = shape(**chosen[name])
+            except TypeError as error:
+                raise InvalidInput(f"{name}: {error}") from error
     run = Run(
         project=project,
         trainer=trainer,

@@ -84,7 +84,7 @@ def columns(purpose, number):
     prompt = [{"role": "user", "content": f"May we have towel number {number}?"}]
     answers = {name: [{"role": "assistant", "content": f"{text} {number}"}] for name, text in ANSWERS.items()}
     if purpose == "dpo":
-        return {"prompt": prompt, **answers}
+        return {"prompt": prompt, **answers, "reference": ANSWERS["chosen"]}
     return {"prompt": prompt, "completion": answers["chosen"], "reference": ANSWERS["chosen"]}
 
 

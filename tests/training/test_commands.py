@@ -10,7 +10,7 @@ from annotation.models import Candidate
 from tests.training.conftest import until, watched
 from training.checkpoints import promote
 from training.metrics import read_progress
-from training.models import Checkpoint, Run
+from training.models import Checkpoint, Generation, Run
 from training.runs import command_line
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +108,19 @@ def test_generate_asks_for_what_is_missing(fake_run, project, prompts, capsys):
     made = Candidate.objects.filter(origin=checkpoint.origin)
     assert made.count() == len(prompts)
     assert made.first().generation["temperature"] == 0.8
+
+
+def test_a_generation_that_was_killed_is_taken_up(fake_engine, project, prompts, model_shell, settings, capsys):
+    (settings.VAR / "generations").mkdir()
+    behaviour = settings.VAR / "generations" / "behaviour"
+    behaviour.write_text("exits")
+    with pytest.raises(SystemExit) as ended:
+        call_command("generate", project.slug, "--model", "shell")
+    assert ended.value.code == 1
+    behaviour.write_text("succeeds")
+    call_command("generate", project.slug, "--resume", str(Generation.objects.get().pk))
+    assert f"succeeded, {len(prompts)} new candidates" in capsys.readouterr().out
+    assert set(Candidate.objects.values_list("origin", flat=True)) == {"import:model/shell"}
 
 
 def test_a_rule_needs_figures(fake_run):

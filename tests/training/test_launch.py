@@ -10,13 +10,15 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from annotation.errors import Conflict
+from annotation.errors import Conflict, InvalidInput
 from annotation.models import Event
 from tests.training.conftest import ROOT, until, watched
 from training import launch
+from training.checkpoints import model_source
 from training.metrics import read_progress
 from training.models import Checkpoint, Evaluation, Run
 from training.queueing import cancel, resume
+from training.runs import create_run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,6 +208,29 @@ def test_a_success_without_a_model_is_a_failure_that_says_so(fake_run):
 def test_without_held_out_rows_the_checkpoint_stands_without_evaluation(fake_run):
     watched(fake_run("succeeds"), "succeeded")
     assert not Evaluation.objects.exists()
+
+
+def test_a_base_model_made_from_scratch_is_a_checkpoint_to_start_from(fake_run, project, tmp_path):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"text": "Good evening."}\n')
+    architecture = {"hidden_size": 32, "layers": 1, "heads": 2}
+    run = create_run(
+        project=project, trainer="pretrain", dataset=None, actor=None, corpus=corpus,
+        options={"architecture": architecture}, evaluate=False,
+    )  # fmt: skip
+    assert (run.directory.dataset / "corpus.jsonl").read_text() == corpus.read_text()
+    assert run.directory.read_config().architecture.layers == 1
+    base = Checkpoint.objects.get(run=watched(run, "succeeded"))
+    assert (base.form, base.parent) == ("full", None)
+    assert model_source(base).base == base.base_model == str(run.directory.model)
+    child = Checkpoint.objects.get(run=watched(fake_run("succeeds", parent=base), "succeeded"))
+    assert model_source(child).base == str(run.directory.model)
+    assert child.base_model == base.base_model
+    with pytest.raises(InvalidInput, match="architecture"):
+        create_run(
+            project=project, trainer="pretrain", dataset=None, actor=None, corpus=corpus,
+            options={"architecture": {"size": 3}},
+        )  # fmt: skip
 
 
 def test_engines_get_no_secrets(fake_run, monkeypatch):
