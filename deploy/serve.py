@@ -6,7 +6,6 @@ parent can clear away whatever a killed child left behind. Engines run in sessio
 """
 
 import contextlib
-import ctypes
 import fcntl
 import http.client
 import os
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -25,6 +23,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
+
+from deploy.service import Service
 
 Say = Callable[[str], None]
 
@@ -36,61 +36,6 @@ LOG_LIMIT = 10 << 20
 
 class CannotServe(Exception):
     """Why the site does not start, and what to do about it."""
-
-
-@dataclass
-class Service:
-    """One child: its command, its log, and how often it had to be started again."""
-
-    name: str
-    command: list[str]
-    log: Path
-    environment: dict[str, str]
-    descriptors: tuple[int, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    wait: float = 0.0
-    due: float = field(default=0.0)
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                cwd=settings.BASE_DIR,
-                pass_fds=self.descriptors,
-                process_group=0,
-                preexec_fn=end_with_parent,  # safe: this process has one thread
-            )
-        self.started = time.monotonic()
-
-    def signal(self, number: signal.Signals) -> None:
-        """To the child alone; it passes it on to its own as it sees fit."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def kill_group(self) -> None:
-        """Whatever is left of the child and its children."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-
-    def last_words(self, lines: int = 12) -> str:
-        text = self.log.read_bytes()[-8000:].decode(errors="replace")
-        return "\n".join("    " + line for line in text.splitlines()[-lines:])
-
-
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-
-
-def end_with_parent() -> None:
-    """In a new child, before exec: ask the kernel for SIGTERM when the parent dies, even by -9 (Linux only)."""
-    pr_set_pdeathsig = 1
-    if _libc is not None:
-        _libc.prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def serve(
@@ -243,11 +188,11 @@ def watch(
     while not stopping:
         now = time.monotonic()
         for service in services:
+            service.bury()
             if service.process is not None and (code := service.process.poll()) is not None:
-                service.kill_group()
+                service.retire()
                 service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)
                 service.due = now + service.wait
-                service.process = None
                 words = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
                 pause = f" in {service.wait:.0f} s" if service.wait else ""
                 say(f"The {service.name} process {words}; starting it again{pause}. Its log: {service.log}")
@@ -275,9 +220,7 @@ def stop(services: list[Service]) -> None:
             break
         time.sleep(0.05)
     for service in services:
-        service.kill_group()
-        if service.process is not None:
-            service.process.wait()
+        service.kill()
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ def walk(demo: Demo, browser: Browser) -> None:
     annotator.take(f"/batches/{phrases['writing']}/work/", "writing-japanese")
     annotator.take(f"/batches/{phrases['choosing']}/work/", "choosing-japanese")
 
-    until("the base model", lambda: demo.state()["run"][0] == "succeeded", 400)
+    until("the base model", lambda: demo.base_run()[0] == "succeeded", 400)
     manage(demo, "simulate", "concierge")
     manager.take("/projects/concierge/", "project")
     sft_rows = number(manage(demo, "freeze_dataset", "concierge", "--for", "sft"), "dataset")
@@ -111,12 +111,11 @@ ROUND = ()
 
 
 def batches(demo: Demo, project: str) -> dict[str, int]:
-    code = f"""
-import json
-from annotation.models import Batch
-print(json.dumps(dict(Batch.objects.filter(project__slug={project!r}).order_by("-id").values_list("kind", "id"))))
-"""
-    return demo.ask(code)  # type: ignore[return-value]
+    found = demo.rows(
+        "SELECT b.kind, b.id FROM annotation_batch b JOIN annotation_project p ON p.id = b.project_id "
+        f"WHERE p.slug = '{project}' ORDER BY b.id DESC"
+    )
+    return dict(found)
 
 
 def mended(text: str) -> str:

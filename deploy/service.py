@@ -1,0 +1,90 @@
+"""One child of `manage.py serve`: started, signalled, and cleared away with all that it started itself."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+ORPHAN_SECONDS = 5  # what a killed child's own children get to finish their requests
+
+
+@dataclass
+class Service:
+    """One child: its command, its log, and how often it had to be started again."""
+
+    name: str
+    command: list[str]
+    log: Path
+    environment: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    wait: float = 0.0
+    due: float = 0.0
+    orphans: dict[int, float] = field(default_factory=dict)  # process group → when its time is up
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=settings.BASE_DIR,
+                pass_fds=self.descriptors,
+                process_group=0,
+                preexec_fn=end_with_parent,  # safe: this process has one thread
+            )
+        self.started = time.monotonic()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the child alone; it passes it on to its own as it sees fit."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def retire(self) -> None:
+        """The child is dead; its own children may finish what they have in hand."""
+        if self.process is not None:
+            self.orphans[self.process.pid] = time.monotonic() + ORPHAN_SECONDS
+            signal_group(self.process.pid, signal.SIGTERM)
+            self.process = None
+
+    def bury(self) -> None:
+        for group in [group for group, at in self.orphans.items() if time.monotonic() > at]:
+            signal_group(group, signal.SIGKILL)
+            del self.orphans[group]
+
+    def kill(self) -> None:
+        """The child, its children, and those of its predecessors, at once."""
+        groups = [*self.orphans, *([self.process.pid] if self.process is not None else [])]
+        for group in groups:
+            signal_group(group, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+
+    def last_words(self, lines: int = 12) -> str:
+        text = self.log.read_bytes()[-8000:].decode(errors="replace")
+        return "\n".join("    " + line for line in text.splitlines()[-lines:])
+
+
+def signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def end_with_parent() -> None:
+    """In a new child, before exec: ask the kernel for SIGTERM when the parent dies, even by -9 (Linux only)."""
+    pr_set_pdeathsig = 1
+    if _libc is not None:
+        _libc.prctl(pr_set_pdeathsig, signal.SIGTERM)
