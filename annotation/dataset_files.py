@@ -79,7 +79,7 @@ class SplitWriter:
         self.schema, self.path = schema, folder / f"{name}.jsonl"
         self.rows = self.longest = 0
         self.digest = hashlib.sha256()
-        self.jsonl = self.path.open("wb")
+        self.jsonl = self.path.open("wb", buffering=1 << 20)
         self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
     def write(self, row: dict[str, Any]) -> None:

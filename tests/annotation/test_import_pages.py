@@ -216,8 +216,13 @@ def test_an_upload_needs_its_token(hotel, settings):
     client = Client(enforce_csrf_checks=True)
     client.force_login(join(hotel, Role.MANAGER), backend="allauth.account.auth_backends.AuthenticationBackend")
     assert upload(client, "a.csv", "text\nOne\n").status_code == 403
-    assert not list(settings.UPLOADS_DIR.rglob("*.*"))
+    assert not list(settings.UPLOADS_DIR.rglob("*"))
     assert not Import.objects.exists()
+    client.get("/projects/hotel/import/")
+    file = io.BytesIO(b"text\nOne\n")
+    file.name = "a.csv"
+    form = {"file": file, "csrfmiddlewaretoken": client.cookies["csrftoken"].value}
+    assert client.post("/projects/hotel/import/", form).status_code == 302
 
 
 def test_a_path_that_leads_outside_is_not_served(hotel, sign_in, settings):
