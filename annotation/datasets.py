@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -249,10 +250,11 @@ def nothing_to_train_on(
 
 def code_version() -> str:
     """The version of this program, with the commit when it runs from a checkout."""
-    try:
+    project = Path(settings.BASE_DIR) / "pyproject.toml"
+    if project.is_file():
+        version = str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+    else:
         version = metadata.version("konomi")
-    except metadata.PackageNotFoundError:
-        version = "unpackaged"
     git = Path(settings.BASE_DIR) / ".git"
     head = git / "HEAD"
     if not head.is_file():
