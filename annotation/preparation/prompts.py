@@ -64,6 +64,7 @@ class PromptParser:
         self.cells_are_text = format in ("csv", "tsv")
         self.faults: list[Fault] = []
         self.row = 0
+        self.drawn = "", False
 
     def parse(self, row: Row) -> ParsedPrompt | list[Fault]:
         """The prompt, or every fault of the row."""
@@ -81,7 +82,9 @@ class PromptParser:
         if self.faults:
             return self.faults
         key = document or digest
-        hashed = held_out if held_out is not None else falls_in_share(self.seed, key, self.share)
+        if key != self.drawn[0]:  # rows of one document mostly follow each other
+            self.drawn = key, falls_in_share(self.seed, key, self.share)
+        hashed = held_out if held_out is not None else self.drawn[1]
         return ParsedPrompt(
             row.number, text, messages, reference, external_id, document, metadata, digest, held_out, hashed, key,
             candidates,
@@ -127,6 +130,8 @@ class PromptParser:
         value = values.get(column) if column else None
         if value is None or value == "":
             return ""
+        if type(value) is str and len(value) <= limit and value.isprintable():
+            return value.strip()
         if type(value) is int:
             if not -(2**63) <= value < 2**63:
                 self.fault(column, "a number of more than 64 bits; put it in quotation marks to make it a text")
@@ -243,6 +248,9 @@ class PromptParser:
         for column, origin in self.mapping.candidates:
             value = values.get(column)
             if value is None or value == "":
+                continue
+            if type(value) is str and len(value) <= TEXT_LIMIT and value.isprintable() and not value.isspace():
+                found.append(ParsedCandidate(value, origin, text_digest(value)))  # nearly all are so plain
                 continue
             if text := self.required_text(value, column, "the candidate"):
                 found.append(ParsedCandidate(text, origin, text_digest(text)))
