@@ -10,7 +10,7 @@ from demo.phrases import PHRASES
 CONCIERGE = "concierge"
 PERSONA = "You are a hotel's concierge and answer its guests."
 PROMPTS = 900
-CORPUS_DOCUMENTS = 8_000
+CORPUS_DOCUMENTS = 12_000
 # The grammar's three kinds of candidate. "brief" is formal and passes over one thing that the guest mentioned.
 FORMAL, CASUAL, BRIEF = "import:grammar-a", "import:grammar-b", "import:grammar-c"
 
@@ -126,19 +126,23 @@ def phrase_rows() -> Iterator[Row]:
 
 
 def corpus_rows(documents: int = CORPUS_DOCUMENTS) -> Iterator[Row]:
-    """What the base model learns from: chats in both registers, half and half, none of the project's own reviews."""
+    """What the base model learns from: chats in both registers, half and half, none of the project's own reviews.
+
+    Every other one is a single mention with what takes it up: so small a model learns in the short time which answer
+    belongs to what when it also meets the two by themselves.
+    """
     known = {grammar.review(scene) for scene in grammar.scenes(PROMPTS)}
     rng = random.Random("corpus")
-    for scene in grammar.scenes(documents, seed=1):
-        if (review := grammar.review(scene)) in known:
-            continue
+    for scene in grammar.scenes(documents // 2, seed=1):
         register: grammar.Register = rng.choice(("formal", "casual"))
-        left_out = rng.randrange(len(scene.mentions)) if rng.random() < 0.15 else None
-        answer = grammar.reply(scene, register, variant=rng.randrange(3), leave_out=left_out)
-        yield {
-            "messages": [
-                {"role": "system", "content": PERSONA},
-                {"role": "user", "content": review},
-                {"role": "assistant", "content": answer},
-            ]
-        }
+        mention, pair = grammar.exchange(scene.seed)
+        yield chat(mention, pair[0 if register == "formal" else 1])
+        if (review := grammar.review(scene)) not in known:
+            left_out = rng.randrange(len(scene.mentions)) if rng.random() < 0.1 else None
+            register = rng.choice(("formal", "casual"))
+            yield chat(review, grammar.reply(scene, register, variant=rng.randrange(3), leave_out=left_out))
+
+
+def chat(said: str, answer: str) -> Row:
+    messages = (("system", PERSONA), ("user", said), ("assistant", answer))
+    return {"messages": [{"role": role, "content": content} for role, content in messages]}

@@ -77,6 +77,13 @@ def reply(found: Scene, register: Register, *, variant: int = 0, leave_out: int 
     return f"{greeting[index]}\n{text}\n{rng.choice(SIGNATURES)[index]}"
 
 
+def exchange(seed: int) -> tuple[str, Pair]:
+    """One mention by itself, and what takes it up: the smallest lesson that there is to learn."""
+    rng = random.Random(f"exchange {seed}")
+    side = _side(rng.choice(sorted(TOPICS)), rng.choice(("praise", "complaint")))
+    return pick(rng.choice(side.mentions), rng), rng.choice(side.replies)
+
+
 def pick(template: str, rng: random.Random) -> str:
     """The template with one alternative of each `{a|b}`."""
     return _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), template)

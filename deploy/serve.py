@@ -120,7 +120,7 @@ def web_service(var: Path, listener: socket.socket, *, workers: int, threads: in
         sys.executable, "-m", "gunicorn", "deploy.wsgi",
         "--bind", f"fd://{listener.fileno()}",
         "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
-        "--preload", "--timeout", "60", "--graceful-timeout", str(SECONDS_TO_STOP - 3),
+        "--preload", "--timeout", "60", "--keep-alive", "65", "--graceful-timeout", str(SECONDS_TO_STOP - 3),
         "--no-control-socket", "--log-level", "warning", *shared_memory,
     ]  # fmt: skip
     return Service("web", command, log_file(var, "web"), child_environment(), descriptors=(listener.fileno(),))

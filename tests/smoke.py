@@ -114,15 +114,20 @@ class Demo:
                     return process
         raise Broken(f"no {word} process is running")
 
-    def ask(self, code: str, stdin: str = "") -> object:
-        """What a few lines in the site's own shell print, as JSON."""
+    def manage(self, *words: str, stdin: str = "", expected: int = 0) -> str:
+        """A management command beside the site; what it printed."""
         done = subprocess.run(
-            [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code], cwd=ROOT, env=self.environment(),
+            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(),
             input=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        if done.returncode:
-            raise Broken(f"the shell failed: {done.stderr[-2000:]}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        if done.returncode != expected:
+            raise Broken(f"manage.py {' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def ask(self, code: str, stdin: str = "") -> object:
+        """What a few lines in the site's own shell print, as JSON."""
+        said = self.manage("shell", "--verbosity", "0", "-c", code, stdin=stdin)
+        return json.loads(said.strip().splitlines()[-1])
 
     def rows(self, query: str) -> list[tuple]:
         """Straight from the database, beside the site."""
@@ -353,9 +358,6 @@ def run(demo: Demo) -> None:
     kill_engine(demo, visitors["manager"])
     kill_worker(demo)
 
-    step("open every page")
-    open_every_page(demo, visitors)
-
     step("one annotation of each kind")
     annotator = visitors["annotator"]
     batches = batches_of(annotator)
@@ -365,6 +367,15 @@ def run(demo: Demo) -> None:
         print(f"{kind}: {annotator.annotate(batches[kind])}")
     if len(demo.annotations()) != len(KINDS):
         raise Broken("not every annotation was kept")
+
+    step("what else the pages show: simulated annotations, datasets, a refused file")
+    for words in (["simulate", "concierge", "--limit", "120"], ["freeze_dataset", "concierge", "--for", "sft"],
+                  ["freeze_dataset", "concierge", "--for", "dpo"]):  # fmt: skip
+        print(demo.manage(*words).strip().splitlines()[-1])
+    bad = demo.var / "bad.csv"
+    bad.write_text("text,reference\nfine,\n,no text at all\n", encoding="utf-8")
+    demo.manage("import_prompts", "concierge", str(bad), expected=1)
+    open_every_page(demo, visitors)
 
     step("kill the web server with -9")
     kill_web(demo, annotator, batches["choosing"])
