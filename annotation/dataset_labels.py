@@ -16,7 +16,7 @@ from annotation.exports import ExportOptions
 from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
 from annotation.votes import Label, LabelledPrompt
 
-PROMPTS_AT_ONCE = 1000
+PROMPTS_AT_ONCE = 500
 
 CURRENT_LABELS = """
     SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, annotation.payload::text,

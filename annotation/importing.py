@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,15 @@ from annotation.errors import Conflict, InvalidInput
 from annotation.events import record as record_event
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
-from annotation.preparation.formats import Row, Table, open_table
+from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, checked_mapping, detect_mapping
 from annotation.preparation.prompts import Fault, ParsedPrompt, PromptParser
 from annotation.preparation.rest import FaultLog, write_rest
 
 Progress = Callable[[int, float], None]  # rows read so far, share of the file (0…1)
 
-CHUNK = 5000
+CHUNK_ROWS = 5000
+CHUNK_CHARACTERS = 16 * 1024 * 1024
 PROGRESS_SECONDS = 0.5
 # Classes of PostgreSQL advisory locks: one import is read by one worker, one project is written by one import.
 IMPORT_LOCK = 0x4B6D_0001
@@ -168,23 +168,26 @@ def stage_rows(
 ) -> int:
     """Parse every row into the staging tables; takes from `unseen` the columns that turn up. Returns the row count."""
 
-    def good(rows: Iterator[Row]) -> Iterator[ParsedPrompt]:
-        for row in rows:
-            if unseen and row.values:
-                unseen.difference_update(row.values)
-            parsed = parser.parse(row)
-            if isinstance(parsed, ParsedPrompt):
-                yield parsed
-            else:
-                for fault in parsed:
-                    faults.add(fault)
-
-    count = 0
-    rows = table.rows()
-    while chunk := list(islice(rows, CHUNK)):
-        count += len(chunk)
-        staging.stage(good(iter(chunk)))
-        report(count, table.share_read())
+    count = size = 0
+    waiting: list[ParsedPrompt] = []
+    for row in table.rows():
+        count += 1
+        if unseen and row.values:
+            unseen.difference_update(row.values)
+        parsed = parser.parse(row)
+        if isinstance(parsed, ParsedPrompt):
+            waiting.append(parsed)
+            size += len(parsed.text) + len(parsed.reference) + len(parsed.messages or "")
+            size += sum(len(candidate.text) for candidate in parsed.candidates)
+        else:
+            for fault in parsed:
+                faults.add(fault)
+        if not count % CHUNK_ROWS or size > CHUNK_CHARACTERS:
+            staging.stage(waiting)
+            waiting, size = [], 0
+            report(count, table.share_read())
+    staging.stage(waiting)
+    report(count, table.share_read())
     return count
 
 

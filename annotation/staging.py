@@ -147,9 +147,8 @@ def close_staging() -> None:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_prompt, pg_temp.staged_candidate")
 
 
-def stage(prompts: Iterable[ParsedPrompt]) -> None:
+def stage(prompts: list[ParsedPrompt]) -> None:
     """Stream parsed prompts and their candidates into the staging tables."""
-    prompts = list(prompts)
     with connection.cursor() as cursor:
         with cursor.copy("COPY staged_prompt FROM STDIN") as copy:
             for prompt in prompts:
