@@ -14,6 +14,8 @@ from pathlib import Path
 
 import requests
 from lxml import html
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery staple"
@@ -48,13 +50,21 @@ class Site:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
+    def run_module(self, name: str, *arguments: str) -> str:
+        """A program such as an engine, in the site's environment."""
+        command = [sys.executable, "-m", name, *arguments]
+        done = subprocess.run(command, env=self.env(), cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        return done.stdout
+
     def start(self, seconds: float = 90) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)]
         log = (self.var / "serve.log").open("ab")
         self.process = subprocess.Popen(command, env=self.env(), cwd=ROOT, stdout=log, stderr=log)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 if requests.get(f"{self.url}/healthz", timeout=5).ok:
                     return
             if self.process.poll() is not None:
@@ -85,6 +95,9 @@ class Person:
     def __init__(self, site: Site, email: str, password: str = PASSWORD) -> None:
         self.site = site
         self.session = requests.Session()
+        # A server may close an idle connection at the very moment in which it is used again.
+        retries = Retry(total=3, backoff_factor=0.1, allowed_methods=None)
+        self.session.mount("http://", HTTPAdapter(max_retries=retries))
         self.page = self.get("/accounts/login/")
         self.post("/accounts/login/", login=email, password=password)
         if "account/login" in self.page_url:
@@ -97,6 +110,24 @@ class Person:
         fields["csrfmiddlewaretoken"] = self.session.cookies.get("csrftoken", "")
         headers = {"Referer": self.site.url}
         return self._read(self.session.post(f"{self.site.url}{path}", data=fields, headers=headers, timeout=60))
+
+    def fill(self, action: str, *, files: dict | None = None, **fields: object) -> html.HtmlElement:
+        """Post the form on the page whose action begins so: what stands in it, changed by `fields`."""
+        form = next((form for form in self.page.forms if (form.get("action") or "").startswith(action)), None)
+        if form is None:
+            raise RuntimeError(f"{self.page_url} has no form for {action}")
+        values: dict[str, object] = {}
+        for name, value in form.form_values():
+            values[name] = [*values[name], value] if name in values else [value]  # type: ignore[misc]
+        values = {**values, **fields}
+        response = self.session.post(
+            f"{self.site.url}{form.get('action')}",
+            data=values,
+            files=files,
+            headers={"Referer": self.site.url},
+            timeout=60,
+        )
+        return self._read(response)
 
     def _read(self, response: requests.Response) -> html.HtmlElement:
         if response.status_code >= 400:

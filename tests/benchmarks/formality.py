@@ -28,9 +28,9 @@ ERROR = 0.05
 POLITE = re.compile(
     r"です|ます|ました|ません|ましょう|でしょう|ください|下さい|ございま|いたし|いただ|致し|頂|なさい|お願い|でした|おりま"
 )
-SFT = ["--full", "--epochs", "2", "--learning-rate", "1e-3", "--batch-size", "16", "--max-length", "512"]
-DPO = ["--full", "--epochs", "2", "--learning-rate", "3e-4", "--batch-size", "16", "--max-length", "512"]
-DPO += ["--beta", "0.3", "--losses", "sigmoid,sft", "--loss-weights", "1,1"]
+SFT = ["--full", "--epochs", "2", "--learning-rate", "2e-3", "--batch-size", "16", "--max-length", "512"]
+DPO = ["--full", "--epochs", "2", "--learning-rate", "3e-4", "--batch-size", "8", "--max-length", "512"]
+DPO += ["--beta", "0.3", "--losses", "sigmoid,sft", "--loss-weights", "1,1", "--warmup-ratio", "0.05"]
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         if options["fresh"]:
             prompts = prompts.filter(tasks=None)
         if options["limit"]:
-            prompts = prompts.filter(pk__in=list(prompts.order_by("id").values_list("id", flat=True)[: options["limit"]]))
+            prompts = prompts.order_by("id")[: options["limit"]]
         try:
             batch = open_batch(
                 project=project,
