@@ -91,15 +91,18 @@ class SplitWriter:
 
     def write_parquet(self) -> None:
         """The same rows in columns: Arrow reads the JSONL far faster than Python could hand them over."""
+        import pyarrow as pa
         import pyarrow.json as arrow_json
         import pyarrow.parquet as pq
 
-        with pq.ParquetWriter(self.path.with_suffix(".parquet"), self.schema, compression="zstd") as parquet:
-            if self.rows:
-                read = arrow_json.ReadOptions(block_size=max(BLOCK, 2 * self.longest), use_threads=False)
-                parse = arrow_json.ParseOptions(explicit_schema=self.schema, unexpected_field_behavior="error")
-                for batch in arrow_json.open_json(self.path, read_options=read, parse_options=parse):
-                    parquet.write_batch(batch)
+        parse = arrow_json.ParseOptions(explicit_schema=self.schema, unexpected_field_behavior="error")
+        read = arrow_json.ReadOptions(use_threads=False, block_size=2 * BLOCK + 2 * self.longest)
+        with (
+            pq.ParquetWriter(self.path.with_suffix(".parquet"), self.schema, compression="zstd") as parquet,
+            self.path.open("rb") as lines,
+        ):
+            while block := b"".join(lines.readlines(BLOCK)):  # whole lines, about BLOCK bytes of them
+                parquet.write_table(arrow_json.read_json(pa.BufferReader(block), read, parse))
 
     def __enter__(self) -> "SplitWriter":
         return self
