@@ -56,7 +56,7 @@ def run(site: Site, var: Path, model: Path) -> None:
     labelling_s = time.monotonic() - labelling
 
     training = time.monotonic()
-    sft_data = number(site.manage("freeze_dataset", PROJECT, "--for", "sft"), "dataset")
+    sft_data = number(site.manage("freeze_dataset", PROJECT, "--for", "sft", "--chosen-as-sft"), "dataset")
     dpo_data = number(site.manage("freeze_dataset", PROJECT, "--for", "dpo"), "dataset")
     print(f"frozen: datasets {sft_data} and {dpo_data}", flush=True)
     sft = number(site.manage("train_sft", sft_data, "--model", model, *SFT, "--no-evaluate"), "checkpoint")

@@ -190,16 +190,16 @@ def scored_figures(by_role: dict[str, list[list["Score"]]], config: EvaluationCo
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= figures.logp_accuracy(both["model"], "logp_accuracy", config.seed)
+    metrics |= figures.logp_accuracy(both["model"], "logp_accuracy")
     metrics["chosen_logp"] = figures.mean_logp(good["model"])
     metrics["rejected_logp"] = figures.mean_logp(bad["model"])
     if "parent" in both:
-        metrics |= figures.logp_accuracy(both["parent"], "parent_logp_accuracy", config.seed)
+        metrics |= figures.logp_accuracy(both["parent"], "parent_logp_accuracy")
         before = metrics["chosen_logp_parent"] = figures.mean_logp(good["parent"])
         metrics["rejected_logp_parent"] = figures.mean_logp(bad["parent"])
         metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
     if "reference" in both:
-        metrics |= figures.reward_figures(both["model"], both["reference"], config.beta, config.seed)
+        metrics |= figures.reward_figures(both["model"], both["reference"], config.beta)
     return metrics
 
 
