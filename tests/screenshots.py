@@ -98,7 +98,7 @@ def walk(demo: Demo, browser: Browser) -> None:
     manager.take("/projects/concierge/runs/", "runs")
     manager.take("/runs/3/", "run")
     manager.take(f"/checkpoints/{dpo}/", "checkpoint")
-    manage(demo, "promote", dpo, "--rule", "reward_accuracy>=0.8")
+    manage(demo, "promote", dpo, "--if", "reward_accuracy>=0.8")
     manage(demo, "start_round", "concierge", "--prompts", "40", *ROUND)
     manage(demo, "simulate", "concierge")
     manager.take("/projects/concierge/rounds/", "rounds")

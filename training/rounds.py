@@ -188,6 +188,9 @@ def _open_batch(round: Round, generations: Iterable[Generation]) -> None:
     )
     round.batches.add(batch)
     Round.objects.filter(pk=round.pk, status=Round.Status.PREPARING).update(status=Round.Status.COLLECTING)
+    # Their batches may go on; their part of the loop is over.
+    earlier = Round.objects.filter(project=round.project, number__lt=round.number, status=Round.Status.COLLECTING)
+    earlier.update(status=Round.Status.CLOSED)
     record(
         verb="round.collecting",
         target=round,
