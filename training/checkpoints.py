@@ -107,7 +107,10 @@ def ancestors(checkpoint: Checkpoint, *, with_self: bool = False) -> list[Checkp
 
 @dataclass(frozen=True)
 class Lineage:
-    """`up`: from the base's first checkpoint to the parent. `down`: every descendant, with its depth (1: child)."""
+    """`up`: from the base's first checkpoint to the parent. `down`: every descendant, with its depth (1: child).
+
+    `base_model` is empty where the first of the line was made from scratch.
+    """
 
     base_model: str
     up: list[Checkpoint]
@@ -132,7 +135,8 @@ def lineage(checkpoint: Checkpoint) -> Lineage:
             yield depth, child
             yield from below(child.pk, depth + 1)
 
-    base = model_folders.short_name(checkpoint.base_model)
+    first = up[-1] if up else checkpoint
+    base = model_folders.short_name(first.run.base_model) if first.run.base_model else ""
     return Lineage(base_model=base, up=up[::-1], down=list(below(checkpoint.pk, 1)))
 
 
