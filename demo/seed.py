@@ -27,15 +27,16 @@ MANAGER = PEOPLE[2].email
 SEED = 17
 # Small enough that two cores finish within the time; it has learnt the grammar's sentences by then.
 BASE_MODEL_OPTIONS: dict[str, Any] = {
-    "max_seconds": 80.0,
+    "max_seconds": 85.0,
     "learning_rate": 3e-3,
     "warmup_ratio": 0.05,
     "epochs": 20.0,
-    "batch_size": 8,
+    "batch_size": 3,
     "max_length": 256,
-    "logging_steps": 10,
+    "logging_steps": 20,
     "architecture": {
-        "vocab_size": 1200, "hidden_size": 128, "layers": 3, "heads": 4, "intermediate_size": 352, "context": 512,
+        "vocab_size": 2048, "hidden_size": 128, "layers": 3, "heads": 4, "intermediate_size": 352, "context": 512,
+        "initializer_range": 0.08,
     },
 }  # fmt: skip
 
@@ -54,7 +55,7 @@ class Plan:
 
 
 CONCIERGE_BATCHES = (
-    Plan(Kind.CHOOSING, "Which answer is better?", 1, 200, 3, (concierge.FORMAL, concierge.CASUAL), priority=10),
+    Plan(Kind.CHOOSING, "Pairs of answers", 1, 200, 3, (concierge.FORMAL, concierge.CASUAL), priority=10),
     Plan(Kind.POSTEDITING, "Mend casual answers", 201, 260, 2, (concierge.CASUAL,)),
     Plan(
         Kind.SCORING, "Score three answers each", 261, 290, 2,
@@ -63,7 +64,7 @@ CONCIERGE_BATCHES = (
     Plan(Kind.WRITING, "Write the concierge's answer", 291, 330, 2, None),
 )  # fmt: skip
 PHRASES_BATCHES = (
-    Plan(Kind.CHOOSING, "Which translation is better?", 1, 30, 3, (concierge.POLITE, concierge.PLAIN), priority=10),
+    Plan(Kind.CHOOSING, "Pairs of translations", 1, 30, 3, (concierge.POLITE, concierge.PLAIN), priority=10),
     Plan(Kind.POSTEDITING, "Make plain Japanese polite", 31, 50, 2, (concierge.PLAIN,)),
     Plan(Kind.SCORING, "Score two translations each", 51, 60, 2, (concierge.POLITE, concierge.PLAIN)),
     Plan(Kind.WRITING, "Translate a phrase", 61, 72, 2, None),

@@ -76,12 +76,14 @@ def walk(demo: Demo, browser: Browser) -> None:
 
     page = annotator.go(f"/batches/{concierge['choosing']}/work/")
     page.locator("input[name=choice]").first.check(force=True)
-    page.get_by_text("Clearly").first.click()
+    page.locator("input[name=strength][value='2']").check(force=True)
+    page.locator("input[name=reasons]").first.check(force=True)
+    page.wait_for_timeout(2000)  # the draft is saved
     annotator.shoot("choosing")
     page = annotator.go(f"/batches/{concierge['postediting']}/work/")
     text = page.input_value("textarea[name=text]")
     page.fill("textarea[name=text]", mended(text))
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(2000)
     annotator.shoot("postediting")
     annotator.take(f"/batches/{concierge['scoring']}/work/", "scoring")
     annotator.take(f"/batches/{phrases['writing']}/work/", "writing-japanese")

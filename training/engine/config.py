@@ -39,7 +39,10 @@ class LoraSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The small Llama that `pretrain` makes from scratch (about 2 M parameters as it stands)."""
+    """The small Llama that `pretrain` makes from scratch (about 2 M parameters as it stands).
+
+    `initializer_range` is the standard deviation of the random weights: narrow models learn sooner from wider ones.
+    """
 
     vocab_size: int = 2048
     hidden_size: int = 160
@@ -47,6 +50,7 @@ class Architecture:
     heads: int = 5
     intermediate_size: int = 448
     context: int = 512
+    initializer_range: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)

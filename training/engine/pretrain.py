@@ -169,6 +169,7 @@ def make_model(tokenizer: "PreTrainedTokenizerFast", architecture: Architecture)
             num_hidden_layers=architecture.layers,
             num_attention_heads=architecture.heads,
             max_position_embeddings=architecture.context,
+            initializer_range=architecture.initializer_range,
             tie_word_embeddings=True,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
