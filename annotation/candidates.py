@@ -86,7 +86,7 @@ def insert_chunk(project: Project, chunk: list[NewCandidate]) -> int:
                 [canonical_json(candidate.generation) for candidate in chunk],
             ],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def chunks(items: Iterable[NewCandidate], size: int) -> Iterator[list[NewCandidate]]:

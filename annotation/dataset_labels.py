@@ -156,7 +156,7 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[
 
 def named_candidates(label: Label) -> Iterable[int]:
     if label.kind == "choosing":
-        return label.payload["shown"]
+        return list(label.payload["shown"])
     if label.kind == "postediting":
         return [label.payload["candidate"]]
     return map(int, label.payload["scores"]) if label.kind == "scoring" else ()

@@ -4,9 +4,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
+from django.db.models import Model
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -17,6 +18,7 @@ from training.metrics import duration, read_progress
 from training.models import Checkpoint, EngineJob
 from training.queueing import cancel, job_name
 
+ModelT = TypeVar("ModelT", bound=Model)
 EXIT_CODES = {EngineJob.Status.SUCCEEDED: 0, EngineJob.Status.FAILED: 1, EngineJob.Status.CANCELLED: 3}
 EVERY_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 10.0
@@ -98,7 +100,7 @@ def plain_errors() -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
-def find(model: type[Any], pk: Any, word: str) -> Any:
+def find(model: type[ModelT], pk: Any, word: str) -> ModelT:
     row = model._default_manager.filter(pk=pk).first()
     if row is None:
         raise CommandError(f"no {word} {pk}")

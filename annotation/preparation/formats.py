@@ -308,7 +308,7 @@ class ParquetTable:
             self.read = number
 
     def share_read(self) -> float:
-        return self.read / self.total
+        return float(self.read / self.total)
 
 
 def unpacked_rows(batch: Any) -> Iterator[tuple[dict[str, Any] | None, str]]:

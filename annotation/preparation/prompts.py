@@ -97,7 +97,7 @@ class PromptParser:
 
     def text(self, value: Any, column: str, what: str = "the text") -> str:
         """A text that may be stored, with line feeds for line ends; the empty string after a fault."""
-        if type(value) is not str:
+        if not isinstance(value, str):
             self.fault(column, f"{what} is {kind_of(value)}, not a text; put it in quotation marks")
             return ""
         if len(value) > TEXT_LIMIT:
@@ -208,7 +208,7 @@ class PromptParser:
         return messages if len(self.faults) == before else []
 
     def json_cell(self, value: Any, column: str) -> Any:
-        if type(value) is not str:
+        if not isinstance(value, str):
             return value
         try:
             return json.loads(value)

@@ -16,7 +16,7 @@ from annotation.models import User
 class SignedInRequest(HttpRequest):
     """What a view behind `signed_in` gets, with what the middleware adds."""
 
-    user: User  # type: ignore[assignment]
+    user: User
     htmx: HtmxDetails
 
 

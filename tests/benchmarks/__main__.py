@@ -5,13 +5,12 @@ var/bench/<name>.json as {"machine": …, "commit": …, "figures": {key: value}
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-RESULTS = Path(os.environ.get("KONOMI_VAR", ROOT / "var")) / "bench"
+from tests.benchmarks.report import RESULTS, ROOT
+
 PAGE = ROOT / "docs" / "benchmarks.md"
 
 
