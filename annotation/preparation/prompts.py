@@ -110,7 +110,7 @@ class PromptParser:
         if bad := FORBIDDEN.search(value):
             self.fault(column, f"{what} has {character_name(bad[0])} at character {bad.start() + 1}; remove it")
             return ""
-        return value
+        return str(value)
 
     def required_text(self, value: Any, column: str, what: str = "the text") -> str:
         if value is None or (type(value) is str and not value.strip()):
