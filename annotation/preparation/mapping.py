@@ -11,7 +11,7 @@ from annotation.errors import InvalidInput
 # In this order of preference, compared without case.
 NAMES = {
     "messages": ("messages", "conversation"),
-    "text": ("text", "prompt", "source", "source_text"),
+    "text": ("text", "prompt", "source", "source_text", "question", "instruction"),
     "reference": ("reference", "reference_text", "ref"),
     "external_id": ("external_id", "id"),
     "source_document": ("source_document", "document", "document_id", "doc", "doc_id"),
@@ -108,7 +108,8 @@ def checked_mapping(mapping: Mapping, columns: Sequence[str], filename: str, *, 
             name = {"\t": "tab"}.get(mark, f"'{mark}'")
             hint = f". The cells seem to be separated by {name}: --delimiter {name}"
         raise MappingError(
-            f"{filename}: no column is the prompt's text. Columns: {listed}. Name one, such as --map text=COLUMN{hint}"
+            f"{filename}: no column is the prompt's text. Columns: {listed}. Say which one is "
+            f"(on the command line: --map text=COLUMN){hint}"
         )
     if mapping.text and mapping.text == mapping.messages:
         raise MappingError(f"{filename}: the column {mapping.text!r} cannot be both text and messages; choose one")

@@ -116,9 +116,9 @@ CELLS = [
     bad("blank-first-line.csv", "\nid,text\n1,Hello\n", "row 1 is empty", row=1),
     bad(
         "missing-column.csv",
-        "id,question\n1,Hello\n",
+        "id,body\n1,Hello\n",
         "no column is the prompt's text",
-        "'id', 'question'",
+        "'id', 'body'",
         "--map text=",
     ),
     bad("semicolons.csv", "id;text\n1;Hello\n", "no column is the prompt's text", "--delimiter ';'"),

@@ -210,7 +210,8 @@ def optimise(run: Run, model: "PreTrainedModel", tokens: "torch.Tensor") -> int:
             order += torch.randperm(len(tokens), generator=generator).tolist()
         batch_BT = tokens[order[:rows]].to(model.device)
         del order[:rows]
-        loss = model(input_ids=batch_BT, labels=batch_BT).loss
+        positions_BT = positions_in_documents(batch_BT, model.config.bos_token_id)
+        loss = model(input_ids=batch_BT, position_ids=positions_BT, labels=batch_BT).loss
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
@@ -232,6 +233,16 @@ def optimise(run: Run, model: "PreTrainedModel", tokens: "torch.Tensor") -> int:
                 time_left_s=round(max(0.0, elapsed * (1 - share) / max(share, 1 / total)), 1),
             )
     return seen
+
+
+def positions_in_documents(tokens_BT: "torch.Tensor", bos: int) -> "torch.Tensor":
+    """Each token's place in its own document. Positions that begin anew are also how transformers knows that the
+    documents of a row are packed and must not attend to each other."""
+    import torch
+
+    places_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
+    starts_BT = torch.where(tokens_BT == bos, places_T, 0).cummax(dim=1).values
+    return places_T - starts_BT
 
 
 def _decay(share: float) -> float:
