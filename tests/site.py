@@ -58,7 +58,7 @@ class Site:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
 
-    def start(self, seconds: float = 90) -> None:
+    def start(self, seconds: float = 180) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)]
         log = (self.var / "serve.log").open("ab")
         self.process = subprocess.Popen(command, env=self.env(), cwd=ROOT, stdout=log, stderr=log)

@@ -30,32 +30,12 @@ POLITE = re.compile(
 )
 # So small a model trains faster on one thread than on two that wait for each other.
 SFT = [
-    "--threads",
-    "1",
-    "--full",
-    "--epochs",
-    "2",
-    "--learning-rate",
-    "2e-3",
-    "--batch-size",
-    "16",
-    "--max-length",
-    "512",
-]
+    "--full", "--threads", "1", "--epochs", "2", "--learning-rate", "2e-3", "--batch-size", "16", "--max-length", "512",
+]  # fmt: skip
 DPO = [
-    "--threads",
-    "1",
-    "--full",
-    "--epochs",
-    "2",
-    "--learning-rate",
-    "8e-4",
-    "--batch-size",
-    "8",
-    "--max-length",
-    "512",
-]
-DPO += ["--beta", "0.3", "--losses", "sigmoid,sft", "--loss-weights", "1,1", "--warmup-ratio", "0.05"]
+    "--full", "--threads", "1", "--epochs", "2", "--learning-rate", "8e-4", "--batch-size", "8", "--max-length", "512",
+    "--beta", "0.3", "--losses", "sigmoid,sft", "--loss-weights", "1,1", "--warmup-ratio", "0.05",
+]  # fmt: skip
 
 
 def main() -> None:
