@@ -91,8 +91,8 @@ class Command(BaseCommand):
             rows, _ = run.directory.read_metrics()
             steps = [row for row in rows if "loss" in row]
             if steps:
-                last = steps[-1]
-                self.say(f"Base model: loss {last['loss']:.2f}, about {last['time_left_s']:.0f} s left")
+                last, most = steps[-1], run.config["max_seconds"]
+                self.say(f"Base model: loss {last['loss']:.2f}, about {min(last['time_left_s'], most):.0f} s left")
             elif status != run.status:
                 self.say("Base model: training has begun (about a minute and a half; the site can be used meanwhile)")
         elif run.status == Run.Status.SUCCEEDED:
