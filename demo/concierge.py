@@ -10,7 +10,7 @@ from demo.phrases import PHRASES
 CONCIERGE = "concierge"
 PERSONA = "You are a hotel's concierge and answer its guests."
 PROMPTS = 900
-CORPUS_DOCUMENTS = 12_000
+CORPUS_DOCUMENTS = 7_000
 # The grammar's three kinds of candidate. "brief" is formal and passes over one thing that the guest mentioned.
 FORMAL, CASUAL, BRIEF = "import:grammar-a", "import:grammar-b", "import:grammar-c"
 

@@ -31,9 +31,10 @@ BASE_MODEL_OPTIONS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "warmup_ratio": 0.05,
     "epochs": 20.0,
-    "batch_size": 3,
+    "batch_size": 8,
     "max_length": 256,
     "logging_steps": 20,
+    "threads": 1,  # on matrices this small, two threads wait for each other, and the site needs the other core
     "architecture": {
         "vocab_size": 2048, "hidden_size": 128, "layers": 3, "heads": 4, "intermediate_size": 352, "context": 512,
         "initializer_range": 0.08,

@@ -1,9 +1,10 @@
 """A small base model from scratch, for demonstrations: a byte-level BPE tokenizer and a Llama of a few million weights.
 
-Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens;
-documents are packed end to end. `max_seconds` bounds the whole run, tokenizer and start-up included: the learning
-rate falls with time or steps, whichever is further on. A killed run begins again: it is short, and a time budget
-cannot be resumed to the same weights.
+Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens.
+A row is one document, padded (or a piece of a long one): from documents packed end to end so small a model learns more
+slowly what answers what, because it has to tell them apart first. `max_seconds` bounds the whole run, tokenizer and
+start-up included: the learning rate falls with time or steps, whichever is further on. A killed run begins again: it
+is short, and a time budget cannot be resumed to the same weights.
 
 `python -m training.engine.pretrain RUN_DIR`
 """
@@ -12,6 +13,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +39,7 @@ CHAT_TEMPLATE = (
 # Left for writing the model when time runs out.
 SAVING_SECONDS = 2.0
 TOKENIZER_SAMPLE = 4_000_000  # characters
+POOL = 16  # batches that are sorted by length together
 ADAM_BETAS = (0.9, 0.98)
 
 
@@ -52,14 +55,14 @@ def pretrain(run: Run) -> Outcome:
     documents = read_corpus(run.directory.path / config.dataset / CORPUS)
     tokenizer = make_tokenizer(documents, config.architecture)
     run.stop_if_cancelled()
-    tokens, context = pack(documents, tokenizer, min(config.max_length, config.architecture.context))
+    rows = encode(documents, tokenizer, min(config.max_length, config.architecture.context))
     model = make_model(tokenizer, config.architecture).to(models.device())
     log.info(
-        "%d documents, %d sequences of %d tokens, %s parameters, vocabulary of %d",
-        len(documents), len(tokens), context, f"{model.num_parameters():,}", len(tokenizer),
+        "%d documents, %d rows of at most %d tokens, %s parameters, vocabulary of %d",
+        len(documents), len(rows), max(map(len, rows)), f"{model.num_parameters():,}", len(tokenizer),
     )  # fmt: skip
     try:
-        seen = optimise(run, model, tokens)
+        seen = optimise(run, model, rows)
     except Cancelled:
         return Outcome(metrics=publishing.final_metrics(run), cancelled=True)
     partial = run.directory.path / ".model.partial"
@@ -136,25 +139,39 @@ def _up_to(texts: Any, limit: int) -> Any:
             return
 
 
-def pack(documents: list[Any], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> tuple["torch.Tensor", int]:
-    """All documents end to end, cut into rows of equal length: int64 of shape (rows, context)."""
+def encode(documents: list[Any], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[list[int]]:
+    """Each document's token ids; one that is longer than `max_length` becomes several rows."""
+    texts = [
+        BOS + document + END if isinstance(document, str) else tokenizer.apply_chat_template(document, tokenize=False)
+        for document in documents
+    ]
+    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return [ids[start : start + max_length] for ids in encoded for start in range(0, len(ids), max_length)]
+
+
+def shuffled_batches(rows: list[list[int]], size: int, generator: "torch.Generator") -> Iterator[list[list[int]]]:
+    """One pass over the rows in random order, those of similar length side by side: little of a batch is padding."""
     import torch
 
-    plain = [document for document in documents if isinstance(document, str)]
-    chats = [document for document in documents if not isinstance(document, str)]
-    texts = [BOS + text + END for text in plain]
-    texts += [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
-    encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    # Long enough for nine in ten documents: attention over a longer row costs time that a small budget does not have.
-    lengths = sorted(map(len, encoded))
-    context = min(max_length, max(64, 2 * lengths[int(0.9 * (len(lengths) - 1))]))
-    generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(encoded), generator=generator).tolist()
-    stream = [token for position in order for token in encoded[position]]
-    while len(stream) < context:
-        stream += stream
-    rows = len(stream) // context
-    return torch.tensor(stream[: rows * context]).view(rows, context), context
+    order = torch.randperm(len(rows), generator=generator).tolist()
+    for start in range(0, len(order), POOL * size):
+        pool = sorted(order[start : start + POOL * size], key=lambda place: len(rows[place]))
+        batches = [pool[at : at + size] for at in range(0, len(pool), size)]
+        for place in torch.randperm(len(batches), generator=generator).tolist():
+            yield [rows[row] for row in batches[place]]
+
+
+def padded(rows: list[list[int]], pad: int, device: "torch.device") -> "dict[str, torch.Tensor]":
+    """input_ids, attention_mask and labels of shape (rows, longest row); no loss on padding."""
+    import torch
+
+    ids_BT = torch.full((len(rows), max(map(len, rows))), pad)
+    for place, row in enumerate(rows):
+        ids_BT[place, : len(row)] = torch.tensor(row)
+    mask_BT = (ids_BT != pad).long()
+    labels_BT = ids_BT.masked_fill(mask_BT == 0, -100)
+    return {name: tensor.to(device) for name, tensor in
+            (("input_ids", ids_BT), ("attention_mask", mask_BT), ("labels", labels_BT))}  # fmt: skip
 
 
 def make_model(tokenizer: "PreTrainedTokenizerFast", architecture: Architecture) -> "PreTrainedModel":
@@ -178,18 +195,19 @@ def make_model(tokenizer: "PreTrainedTokenizerFast", architecture: Architecture)
     )
 
 
-def optimise(run: Run, model: "PreTrainedModel", tokens: "torch.Tensor") -> int:
+def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
     """AdamW, cosine decay over the budget; the number of tokens seen. Raises Cancelled, DivergedError."""
     import torch
 
     config: TrainingConfig = run.config
-    rows = min(config.batch_size, len(tokens))
-    total = config.max_steps if config.max_steps > 0 else math.ceil(config.epochs * len(tokens) / rows)
+    size = min(config.batch_size, len(rows))
+    steps_an_epoch = math.ceil(len(rows) / size)
+    total = config.max_steps if config.max_steps > 0 else math.ceil(config.epochs * steps_an_epoch)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=config.weight_decay
     )
     generator = torch.Generator().manual_seed(config.seed)
-    order: list[int] = []
+    batches: Iterator[list[list[int]]] = iter(())
     model.train()
     run.record(event="started", step=0, total_steps=total)
     began = time.monotonic()
@@ -206,25 +224,24 @@ def optimise(run: Run, model: "PreTrainedModel", tokens: "torch.Tensor") -> int:
         rate = config.learning_rate * min(1.0, max(share, 1 / total) / max(1e-9, config.warmup_ratio)) * _decay(share)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        if len(order) < rows:
-            order += torch.randperm(len(tokens), generator=generator).tolist()
-        batch_BT = tokens[order[:rows]].to(model.device)
-        del order[:rows]
-        positions_BT = positions_in_documents(batch_BT, model.config.bos_token_id)
-        loss = model(input_ids=batch_BT, position_ids=positions_BT, labels=batch_BT).loss
+        batch = next(batches, None)
+        if batch is None:
+            batches = shuffled_batches(rows, size, generator)
+            batch = next(batches)
+        loss = model(**padded(batch, model.config.pad_token_id, model.device)).loss
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
             raise DivergedError(f"loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
         optimizer.step()
         optimizer.zero_grad()
-        seen += batch_BT.numel()
+        seen += sum(map(len, batch))
         if step == 1 or step % config.logging_steps == 0 or step == total:
             elapsed = time.monotonic() - began
             run.record(
                 step=step,
                 total_steps=total,
-                epoch=round(step * rows / len(tokens), 3),
+                epoch=round(step / steps_an_epoch, 3),
                 loss=loss.item(),
                 learning_rate=rate,
                 grad_norm=norm.item(),
@@ -233,16 +250,6 @@ def optimise(run: Run, model: "PreTrainedModel", tokens: "torch.Tensor") -> int:
                 time_left_s=round(max(0.0, elapsed * (1 - share) / max(share, 1 / total)), 1),
             )
     return seen
-
-
-def positions_in_documents(tokens_BT: "torch.Tensor", bos: int) -> "torch.Tensor":
-    """Each token's place in its own document. Positions that begin anew are also how transformers knows that the
-    documents of a row are packed and must not attend to each other."""
-    import torch
-
-    places_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
-    starts_BT = torch.where(tokens_BT == bos, places_T, 0).cummax(dim=1).values
-    return places_T - starts_BT
 
 
 def _decay(share: float) -> float:
