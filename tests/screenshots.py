@@ -106,9 +106,9 @@ def walk(demo: Demo, browser: Browser) -> None:
 
 
 # As in docs/demo.md.
-SFT = ("--epochs", "3", "--learning-rate", "1e-3")
-DPO = ("--epochs", "2", "--learning-rate", "5e-4")
-ROUND = ()
+SFT = ("--epochs", "3", "--learning-rate", "1e-3", "--threads", "1")
+DPO = ("--epochs", "2", "--learning-rate", "5e-4", "--threads", "1")
+ROUND = ("--temperature", "0.7")
 
 
 def batches(demo: Demo, project: str) -> dict[str, int]:
