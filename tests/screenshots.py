@@ -13,8 +13,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from demo.phrases import PHRASES
 from tests.smoke import Demo, until
 
+POLITE = {english: polite for english, polite, _ in PHRASES}
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "img"
 SIZE = {"width": 1366, "height": 768}
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -85,7 +87,10 @@ def walk(demo: Demo, browser: Browser) -> None:
     page.wait_for_timeout(2000)
     annotator.shoot("postediting")
     annotator.take(f"/batches/{concierge['scoring']}/work/", "scoring")
-    annotator.take(f"/batches/{phrases['writing']}/work/", "writing-japanese")
+    page = annotator.go(f"/batches/{phrases['writing']}/work/")
+    page.fill("textarea[name=text]", POLITE[page.locator(".source .text").inner_text()])
+    page.wait_for_timeout(2000)
+    annotator.shoot("writing-japanese")
     annotator.take(f"/batches/{phrases['choosing']}/work/", "choosing-japanese")
 
     until("the base model", lambda: demo.base_run()[0] == "succeeded", 400)
