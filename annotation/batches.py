@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
-from annotation.models import Aspect, Batch, Kind, Project, Prompt, User, WeightSet
+from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
 
 SEED_LIMIT = 2**31 - 1
 # So large an insert leaves the planner with stale figures, and the first claims would scan.
@@ -56,6 +56,8 @@ def open_batch(
     prompts: QuerySet[Prompt] | None = None,
     origins: Sequence[str] | None = None,
     priority: int = 0,
+    alternatives: int | None = None,
+    qualification: Qualification | None = None,
     seed: int | None = None,
 ) -> Batch:
     """Open tasks of one kind over the project's prompts (or those of `prompts`), each with `overlap` free slots.
@@ -90,6 +92,7 @@ def open_batch(
     with transaction.atomic():
         batch = Batch.objects.create(
             project=project, name=name, kind=kind, overlap=overlap, priority=priority, seed=seed, created_by=actor,
+            alternatives=alternatives or (2 if kind == Kind.CHOOSING else 1), qualification=qualification,
             weight_set=WeightSet.objects.filter(project=project).first() if kind == Kind.SCORING else None,
         )  # fmt: skip
         offered, served, tasks = insert_tasks(batch, prompts, origins)

@@ -6,11 +6,15 @@ from annotation.models.event import Event
 from annotation.models.guideline import Guideline
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
-from annotation.models.task import Assignment, Batch, Kind, Task
+from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
+from annotation.models.reference import GlossaryTerm, MemoryEntry
+from annotation.models.review import GuidelineReading, Remark
+from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent
 from annotation.models.user import Invitation, User
 
 __all__ = [
-    "Annotation", "Aspect", "Assignment", "Batch", "Candidate", "DatasetVersion", "Draft", "Event", "Guideline",
-    "Import", "Invitation", "Kind", "Membership", "Project", "Prompt", "ReasonTag", "Role", "Task", "User",
-    "WeightSet",
+    "Annotation", "Aspect", "Assignment", "Batch", "Candidate", "DatasetVersion", "Draft", "Event", "GlossaryTerm",
+    "Guideline", "GuidelineReading", "Import", "Invitation", "Kind", "Membership", "MemoryEntry", "Project", "Prompt",
+    "Qualification", "QualificationAttempt", "QualificationItem", "QueueCursor", "ReasonTag", "Remark", "Role", "Task",
+    "TimeSpent", "User", "WeightSet",
 ]  # fmt: skip

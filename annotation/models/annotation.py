@@ -13,9 +13,18 @@ class Annotation(models.Model):
     `payload` by kind (candidates are named by id, never by the side on which they were shown):
       writing      {"text": str}
       postediting  {"candidate": id, "text": str, "unchanged": bool}
-      scoring      {"scores": {"<candidate id>": {"<aspect key>": 1…points}}, "comment": str}
-      choosing     {"choice": "one" | "tie" | "both_bad", "chosen": id | null, "shown": [id, id],
-                    "strength": 1 | 2 | null, "reasons": [tag name, …]}
+      scoring      {"scores": {"<candidate id>": {"<aspect key>": 1…points}}, "comment": str,
+                    "spans": {"<candidate id>": [{"start", "end", "category", "severity"}, …]}}
+      choosing     {"choice": "one" | "tie" | "both_bad" | "ranking", "chosen": id | null, "shown": [id, …],
+                    "strength": 1 | 2 | null, "reasons": [tag name, …],
+                    "reasons_by_side": {"<candidate id>": [tag name, …]},
+                    "ranking": [[id, …], …], "fix": {"candidate": id, "text": str} | null,
+                    "spans": {"<candidate id>": [{"start", "end", "quality": "good" | "bad"}, …]}}
+
+    A ranking (more than two shown) lists groups of equally good candidates, best first; "both_bad" then means all bad.
+    A span counts Unicode code points of the candidate's text: `start` is its first, `end` the one after its last.
+    Severities are MQM's: "neutral", "minor", "major", "critical". Of the later keys each may be missing in answers
+    given before there was such a thing.
     """
 
     assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations")
@@ -28,6 +37,7 @@ class Annotation(models.Model):
     guideline = models.ForeignKey(Guideline, models.PROTECT, related_name="+", null=True)
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True)
     active_seconds = models.FloatField(default=0)
+    idle_seconds = models.FloatField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,3 +1,4 @@
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -8,6 +9,14 @@ class Role(models.TextChoices):
     ANNOTATOR = "annotator", "Annotator"
     REVIEWER = "reviewer", "Reviewer"
     MANAGER = "manager", "Manager"
+
+
+def mqm_core() -> list[str]:
+    """The dimensions of the MQM Core error typology (themqm.org) that apply to a text without its layout."""
+    return [
+        "Terminology", "Mistranslation", "Omission", "Addition", "Untranslated", "Grammar", "Spelling", "Punctuation",
+        "Register", "Style", "Locale",
+    ]  # fmt: skip
 
 
 class Project(models.Model):
@@ -36,6 +45,23 @@ class Project(models.Model):
     lease_minutes = models.PositiveSmallIntegerField(
         default=60, validators=[MinValueValidator(1)], help_text="A task in hand returns to the queue after this long."
     )
+    edit_hours = models.PositiveSmallIntegerField(
+        default=24, help_text="How long an answer may be changed after it was submitted; 0: not at all."
+    )
+    idle_minutes = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1), MaxValueValidator(120)],
+        help_text="After so long without a sign of the person, time counts as idle and the page asks.",
+    )
+    avoid_seen = models.BooleanField(
+        default=False, help_text="Nobody gets a prompt that they have had in another batch."
+    )
+    show_total = models.BooleanField(default=False, help_text="Who scores sees the weighted total.")
+    reasons_by_side = models.BooleanField(default=False, help_text="Reason tags are given for each side.")
+    error_categories = ArrayField(
+        models.CharField(max_length=60), default=mqm_core, blank=True,
+        help_text="What kinds of error can be marked in a text that is scored. Empty: none are marked.",
+    )  # fmt: skip
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)

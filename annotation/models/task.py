@@ -26,6 +26,11 @@ class Batch(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     overlap = models.PositiveSmallIntegerField()
     priority = models.SmallIntegerField(default=0, help_text="Batches of a higher priority are served first.")
+    alternatives = models.PositiveSmallIntegerField(default=1, help_text="How many candidates a task shows at most.")
+    qualification = models.ForeignKey(
+        "annotation.Qualification", models.PROTECT, related_name="batches", null=True, blank=True,
+        help_text="Only who passed this test works on the batch.",
+    )  # fmt: skip
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")
@@ -112,3 +117,43 @@ class Assignment(models.Model):
 
     def __str__(self) -> str:
         return f"slot {self.slot} of task {self.task_id}"
+
+
+class QueueCursor(models.Model):
+    """How far down a batch's queue a person has been served. What lies before it was theirs already or in other hands
+    when they passed; it is looked through again once nothing is left behind it (see `annotation.assignment`)."""
+
+    annotator = models.ForeignKey(User, models.CASCADE, related_name="+")
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="+")
+    priority = models.SmallIntegerField()
+    position = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["annotator", "batch"], name="queue_cursor_once")]
+
+    def __str__(self) -> str:
+        return f"at {self.position} of batch {self.batch_id}"
+
+
+class TimeSpent(models.Model):
+    """Seconds that a person spent on one showing of a task, as their page counted them. The page sends its totals with
+    every draft and answer; a row only grows, and never beyond the time that really passed."""
+
+    annotator = models.ForeignKey(User, models.PROTECT, related_name="+")
+    batch = models.ForeignKey(Batch, models.PROTECT, related_name="+")
+    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="+")
+    visit = models.CharField(max_length=40, help_text="Made up by the page for each showing of a task.")
+    active_seconds = models.FloatField(default=0)
+    idle_seconds = models.FloatField(default=0)
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["annotator", "visit"], name="time_spent_once")]
+        indexes = [
+            models.Index(fields=["annotator", "assignment"], name="time_spent_on"),
+            models.Index(fields=["batch", "began_at"], name="time_spent_in"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.active_seconds:.0f} s on assignment {self.assignment_id}"

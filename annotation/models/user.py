@@ -31,6 +31,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False, help_text="May open the administration pages.")
     is_simulated = models.BooleanField(default=False, help_text="A program that answers in a person's place.")
+    language = models.CharField(max_length=10, blank=True, help_text="Of the pages; empty: as the browser asks.")
+    keys = models.JSONField(default=dict, blank=True, help_text='Keys that this person moved: {"action": "key", …}.')
+    single_keys = models.BooleanField(default=True, help_text="Single-letter keys work.")
     date_joined = models.DateTimeField(default=timezone.now)
 
     objects: ClassVar[UserManager] = UserManager()

@@ -1,0 +1,48 @@
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+
+from annotation.models.project import Project
+from annotation.models.task import Task
+from annotation.models.user import User
+
+
+class GlossaryTerm(models.Model):
+    """How a term of the prompts' language is to be put in the answers' language."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="glossary")
+    source = models.CharField(max_length=200)
+    target = models.CharField(max_length=200)
+    note = models.CharField(max_length=300, blank=True)
+    created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["source", "target"]
+        constraints = [models.UniqueConstraint(fields=["project", "source", "target"], name="glossary_term_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+class MemoryEntry(models.Model):
+    """A text that a person wrote or mended and what it answers, to be found again by what is similar to it.
+
+    `grams` are character n-grams of the source as 32-bit hashes, the project's id hashed in: one index serves all
+    projects and finds nothing across them. Written with the answer, replaced with its next version.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    task = models.ForeignKey(Task, models.CASCADE, related_name="+")
+    author = models.ForeignKey(User, models.PROTECT, related_name="+")
+    source = models.TextField()
+    target = models.TextField()
+    grams = ArrayField(models.IntegerField())
+    created_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["author", "task"], name="memory_entry_once")]
+        indexes = [GinIndex(fields=["grams"], name="memory_grams")]
+
+    def __str__(self) -> str:
+        return f"memory of task {self.task_id}"
