@@ -1,16 +1,18 @@
 """Drafts, submit, skip, undo. What these acknowledge is in the database, and asking twice is the same as once."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from annotation.assignment import give_back, renew_lease
+from annotation.assignment import renew_lease
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
-from annotation.models import Annotation, Assignment, Batch, Draft, Guideline, Task, User
+from annotation.models import Annotation, Assignment, Draft, Guideline, Task, User
+from annotation.reopening import undo_last
+
+__all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
 
 SKIP_REASONS = {
     "unclear": "The text is unclear",
@@ -162,33 +164,3 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "") -> None:
             verb="assignment.skipped", target=assignment, actor=assignment.annotator,
             project=assignment.batch.project, after={"reason": reason, "comment": comment},
         )  # fmt: skip
-
-
-def undo_last(*, annotator: User, batch: Batch) -> Assignment | None:
-    """Take the last submission in this batch back in hand, with its answer as the draft; None when there is none.
-
-    The task now in hand goes back to the queue first, its draft kept; undoing again goes one further back. The answer
-    stands until it is submitted anew (as the next version) or skipped. Raises Conflict when the batch is closed.
-    """
-    with transaction.atomic():
-        if not Batch.objects.filter(pk=batch.pk, status=Batch.Status.OPEN).exists():
-            raise Conflict("This batch is closed: its answers stand.")
-        mine = Assignment.objects.filter(annotator=annotator, batch=batch)
-        held = mine.select_for_update().filter(state=State.HELD).first()
-        done = mine.select_for_update().filter(state=State.DONE).order_by("-finished_at", "-id")
-        if held is not None and held.finished_at is not None:
-            done = done.filter(finished_at__lt=held.finished_at)
-        last = done.first()
-        if last is None:
-            return None
-        if held is not None:
-            give_back(which="id = %(id)s", verb="assignment.released", actor=annotator, id=held.pk)
-        until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
-        Assignment.objects.filter(pk=last.pk, state=State.DONE).update(state=State.HELD, leased_until=until)
-        annotation = Annotation.objects.get(assignment=last, is_current=True)
-        put_draft(last.task_id, annotator, annotation.payload)
-        record(
-            verb="annotation.reopened", target=annotation, actor=annotator, project=batch.project,
-            before={"assignment": last.pk, "version": annotation.version},
-        )  # fmt: skip
-    return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=last.pk)

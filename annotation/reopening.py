@@ -1,0 +1,124 @@
+"""Answers that are opened again, from *undo last* or from *my work*. The answer stands until it is submitted anew (its
+next version) or skipped; every version is kept.
+
+An answer may be changed while its batch is open and the project's window lasts (`Project.edit_hours` after its first
+version). Undo obeys the same rule, with one exception: where the window is 0 the very last answer, and no other, may
+still be taken back, because a slip of the finger is not a change of mind.
+"""
+
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, Subquery
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation.assignment import give_back, renew_lease
+from annotation.errors import Conflict
+from annotation.events import record
+from annotation.models import Annotation, Assignment, Batch, Draft, User
+
+State = Assignment.State
+
+
+def first_submitted(reference: str = "assignment") -> Subquery:
+    """When the first version of a slot's answer was submitted; `reference` names the slot in the outer query."""
+    versions = Annotation.objects.filter(assignment=OuterRef(reference)).order_by("version")
+    return Subquery(versions.values("created_at")[:1])
+
+
+def changeable_until(batch: Batch, first_at: datetime) -> datetime | None:
+    """The end of the window of an answer first submitted then; None where answers are never changed."""
+    hours = batch.project.edit_hours
+    return first_at + timedelta(hours=hours) if hours else None
+
+
+def why_it_stands(batch: Batch, first_at: datetime) -> str:
+    """Why an answer first submitted at that time cannot be changed any more, in words; empty while it can."""
+    if batch.status != Batch.Status.OPEN:
+        return _("This batch is closed: its answers stand.")
+    until = changeable_until(batch, first_at)
+    if until is None:
+        return _("In this project an answer stands once it is submitted.")
+    if timezone.now() <= until:
+        return ""
+    hours = batch.project.edit_hours
+    return ngettext(
+        "An answer can be changed for %(hours)s hour in this project; that is over, and it stands.",
+        "An answer can be changed for %(hours)s hours in this project; that is over, and it stands.",
+        hours,
+    ) % {"hours": hours}
+
+
+def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
+    """Take the task of an answer back in its author's hand, with the answer that stands as the draft.
+
+    The task now in hand goes back to the queue first, its draft kept. Asking again while the answer is open changes
+    nothing. Raises Conflict when the answer stands for good (see `why_it_stands`) or is not the person's any more.
+    """
+    batch = Batch.objects.select_related("project").get(assignments=annotation.assignment_id)
+    with transaction.atomic():
+        mine = Assignment.objects.filter(annotator=actor, batch=batch)
+        held = mine.select_for_update().filter(state=State.HELD).first()
+        slot = mine.select_for_update().filter(pk=annotation.assignment_id, state__in=[State.DONE, State.HELD]).first()
+        if slot is None or (slot.state == State.HELD and slot.finished_at is None):
+            raise Conflict(_("This answer was withdrawn: the task is with somebody else now."))
+        if reason := why_it_stands(batch, first_version(slot).created_at):
+            raise Conflict(reason)
+        if slot.state == State.HELD:
+            renew_lease(assignment=slot, annotator=actor)
+        else:
+            hold_again(slot, instead_of=held, batch=batch, annotator=actor)
+    return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=slot.pk)
+
+
+def undo_last(*, annotator: User, batch: Batch) -> Assignment | None:
+    """Take the last submission in this batch back in hand, with its answer as the draft; None when there is none.
+
+    The task now in hand goes back to the queue first, its draft kept; undoing again goes one further back. The answer
+    stands until it is submitted anew (as the next version) or skipped. Raises Conflict when the batch is closed or the
+    answer's window is over.
+    """
+    with transaction.atomic():
+        batch = Batch.objects.select_related("project").get(pk=batch.pk)
+        if batch.status != Batch.Status.OPEN:
+            raise Conflict(why_it_stands(batch, timezone.now()))
+        mine = Assignment.objects.filter(annotator=annotator, batch=batch)
+        held = mine.select_for_update().filter(state=State.HELD).first()
+        done = mine.select_for_update().filter(state=State.DONE).order_by("-finished_at", "-id")
+        reopened_at = held.finished_at if held else None
+        if reopened_at is not None:
+            done = done.filter(finished_at__lt=reopened_at)
+        last = done.first()
+        if last is None:
+            return None
+        slip = batch.project.edit_hours == 0 and reopened_at is None
+        if not slip and (reason := why_it_stands(batch, first_version(last).created_at)):
+            raise Conflict(reason)
+        hold_again(last, instead_of=held, batch=batch, annotator=annotator)
+    return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=last.pk)
+
+
+def first_version(slot: Assignment) -> Annotation:
+    return Annotation.objects.filter(assignment=slot).order_by("version")[0]
+
+
+def hold_again(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
+    """Put a finished slot in its author's hand. Call it in a transaction that holds both rows' locks."""
+    if instead_of is not None:
+        give_back(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
+    until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
+    try:
+        with transaction.atomic():
+            Assignment.objects.filter(pk=slot.pk, state=State.DONE).update(state=State.HELD, leased_until=until)
+    except IntegrityError as error:
+        raise Conflict(_("Another tab of yours took a task at this very moment. Please try again.")) from error
+    standing = Annotation.objects.get(assignment=slot, is_current=True)
+    # A draft that is here already is newer than the answer: it was typed when this was open before.
+    draft = Draft(task_id=slot.task_id, annotator=annotator, payload=standing.payload)
+    Draft.objects.bulk_create([draft], ignore_conflicts=True)
+    record(
+        verb="annotation.reopened", target=standing, actor=annotator, project=batch.project,
+        before={"assignment": slot.pk, "version": standing.version},
+    )  # fmt: skip
