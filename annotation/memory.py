@@ -1,0 +1,199 @@
+"""Translation memory: what people wrote or mended before, found again by what is similar to it.
+
+Each entry carries a sketch of its source: 24 numbers, each of two min-hashes over the text's character n-grams
+(Broder 1997; banded as by Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", 3.4). Two texts that share the
+fraction J of their n-grams have a given number in common with probability J², so GIN finds by a few numbers what is
+alike, and passes over the many texts that have a common word or two in common. rapidfuzz then orders what was found.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from django.db import connection
+from django.db.models import Exists, OuterRef
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from annotation.models import Annotation, Kind, MemoryEntry, Project, User
+
+BANDS = 24
+# A sketch of the beginning says enough of a long text, and costs the same for all.
+SKETCHED = 2_000
+COMPARED = 20_000
+CANDIDATES = 1_000
+RANKED = 40
+THRESHOLD = 0.6
+# Signs of scripts without spaces: Thai, Lao, Burmese, Khmer, kana, Han.
+UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+
+
+def fixed_number(text: str, size: int = 8) -> int:
+    """So many bytes that are the same in every process and version."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest())
+
+
+MASKS = [(fixed_number(f"left {band}"), fixed_number(f"right {band}")) for band in range(BANDS)]
+
+
+@dataclass(frozen=True)
+class Similar:
+    """`likeness` is 1 less the edit distance by characters over the longer length, of the normalised texts."""
+
+    entry: int
+    source: str
+    target: str
+    likeness: float
+
+
+def remember(*, annotation: Annotation) -> None:
+    """Keep the text of an answer that was just submitted, in place of this person's earlier one for the task.
+
+    One statement (and one to read the prompt, unless `annotation.task.prompt` is loaded). What has no text of a
+    person's own (a score, a choice without a fix) is passed over; a new version that has none any more is forgotten.
+    """
+    target = text_of(annotation)
+    if target is not None:
+        put([entry_of(annotation, target)])
+    elif annotation.version > 1:
+        forget(task_id=annotation.task_id, author=annotation.annotator)
+
+
+def forget(*, task_id: int, author: User) -> None:
+    """Drop what this person said for the task: the answer was withdrawn."""
+    MemoryEntry.objects.filter(author=author, task_id=task_id).delete()
+
+
+def text_of(annotation: Annotation) -> str | None:
+    payload = annotation.payload
+    if annotation.kind in (Kind.WRITING, Kind.POSTEDITING):
+        return payload.get("text") or None
+    return (payload.get("fix") or {}).get("text") or None
+
+
+def entry_of(annotation: Annotation, target: str) -> MemoryEntry:
+    prompt = annotation.task.prompt
+    return MemoryEntry(
+        project_id=prompt.project_id, task_id=annotation.task_id, author_id=annotation.annotator_id,
+        source=prompt.text, target=target, grams=sketch(prompt.text, prompt.project_id),
+    )  # fmt: skip
+
+
+def put(entries: list[MemoryEntry]) -> None:
+    MemoryEntry.objects.bulk_create(
+        entries, update_conflicts=True, unique_fields=["author", "task"],
+        update_fields=["source", "target", "grams", "created_at"],
+    )  # fmt: skip
+
+
+# ---- the sketch: pure ----
+
+
+def normalised(text: str) -> str:
+    """Folded so that width, case and spacing make no difference."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def ngrams(text: str) -> set[str]:
+    """Character n-grams of a normalised text: of 4 within spaced scripts, of 2 where words have no spaces."""
+    grams: set[str] = set()
+    for run in UNSPACED.findall(text):
+        grams.update(run[at : at + 2] for at in range(max(len(run) - 1, 1)))
+    spaced = UNSPACED.sub(" ", text)
+    if spaced.strip():
+        spaced = f" {' '.join(spaced.split())} "
+        grams.update(spaced[at : at + 4] for at in range(max(len(spaced) - 3, 1)))
+    return grams
+
+
+def sketch(text: str, project_id: int) -> list[int]:
+    """24 signed 32-bit numbers, other ones in each project; none for a text without signs."""
+    hashes = [fixed_number(gram) for gram in ngrams(normalised(text)[:SKETCHED])]
+    if not hashes:
+        return []
+    numbers = []
+    for band, (left, right) in enumerate(MASKS):
+        # XOR with a fixed random number is another order of the hashes: the least is a fresh random n-gram.
+        pair = (min(map(left.__xor__, hashes)), min(map(right.__xor__, hashes)))
+        numbers.append(fixed_number(f"{project_id} {band} {pair}", 4) - 2**31)
+    return numbers
+
+
+# ---- finding ----
+
+FOUND = """
+    WITH found AS MATERIALIZED (
+        (SELECT id, grams FROM annotation_memoryentry
+         WHERE grams @> %(grams)s AND {allowed} LIMIT %(ranked)s)
+        UNION
+        (SELECT id, grams FROM annotation_memoryentry
+         WHERE grams && %(grams)s AND {allowed} LIMIT %(candidates)s)
+    )
+    SELECT id, (SELECT count(*) FROM unnest(grams) AS gram WHERE gram = ANY(%(grams)s)) AS common
+    FROM found ORDER BY common DESC, id DESC LIMIT %(ranked)s
+"""
+# Judgements on one prompt are independent of each other: of its own prompt a person sees nobody else's text.
+ALLOWED = """
+    project_id = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s OR NOT EXISTS (
+        SELECT 1 FROM annotation_task WHERE annotation_task.id = task_id AND annotation_task.prompt_id = %(prompt)s))
+"""
+
+
+def similar(
+    *, project: Project, text: str, person: User, task_id: int, prompt_id: int, limit: int = 3
+) -> list[Similar]:
+    """The most similar earlier texts of the project that this person may see at this task, best first."""
+    wanted = normalised(text)[:COMPARED]
+    grams = sketch(text, project.pk)
+    if not grams:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FOUND.format(allowed=ALLOWED),
+            {
+                "grams": grams, "project": project.pk, "task": task_id, "person": person.pk, "prompt": prompt_id,
+                "candidates": CANDIDATES, "ranked": RANKED,
+            },
+        )  # fmt: skip
+        ids = [row[0] for row in cursor.fetchall()]
+    rows = MemoryEntry.objects.in_bulk(ids)
+    near = process.extract(
+        wanted, {pk: normalised(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},
+        scorer=Levenshtein.normalized_similarity, score_cutoff=THRESHOLD, limit=None,
+    )  # fmt: skip
+    hits: list[Similar] = []
+    for _, likeness, pk in near:
+        row = rows[pk]
+        # The same translation of the same text is told once.
+        if any((hit.source, hit.target) == (row.source, row.target) for hit in hits):
+            continue
+        hits.append(Similar(entry=pk, source=row.source, target=row.target, likeness=likeness))
+        if len(hits) == limit:
+            break
+    return hits
+
+
+# ---- building it again ----
+
+
+def rebuild(*, project: Project, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
+    """Make the project's memory anew from the answers that stand; the number of entries.
+
+    By parts, while people go on working: stopped half-way it has done no harm, and may be run again.
+    """
+    kinds = [Kind.WRITING, Kind.POSTEDITING, Kind.CHOOSING]
+    standing = Annotation.objects.filter(is_current=True, kind__in=kinds)
+    rows = standing.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
+    total, done, last = rows.count(), 0, 0
+    while chunk := list(rows.filter(pk__gt=last)[:500]):
+        texts = [(annotation, text_of(annotation)) for annotation in chunk]
+        put([entry_of(annotation, target) for annotation, target in texts if target is not None])
+        done, last = done + len(chunk), chunk[-1].pk
+        progress(done, total)
+    entries = MemoryEntry.objects.filter(project=project)
+    entries.filter(~Exists(standing.filter(task=OuterRef("task"), annotator=OuterRef("author")))).delete()
+    return entries.count()
