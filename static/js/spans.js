@@ -1,0 +1,2 @@
+// Marking spans in the texts that are judged.
+"use strict";
