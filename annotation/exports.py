@@ -7,6 +7,7 @@ answers on one pair of texts become one row with a probability.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from annotation.errors import InvalidInput
@@ -19,8 +20,10 @@ from annotation.votes import (
     blank,
     both_bad_texts,
     choosing_votes,
+    fixes_of,
     merged,
     put,
+    ranked_pairs,
     rows_of_pairs,
     scored_candidates,
     vote,
@@ -67,6 +70,8 @@ def sft_rows(
             votes[(payload["text"],)].append(vote(label))
         elif label.kind == "postediting":
             votes[(payload["text"],)].append(vote(label, payload["candidate"]))
+        for candidate, text in fixes_of(label):
+            votes[(text,)].append(vote(label, candidate))
     for candidate, scored in scored_candidates(prompt, points).items():
         if scored.mean >= options.score_good:
             answer = Vote(
@@ -77,9 +82,14 @@ def sft_rows(
             left_out["scored below the bar for SFT"] += 1
     if options.chosen_as_sft:
         rejected = both_bad_texts(prompt)
-        for row in rows_of_pairs(choosing_votes(prompt), left_out):
+        counted = set()
+        for row in rows_of_pairs(choosing_votes(prompt, best_only=True), left_out):
             chosen = row.texts[0]
             if row.probability > 0.5 and chosen not in rejected:
+                # The best of a ranking is ahead of several others: one answer all the same.
+                if (chosen, row.annotation_ids) in counted:
+                    continue
+                counted.add((chosen, row.annotation_ids))
                 sides = tuple(key for key in row.candidate_ids if prompt.candidates[key] == chosen)
                 answer = Vote(value=1, kind="choosing", annotation_ids=row.annotation_ids, candidate_ids=sides)
                 votes[(chosen,)].append(answer)
@@ -94,6 +104,8 @@ def pair_rows(
     """Edited over original, better over worse scores, chosen over rejected; one row for each pair of texts."""
     votes = choosing_votes(prompt)
     for label in prompt.labels:
+        for candidate, text in fixes_of(label):
+            put(votes, text, prompt.candidates[candidate], vote(label, candidate))
         if label.kind == "postediting":
             original = prompt.candidates[label.payload["candidate"]]
             if label.payload["unchanged"]:
@@ -113,7 +125,7 @@ def pair_rows(
 def unpaired_rows(
     prompt: LabelledPrompt, options: ExportOptions, points: dict[str, int], left_out: Counter[str]
 ) -> list[Row]:
-    """Desirable: accepted unchanged, or scored well. Undesirable: both bad, or scored badly."""
+    """Desirable: accepted unchanged, or scored well. Undesirable: both (or all) bad, or scored badly."""
     votes: Votes = defaultdict(list)
     for label in prompt.labels:
         payload = label.payload
@@ -176,8 +188,9 @@ def scoring_votes(
 
 class AgreementTally:
     """Observed pairwise agreement: of all pairs of annotators on one task, the share who gave the same answer.
-    Not corrected for chance. The same answer means: choosing, the same choice; scoring, the same points on an aspect
-    of a candidate; post-editing, changed or not; writing, the same text."""
+    Not corrected for chance. The same answer means: choosing, the same choice; of a ranking, the same order of each two
+    of its alternatives; scoring, the same points on an aspect of a candidate; post-editing, changed or not; writing,
+    the same text."""
 
     def __init__(self) -> None:
         self.pairs: Counter[str] = Counter()
@@ -206,6 +219,8 @@ class AgreementTally:
 
 def asked(label: Label) -> Iterable[tuple[Any, Any]]:
     payload = label.payload
+    if label.kind == "choosing" and len(payload["shown"]) > 2:
+        return asked_of_ranking(payload)
     if label.kind == "choosing":
         return [("", (payload["choice"], payload.get("chosen")))]
     if label.kind == "scoring":
@@ -215,3 +230,13 @@ def asked(label: Label) -> Iterable[tuple[Any, Any]]:
             for aspect, score in scores.items()
         ]
     return [("", payload["unchanged"] if label.kind == "postediting" else payload["text"])]
+
+
+def asked_of_ranking(payload: dict[str, Any]) -> Iterable[tuple[Any, Any]]:
+    """Of each two alternatives: which is better, or that neither is. "All bad" agrees with nothing but itself."""
+    if payload["choice"] == "both_bad":
+        return [(pair, "bad") for pair in combinations(sorted(payload["shown"]), 2)]
+    return [
+        ((min(one, other), max(one, other)), "tie" if value == 0.5 else one)
+        for one, other, value in ranked_pairs(payload["ranking"])
+    ]

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from annotation.preparation.digests import text_digest
@@ -128,21 +129,48 @@ def put(votes: Votes, better: str, worse: str, answer: Vote) -> None:
         votes[(worse, better)].append(turned)
 
 
-def choosing_votes(prompt: LabelledPrompt) -> Votes:
+def ranked_pairs(ranking: list[list[int]]) -> Iterable[tuple[int, int, float]]:
+    """Each two of the n ranked candidates once, n(n-1)/2 in all: (better, worse, 1), or (one, other, 0.5) of a tie."""
+    for place, group in enumerate(ranking):
+        for one, other in combinations(group, 2):
+            yield one, other, 0.5
+        for better in group:
+            for worse in chain.from_iterable(ranking[place + 1 :]):
+                yield better, worse, 1
+
+
+def choosing_votes(prompt: LabelledPrompt, *, best_only: bool = False) -> Votes:
+    """The votes of all choices. A ranking votes on each of its pairs; with `best_only`, on those of its first place."""
     votes: Votes = defaultdict(list)
     for label in prompt.labels:
         if label.kind != "choosing" or label.payload["choice"] == "both_bad":
             continue
         shown = label.payload["shown"]
-        if label.payload["choice"] == "tie":
-            first, second = (prompt.candidates[candidate] for candidate in shown)
-            put(votes, first, second, vote(label, *shown, value=0.5, strength=0.0))
+        if label.payload["choice"] == "ranking":
+            best = label.payload["ranking"][0]
+            for one, other, value in ranked_pairs(label.payload["ranking"]):
+                if best_only and one not in best:
+                    continue
+                texts = prompt.candidates[one], prompt.candidates[other]
+                # Equally good is a difference of nothing; how much better the better one is, a ranking does not say.
+                put(votes, *texts, vote(label, one, other, value=value, strength=0.0 if value == 0.5 else None))
+        elif label.payload["choice"] == "tie":
+            for first, second in combinations(shown, 2):
+                texts = prompt.candidates[first], prompt.candidates[second]
+                put(votes, *texts, vote(label, first, second, value=0.5, strength=0.0))
         else:
             chosen = label.payload["chosen"]
             (other,) = (candidate for candidate in shown if candidate != chosen)
             strength = CHOICE_STRENGTH.get(label.payload.get("strength") or 0)
             put(votes, prompt.candidates[chosen], prompt.candidates[other], vote(label, *shown, strength=strength))
     return votes
+
+
+def fixes_of(label: Label) -> Iterable[tuple[int, str]]:
+    """What was mended along with a choice: (candidate, its text as edited)."""
+    if label.kind == "choosing":
+        for candidate, text in label.payload.get("fixes", {}).items():
+            yield int(candidate), text
 
 
 def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:

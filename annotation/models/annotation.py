@@ -18,10 +18,11 @@ class Annotation(models.Model):
       choosing     {"choice": "one" | "tie" | "both_bad" | "ranking", "chosen": id | null, "shown": [id, …],
                     "strength": 1 | 2 | null, "reasons": [tag name, …],
                     "reasons_by_side": {"<candidate id>": [tag name, …]},
-                    "ranking": [[id, …], …], "fix": {"candidate": id, "text": str} | null,
+                    "ranking": [[id, …], …], "fixes": {"<candidate id>": str},
                     "spans": {"<candidate id>": [{"start", "end", "quality": "good" | "bad"}, …]}}
 
     A ranking (more than two shown) lists groups of equally good candidates, best first; "both_bad" then means all bad.
+    A fix is the text of a candidate as edited along with a choice: of the best, or of any where none is preferred.
     A span counts Unicode code points of the candidate's text: `start` is its first, `end` the one after its last.
     Severities are MQM's: "neutral", "minor", "major", "critical". Of the later keys each may be missing in answers
     given before there was such a thing.

@@ -96,7 +96,7 @@ def test_writing_takes_no_candidates_and_postediting_one():
         ({"overlap": 0}, "not possible"),
         ({"name": "  "}, "needs a name"),
         ({"prompts": Prompt.objects.none()}, "No prompts match"),
-        ({"origins": ["import:a", "import:b"]}, "None of the 2 prompts has two candidates from import:a and import:b"),
+        ({"origins": ["import:a", "import:b"]}, "None of the 2 prompts has two candidates .* from these origins: import:a · import:b"),
     ],
 )
 def test_what_cannot_be_opened_says_why_and_leaves_nothing(change, message):

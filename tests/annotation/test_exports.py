@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from annotation.errors import InvalidInput
 from annotation.exports import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
-from annotation.votes import Label, LabelledPrompt, weighted_score
+from annotation.votes import Label, LabelledPrompt, ranked_pairs, weighted_score
 
 A, B, C = 11, 12, 13
 TEXTS = {A: "Certainly, madam.", B: "Sure.", C: "Whatever."}
@@ -263,3 +263,106 @@ def test_rows_do_not_depend_on_the_order_of_answers_or_sides(answers, random):
     if counted:
         share = (counted.count(A) + counted.count("tie") / 2) / len(counted)
         assert row.probability == pytest.approx(max(share, 1 - share), abs=1e-6)
+
+
+# ---- rankings and fixes ----
+
+
+def ranked(number, *groups, task=1, **more):
+    shown = [key for group in groups for key in group]
+    return label(number, "choosing", task=task, choice="ranking", chosen=None, shown=sorted(shown), strength=None,
+                 ranking=[list(group) for group in groups], **more)  # fmt: skip
+
+
+def all_bad(number, task=1):
+    return label(number, "choosing", task=task, choice="both_bad", chosen=None, shown=[A, B, C], strength=None)
+
+
+def test_a_ranking_yields_all_its_pairs():
+    rows, left_out = pairs(ranked(1, [B], [A, C]))
+    assert {(row.texts, row.probability, row.candidate_ids) for row in rows} == {
+        ((TEXTS[B], TEXTS[A]), 1.0, (A, B)), ((TEXTS[B], TEXTS[C]), 1.0, (B, C)),
+    }  # fmt: skip
+    assert left_out == {"pairs evenly split or tied": 1}
+    rows, _ = pairs(ranked(1, [B], [A, C]), options=ExportOptions(keep_ties=True))
+    assert len(rows) == 3
+    assert {row.tie for row in rows if row.probability == 0.5} == {1.0}
+
+
+def test_rankings_and_choices_on_the_same_pair_are_one_row():
+    rows, _ = pairs(ranked(1, [A], [B], [C]), chose(2, B), ranked(3, [A], [C], [B]))
+    by_pair = {row.texts: row for row in rows}
+    assert by_pair[TEXTS[A], TEXTS[B]].probability == pytest.approx(2 / 3, abs=1e-6)
+    assert by_pair[TEXTS[A], TEXTS[C]].votes == 2
+    assert (TEXTS[B], TEXTS[C]) not in by_pair, "an even split"
+
+
+def test_all_bad_makes_every_text_undesirable():
+    assert pairs(all_bad(1))[0] == []
+    assert [(text, desirable) for text, desirable, _ in unpaired(all_bad(1))[0]] == [
+        (TEXTS[A], False), (TEXTS[B], False), (TEXTS[C], False)
+    ]  # fmt: skip
+
+
+def test_only_the_best_of_a_ranking_is_an_sft_row():
+    asked = ExportOptions(chosen_as_sft=True)
+    assert sft(ranked(1, [B], [A], [C]))[0] == []
+    assert sft(ranked(1, [B], [A], [C]), options=asked)[0] == [(TEXTS[B], (1,), ("choosing",))]
+    assert sft(ranked(1, [A, B], [C]), options=asked)[0] == [
+        (TEXTS[A], (1,), ("choosing",)), (TEXTS[B], (1,), ("choosing",))
+    ]  # fmt: skip
+
+
+def test_a_fix_yields_what_a_post_edit_yields():
+    fixed = label(1, "choosing", choice="one", chosen=A, shown=[A, B], strength=None, fixes={str(A): "At once, madam."})
+    rows, _ = pairs(fixed)
+    assert {row.texts for row in rows} == {("At once, madam.", TEXTS[A]), (TEXTS[A], TEXTS[B])}
+    assert sft(fixed)[0] == [("At once, madam.", (1,), ("choosing",))]
+    bad = label(2, "choosing", choice="both_bad", chosen=None, shown=[A, B], strength=None, fixes={str(B): "Gladly."})
+    assert [row.texts for row in pairs(bad)[0]] == [("Gladly.", TEXTS[B])]
+    assert [text for text, desirable, _ in unpaired(bad)[0] if not desirable] == [TEXTS[A], TEXTS[B]]
+
+
+def test_agreement_of_rankings_is_by_pairs():
+    tally = AgreementTally()
+    tally.add([ranked(1, [A], [B], [C]), ranked(2, [A], [C], [B])])
+    assert tally.summary() == {"choosing": {"observed_pairwise": round(2 / 3, 4), "pairs": 3}}
+    tally = AgreementTally()
+    tally.add([ranked(1, [A, B, C]), ranked(2, [C, B, A]), all_bad(3)])
+    assert tally.summary() == {"choosing": {"observed_pairwise": round(3 / 9, 4), "pairs": 9}}
+    tally = AgreementTally()
+    tally.add([all_bad(1), all_bad(2)])
+    assert tally.summary()["choosing"]["observed_pairwise"] == 1.0
+
+
+@st.composite
+def rankings(draw):
+    """2 to 6 candidates in groups, best first."""
+    ids = draw(st.permutations(range(1, draw(st.integers(2, 6)) + 1)))
+    cuts = sorted(draw(st.sets(st.integers(1, len(ids) - 1))))
+    return [ids[start:end] for start, end in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
+
+
+@given(rankings())
+def test_each_two_of_a_ranking_are_one_pair_with_one_direction(groups):
+    found = list(ranked_pairs(groups))
+    n = sum(len(group) for group in groups)
+    assert len(found) == n * (n - 1) // 2
+    assert len({frozenset((one, other)) for one, other, _ in found}) == len(found)
+    place = {key: at for at, group in enumerate(groups) for key in group}
+    for one, other, value in found:
+        assert value == (0.5 if place[one] == place[other] else 1)
+        assert place[one] <= place[other], "never the worse before the better"
+
+
+@given(rankings())
+def test_the_rows_of_a_ranking_and_of_its_reverse_are_each_others_mirror(groups):
+    texts = {key: f"text {key}" for group in groups for key in group}
+    options = ExportOptions(keep_ties=True)
+
+    def rows(ranking):
+        made = pair_rows(prompt(ranked(1, *ranking), texts=texts), options, POINTS, Counter())
+        return {(row.texts, row.probability) for row in made}
+
+    turned = {(texts if share == 0.5 else texts[::-1], share) for texts, share in rows(groups)}
+    assert rows(groups[::-1]) == turned
