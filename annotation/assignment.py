@@ -12,26 +12,32 @@ from django.utils import timezone
 
 from annotation.errors import Conflict
 from annotation.models import Assignment, Batch, User
+from annotation.statements import execute
 
-# One statement: what this person has in hand, its lease renewed; else the first free slot of a task that they have not
-# had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
+# One statement: what this person has in hand, its lease renewed; else the first free slot {where} of a task that they
+# have not had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
+# The conditions on a slot are aggregates, so that they are looked up for each slot met and never joined with all tasks.
 CLAIM = """
 WITH in_hand AS (
     UPDATE annotation_assignment SET leased_until = now() + %(lease)s
     WHERE batch_id = %(batch)s AND annotator_id = %(annotator)s AND state = 'held'
     RETURNING id
 ), picked AS (
-    SELECT free.id FROM annotation_assignment free
-    WHERE free.batch_id = %(batch)s AND free.state = 'free'
+    SELECT free.id, free.priority, free.position FROM annotation_assignment free
+    WHERE free.batch_id = %(batch)s AND free.state = 'free' {where}
       AND NOT EXISTS (SELECT FROM in_hand)
-      AND EXISTS (SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open')
-      AND NOT EXISTS (
-        SELECT FROM annotation_assignment had WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id)
-      -- An aggregate, so that it is looked up for each slot met and never joined with all tasks.
+      AND EXISTS (
+        SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open' AND (
+            b.qualification_id IS NULL OR EXISTS (
+                SELECT FROM annotation_qualificationattempt q
+                WHERE q.qualification_id = b.qualification_id AND q.user_id = %(annotator)s AND q.passed)))
+      AND (SELECT count(*) FROM annotation_assignment had
+        WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id) = 0
       AND coalesce((
         SELECT bool_and(c.origin <> %(written_by)s)
         FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
         WHERE t.id = free.task_id), true)
+      {unseen}
     ORDER BY free.priority DESC, free.position
     LIMIT 1 FOR UPDATE OF free SKIP LOCKED
 ), claimed AS (
@@ -39,11 +45,32 @@ WITH in_hand AS (
     SET state = 'held', annotator_id = %(annotator)s, claimed_at = now(), leased_until = now() + %(lease)s
     FROM picked WHERE a.id = picked.id
     RETURNING a.id
+), advanced AS (
+    INSERT INTO annotation_queuecursor (annotator_id, batch_id, priority, position)
+    SELECT %(annotator)s, %(batch)s, priority, position FROM picked
+    ON CONFLICT (annotator_id, batch_id) DO UPDATE SET priority = excluded.priority, position = excluded.position
 ), journal AS (
     INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
     SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
 )
 SELECT id FROM in_hand UNION ALL SELECT id FROM claimed
+"""
+# Where somebody was served last, the queue goes on for them; what they had is not looked through again. Slots that come
+# back behind that place are found when nothing is left ahead, and the queue goes on from there: one sweep costs what
+# the queue is long, whatever the number of claims.
+AHEAD = """
+      AND free.priority = (SELECT priority FROM annotation_queuecursor
+        WHERE annotator_id = %(annotator)s AND batch_id = %(batch)s)
+      AND free.position > (SELECT position FROM annotation_queuecursor
+        WHERE annotator_id = %(annotator)s AND batch_id = %(batch)s)
+"""
+# A prompt that this person has had in another batch is passed over, where the project says so.
+UNSEEN = """
+      AND (SELECT count(*)
+        FROM annotation_task this JOIN annotation_task other ON other.prompt_id = this.prompt_id
+            AND other.batch_id <> this.batch_id
+        JOIN annotation_assignment seen ON seen.task_id = other.id AND seen.annotator_id = %(annotator)s
+        WHERE this.id = free.task_id) = 0
 """
 # A slot whose answer was reopened goes back to that answer, which stands; any other is free again.
 GIVE_BACK = """
@@ -75,17 +102,21 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     """The task that this person has in hand in the batch, its lease renewed; else the next free one, now theirs.
 
     None when nothing in this batch is free for them (see `queries.standing` for why). A slot whose lease ran out counts
-    as free, whether or not anything has swept it yet.
+    as free, whether or not anything has swept it yet. The assignment comes with its task and prompt.
     """
-    assignment_id = claim_id(batch, annotator)
-    if assignment_id is None and give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk):
-        assignment_id = claim_id(batch, annotator)
-    if assignment_id is None:
+    assignment_id = (
+        claim_id(batch, annotator, where=AHEAD)
+        or claim_id(batch, annotator)
+        or (give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk) and claim_id(batch, annotator))
+    )
+    if not assignment_id:
         return None
-    return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=assignment_id)
+    assignment = Assignment.objects.select_related("task__prompt").get(pk=assignment_id)
+    assignment.batch = batch
+    return assignment
 
 
-def claim_id(batch: Batch, annotator: User) -> int | None:
+def claim_id(batch: Batch, annotator: User, *, where: str = "") -> int | None:
     params: dict[str, Any] = {
         "batch": batch.pk,
         "project": batch.project_id,
@@ -93,17 +124,16 @@ def claim_id(batch: Batch, annotator: User) -> int | None:
         "written_by": f"human:{annotator.pk}",
         "lease": timedelta(minutes=batch.project.lease_minutes),
     }
+    statement = CLAIM.format(where=where, unseen=UNSEEN if batch.project.avoid_seen else "")
     for attempt in range(CLAIM_ATTEMPTS):
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(CLAIM, params)
-                row = cursor.fetchone()
+            rows = execute(statement, params)
         except IntegrityError:
             # The same person in two tabs: the other tab was first, and the next turn finds what it took.
             if attempt == CLAIM_ATTEMPTS - 1:
                 raise
         else:
-            return row[0] if row else None
+            return rows[0][0] if rows else None
     return None
 
 

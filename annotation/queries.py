@@ -6,7 +6,17 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from annotation.access import MEMBERS, within
-from annotation.models import Annotation, Assignment, Batch, Candidate, Project, Task, User
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Batch,
+    Candidate,
+    Project,
+    QualificationAttempt,
+    QueueCursor,
+    Task,
+    User,
+)
 
 State = Assignment.State
 # An answer that its author reopened stands until it is replaced: it counts as done.
@@ -42,12 +52,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Work:
-    """A batch in which a person may work; `available`: something is in their hand or free for them now."""
+    """A batch in which a person may work; `available`: something is in their hand or free for them now, and
+    `needs_test`: they have to pass the batch's test first (`available` is false then)."""
 
     batch: Batch
     project: Project
     done_by_me: int
     available: bool
+    needs_test: bool = False
 
 
 def progress(project: Project) -> list[Progress]:
@@ -83,28 +95,55 @@ def done_by(user: User, batch: Batch) -> int:
 
 def work_for(user: User) -> list[Work]:
     """The open batches of this person's projects, those with something to do first: one query."""
+    here = QueueCursor.objects.filter(annotator=user, batch=OuterRef("batch"))
     free = Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE)
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
     written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
     wrote = Task.objects.filter(pk=OuterRef("task"), candidate_ids__overlap=written)
+    met = Assignment.objects.filter(
+        annotator=user, task__prompt=OuterRef("task__prompt"), batch__project__avoid_seen=True
+    ).exclude(batch=OuterRef("batch"))
+    mine = free.filter(~Exists(had), ~Exists(wrote), ~Exists(met))
+    # Ahead of where they were served last there is nearly always one; only else is the whole queue looked through.
+    ahead = mine.filter(
+        priority=Subquery(here.values("priority")[:1]), position__gt=Subquery(here.values("position")[:1])
+    )
     in_hand = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
-    mine = (
+    done = (
         Assignment.objects.filter(Q(state=State.DONE) | REOPENED, batch=OuterRef("pk"), annotator=user)
         .order_by()
         .values("batch")
         .annotate(n=Count("pk"))
         .values("n")
     )
+    passed = QualificationAttempt.objects.filter(qualification=OuterRef("qualification"), user=user, passed=True)
     batches = (
         within(Batch.objects.select_related("project"), user, MEMBERS)
         .filter(status=Batch.Status.OPEN, project__archived_at=None)
         .annotate(
-            done_by_me=Coalesce(Subquery(mine), 0),
-            available=Exists(free.filter(~Exists(had), ~Exists(wrote))) | Exists(in_hand),
+            done_by_me=Coalesce(Subquery(done), 0),
+            in_hand=Exists(in_hand),
+            needs_test=Q(qualification__isnull=False) & ~Exists(passed),
+            free=Exists(ahead) | Exists(mine),
         )
-        .order_by("-available", "-priority", "id")
+        .order_by("-priority", "id")
     )
-    return [Work(batch, batch.project, batch.done_by_me, batch.available) for batch in batches]
+    work = [
+        Work(
+            batch, batch.project, batch.done_by_me, available=batch.in_hand or (batch.free and not batch.needs_test),
+            needs_test=batch.needs_test and batch.free and not batch.in_hand,
+        )
+        for batch in batches
+    ]  # fmt: skip
+    return sorted(work, key=lambda item: not item.available)
+
+
+def test_due(batch: Batch, user: User) -> bool:
+    """Whether this person has to pass the batch's test before they get its tasks."""
+    if batch.qualification_id is None or batch.status != Batch.Status.OPEN:
+        return False
+    taken = QualificationAttempt.objects.filter(qualification=batch.qualification_id, user=user, passed=True)
+    return not taken.exists()
 
 
 def submitted_by(user: User) -> QuerySet[Annotation]:

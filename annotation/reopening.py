@@ -111,7 +111,10 @@ def hold_again(slot: Assignment, *, instead_of: Assignment | None, batch: Batch,
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
     try:
         with transaction.atomic():
-            Assignment.objects.filter(pk=slot.pk, state=State.DONE).update(state=State.HELD, leased_until=until)
+            # In hand from now on: time is counted from here.
+            Assignment.objects.filter(pk=slot.pk, state=State.DONE).update(
+                state=State.HELD, claimed_at=timezone.now(), leased_until=until
+            )
     except IntegrityError as error:
         raise Conflict(_("Another tab of yours took a task at this very moment. Please try again.")) from error
     standing = Annotation.objects.get(assignment=slot, is_current=True)

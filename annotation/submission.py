@@ -1,32 +1,75 @@
 """Drafts, submit, skip, undo. What these acknowledge is in the database, and asking twice is the same as once."""
 
+import json
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from annotation import memory
 from annotation.assignment import renew_lease
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
-from annotation.models import Annotation, Assignment, Draft, Guideline, Task, User
+from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
 from annotation.reopening import undo_last
+from annotation.statements import execute
+from annotation.worktime import KEEP, Spent, record_time
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
 
 SKIP_REASONS = {
-    "unclear": "The text is unclear",
-    "not_my_field": "Not my field or language",
-    "offensive": "Offensive or distressing",
-    "broken": "Broken or empty text",
-    "other": "Another reason",
+    "unclear": gettext_lazy("The text is unclear"),
+    "not_my_field": gettext_lazy("Not my field or language"),
+    "offensive": gettext_lazy("Offensive or distressing"),
+    "broken": gettext_lazy("Broken or empty text"),
+    "other": gettext_lazy("Another reason"),
 }
-# A day: more can only be a clock that jumped.
-MAX_ACTIVE_SECONDS = 86_400.0
 State = Assignment.State
+NOTHING = Spent()
+# Nearly every submission is this one statement: the slot in hand is finished, the answer, its time and its event are
+# written, the draft goes. Nothing of it happens when the slot is not in this person's hand, or was answered before.
+FINISH = """
+WITH finished AS (
+    UPDATE annotation_assignment SET state = 'done', finished_at = clock_timestamp(), leased_until = NULL
+    WHERE id = %(assignment)s AND annotator_id = %(annotator)s AND state = 'held' AND finished_at IS NULL
+    RETURNING *
+), spent AS (
+    {keep}
+    RETURNING t.id, t.active_seconds, t.idle_seconds
+), total AS (
+    SELECT coalesce(sum(active_seconds), 0) AS active, coalesce(sum(idle_seconds), 0) AS idle FROM (
+        SELECT active_seconds, idle_seconds FROM spent UNION ALL
+        SELECT active_seconds, idle_seconds FROM annotation_timespent
+        WHERE annotator_id = %(annotator)s AND assignment_id = %(assignment)s AND id NOT IN (SELECT id FROM spent)
+    ) AS visits
+), written AS (
+    INSERT INTO annotation_annotation (assignment_id, task_id, annotator_id, kind, version, is_current, payload,
+        guideline_id, weight_set_id, active_seconds, idle_seconds, created_at)
+    SELECT finished.id, finished.task_id, finished.annotator_id, %(kind)s, 1, true, %(payload)s::jsonb,
+        (SELECT id FROM annotation_guideline WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1),
+        %(weight_set_id)s::bigint, total.active, total.idle, finished.finished_at
+    FROM finished CROSS JOIN total
+    RETURNING *
+), forgotten AS (
+    DELETE FROM annotation_draft
+    WHERE annotator_id = %(annotator)s AND task_id = (SELECT task_id FROM finished)
+), journal AS (
+    INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
+    SELECT %(project)s, %(annotator)s, 'annotation.submitted', 'annotation', id, NULL,
+        jsonb_build_object('assignment', %(assignment)s::bigint, 'version', 1), now()
+    FROM written
+)
+SELECT id, guideline_id, active_seconds, idle_seconds, created_at FROM written
+""".replace("{keep}", KEEP.format(slots="finished AS a"))
 
 
-def save_draft(*, assignment: Assignment, payload: dict[str, Any], annotator: User | None = None) -> Draft | None:
+def save_draft(
+    *, assignment: Assignment, payload: dict[str, Any], annotator: User | None = None, spent: Spent = NOTHING
+) -> Draft | None:
     """Keep what the person has entered so far, and renew the lease.
 
     A draft is kept even when the lease is lost: it comes back with the task, should the person get it again. None when
@@ -39,6 +82,7 @@ def save_draft(*, assignment: Assignment, payload: dict[str, Any], annotator: Us
             mine = Assignment.objects.filter(task_id=assignment.task_id, annotator=owner)
             if mine.filter(state__in=[State.DONE, State.SKIPPED]).exists():
                 return None
+        record_time(assignment=assignment, annotator=owner, spent=spent)
         return put_draft(assignment.task_id, owner, payload)
 
 
@@ -51,25 +95,52 @@ def put_draft(task_id: int, owner: User, payload: dict[str, Any]) -> Draft:
 
 
 def submit(
-    *, assignment: Assignment, payload: dict[str, Any], active_seconds: float = 0.0, annotator: User | None = None
+    *, assignment: Assignment, payload: dict[str, Any], annotator: User | None = None, spent: Spent = NOTHING
 ) -> Annotation:
     """Record the answer and finish the slot; `payload` is as the kind's `read` returned it.
 
-    Submitting again returns the annotation that stands. When the lease ran out, the slot (or another free one of the
+    Submitting again returns the answer that stands. When the lease ran out, the slot (or another free one of the
     task) is taken back. When all are taken, the answer is kept as a draft and Conflict is raised; it is raised as well
     for a skipped task. `annotator` is needed only for a slot that is no longer the person's.
     """
     owner = owner_of(assignment, annotator)
-    active_seconds = min(max(active_seconds, 0.0), MAX_ACTIVE_SECONDS)
+    remembered = bool(payload.get("text") or payload.get("fix"))
+    with transaction.atomic() if remembered else nullcontext():
+        if annotation := finish(assignment, owner, payload, spent):
+            if remembered:
+                memory.remember(annotation=annotation)
+            return annotation
+    return submit_again(assignment, owner, payload, spent)
+
+
+def finish(assignment: Assignment, owner: User, payload: dict[str, Any], spent: Spent) -> Annotation | None:
+    """The first answer to a task in hand; None when it is not that."""
+    batch = assignment.batch
+    values = {"kind": batch.kind, "weight_set_id": batch.weight_set_id}
+    rows = execute(
+        FINISH,
+        {
+            **spent.params(assignment), **values, "assignment": assignment.pk, "annotator": owner.pk,
+            "payload": json.dumps(payload), "project": batch.project_id,
+        },
+    )  # fmt: skip
+    if not rows:
+        return None
+    names = ("id", "guideline_id", "active_seconds", "idle_seconds", "created_at")
+    return Annotation(
+        **dict(zip(names, rows[0], strict=True)), **values, assignment=assignment, task=assignment.task,
+        annotator=owner, payload=payload,
+    )  # fmt: skip
+
+
+def submit_again(assignment: Assignment, owner: User, payload: dict[str, Any], spent: Spent) -> Annotation:
+    """A slot that was answered before, or is not in hand any more."""
     with transaction.atomic():
-        in_hand = Assignment.objects.filter(pk=assignment.pk, state=State.HELD, annotator=owner, finished_at=None)
-        if in_hand.update(state=State.DONE, finished_at=timezone.now(), leased_until=None):
-            return add_annotation(assignment, assignment.pk, owner, 1, payload, active_seconds)
         mine = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner).first()
         if mine is not None and mine.state == State.DONE:
             return Annotation.objects.get(assignment=mine, is_current=True)
         if mine is not None and mine.state == State.SKIPPED:
-            raise Conflict("You skipped this task; somebody else gets it.")
+            raise Conflict(_("You skipped this task; somebody else gets it."))
         slot_id = mine.pk if mine is not None else take_free_slot(assignment.task_id, owner)
         if slot_id is not None:
             Assignment.objects.filter(pk=slot_id).update(
@@ -79,21 +150,23 @@ def submit(
             earlier = Annotation.objects.filter(assignment_id=slot_id)
             version = (earlier.aggregate(last=Max("version"))["last"] or 0) + 1
             earlier.filter(is_current=True).update(is_current=False)
-            return add_annotation(assignment, slot_id, owner, version, payload, active_seconds)
-        standing = Annotation.objects.filter(task_id=assignment.task_id, annotator=owner, is_current=True).first()
-        if standing is not None:  # the same answer, sent twice at once: the other one was first
-            return standing
+            return add_annotation(assignment, slot_id, owner, version, payload, spent)
+        stands = Annotation.objects.filter(task_id=assignment.task_id, annotator=owner, is_current=True).first()
+        if stands is not None:  # the same answer, sent twice at once: the other one was first
+            return stands
         put_draft(assignment.task_id, owner, payload)
     raise Conflict(
-        "Your time for this task ran out and somebody else has it now. Your answer is kept as a draft and comes back "
-        "if the task does."
+        _(
+            "Your time for this task ran out and somebody else has it now. Your answer is kept as a draft and comes "
+            "back if the task does."
+        )
     )
 
 
 def owner_of(assignment: Assignment, annotator: User | None) -> User:
     owner = annotator or assignment.annotator
     if owner is None:
-        raise Conflict("This task is in nobody's hand.")
+        raise Conflict(_("This task is in nobody's hand."))
     return owner
 
 
@@ -115,15 +188,21 @@ def take_free_slot(task_id: int, owner: User) -> int | None:
 
 
 def add_annotation(
-    assignment: Assignment, slot_id: int, owner: User, version: int, payload: dict[str, Any], active_seconds: float
+    assignment: Assignment, slot_id: int, owner: User, version: int, payload: dict[str, Any], spent: Spent
 ) -> Annotation:
     batch = assignment.batch
+    slot = Assignment(pk=slot_id)
+    record_time(assignment=slot, annotator=owner, spent=spent)
+    visits = TimeSpent.objects.filter(annotator=owner, assignment_id=slot_id)
+    time = visits.aggregate(active=Sum("active_seconds", default=0.0), idle=Sum("idle_seconds", default=0.0))
     guideline = Guideline.objects.filter(project_id=batch.project_id).values_list("pk", flat=True).first()
     annotation = Annotation.objects.create(
         assignment_id=slot_id, task_id=assignment.task_id, annotator=owner, kind=batch.kind, version=version,
-        payload=payload, guideline_id=guideline, weight_set_id=batch.weight_set_id, active_seconds=active_seconds,
+        payload=payload, guideline_id=guideline, weight_set_id=batch.weight_set_id, active_seconds=time["active"],
+        idle_seconds=time["idle"],
     )  # fmt: skip
     Draft.objects.filter(task_id=assignment.task_id, annotator=owner).delete()
+    memory.remember(annotation=annotation)
     record(
         verb="annotation.submitted", target=annotation, actor=owner, project=batch.project,
         after={"assignment": slot_id, "version": version},
@@ -131,16 +210,17 @@ def add_annotation(
     return annotation
 
 
-def skip(*, assignment: Assignment, reason: str, comment: str = "") -> None:
+def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent = NOTHING) -> None:
     """Leave a task to somebody else, saying why. The slot stays as a record; a free one with a fresh number follows.
 
     Skipping again does nothing. An answer that was reopened is withdrawn. Raises InvalidInput for an unknown reason
     and Conflict when the task is not in hand any more.
     """
     if reason not in SKIP_REASONS:
-        raise InvalidInput("Say why you skip this task.", [("reason", "Choose one of the reasons.")])
+        raise InvalidInput(_("Say why you skip this task."), [("reason", _("Choose one of the reasons."))])
     if reason == "other" and not comment.strip():
-        raise InvalidInput("Say why you skip this task.", [("comment", "Write the reason in a few words.")])
+        problem = ("comment", _("Write the reason in a few words."))
+        raise InvalidInput(_("Say why you skip this task."), [problem])
     with transaction.atomic():
         held = Assignment.objects.filter(pk=assignment.pk, state=State.HELD, annotator_id=assignment.annotator_id or 0)
         comment = comment.strip()[:2000].replace("\0", "")
@@ -151,7 +231,10 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "") -> None:
                 pk=assignment.pk, state=State.SKIPPED, annotator_id=assignment.annotator_id
             ).exists():
                 return
-            raise Conflict("This task is not in hand any more.")
+            raise Conflict(_("This task is not in hand any more."))
+        if assignment.annotator is not None:
+            record_time(assignment=assignment, annotator=assignment.annotator, spent=spent)
+            memory.forget(task_id=assignment.task_id, author=assignment.annotator)
         Annotation.objects.filter(assignment=assignment, is_current=True).update(is_current=False)
         Draft.objects.filter(task_id=assignment.task_id, annotator_id=assignment.annotator_id).delete()
         Task.objects.select_for_update(no_key=True).get(pk=assignment.task_id)

@@ -8,6 +8,7 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/submit/", work.submit, name="submit"),
     path("assignments/<int:assignment_id>/skip/", work.skip, name="skip"),
     path("assignments/<int:assignment_id>/draft/", work.draft, name="draft"),
+    path("assignments/<int:assignment_id>/time/", work.time, name="time"),
     path("assignments/<int:assignment_id>/release/", work.release, name="release"),
     path("my-work/", work.my_work, name="my_work"),
     path("projects/<slug:slug>/", projects.project, name="project"),

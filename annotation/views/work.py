@@ -1,6 +1,5 @@
 """Annotating: the page of a task, and what its buttons do. Each answers with the next task in the same response."""
 
-import math
 from typing import Any
 
 from django.contrib import messages
@@ -8,8 +7,10 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
 from annotation import queries, submission
 from annotation.access import assignment_for, assignment_managed, assignment_once_of, batch_for
@@ -18,8 +19,11 @@ from annotation.assignment import release as release_assignment
 from annotation.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch, Candidate, Draft
+from annotation.queries import test_due
 from annotation.submission import SKIP_REASONS
 from annotation.views.requests import SignedInRequest, signed_in
+from annotation.words import page_person, words
+from annotation.worktime import read_spent, record_time
 
 
 @never_cache
@@ -39,17 +43,17 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     except InvalidInput as error:
         if assignment.annotator_id == request.user.pk and assignment.state == Assignment.State.HELD:
             return task_page(request, shown, status=422, error=error)
-        return next_task(request, assignment.batch, notice="That task is not in your hand any more.", status=409)
+        return next_task(request, assignment.batch, notice=_("That task is not in your hand any more."), status=409)
     try:
         annotation = submission.submit(
-            assignment=assignment, payload=payload, active_seconds=seconds(request), annotator=request.user
+            assignment=assignment, payload=payload, spent=read_spent(request.POST), annotator=request.user
         )
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
     if annotation.payload != payload:
-        notice = "You had submitted that task before, and that answer stands. “Undo last” opens it again."
+        notice = _("You had submitted that task before, and that answer stands. “Undo last” opens it again.")
         return next_task(request, assignment.batch, notice=notice)
-    said = "Submitted. Here is the next task."
+    said = _("Submitted. Here is the next task.")
     return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1)
 
 
@@ -60,10 +64,21 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_once_of(request.user, assignment_id)
     shown = show(assignment)
     payload = KINDS[shown.kind].read(request.POST, shown, complete=False)
-    submission.save_draft(assignment=assignment, payload=payload, annotator=request.user)
+    submission.save_draft(
+        assignment=assignment, payload=payload, annotator=request.user, spent=read_spent(request.POST)
+    )
     if request.POST.get("then") == "page":
-        messages.success(request, "Saved as a draft: it waits for you here.")
+        messages.success(request, _("Saved as a draft: it waits for you here."))
         return redirect("work", assignment.batch_id)
+    return HttpResponse(status=204)
+
+
+@signed_in
+@require_POST
+def time(request: SignedInRequest, assignment_id: int) -> HttpResponse:
+    """The seconds of a showing so far, sent once a minute and when the page is left."""
+    assignment = assignment_once_of(request.user, assignment_id)
+    record_time(assignment=assignment, annotator=request.user, spent=read_spent(request.POST))
     return HttpResponse(status=204)
 
 
@@ -73,13 +88,14 @@ def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_for(request.user, assignment_id)
     try:
         submission.skip(
-            assignment=assignment, reason=request.POST.get("reason", ""), comment=request.POST.get("comment", "")
-        )
+            assignment=assignment, reason=request.POST.get("reason", ""), comment=request.POST.get("comment", ""),
+            spent=read_spent(request.POST),
+        )  # fmt: skip
     except InvalidInput as error:
         return task_page(request, show(assignment), status=422, skip_error=error)
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
-    return next_task(request, assignment.batch, said="Skipped: somebody else gets it. Here is the next task.")
+    return next_task(request, assignment.batch, said=_("Skipped: somebody else gets it. Here is the next task."))
 
 
 @signed_in
@@ -91,8 +107,8 @@ def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
     except Conflict as conflict:
         return next_task(request, batch, notice=str(conflict), status=409)
     if reopened is None:
-        return next_task(request, batch, notice="There is nothing to undo in this batch.")
-    return next_task(request, batch, said="Your last answer is open again. It stands until you submit it anew.")
+        return next_task(request, batch, notice=_("There is nothing to undo in this batch."))
+    return next_task(request, batch, said=_("Your last answer is open again. It stands until you submit it anew."))
 
 
 @signed_in
@@ -106,8 +122,9 @@ def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         assignment = assignment_managed(request.user, assignment_id)
         back = reverse("batch", args=[assignment.batch_id])
     try:
+        record_time(assignment=assignment, annotator=request.user, spent=read_spent(request.POST))
         release_assignment(assignment=assignment, actor=request.user)
-        messages.success(request, "The task is back in the queue.")
+        messages.success(request, _("The task is back in the queue."))
     except Conflict as conflict:
         messages.warning(request, str(conflict))
     return redirect(back)
@@ -162,17 +179,19 @@ def task_page(
 ) -> HttpResponse:
     """The page of one task, refilled from what was just sent, or from the draft."""
     assignment, kind = shown.assignment, KINDS[shown.kind]
+    saved_at = None
     if error is not None:
         entered: dict[str, Any] | None = kind.read(request.POST, shown, complete=False)
     else:
         drafts = Draft.objects.filter(annotator=request.user, task_id=assignment.task_id)
-        entered = drafts.values_list("payload", flat=True).first()
+        entered, saved_at = drafts.values_list("payload", "saved_at").first() or (None, None)
     context = {
         "assignment": assignment, "batch": assignment.batch, "project": shown.project, "shown": shown,
         "prompt": shown.prompt, "problems": error.problems if error else [],
         "faulty": [field for field, _ in error.problems] if error else [],
         "skip_problem": skip_error.problems[0][1] if skip_error else "", "skip_reasons": SKIP_REASONS,
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
+        "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "kind_template": f"annotation/kinds/{shown.kind}.html",
         **kind.present(shown, entered), **said,
     }  # fmt: skip
@@ -181,11 +200,15 @@ def task_page(
 
 def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
     """Why there is no task, and where else there is one."""
+    if test_due(batch, request.user):
+        messages.info(request, _("This batch asks for a test first."))
+        test = reverse("qualification", args=[batch.qualification_id])
+        return HttpResponseClientRedirect(test) if request.htmx else redirect(test)
     (standing,) = queries.progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
     elsewhere = [item for item in queries.work_for(request.user) if item.available and item.batch.pk != batch.pk]
     context = {
         "batch": standing.batch, "project": batch.project, "standing": standing, "notice": notice,
-        "submitted": submitted, "said": "Submitted. No task is left here." if submitted else "",
+        "submitted": submitted, "said": _("Submitted. No task is left here.") if submitted else "",
         "elsewhere": elsewhere[:3],
     }  # fmt: skip
     return respond(request, batch, context, status)
@@ -196,14 +219,6 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
         return render(request, "annotation/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
     context["done_by_me"] = queries.done_by(request.user, batch)
+    context |= {"words": words(), "person": page_person(request.user)}
     context.setdefault("standing_bar", queries.progress_of(Batch.objects.filter(pk=batch.pk))[0])
     return render(request, "annotation/work.html", context, status=status)
-
-
-def seconds(request: SignedInRequest) -> float:
-    """The seconds of work that the page counted; 0 where it did not (no JavaScript) or sent nonsense."""
-    try:
-        value = float(request.POST.get("active_seconds", "") or 0)
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0

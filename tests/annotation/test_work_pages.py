@@ -1,12 +1,14 @@
 """Annotating through the door: the four kinds without JavaScript, htmx, blindness, strangers, constant queries."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation.assignment import claim_next, expire_leases
 from annotation.batches import close_batch
@@ -51,6 +53,7 @@ def test_each_kind_from_first_task_to_finished_without_javascript(kind, sign_in)
         assert page.status_code == 200
         task = held(hana).task
         assert task.prompt.text in page.content.decode()
+        Assignment.objects.filter(state="held").update(claimed_at=timezone.now() - timedelta(minutes=1))
         answer = post(client, "submit", held(hana).pk, {**FORMS[kind], "active_seconds": "7.5"})
         assert (answer.status_code, answer.url) == (302, reverse("work", args=[batch.pk]))
     assert "This batch is finished" in work(client, batch).content.decode()
@@ -303,7 +306,7 @@ def test_only_the_right_method(sign_in):
     batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
     client = sign_in(hana)
     assert client.post(reverse("work", args=[batch.pk])).status_code == 405
-    for name in ("submit", "skip", "draft", "release"):
+    for name in ("submit", "skip", "draft", "time", "release"):
         assert client.get(reverse(name, args=[1])).status_code == 405
 
 

@@ -1,0 +1,78 @@
+"""Seconds of work, as the pages of annotating count them: active, while there is a sign of the person, and idle.
+
+A page makes up a name for each showing of a task (`visit`) and sends its totals so far with every draft, answer, skip,
+release, and once a minute. What arrives twice, late or out of order changes nothing: a row keeps the greatest totals it
+was told, and never more than the time since the task came into this person's hands.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from annotation.models import Assignment, User
+from annotation.statements import execute
+
+VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
+# A day: more can only be a clock that jumped.
+MAX_SECONDS = 86_400.0
+
+# `slots` yields the assignment as `a`. Active time is believed first: idle is at most what is left of the time that
+# really passed. The two seconds are for a page whose count began before the server's clock says the task was claimed.
+KEEP = """
+INSERT INTO annotation_timespent AS t
+    (annotator_id, batch_id, assignment_id, visit, active_seconds, idle_seconds, began_at, seen_at)
+SELECT a.annotator_id, a.batch_id, a.id, %(visit)s, bounded.active,
+    least(%(idle)s::float8, bounded.passed - bounded.active), now() - make_interval(secs => bounded.passed), now()
+FROM {slots},
+    LATERAL (SELECT greatest(extract(epoch FROM now() - a.claimed_at), 0)::float8 + 2 AS passed) AS clock,
+    LATERAL (SELECT clock.passed, least(%(active)s::float8, clock.passed) AS active) AS bounded
+WHERE %(active)s::float8 + %(idle)s::float8 > 0
+ON CONFLICT (annotator_id, visit) DO UPDATE SET
+    active_seconds = greatest(t.active_seconds, excluded.active_seconds),
+    idle_seconds = greatest(t.idle_seconds, excluded.idle_seconds),
+    seen_at = now()
+WHERE t.assignment_id = excluded.assignment_id
+"""
+RECORD = KEEP.format(
+    slots="(SELECT * FROM annotation_assignment WHERE id = %(assignment)s AND annotator_id = %(annotator)s) AS a"
+)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a page counted for one showing."""
+
+    visit: str = ""
+    active: float = 0.0
+    idle: float = 0.0
+
+    def params(self, assignment: Assignment) -> dict[str, str | float]:
+        """For `KEEP`. A client that names no visit has one a task."""
+        return {"visit": self.visit or f"task-{assignment.pk:08}", "active": self.active, "idle": self.idle}
+
+
+def read_spent(form: Mapping[str, str]) -> Spent:
+    """The fields `visit`, `active_seconds` and `idle_seconds` of a form; nonsense counts as nothing."""
+    visit = form.get("visit", "")
+    return Spent(
+        visit=visit if VISIT.fullmatch(visit) else "",
+        active=seconds(form.get("active_seconds", "")),
+        idle=seconds(form.get("idle_seconds", "")),
+    )
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text or 0)
+    except ValueError:
+        return 0.0
+    return min(max(value, 0.0), MAX_SECONDS) if math.isfinite(value) else 0.0
+
+
+def record_time(*, assignment: Assignment, annotator: User, spent: Spent) -> None:
+    """Keep the totals of one showing of a task that is in this person's name; of no other.
+
+    Leaves no event: nothing has been said yet, and the row itself is the record.
+    """
+    execute(RECORD, {**spent.params(assignment), "assignment": assignment.pk, "annotator": annotator.pk})
