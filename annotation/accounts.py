@@ -68,3 +68,13 @@ def create_account(
     except IntegrityError as error:
         raise Conflict(f"there is an account for {email} already") from error
     return user
+
+
+def choose_language(*, user: User, language: str) -> None:
+    """The pages are in this language for the person from now on, on every machine; empty: as the browser asks."""
+    with transaction.atomic():
+        before = {"language": user.language}
+        if User.objects.filter(pk=user.pk).exclude(language=language).update(language=language):
+            after = {"language": language}
+            record(verb="user.language_chosen", target=user, actor=user, project=None, before=before, after=after)
+    user.language = language

@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "deploy.language.PersonsLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -177,7 +178,10 @@ DEFAULT_FROM_EMAIL = os.environ.get("KONOMI_EMAIL_FROM", "konomi@localhost")
 
 # ---- language, time, files ----
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+# Adding one: CONTRIBUTING, "Words and languages".
+LANGUAGES = [("en", "English"), ("ja", "Japanese")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "deploy.formats"
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = os.environ.get("KONOMI_TIME_ZONE", "UTC")

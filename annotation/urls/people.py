@@ -1,11 +1,12 @@
 from django.urls import path
 
-from annotation.views import home, people, settings
+from annotation.views import home, language, people, settings
 
 SETTINGS = "projects/<slug:slug>/settings/"
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("language/", language.language, name="language"),
     path("join/<str:token>/", people.join_project, name="join"),
     path("projects/new/", home.project_new, name="project_new"),
     path(SETTINGS, settings.general, name="project_settings"),
