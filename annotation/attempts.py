@@ -1,0 +1,174 @@
+"""Taking a test: begin, answer item by item, and the verdict at the end.
+
+One attempt at a time, an answer once given stays, and what is expected leaves the server only after the end.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.errors import Conflict
+from annotation.events import record
+from annotation.kinds import Shown, show
+from annotation.models import (
+    Aspect,
+    Assignment,
+    Batch,
+    Event,
+    Kind,
+    Qualification,
+    QualificationAttempt,
+    QualificationItem,
+    Task,
+    User,
+    WeightSet,
+)
+from annotation.qualifications import asking, grade
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one person is with a test: `allowed` attempts, those granted beyond the test's own among them."""
+
+    running: QualificationAttempt | None
+    last: QualificationAttempt | None
+    passed: bool
+    taken: int
+    allowed: int
+
+    @property
+    def left(self) -> int:
+        return max(self.allowed - self.taken, 0)
+
+
+def passed(user: User, qualification: Qualification) -> bool:
+    return QualificationAttempt.objects.filter(user=user, qualification=qualification, passed=True).exists()
+
+
+def standing(user: User, qualification: Qualification) -> Standing:
+    taken = list(QualificationAttempt.objects.filter(user=user, qualification=qualification).order_by("number"))
+    finished = [attempt for attempt in taken if attempt.finished_at is not None]
+    return Standing(
+        running=next((attempt for attempt in taken if attempt.finished_at is None), None),
+        last=finished[-1] if finished else None,
+        passed=any(attempt.passed for attempt in finished),
+        taken=len(taken),
+        allowed=qualification.attempts + granted_to(qualification).get(user.pk, 0),
+    )
+
+
+def granted_to(qualification: Qualification) -> dict[int, int]:
+    """How many further attempts managers granted, by person: the journal knows."""
+    events = Event.objects.filter(
+        object_type="qualification", object_id=qualification.pk, verb="qualification.attempt_granted"
+    )
+    counted: dict[int, int] = {}
+    for user_id in events.values_list("after__user", flat=True):
+        counted[user_id] = counted.get(user_id, 0) + 1
+    return counted
+
+
+def start_attempt(*, qualification: Qualification, user: User) -> QualificationAttempt:
+    """Begin, or go on with what was begun: one attempt at a time, whatever the number of tabs.
+
+    Raises Conflict when the person has passed, has no attempt left, or the test is retired and no batch asks for it.
+    """
+    with transaction.atomic():
+        # One after the other: the row is what two tabs, and a grant, wait for.
+        Qualification.objects.select_for_update(no_key=True).get(pk=qualification.pk)
+        now = standing(user, qualification)
+        if now.running is not None:
+            return now.running
+        if now.passed:
+            raise Conflict(_("You have passed this test already."))
+        if not now.left:
+            raise Conflict(_("You have no attempt left: a manager can grant you another."))
+        if qualification.retired_at and not asking(qualification).exists():
+            raise Conflict(_("This test is retired, and no open batch asks for it."))
+        attempt = QualificationAttempt.objects.create(qualification=qualification, user=user, number=now.taken + 1)
+        record(
+            verb="qualification.begun", target=attempt, actor=user, project=qualification.project,
+            after={"qualification": qualification.pk, "number": attempt.number},
+        )  # fmt: skip
+    return attempt
+
+
+def items_in_order(attempt: QualificationAttempt) -> list[QualificationItem]:
+    """The items as this attempt asks them: shuffled by the test's seed and the attempt's number."""
+    seed = f"{attempt.qualification.seed}:{attempt.number}"
+    items = attempt.qualification.items.select_related("prompt")
+    return sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.pk}".encode()).digest())
+
+
+def next_item(attempt: QualificationAttempt, items: Sequence[QualificationItem]) -> QualificationItem | None:
+    return next((item for item in items if str(item.pk) not in attempt.answers), None)
+
+
+def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> Shown:
+    """The item as a kind's page takes it: the rows that a task would have, which are never saved."""
+    test, project = attempt.qualification, attempt.qualification.project
+    batch = Batch(
+        project=project, name=test.name, kind=test.kind, overlap=1, seed=test.seed + attempt.number,
+        alternatives=len(item.candidate_ids),
+    )  # fmt: skip
+    if test.kind == Kind.SCORING:
+        batch.weight_set = WeightSet.objects.filter(project=project).first()
+    # Below zero: no row of the queue has such an id, whatever looks for one.
+    task = Task(pk=-item.pk, batch=batch, prompt=item.prompt, candidate_ids=item.candidate_ids, position=item.position)
+    shown = show(Assignment(pk=-item.pk, batch=batch, task=task, slot=1, position=item.position))
+    if test.kind == Kind.SCORING:
+        # The aspects that were scored when the test was made, retired since or not: what is expected is about these.
+        keys = {key for scores in item.expected["scores"].values() for key in scores}
+        shown = replace(shown, aspects=list(Aspect.objects.filter(project=project, key__in=keys)))
+    return shown
+
+
+def answer_item(*, attempt: QualificationAttempt, item: QualificationItem, payload: dict[str, Any]) -> bool:
+    """Keep the answer to one item; the last one ends the attempt with its verdict. True when this answer was kept.
+
+    An answer that was given stays: a second one (another tab, the back button) changes nothing.
+    """
+    with transaction.atomic():
+        row = QualificationAttempt.objects.select_for_update().select_related(None).get(pk=attempt.pk)
+        fresh = row.finished_at is None and str(item.pk) not in row.answers
+        if fresh:
+            row.answers[str(item.pk)] = payload
+            items = list(attempt.qualification.items.all())
+            if all(str(one.pk) in row.answers for one in items):
+                finish(row, attempt.qualification, items)
+            row.save(update_fields=["answers", "finished_at", "share", "passed"])
+    for field in ("answers", "finished_at", "share", "passed"):
+        setattr(attempt, field, getattr(row, field))
+    return fresh
+
+
+def finish(attempt: QualificationAttempt, test: Qualification, items: Sequence[QualificationItem]) -> None:
+    right = grade(test, items, attempt.answers)
+    attempt.finished_at = timezone.now()
+    attempt.share = sum(right.values()) / len(right)
+    # 4 of 5 meet a bar of 0.8, whatever binary fractions make of it.
+    attempt.passed = attempt.share >= test.pass_share - 1e-9
+    record(
+        verb="qualification.finished", target=attempt, actor=attempt.user, project=test.project,
+        after={"qualification": test.pk, "share": attempt.share, "passed": attempt.passed},
+    )  # fmt: skip
+
+
+def grant_attempt(*, qualification: Qualification, user: User, actor: User) -> None:
+    """One attempt more for somebody who has none left. Raises Conflict for anybody else."""
+    with transaction.atomic():
+        Qualification.objects.select_for_update(no_key=True).get(pk=qualification.pk)
+        now = standing(user, qualification)
+        if now.passed:
+            raise Conflict(_("{person} has passed already.").format(person=user))
+        if now.left or now.running:
+            raise Conflict(_("{person} has an attempt left already.").format(person=user))
+        record(
+            verb="qualification.attempt_granted", target=qualification, actor=actor, project=qualification.project,
+            after={"user": user.pk},
+        )  # fmt: skip

@@ -1,0 +1,189 @@
+"""Tests that people pass before they work on a batch: made of answers that are known to be right.
+
+A test stands apart from batches: it has items and attempts of its own, so nothing of it reaches a queue, a figure of
+progress or a dataset. How one is taken is in `attempts`.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.access import MEMBERS, Person, found, within
+from annotation.batches import SEED_LIMIT
+from annotation.errors import Conflict, InvalidInput
+from annotation.events import record
+from annotation.models import (
+    Annotation,
+    Batch,
+    Kind,
+    Membership,
+    Project,
+    Qualification,
+    QualificationItem,
+    Role,
+    User,
+)
+
+# Two people's right answers in a free text differ: these kinds are the ones that can be graded.
+TESTABLE = (Kind.SCORING, Kind.CHOOSING)
+MAX_ITEMS = 100
+MAX_ATTEMPTS = 20
+MAX_TOLERANCE = 8
+MAX_EXPLANATION = 2_000
+
+
+@dataclass(frozen=True)
+class NewItem:
+    """An item to be: the annotation that is the right answer, and why it is (shown beside a wrong one, afterwards)."""
+
+    annotation: Annotation
+    explanation: str = ""
+
+
+def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ...] = MEMBERS) -> Qualification:
+    """A test of a project of this person's, or 404."""
+    rows = Qualification.objects.select_related("project")
+    return found(within(rows, user, roles).filter(pk=qualification_id))
+
+
+# ---- making and retiring ----
+
+
+def model_answers(batch: Batch) -> QuerySet[Annotation]:
+    """Answers of which a test can be made: those of the project's managers and reviewers that stand."""
+    staff = Membership.objects.filter(project=batch.project_id, role__in=[Role.REVIEWER, Role.MANAGER])
+    return (
+        Annotation.objects.filter(task__batch=batch, is_current=True, kind__in=TESTABLE)
+        .filter(annotator__in=staff.values("user"))
+        .select_related("task__prompt", "annotator", "task__batch")
+        .order_by("task__position", "id")
+    )
+
+
+def create_qualification(
+    *,
+    project: Project,
+    name: str,
+    kind: str,
+    items: Sequence[NewItem],
+    actor: User | None,
+    pass_share: float = 0.8,
+    tolerance: int = 1,
+    attempts: int = 2,
+    seed: int | None = None,
+) -> Qualification:
+    """A test of these items, in the order of their tasks. Raises InvalidInput by field.
+
+    Each item is an answer of a manager or reviewer of the project that stands; its prompt, candidates and payload are
+    copied, so that later changes of that answer leave the test as it is.
+    """
+    name = " ".join(name.split())
+    problems: list[tuple[str, str]] = []
+    if not 0 < len(name) <= 120:
+        problems.append(("name", _("Give a name of 1 to 120 characters.")))
+    if kind not in TESTABLE:
+        problems.append(("kind", _("Only scoring and choosing can be tested.")))
+    if not 0 < pass_share <= 1:
+        problems.append(("pass_share", _("The bar is a share above 0, up to 1.")))
+    if not 0 <= tolerance <= MAX_TOLERANCE:
+        problems.append(("tolerance", _("From 0 to {most} points.").format(most=MAX_TOLERANCE)))
+    if not 1 <= attempts <= MAX_ATTEMPTS:
+        problems.append(("attempts", _("From 1 to {most} attempts.").format(most=MAX_ATTEMPTS)))
+    problems += [("items", problem) for problem in faults_of(items, project, kind)]
+    if problems:
+        raise InvalidInput("; ".join(message for _field, message in problems), problems)
+    ordered = sorted(items, key=lambda item: (item.annotation.task.position, item.annotation.pk))
+    with transaction.atomic():
+        qualification = Qualification.objects.create(
+            project=project, name=name, kind=kind, pass_share=pass_share, tolerance=tolerance, attempts=attempts,
+            seed=secrets.randbelow(SEED_LIMIT) if seed is None else seed, created_by=actor,
+        )  # fmt: skip
+        QualificationItem.objects.bulk_create(
+            QualificationItem(
+                qualification=qualification, prompt_id=item.annotation.task.prompt_id, position=position,
+                candidate_ids=item.annotation.task.candidate_ids, expected=item.annotation.payload,
+                explanation=item.explanation.strip(),
+            )
+            for position, item in enumerate(ordered, start=1)
+        )  # fmt: skip
+        record(
+            verb="qualification.created", target=qualification, actor=actor, project=project,
+            after={"name": name, "kind": kind, "pass_share": pass_share, "tolerance": tolerance, "attempts": attempts,
+                   "annotations": [item.annotation.pk for item in ordered]},
+        )  # fmt: skip
+    return qualification
+
+
+def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str]:
+    if not items:
+        return [_("Choose at least one answer.")]
+    if len(items) > MAX_ITEMS:
+        return [_("At most {most} answers make a test.").format(most=MAX_ITEMS)]
+    if any(len(item.explanation) > MAX_EXPLANATION for item in items):
+        return [_("An explanation has at most {most} characters.").format(most=MAX_EXPLANATION)]
+    tasks = [item.annotation.task_id for item in items]
+    if len(set(tasks)) < len(tasks):
+        return [_("Two of the answers are about one task: keep the right one.")]
+    staff = Membership.objects.filter(project=project, role__in=[Role.REVIEWER, Role.MANAGER])
+    usable = Annotation.objects.filter(
+        pk__in=[item.annotation.pk for item in items], is_current=True, kind=kind, task__batch__project=project,
+        annotator__in=staff.values("user"),
+    )  # fmt: skip
+    if usable.count() != len(items):
+        return [_("Only answers of this kind that stand, given by managers or reviewers of the project, can be used.")]
+    return []
+
+
+def retire_qualification(*, qualification: Qualification, actor: User | None) -> Qualification:
+    """No further batch can ask for it; batches that ask for it already go on doing so, and it can be taken for them.
+
+    Raises Conflict when it was retired already.
+    """
+    with transaction.atomic():
+        now = timezone.now()
+        if not Qualification.objects.filter(pk=qualification.pk, retired_at=None).update(retired_at=now):
+            raise Conflict(_("{name} was retired already.").format(name=qualification.name))
+        qualification.retired_at = now
+        record(verb="qualification.retired", target=qualification, actor=actor, project=qualification.project)
+    return qualification
+
+
+def asking(qualification: Qualification) -> QuerySet[Batch]:
+    """The open batches that ask for this test."""
+    return qualification.batches.filter(status=Batch.Status.OPEN)
+
+
+# ---- right and wrong ----
+
+
+def grade(test: Qualification, items: Sequence[QualificationItem], answers: dict[str, Any]) -> dict[int, bool]:
+    """By item id: is its answer right? An item without an answer is wrong."""
+    return {
+        item.pk: str(item.pk) in answers
+        and is_right(test.kind, item.expected, answers[str(item.pk)], tolerance=test.tolerance)
+        for item in items
+    }
+
+
+def is_right(kind: str, expected: dict[str, Any], given: dict[str, Any], *, tolerance: int) -> bool:
+    """Choosing: the same verdict (strength, reasons and spans are not judged). Scoring: each aspect of each text within
+    the tolerance."""
+    if kind == Kind.CHOOSING:
+        return verdict(expected) == verdict(given)
+    return all(
+        abs(score - given.get("scores", {}).get(candidate, {}).get(aspect, float("inf"))) <= tolerance
+        for candidate, scores in expected["scores"].items()
+        for aspect, score in scores.items()
+    )
+
+
+def verdict(payload: dict[str, Any]) -> tuple[Any, ...]:
+    if payload["choice"] == "ranking":
+        return ("ranking", *(frozenset(group) for group in payload["ranking"]))
+    return (payload["choice"], payload["chosen"] if payload["choice"] == "one" else None)
