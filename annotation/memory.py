@@ -1,48 +1,44 @@
 """Translation memory: what people wrote or mended before, found again by what is similar to it.
 
-Each entry carries a sketch of its source: 24 numbers, each of two min-hashes over the text's character n-grams
+Each entry carries a sketch of its source: 32 numbers, each of three min-hashes over the text's character n-grams
 (Broder 1997; banded as by Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", 3.4). Two texts that share the
-fraction J of their n-grams have a given number in common with probability J², so GIN finds by a few numbers what is
+fraction J of their n-grams have a given number in common with probability J³, so GIN finds by a few numbers what is
 alike, and passes over the many texts that have a common word or two in common. rapidfuzz then orders what was found.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from zlib import crc32
 
 from django.db import connection
 from django.db.models import Exists, OuterRef
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from annotation.folding import UNSPACED, folded
 from annotation.models import Annotation, Kind, MemoryEntry, Project, User
 
-BANDS = 24
+BANDS = 32
 # A sketch of the beginning says enough of a long text, and costs the same for all.
 SKETCHED = 2_000
 COMPARED = 20_000
 CANDIDATES = 1_000
 RANKED = 40
 THRESHOLD = 0.6
-# Signs of scripts without spaces: Thai, Lao, Burmese, Khmer, kana, Han.
-UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
-)
 
 
-def fixed_number(text: str, size: int = 8) -> int:
-    """So many bytes that are the same in every process and version."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest())
+def fixed_number(text: str) -> int:
+    """64 bits that are the same in every process and version."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-MASKS = [(fixed_number(f"left {band}"), fixed_number(f"right {band}")) for band in range(BANDS)]
+MASKS = [tuple(fixed_number(f"{band} {row}") for row in range(3)) for band in range(BANDS)]
 
 
 @dataclass(frozen=True)
 class Similar:
-    """`likeness` is 1 less the edit distance by characters over the longer length, of the normalised texts."""
+    """`likeness` is 1 less the edit distance by characters over the longer length, of the folded texts."""
 
     entry: int
     source: str
@@ -93,13 +89,8 @@ def put(entries: list[MemoryEntry]) -> None:
 # ---- the sketch: pure ----
 
 
-def normalised(text: str) -> str:
-    """Folded so that width, case and spacing make no difference."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
 def ngrams(text: str) -> set[str]:
-    """Character n-grams of a normalised text: of 4 within spaced scripts, of 2 where words have no spaces."""
+    """Character n-grams of a folded text: of 4 within spaced scripts, of 2 where words have no spaces."""
     grams: set[str] = set()
     for run in UNSPACED.findall(text):
         grams.update(run[at : at + 2] for at in range(max(len(run) - 1, 1)))
@@ -111,31 +102,38 @@ def ngrams(text: str) -> set[str]:
 
 
 def sketch(text: str, project_id: int) -> list[int]:
-    """24 signed 32-bit numbers, other ones in each project; none for a text without signs."""
-    hashes = [fixed_number(gram) for gram in ngrams(normalised(text)[:SKETCHED])]
+    """32 signed 32-bit numbers, other ones in each project; none for a text without signs."""
+    # CRC is fast, and the odd factor (2⁶⁴ by the golden ratio) spreads it over all the bits.
+    grams = [gram.encode("utf-8", "surrogatepass") for gram in ngrams(folded(text)[:SKETCHED])]
+    hashes = [crc32(gram) * 0x9E3779B97F4A7C15 % 2**64 for gram in grams]
     if not hashes:
         return []
     numbers = []
-    for band, (left, right) in enumerate(MASKS):
+    for band, masks in enumerate(MASKS):
         # XOR with a fixed random number is another order of the hashes: the least is a fresh random n-gram.
-        pair = (min(map(left.__xor__, hashes)), min(map(right.__xor__, hashes)))
-        numbers.append(fixed_number(f"{project_id} {band} {pair}", 4) - 2**31)
+        least = [min(map(mask.__xor__, hashes)) for mask in masks]
+        numbers.append(crc32(b"%d %d %d %d %d" % (project_id, band, *least)) - 2**31)
     return numbers
 
 
 # ---- finding ----
 
+# What has all numbers or two neighbours in common is looked for first: in a memory of texts that are much alike, the
+# many that have one in common could fill the bounded rest.
 FOUND = """
     WITH found AS MATERIALIZED (
         (SELECT id, grams FROM annotation_memoryentry
-         WHERE grams @> %(grams)s AND {allowed} LIMIT %(ranked)s)
+         WHERE grams @> %(grams)s::int[] AND {allowed} LIMIT %(ranked)s)
+        UNION
+        (SELECT id, grams FROM annotation_memoryentry WHERE ({pairs}) AND {allowed} LIMIT %(candidates)s)
         UNION
         (SELECT id, grams FROM annotation_memoryentry
-         WHERE grams && %(grams)s AND {allowed} LIMIT %(candidates)s)
+         WHERE grams && %(grams)s::int[] AND {allowed} LIMIT %(candidates)s)
     )
-    SELECT id, (SELECT count(*) FROM unnest(grams) AS gram WHERE gram = ANY(%(grams)s)) AS common
+    SELECT id, (SELECT count(*) FROM unnest(grams) AS gram WHERE gram = ANY(%(grams)s::int[])) AS common
     FROM found ORDER BY common DESC, id DESC LIMIT %(ranked)s
 """
+PAIRS = " OR ".join(f"grams @> (%(grams)s::int[])[{at}:{at + 1}]" for at in range(1, BANDS, 2))
 # Judgements on one prompt are independent of each other: of its own prompt a person sees nobody else's text.
 ALLOWED = """
     project_id = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s OR NOT EXISTS (
@@ -147,13 +145,13 @@ def similar(
     *, project: Project, text: str, person: User, task_id: int, prompt_id: int, limit: int = 3
 ) -> list[Similar]:
     """The most similar earlier texts of the project that this person may see at this task, best first."""
-    wanted = normalised(text)[:COMPARED]
+    wanted = folded(text)[:COMPARED]
     grams = sketch(text, project.pk)
     if not grams:
         return []
     with connection.cursor() as cursor:
         cursor.execute(
-            FOUND.format(allowed=ALLOWED),
+            FOUND.format(allowed=ALLOWED, pairs=PAIRS),
             {
                 "grams": grams, "project": project.pk, "task": task_id, "person": person.pk, "prompt": prompt_id,
                 "candidates": CANDIDATES, "ranked": RANKED,
@@ -162,7 +160,7 @@ def similar(
         ids = [row[0] for row in cursor.fetchall()]
     rows = MemoryEntry.objects.in_bulk(ids)
     near = process.extract(
-        wanted, {pk: normalised(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},
+        wanted, {pk: folded(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},
         scorer=Levenshtein.normalized_similarity, score_cutoff=THRESHOLD, limit=None,
     )  # fmt: skip
     hits: list[Similar] = []

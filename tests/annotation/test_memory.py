@@ -4,9 +4,9 @@ import pytest
 from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
-from rapidfuzz.distance import Levenshtein
 
 from annotation import memory
+from annotation.folding import folded
 from annotation.models import Annotation, Assignment, Kind, MemoryEntry, Prompt, Role, Task
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
@@ -131,16 +131,14 @@ def test_a_sketch_fits_its_column_and_knows_its_project(text, project_id):
     assert all(-(2**31) <= number < 2**31 for number in numbers)
     assert numbers == memory.sketch(f"  {text}\n", project_id)
     assert not numbers or numbers != memory.sketch(text, project_id + 1)
-    assert bool(numbers) == bool(memory.normalised(text))
+    assert bool(numbers) == bool(folded(text))
 
 
-TEXT = "the a quiet room with hotel breakfast could we have please near window and our key was very nice to stay"
-WORDS = TEXT.split()
+WORDS = """the a quiet room with hotel breakfast could we have please near window and our key was very nice to
+    stay""".split()
 
 
-@given(st.lists(st.sampled_from(WORDS), min_size=8, max_size=20), st.integers(0, 7))
+@given(st.permutations(WORDS), st.integers(0, len(WORDS) - 1))
 def test_a_text_with_one_word_changed_shares_a_number_with_its_former_self(words, at):
     changed = [*words[:at], "elevator", *words[at + 1 :]]
-    before, after = " ".join(words), " ".join(changed)
-    if Levenshtein.normalized_similarity(before, after) > 0.75:
-        assert set(memory.sketch(before, 1)) & set(memory.sketch(after, 1))
+    assert set(memory.sketch(" ".join(words), 1)) & set(memory.sketch(" ".join(changed), 1))
