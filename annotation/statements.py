@@ -25,7 +25,7 @@ def execute(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 def run(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     start = time.perf_counter()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        cursor.execute(sql, params, prepare=True)  # type: ignore[arg-type]  # our own constants
+        cursor.execute(sql, params, prepare=True)
         rows = cursor.fetchall() if cursor.description else []
     if connection.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
         connection.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
