@@ -1,15 +1,27 @@
 """What one annotator is shown of a task. Sides are letters: which candidate is which stays on the server."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from django.http import QueryDict
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from annotation.candidates import presented_order
 from annotation.errors import InvalidInput
-from annotation.models import Aspect, Assignment, Candidate, Kind, Project, Prompt, ReasonTag
+from annotation.models import Aspect, Assignment, Kind, Project, Prompt, ReasonTag
+from annotation.statements import execute, select
 
 MAX_TEXT = 200_000
+# What a reader does not see at either end of a text.
+BLANKS = " \t\n\r\u00a0\u3000"
+
+TEXTS = "SELECT id, text FROM annotation_candidate WHERE id = ANY(%(ids)s)"
+ASPECTS = "project_id = %(project)s AND retired_at IS NULL ORDER BY position, id"
+TAGS = "project_id = %(project)s ORDER BY position, id"
+
+Problem = tuple[str, str]  # a field, and what is wrong with it
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Shown:
-    """`retired` are tags that were taken away: not offered, but accepted from a page that was open then."""
+    """`sides` of a choice differ from one another: of outputs that read the same, one is shown. `retired` are tags
+    that were taken away: not offered, but accepted from a page that was open then. `weights` are known only where the
+    project shows the weighted total."""
 
     assignment: Assignment
     project: Project
@@ -30,6 +44,7 @@ class Shown:
     aspects: list[Aspect]
     tags: list[ReasonTag]
     retired: list[ReasonTag]
+    weights: dict[str, float] | None = None
 
     @property
     def kind(self) -> str:
@@ -40,7 +55,7 @@ class KindSlice(Protocol):
     """What a module of this package offers; see CONTRIBUTING for how to add one."""
 
     @property
-    def HEADING(self) -> str: ...
+    def HEADING(self) -> str | Promise: ...
 
     def present(self, shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
         """The template's context: texts by side, and the entries of `payload` (a draft or an earlier answer)."""
@@ -56,35 +71,63 @@ class KindSlice(Protocol):
         ...
 
 
-def show(assignment: Assignment) -> Shown:
-    """Load what the page of this task needs: two queries at most, whatever the size of the batch."""
+def show(assignment: Assignment, *, like: Shown | None = None) -> Shown:
+    """Load what the page of this task needs: two queries at most (three with the weights), whatever the size of the
+    batch. `like` is a task of the same batch shown just before, whose aspects and tags are these."""
     batch, task = assignment.batch, assignment.task
     sides = []
     if task.candidate_ids:
         order = presented_order(seed=batch.seed, task_id=task.pk, candidate_ids=task.candidate_ids)
-        texts = dict(Candidate.objects.filter(pk__in=order).order_by().values_list("pk", "text"))
+        texts = dict(execute(TEXTS, {"ids": order}))
         sides = [Side(letter=chr(ord("a") + at), candidate=pk, text=texts[pk]) for at, pk in enumerate(order)]
-    aspects, tags = [], []
+    aspects, tags, weights = [], [], None
     if batch.kind == Kind.SCORING:
-        aspects = list(Aspect.objects.filter(project=batch.project_id, retired_at=None))
+        aspects = like.aspects if like else select(Aspect, ASPECTS, {"project": batch.project_id})
+        if batch.project.show_total and batch.weight_set is not None:
+            weights = batch.weight_set.weights
     elif batch.kind == Kind.CHOOSING:
-        tags = list(ReasonTag.objects.filter(project=batch.project_id))
+        sides = different(sides)
+        tags = [*like.tags, *like.retired] if like else select(ReasonTag, TAGS, {"project": batch.project_id})
     return Shown(
         assignment=assignment, project=batch.project, prompt=task.prompt, sides=sides, aspects=aspects,
         tags=[tag for tag in tags if tag.retired_at is None],
         retired=[tag for tag in tags if tag.retired_at is not None],
+        weights=weights,
     )  # fmt: skip
+
+
+def words_of(text: str) -> str:
+    """A text as a reader takes it: two with the same words are never compared. `annotation.batch_tasks` says the
+    same in SQL."""
+    return unicodedata.normalize("NFC", normal(text)).strip(BLANKS)
+
+
+def normal(text: str) -> str:
+    """With the line ends that a browser's text area gives back."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def different(sides: list[Side]) -> list[Side]:
+    """Without those that read like one before them, lettered anew."""
+    first: dict[str, Side] = {}
+    for side in sides:
+        first.setdefault(words_of(side.text), side)
+    return [
+        Side(letter=chr(ord("a") + at), candidate=side.candidate, text=side.text)
+        for at, side in enumerate(first.values())
+    ]
 
 
 def read_text(form: QueryDict, field: str, *, complete: bool, missing: str) -> str:
     """A text as it will be kept: one kind of line end, no blanks around it. A draft keeps its blanks."""
-    text = form.get(field, "").replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text = normal(form.get(field, "")).replace("\0", "")
     if not complete:
         return text
     text = text.strip()
     if len(text) > MAX_TEXT:
+        said = _("At most %(most)s characters; this has %(count)s.")
         raise InvalidInput(
-            "The text is too long.", [(field, f"At most {MAX_TEXT:,} characters; this has {len(text):,}.")]
+            _("The text is too long."), [(field, said % {"most": f"{MAX_TEXT:,}", "count": f"{len(text):,}"})]
         )
     if not text:
         raise InvalidInput(missing, [(field, missing)])
