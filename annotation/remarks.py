@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.access import MEMBERS, within
+from annotation.access import own_remarks
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
 from annotation.models import Project, Remark, Task, User
@@ -40,8 +40,8 @@ def remarks_by(author: User, task: Task) -> QuerySet[Remark]:
 
 def unread_answers(author: User) -> QuerySet[Remark]:
     """Answers that this person has not seen, in projects that they still belong to; oldest first."""
-    rows = Remark.objects.select_related("task__prompt", "task__batch__project", "answered_by")
-    return within(rows, author, MEMBERS, "task__batch__project").filter(author=author, read_at=None).exclude(answer="")
+    mine = own_remarks(author).select_related("task__prompt", "task__batch__project", "answered_by")
+    return mine.filter(read_at=None).exclude(answer="")
 
 
 # ---- actions ----

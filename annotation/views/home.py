@@ -5,6 +5,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.access import projects_of
@@ -13,9 +15,16 @@ from annotation.forms_people import ProjectForm, add_problems
 from annotation.models import Membership, Role
 from annotation.projects import create_project
 from annotation.queries import work_for
+from annotation.remarks import unread_answers
+from annotation.timesheets import time_sheet, today, totals
 from annotation.views.settings import actor
 
-WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+# So many batches have work for you; from ten on in figures.
+NUMBERS = (
+    gettext_lazy("Two"), gettext_lazy("Three"), gettext_lazy("Four"), gettext_lazy("Five"), gettext_lazy("Six"),
+    gettext_lazy("Seven"), gettext_lazy("Eight"), gettext_lazy("Nine"),
+)  # fmt: skip
+ANSWERS_AT_ONCE = 5
 
 
 @login_required
@@ -26,24 +35,34 @@ def home(request: HttpRequest) -> HttpResponse:
     waiting = [item for item in work if item.available]
     roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
     shown = projects_of(user).filter(archived_at=None).order_by("name")
-    projects = [(row, Role(roles[row.pk]).label if row.pk in roles else "Administrator") for row in shown]
+    projects = [(row, str(Role(roles[row.pk]).label) if row.pk in roles else _("Administrator")) for row in shown]
+    tests = [item for item in work if item.needs_test]
+    answers = list(unread_answers(user))
     context = {
-        "title": title(len(waiting), bool(projects)),
+        "title": title(len(waiting), len(tests), bool(projects)),
         "waiting": waiting,
-        "finished": [item for item in work if not item.available],
+        "tests": tests,
+        "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
+        "answers": answers[:ANSWERS_AT_ONCE],
+        "more_answers": len(answers[ANSWERS_AT_ONCE:]),
+        "today": totals(time_sheet(projects=list(shown), since=today(), until=today(), annotator=user)),
         "may_create": may_create(request),
     }
     return render(request, "annotation/home.html", context)
 
 
-def title(waiting: int, has_projects: bool) -> str:
+def title(waiting: int, tests: int, has_projects: bool) -> str:
     if not has_projects:
-        return "You are not in a project yet"
-    if not waiting:
-        return "Nothing waits for you"
-    number = WORDS[waiting] if waiting < len(WORDS) else str(waiting)
-    return f"{number} {'batch has' if waiting == 1 else 'batches have'} work for you"
+        return _("You are not in a project yet")
+    if waiting:
+        number = NUMBERS[waiting - 2] if 2 <= waiting < len(NUMBERS) + 2 else waiting
+        return ngettext("One batch has work for you", "%(number)s batches have work for you", waiting) % {
+            "number": number
+        }
+    if tests:
+        return ngettext("A test waits for you", "Tests wait for you", tests)
+    return _("Nothing waits for you")
 
 
 def may_create(request: HttpRequest) -> bool:
@@ -55,7 +74,7 @@ def may_create(request: HttpRequest) -> bool:
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_new(request: HttpRequest) -> HttpResponse:
     if not may_create(request):
-        raise PermissionDenied("Only an administrator or a member of staff creates projects.")
+        raise PermissionDenied(_("Only an administrator or a member of staff creates projects."))
     form = ProjectForm()
     if request.method == "POST":
         form = ProjectForm(request.POST)
@@ -65,6 +84,8 @@ def project_new(request: HttpRequest) -> HttpResponse:
             except DomainError as error:
                 add_problems(form, error)
             else:
-                messages.success(request, f"{project} is here. Next: its guideline, and people.")
+                messages.success(
+                    request, _("%(project)s is here. Next: its guideline, and people.") % {"project": project}
+                )
                 return redirect("settings_guideline", project.slug)
     return render(request, "annotation/project_new.html", {"form": form}, status=422 if form.is_bound else 200)

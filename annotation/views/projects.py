@@ -1,18 +1,20 @@
-"""A project's first page (how far its batches are, what comes next), and its guideline."""
+"""A project's first page: how far its batches are, and what comes next."""
 
 from collections import Counter
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from annotation import queries
 from annotation.access import STAFF, project_for, role_in
-from annotation.markdown import render_markdown
-from annotation.models import DatasetVersion, Guideline, Membership, Project, Prompt, Role
+from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queries import Progress
+from annotation.remarks import open_remarks
 from annotation.views.requests import SignedInRequest
 
 
@@ -31,10 +33,20 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     }  # fmt: skip
     if role == Role.MANAGER:
         members = Counter(Membership.objects.filter(project=found).values_list("role", flat=True))
-        context["members"] = [(members[value], label.lower()) for value, label in Role.choices if members[value]]
+        context["members"] = [members_in_words(role, members[role]) for role in Role if members[role]]
     if role in STAFF:
         context["steps"] = steps(found, progress)
+        context["open_remarks"] = open_remarks(found).count()
     return render(request, "annotation/project.html", context)
+
+
+def members_in_words(role: Role, count: int) -> str:
+    words = {
+        Role.ANNOTATOR: ngettext("%(count)s annotator", "%(count)s annotators", count),
+        Role.REVIEWER: ngettext("%(count)s reviewer", "%(count)s reviewers", count),
+        Role.MANAGER: ngettext("%(count)s manager", "%(count)s managers", count),
+    }
+    return words[role] % {"count": count}
 
 
 def totals(progress: list[Progress]) -> dict[str, int]:
@@ -47,31 +59,41 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     }  # fmt: skip
 
 
+# Up to so large a share of the answers; the name of the batch goes before. Whole sentences, for other languages' sake.
+HOW_FAR = [
+    (0.05, gettext_lazy("%(what)s is just begun")), (0.18, gettext_lazy("%(what)s is a tenth done")),
+    (0.29, gettext_lazy("%(what)s is a quarter done")), (0.42, gettext_lazy("%(what)s is a third done")),
+    (0.58, gettext_lazy("%(what)s is half done")), (0.71, gettext_lazy("%(what)s is two thirds done")),
+    (0.85, gettext_lazy("%(what)s is three quarters done")), (0.97, gettext_lazy("%(what)s is nine tenths done")),
+]  # fmt: skip
+
+
 def headline(progress: list[Progress]) -> str:
     """How far the work is, in words."""
     if not progress:
-        return "Nothing is open to annotate yet"
+        return _("Nothing is open to annotate yet")
     rows = [item for item in progress if item.is_open]
     if not rows:
-        return "Every batch is closed"
+        return _("Every batch is closed")
     done, total = sum(item.done for item in rows), sum(item.total for item in rows)
-    what = rows[0].batch.name if len(rows) == 1 else f"The work in {len(rows)} batches"
-    return f"{what} is {in_words(done, total)}"
+    what = rows[0].batch.name
+    if len(rows) > 1:
+        what = ngettext("The work in %(count)s batch", "The work in %(count)s batches", len(rows)) % {
+            "count": len(rows)
+        }
+    return in_words(done, total) % {"what": what}
 
 
 def in_words(done: int, total: int) -> str:
     if done >= total:
-        return "complete"
+        return _("%(what)s is complete")
     if not done:
-        return "not begun yet"
+        return _("%(what)s is not begun yet")
     share = done / total
-    for limit, words in [
-        (0.05, "just begun"), (0.18, "a tenth done"), (0.29, "a quarter done"), (0.42, "a third done"),
-        (0.58, "half done"), (0.71, "two thirds done"), (0.85, "three quarters done"), (0.97, "nine tenths done"),
-    ]:  # fmt: skip
+    for limit, words in HOW_FAR:
         if share < limit:
-            return words
-    return "all but done"
+            return str(words)
+    return _("%(what)s is all but done")
 
 
 def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]:
@@ -80,36 +102,18 @@ def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]
     answers = any(item.done for item in progress)
     unfinished = any(item.is_open and not item.is_complete for item in progress)
     frozen = DatasetVersion.objects.filter(project=project).exists()
-    rows: list[tuple[str, str, str, bool]] = [
-        ("Import prompts", "prompts", "texts in, with a model's candidates if there are any", prompts),
-        ("Open a batch", "batch_new", "tasks of one kind for people to do", bool(progress)),
-        ("Annotate", "project", "people write, mend, score and choose", answers and not unfinished),
-        ("Freeze a dataset", "datasets", "what people said, as rows to train on", frozen),
-        ("Train and compare", "runs", "a model learns from it; a round brings its output back", False),
+    rows = [
+        (_("Import prompts"), "prompts", _("texts in, with a model's candidates if there are any"), prompts),
+        (_("Open a batch"), "batch_new", _("tasks of one kind for people to do"), bool(progress)),
+        (_("Annotate"), "project", _("people write, mend, score and choose"), answers and not unfinished),
+        (_("Freeze a dataset"), "datasets", _("what people said, as rows to train on"), frozen),
+        (_("Train and compare"), "runs", _("a model learns from it; a round brings its output back"), False),
     ]
     following = next((at for at, row in enumerate(rows) if not row[3]), len(rows) - 1)
     return [
-        {"name": name, "url": reverse(url, args=[project.slug]), "what": what, "done": done, "next": at == following}
+        {
+            "name": name, "url": reverse(url, args=[project.slug]), "what": what, "done": done,
+            "next": at == following, "for_managers": url in ("prompts", "batch_new"),
+        }
         for at, (name, url, what, done) in enumerate(rows)
-    ]
-
-
-@login_required
-@require_GET
-def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
-    """The version that holds now, or an older one by `?version=`."""
-    found = project_for(request.user, slug)
-    versions = Guideline.objects.filter(project=found).select_related("created_by").defer("text")
-    wanted = request.GET.get("version", "")
-    rows = Guideline.objects.filter(project=found)
-    if wanted:
-        shown: Guideline | None = get_object_or_404(
-            rows, version=int(wanted) if wanted.isdecimal() and len(wanted) < 9 else -1
-        )
-    else:
-        shown = rows.first()
-    context = {
-        "project": found, "section": "guideline", "shown": shown, "versions": versions,
-        "html": render_markdown(shown.text) if shown else "", "manages": role_in(request.user, found) == Role.MANAGER,
-    }  # fmt: skip
-    return render(request, "annotation/guideline.html", context)
+    ]  # fmt: skip

@@ -1,0 +1,23 @@
+"""What stands beside the tasks: the guideline, remarks, what one did before, and how long it took."""
+
+from django.urls import path
+
+from annotation.views import guideline, my_work, remarks, time
+
+PROJECT = "projects/<slug:slug>/"
+
+urlpatterns = [
+    path(f"{PROJECT}guideline/", guideline.guideline, name="guideline"),
+    path(f"{PROJECT}guideline/panel/", guideline.panel, name="guideline_panel"),
+    path("assignments/<int:assignment_id>/remarks/", remarks.beside, name="assignment_remarks"),
+    path(f"{PROJECT}remarks/", remarks.remarks, name="remarks"),
+    path("remarks/<int:remark_id>/answer/", remarks.answer, name="remark_answer"),
+    path("remarks/<int:remark_id>/settle/", remarks.settle_remark, name="remark_settle"),
+    path("remarks/<int:remark_id>/read/", remarks.read, name="remark_read"),
+    path("my-work/", my_work.my_work, name="my_work"),
+    path("my-work/<int:annotation_id>/", my_work.versions, name="my_answer"),
+    path("my-work/<int:annotation_id>/reopen/", my_work.reopen, name="my_answer_reopen"),
+    path("my-time/", time.my_time, name="my_time"),
+    path(f"{PROJECT}time/", time.time_sheets, name="time_sheets"),
+    path(f"{PROJECT}time/file/", time.time_file, name="time_file"),
+]

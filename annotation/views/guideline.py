@@ -1,0 +1,61 @@
+"""A project's guideline: a page with all its versions, and the panel beside a task."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods
+
+from annotation.access import project_for, role_in
+from annotation.guidelines import for_reader, record_reading
+from annotation.markdown import render_markdown
+from annotation.models import Guideline, Role
+from annotation.views.requests import SignedInRequest, signed_in
+
+
+@signed_in
+@require_GET
+def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The version that holds now, with what is new in it to this person; or an older one by `?version=`."""
+    found = project_for(request.user, slug)
+    versions = Guideline.objects.filter(project=found).select_related("created_by").defer("text")
+    wanted = request.GET.get("version", "")
+    reader = None
+    if wanted:
+        shown: Guideline | None = get_object_or_404(
+            Guideline, project=found, version=int(wanted) if wanted.isdecimal() and len(wanted) < 9 else -1
+        )
+    else:
+        reader = for_reader(request.user, found)
+        shown = reader.guideline if reader else None
+    context = {
+        "project": found, "section": "guideline", "shown": shown, "versions": versions, "reader": reader,
+        "html": render_markdown(shown.text) if shown else "", "manages": role_in(request.user, found) == Role.MANAGER,
+    }  # fmt: skip
+    return render(request, "annotation/guideline.html", context)
+
+
+@never_cache
+@signed_in
+@require_http_methods(["GET", "POST"])
+def panel(request: SignedInRequest, slug: str) -> HttpResponse:
+    """What holds now, for the panel beside a task. POST: this person has read the `version` that they were shown."""
+    found = project_for(request.user, slug)
+    if request.method == "POST":
+        version = request.POST.get("version", "")
+        shown = get_object_or_404(
+            Guideline, project=found, version=int(version) if version.isdecimal() and len(version) < 9 else -1
+        )
+        record_reading(guideline=shown, user=request.user)
+        if not request.htmx:
+            messages.success(request, _("Noted: you have read version %(version)s.") % {"version": shown.version})
+            return redirect("guideline", slug)
+    if not request.htmx:
+        return redirect("guideline", slug)
+    reader = for_reader(request.user, found)
+    context = {
+        "project": found, "reader": reader, "html": render_markdown(reader.guideline.text) if reader else "",
+        "is_answer": request.method == "POST",
+    }  # fmt: skip
+    return render(request, "annotation/beside/guideline.html", context)

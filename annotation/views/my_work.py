@@ -1,0 +1,156 @@
+"""What I submitted: found again, looked at version by version, and opened again while the project lets me."""
+
+from datetime import date
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation import queries
+from annotation.access import own_answer, projects_of
+from annotation.differences import Segment, differences
+from annotation.errors import Conflict
+from annotation.kinds import KINDS
+from annotation.models import Annotation, Batch, Candidate, Kind, User
+from annotation.remarks import mark_read, remarks_by
+from annotation.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
+from annotation.views.requests import SignedInRequest, signed_in
+
+ANSWERS_A_PAGE = 25
+MAX_SEARCH = 200
+
+
+@never_cache
+@signed_in
+@require_GET
+def my_work(request: SignedInRequest) -> HttpResponse:
+    """What this person submitted, newest first, and whether it may still be changed."""
+    chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
+    rows = queries.submitted_by(request.user).annotate(first_at=first_submitted())
+    page = Paginator(narrowed(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
+    texts = texts_of(list(page))
+    query = request.GET.copy()
+    query.pop("page", None)
+    context = {
+        "page": page, "answers": [row_of(answer, texts) for answer in page], "chosen": chosen,
+        "is_filtered": any(chosen.values()), "kinds": Kind.choices,
+        "projects": projects_of(request.user).order_by("name"),
+        "batches": batches_of(request.user, chosen["project"]), "query": f"{query.urlencode()}&" if query else "",
+    }  # fmt: skip
+    return render(request, "annotation/my_work.html", context)
+
+
+def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Annotation]:
+    """Only those that the filters ask for; a filter that cannot be read finds nothing rather than everything."""
+    if chosen["project"]:
+        rows = rows.filter(task__batch__project__slug=chosen["project"])
+    if chosen["batch"]:
+        rows = rows.filter(task__batch=int(chosen["batch"])) if is_id(chosen["batch"]) else rows.none()
+    if chosen["kind"]:
+        rows = rows.filter(kind=chosen["kind"])
+    if chosen["day"]:
+        day = read_day(chosen["day"])
+        rows = rows.filter(created_at__date=day) if day else rows.none()
+    if words := chosen["q"][:MAX_SEARCH].replace("\0", ""):
+        fields = ("payload__text", "payload__comment", "payload__fixes", "payload__reasons", "task__prompt__text")
+        found = Q()
+        for field in fields:
+            found |= Q(**{f"{field}__icontains": words})
+        rows = rows.filter(found)
+    return rows
+
+
+def is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 16
+
+
+def read_day(text: str) -> date | None:
+    try:
+        return parse_date(text)
+    except ValueError:
+        return None
+
+
+def batches_of(user: User, project: str) -> QuerySet[Batch]:
+    """The batches in which this person answered, for the filter."""
+    mine = Batch.objects.filter(project__in=projects_of(user), pk__in=user.assignments.values("batch"))
+    return (mine.filter(project__slug=project) if project else mine).order_by("name", "pk")
+
+
+def texts_of(answers: list[Annotation]) -> dict[int, str]:
+    ids = {pk for answer in answers for pk in answer.task.candidate_ids}
+    return dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+
+
+def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
+    batch = answer.assignment.batch
+    first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
+    stands = why_it_stands(batch, first_at)
+    return {
+        "annotation": answer, "project": batch.project, "batch": batch, "stands": stands,
+        "until": None if stands else changeable_until(batch, first_at), "first_at": first_at,
+        "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language),
+    }  # fmt: skip
+
+
+@never_cache
+@signed_in
+@require_GET
+def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
+    """Every version of one answer, newest first, each with what it changed; and what was said about the task."""
+    asked = own_answer(request.user, annotation_id)
+    batch, task = asked.assignment.batch, asked.task
+    rows = Annotation.objects.filter(assignment=asked.assignment_id).select_related("guideline").order_by("version")
+    texts = texts_of([asked])
+    shown: list[dict[str, Any]] = []
+    for answer in rows:
+        described = KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language)
+        row: dict[str, Any] = {"annotation": answer, "answer": described}
+        if shown:
+            row |= compared(shown[-1]["answer"], described)
+        shown.append(row)
+    first_at = shown[0]["annotation"].created_at
+    stands = why_it_stands(batch, first_at)
+    mine = remarks_by(request.user, task)
+    remarks = list(mine)
+    mark_read(remarks=mine, author=request.user)
+    context = {
+        "project": batch.project, "batch": batch, "task": task, "versions": shown[::-1], "stands": stands,
+        "until": None if stands else changeable_until(batch, first_at), "remarks": remarks, "asked": asked,
+        "is_withdrawn": not any(row["annotation"].is_current for row in shown),
+    }  # fmt: skip
+    return render(request, "annotation/my_answer.html", context)
+
+
+def compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Segment]]:
+    """What one version changed: in the text, and in what the answer says in words."""
+    old, new = before.get("text") or "", after.get("text") or ""
+    return {
+        "text_changes": differences(old, new) if old != new else [],
+        "words_changes": differences(in_words(before), in_words(after)) if in_words(before) != in_words(after) else [],
+    }
+
+
+def in_words(answer: dict[str, Any]) -> str:
+    parts = (str(answer["headline"]), ", ".join(answer.get("reasons", [])), answer.get("comment", ""))
+    return "\n".join(part for part in parts if part)
+
+
+@signed_in
+@require_POST
+def reopen(request: SignedInRequest, annotation_id: int) -> HttpResponse:
+    answer = own_answer(request.user, annotation_id)
+    try:
+        assignment = reopen_submission(annotation=answer, actor=request.user)
+    except Conflict as conflict:
+        messages.warning(request, str(conflict))
+        return redirect("my_answer", answer.pk)
+    messages.info(request, _("Your answer is open again. It stands until you submit it anew."))
+    return redirect("work", assignment.batch_id)

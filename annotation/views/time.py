@@ -1,0 +1,83 @@
+"""Time sheets: my own, and a project's for its managers. Both read the same function, so that the figures agree."""
+
+import csv
+import io
+from datetime import date
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from annotation.access import MANAGERS, project_for, projects_of
+from annotation.preparation.rest import neutral_cell
+from annotation.timesheets import Line, by_person, month_of, site_zone, time_sheet, today, totals
+from annotation.views.requests import SignedInRequest, signed_in
+
+
+@never_cache
+@signed_in
+@require_GET
+def my_time(request: SignedInRequest) -> HttpResponse:
+    first, last = asked_month(request)
+    lines = time_sheet(projects=projects_of(request.user), since=first, until=last, annotator=request.user)
+    return render(request, "annotation/my_time.html", sheet(lines, first, last))
+
+
+@never_cache
+@signed_in
+@require_GET
+def time_sheets(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    first, last = asked_month(request)
+    lines = time_sheet(projects=[project], since=first, until=last)
+    people = by_person(lines)
+    person = request.GET.get("person", "")
+    if person:
+        lines = [line for line in lines if str(line.annotator.pk) == person]
+    context = sheet(lines, first, last) | {
+        "project": project, "section": "progress", "people": people, "person": person,
+        "chosen": next((who for who, _figures in people if str(who.pk) == person), None),
+    }  # fmt: skip
+    return render(request, "annotation/time_sheets.html", context)
+
+
+@never_cache
+@signed_in
+@require_GET
+def time_file(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The month's lines as CSV (RFC 4180, UTF-8), seconds as whole numbers."""
+    project = project_for(request.user, slug, MANAGERS)
+    first, last = asked_month(request)
+    text = io.StringIO()
+    write = csv.writer(text).writerow
+    write(["day", "name", "email", "batch", "active_seconds", "idle_seconds", "answered", "skipped"])
+    for line in time_sheet(projects=[project], since=first, until=last):
+        figures = line.figures
+        named = [neutral_cell(cell) for cell in (line.annotator.name, line.annotator.email, line.batch.name)]
+        write([
+            line.day.isoformat(), *named, round(figures.active), round(figures.idle), figures.answered,
+            figures.skipped,
+        ])  # fmt: skip
+    # The mark tells spreadsheets that this is UTF-8.
+    response = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="time-{project.slug}-{first:%Y-%m}.csv"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def asked_month(request: SignedInRequest) -> tuple[date, date]:
+    """The month of `?month=2026-11`; this one where it is missing or cannot be read."""
+    try:
+        return month_of(date.fromisoformat(f"{request.GET.get('month', '')}-01"))
+    except (ValueError, OverflowError):
+        return month_of(today())
+
+
+def sheet(lines: list[Line], first: date, last: date) -> dict[str, Any]:
+    return {
+        "lines": lines, "total": totals(lines), "first": first, "zone": str(site_zone()),
+        "before": month_of(first.fromordinal(first.toordinal() - 1))[0] if first > date(1970, 1, 1) else None,
+        "after": month_of(last.fromordinal(last.toordinal() + 1))[0] if last < today() else None,
+    }  # fmt: skip
