@@ -12,6 +12,9 @@ from django_htmx.middleware import HtmxDetails
 
 from annotation.models import User
 
+# The scripts of the annotation page say whose page it is with every request.
+BY_SCRIPT = "Konomi-Person"
+
 
 class SignedInRequest(HttpRequest):
     """What a view behind `signed_in` gets, with what the middleware adds."""
@@ -22,11 +25,18 @@ class SignedInRequest(HttpRequest):
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """`login_required` that knows htmx: a session that ended sends the whole page to the sign-in and back, instead of
-    swapping the sign-in form into a task."""
+    swapping the sign-in form into a task.
+
+    A request that says whose page it comes from is answered with 401 when that person is not the one signed in: what
+    was typed under one name is never taken under another, and the page asks for the sign-in in place.
+    """
     plain = login_required(view)
 
     @wraps(view)
     def guarded(request: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+        person = request.headers.get(BY_SCRIPT)
+        if person is not None and person != str(request.user.pk):
+            return HttpResponse(status=401)
         if request.htmx and not request.user.is_authenticated:
             back = request.htmx.current_url_abs_path or "/"
             return HttpResponseClientRedirect(redirect_to_login(back).url)

@@ -21,6 +21,19 @@
   }
   const changed = () => document.dispatchEvent(new CustomEvent("konomi:changed"));
 
+  // ---- what goes to the server without a swap: with the token that holds now, and saying whose page this is ---------
+  const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
+  // Signing in again changes the token: every form of this page learns it.
+  function renewToken(given) {
+    const value = given ?? token();
+    document.querySelectorAll("[name=csrfmiddlewaretoken]").forEach((field) => { field.value = value; });
+  }
+  function post(url, body, options = {}) {
+    const headers = { "X-CSRFToken": token(), ...(person.user && { "Konomi-Person": String(person.user) }) };
+    body.delete("csrfmiddlewaretoken");
+    return fetch(url, { method: "POST", body, headers, redirect: "manual", ...options });
+  }
+
   // ---- keys -------------------------------------------------------------------------------------------------------
   // A control says its key (data-key) and a name that lasts (data-action); a person may have moved the key elsewhere.
   const registered = new Map();
@@ -116,6 +129,7 @@
     });
     for (const entry of registered.values()) if (entry.label) rows.push([keyOf(entry.action, entry.key), entry.label]);
     rows.push([byId("submit")?.querySelector("kbd")?.textContent ?? "Enter", word("keys.submit")], ["Esc", word("keys.leave")]);
+    byId("single-keys").checked = person.single;
     list.replaceChildren(...rows.flatMap(([name, text]) => {
       const term = document.createElement("dt"), cap = document.createElement("kbd"), meaning = document.createElement("dd");
       cap.textContent = shownAs(name); term.append(cap); meaning.textContent = text;
@@ -151,7 +165,18 @@
     if (event.detail.target.id === "task" && task()) for (const run of begun) run(task());
   });
 
-  window.konomi = { word, count, onTask, key, changed, announce, person };
+  byId("single-keys")?.addEventListener("change", async ({ target }) => {
+    person.single = target.checked;
+    showCaps();
+    const body = new FormData(), said = byId("single-keys-said");
+    body.append("single", person.single ? "on" : "off");
+    let isKept = false;
+    try { isKept = (await post(target.dataset.url, body)).ok; } catch { /* no answer */ }
+    said.textContent = word(isKept ? "keys.kept" : "keys.unkept");
+  });
+
+  document.documentElement.classList.add("scripted");
+  window.konomi = { word, count, onTask, key, changed, announce, person, post, token, renewToken };
   let first = true;
   onTask((section) => { begin(section, first); first = false; });
 })();

@@ -1,0 +1,136 @@
+"""Keys of the annotation pages: what each does where it usually is, and a person's own places for them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from annotation.errors import InvalidInput
+from annotation.events import record
+from annotation.models import Kind, User
+
+EVERYWHERE = frozenset(Kind.values)
+JUDGING = frozenset({Kind.SCORING.value, Kind.CHOOSING.value})
+EDITING = frozenset({Kind.WRITING.value, Kind.POSTEDITING.value})
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a key does; `name` is the `data-action` of its control. Two actions of one page never share a key."""
+
+    name: str
+    key: str
+    label: str | Promise
+    kinds: frozenset[str]
+
+
+def numbered(name: str, keys: str, label: str | Promise, kinds: frozenset[str]) -> tuple[Action, ...]:
+    return tuple(Action(f"{name}-{n}", key, label, kinds) for n, key in enumerate(keys, start=1))
+
+
+SCORING, CHOOSING = frozenset({Kind.SCORING.value}), frozenset({Kind.CHOOSING.value})
+POSTEDITING = frozenset({Kind.POSTEDITING.value})
+GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
+    (
+        gettext_lazy("On every page"),
+        (
+            Action("guideline", "g", gettext_lazy("Open the guideline"), EVERYWHERE),
+            Action("note", "n", gettext_lazy("Write a note to the reviewer"), EVERYWHERE),
+            Action("flag", "l", gettext_lazy("Flag the task"), EVERYWHERE),
+            Action("pause", "b", gettext_lazy("Pause"), EVERYWHERE),
+            Action("skip", "x", gettext_lazy("Skip the task"), EVERYWHERE),
+            Action("undo", "z", gettext_lazy("Undo the last submission"), EVERYWHERE),
+            Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE),
+        ),
+    ),
+    (
+        gettext_lazy("Choosing"),
+        (
+            *numbered("choice", "123456789", gettext_lazy("Alternative, or answer, number {n}"), CHOOSING),
+            Action("strength-1", "s", gettext_lazy("Slightly"), CHOOSING),
+            Action("strength-2", "d", gettext_lazy("Clearly"), CHOOSING),
+            *numbered("reason", "qwertyuiop", gettext_lazy("Reason number {n}"), CHOOSING),
+            Action("difference", "v", gettext_lazy("Show how the words differ"), CHOOSING),
+            Action("fix", "f", gettext_lazy("Fix the better one"), CHOOSING),
+        ),
+    ),
+    (
+        gettext_lazy("Scoring"),
+        (
+            *numbered("score", "123456789", gettext_lazy("Point {n} of the aspect in turn"), SCORING),
+            Action("comment", "c", gettext_lazy("Write a comment"), SCORING),
+        ),
+    ),
+    (gettext_lazy("Choosing and scoring"), (Action("mark", "m", gettext_lazy("Mark a stretch of text"), JUDGING),)),
+    (
+        gettext_lazy("Writing and post-editing"),
+        (
+            Action("edit", "e", gettext_lazy("Go to the editor"), EDITING),
+            Action("reference", "h", gettext_lazy("Glossary and similar texts"), EDITING),
+            Action("reset", "r", gettext_lazy("Start over"), POSTEDITING),
+            Action("accept", "a", gettext_lazy("Accept unchanged"), POSTEDITING),
+        ),
+    ),
+)
+
+
+def actions() -> Iterator[Action]:
+    for _group, members in GROUPS:
+        yield from members
+
+
+def label_of(action: Action) -> str:
+    return str(action.label).replace("{n}", action.name.rpartition("-")[2])
+
+
+def key_of(action: Action, moved: dict[str, str]) -> str:
+    return moved.get(action.name, action.key)
+
+
+def move_keys(*, user: User, wanted: dict[str, str], single_keys: bool | None = None) -> User:
+    """Put keys where this person wants them ({action: key}; the others stay), and switch single keys on or off.
+
+    Raises InvalidInput, with the actions as places, when a key is no single character or two actions of one page
+    would share it; nothing is changed then.
+    """
+    known = {action.name: action for action in actions()}
+    with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)
+        before = {"keys": user.keys, "single_keys": user.single_keys}
+        chosen = {name: key for name, key in user.keys.items() if name in known}
+        chosen |= {name: key.strip().lower() for name, key in wanted.items() if name in known}
+        if problems := faults(chosen):
+            raise InvalidInput(problems[0][1], problems)
+        user.keys = {name: key for name, key in chosen.items() if key != known[name].key}
+        user.single_keys = user.single_keys if single_keys is None else single_keys
+        after = {"keys": user.keys, "single_keys": user.single_keys}
+        if after != before:
+            user.save(update_fields=["keys", "single_keys"])
+            record(verb="user.keys_moved", target=user, actor=user, project=None, before=before, after=after)
+    return user
+
+
+def reset_keys(*, user: User) -> User:
+    """Every key where it usually is, single keys on."""
+    return move_keys(user=user, wanted={action.name: action.key for action in actions()}, single_keys=True)
+
+
+def faults(moved: dict[str, str]) -> list[tuple[str, str]]:
+    """What is wrong with these places, as (action, words)."""
+    problems, taken = [], dict[tuple[str, str], Action]()
+    # Those that stay come first, so that a fault stands where something was changed.
+    for action in sorted(actions(), key=lambda one: key_of(one, moved) != one.key):
+        key = key_of(action, moved)
+        if len(key) != 1 or not key.isprintable() or key.isspace():
+            problems.append((action.name, _("Give one character, such as a letter or a digit.")))
+            continue
+        other = next((taken[kind, key] for kind in sorted(action.kinds) if (kind, key) in taken), None)
+        if other is not None:
+            words = _("“{key}” is the key of “{label}” on the same page.")
+            problems.append((action.name, words.format(key=key.upper(), label=label_of(other))))
+            continue
+        taken.update({(kind, key): action for kind in action.kinds})
+    return problems
