@@ -6,7 +6,21 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
-from annotation.models import Assignment, Batch, DatasetVersion, Event, Import, Membership, Project, Role, User
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Batch,
+    DatasetVersion,
+    Import,
+    Membership,
+    Project,
+    Prompt,
+    Remark,
+    Role,
+    Task,
+    User,
+)
+from annotation.statements import columns, execute, instances
 
 Person = User | AnonymousUser
 ModelT = TypeVar("ModelT", bound=Model)
@@ -14,6 +28,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 MEMBERS = (Role.ANNOTATOR, Role.REVIEWER, Role.MANAGER)
 STAFF = (Role.REVIEWER, Role.MANAGER)
 MANAGERS = (Role.MANAGER,)
+MAX_ID = 2**63 - 1
 
 
 def projects_of(user: Person, roles: tuple[Role, ...] = MEMBERS) -> QuerySet[Project]:
@@ -49,28 +64,57 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
     return found(within(rows, user, MEMBERS, "batch__project").filter(pk=assignment_id, annotator=user))
 
 
+# Asked with every draft and answer, so prepared: the assignment with all that its page needs, for a member.
+ONCE_OF = f"""
+SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}, {columns(Batch, "b")},
+    {columns(Project, "r")}
+FROM annotation_assignment a
+    JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
+    JOIN annotation_batch b ON b.id = a.batch_id JOIN annotation_project r ON r.id = b.project_id
+WHERE a.id = %(assignment)s
+    AND (%(everywhere)s OR EXISTS (
+        SELECT FROM annotation_membership m WHERE m.project_id = b.project_id AND m.user_id = %(user)s))
+    AND (a.annotator_id = %(user)s OR EXISTS (
+        SELECT FROM annotation_event e WHERE e.object_type = 'assignment' AND e.object_id = a.id
+            AND e.verb IN ('assignment.expired', 'assignment.released')
+            AND e.before @> jsonb_build_object('annotator', %(user)s::bigint)))
+"""  # noqa: S608 - our own columns
+
+
 def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
     """The person's own assignment, or one that was theirs until its lease ran out or it was released: the journal
     knows. What they typed meanwhile is still theirs to send."""
-    if not isinstance(user, User):
+    if not isinstance(user, User) or not user.is_active or assignment_id > MAX_ID:
         raise Http404
-    rows = within(Assignment.objects.select_related("task__prompt", "batch__project"), user, MEMBERS, "batch__project")
-    left = Event.objects.filter(
-        object_type="assignment",
-        object_id=assignment_id,
-        verb__in=["assignment.expired", "assignment.released"],
-        before__annotator=user.pk,
-    )
-    row = rows.filter(pk=assignment_id).first()
-    if row is None or (row.annotator_id != user.pk and not left.exists()):
+    rows = execute(ONCE_OF, {"assignment": assignment_id, "user": user.pk, "everywhere": user.is_superuser})
+    if not rows:
         raise Http404
-    return row
+    assignment, task, prompt, batch, project = instances(rows[0], Assignment, Task, Prompt, Batch, Project)
+    assignment.task, task.prompt, assignment.batch, batch.project = task, prompt, batch, project
+    return assignment
 
 
 def assignment_managed(user: Person, assignment_id: int) -> Assignment:
     """Anybody's assignment, in a project that this person manages."""
     rows = Assignment.objects.select_related("batch__project")
     return found(within(rows, user, MANAGERS, "batch__project").filter(pk=assignment_id))
+
+
+def own_answer(user: Person, annotation_id: int) -> Annotation:
+    """A version of the person's own answer; nobody else's, not even for an administrator."""
+    rows = Annotation.objects.select_related("task__prompt", "assignment__batch__project")
+    return found(within(rows, user, MEMBERS, "assignment__batch__project").filter(pk=annotation_id, annotator=user.pk))
+
+
+def remark_for(user: Person, remark_id: int) -> Remark:
+    """Anybody's remark, in a project that this person reviews or manages."""
+    rows = Remark.objects.select_related("task__prompt", "task__batch__project")
+    return found(within(rows, user, STAFF, "task__batch__project").filter(pk=remark_id))
+
+
+def own_remarks(user: Person) -> QuerySet[Remark]:
+    """What this person remarked, in the projects they belong to."""
+    return within(Remark.objects.filter(author=user.pk), user, MEMBERS, "task__batch__project")
 
 
 def within(rows: QuerySet[ModelT], user: Person, roles: tuple[Role, ...], path: str = "project") -> QuerySet[ModelT]:

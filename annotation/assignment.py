@@ -11,20 +11,20 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation.errors import Conflict
-from annotation.models import Assignment, Batch, User
-from annotation.statements import execute
+from annotation.models import Assignment, Batch, Prompt, Task, User
+from annotation.statements import columns, execute, instances
 
-# One statement: what this person has in hand, its lease renewed; else the first free slot {where} of a task that they
+# One statement: what this person has in hand, its lease renewed; else the first free slot (`where`) of a task that they
 # have not had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
 # The conditions on a slot are aggregates, so that they are looked up for each slot met and never joined with all tasks.
-CLAIM = """
+CLAIM = f"""
 WITH in_hand AS (
-    UPDATE annotation_assignment SET leased_until = now() + %(lease)s
+    UPDATE annotation_assignment a SET leased_until = now() + %(lease)s
     WHERE batch_id = %(batch)s AND annotator_id = %(annotator)s AND state = 'held'
-    RETURNING id
+    RETURNING {columns(Assignment, "a")}
 ), picked AS (
     SELECT free.id, free.priority, free.position FROM annotation_assignment free
-    WHERE free.batch_id = %(batch)s AND free.state = 'free' {where}
+    WHERE free.batch_id = %(batch)s AND free.state = 'free' {{where}}
       AND NOT EXISTS (SELECT FROM in_hand)
       AND EXISTS (
         SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open' AND (
@@ -37,14 +37,14 @@ WITH in_hand AS (
         SELECT bool_and(c.origin <> %(written_by)s)
         FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
         WHERE t.id = free.task_id), true)
-      {unseen}
+      {{unseen}}
     ORDER BY free.priority DESC, free.position
     LIMIT 1 FOR UPDATE OF free SKIP LOCKED
 ), claimed AS (
     UPDATE annotation_assignment a
     SET state = 'held', annotator_id = %(annotator)s, claimed_at = now(), leased_until = now() + %(lease)s
     FROM picked WHERE a.id = picked.id
-    RETURNING a.id
+    RETURNING {columns(Assignment, "a")}
 ), advanced AS (
     INSERT INTO annotation_queuecursor (annotator_id, batch_id, priority, position)
     SELECT %(annotator)s, %(batch)s, priority, position FROM picked
@@ -53,8 +53,10 @@ WITH in_hand AS (
     INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
     SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
 )
-SELECT id FROM in_hand UNION ALL SELECT id FROM claimed
-"""
+SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}
+FROM (SELECT * FROM in_hand UNION ALL SELECT * FROM claimed) AS a
+    JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
+"""  # noqa: S608 - our own columns
 # Where somebody was served last, the queue goes on for them; what they had is not looked through again. Slots that come
 # back behind that place are found when nothing is left ahead, and the queue goes on from there: one sweep costs what
 # the queue is long, whatever the number of claims.
@@ -104,19 +106,14 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     None when nothing in this batch is free for them (see `queries.standing` for why). A slot whose lease ran out counts
     as free, whether or not anything has swept it yet. The assignment comes with its task and prompt.
     """
-    assignment_id = (
-        claim_id(batch, annotator, where=AHEAD)
-        or claim_id(batch, annotator)
-        or (give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk) and claim_id(batch, annotator))
+    return (
+        claim(batch, annotator, where=AHEAD)
+        or claim(batch, annotator)
+        or (claim(batch, annotator) if give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk) else None)
     )
-    if not assignment_id:
-        return None
-    assignment = Assignment.objects.select_related("task__prompt").get(pk=assignment_id)
-    assignment.batch = batch
-    return assignment
 
 
-def claim_id(batch: Batch, annotator: User, *, where: str = "") -> int | None:
+def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | None:
     params: dict[str, Any] = {
         "batch": batch.pk,
         "project": batch.project_id,
@@ -127,14 +124,18 @@ def claim_id(batch: Batch, annotator: User, *, where: str = "") -> int | None:
     statement = CLAIM.format(where=where, unseen=UNSEEN if batch.project.avoid_seen else "")
     for attempt in range(CLAIM_ATTEMPTS):
         try:
-            rows = execute(statement, params)
+            rows = execute(statement, params, savepoint=True)
         except IntegrityError:
             # The same person in two tabs: the other tab was first, and the next turn finds what it took.
             if attempt == CLAIM_ATTEMPTS - 1:
                 raise
         else:
-            return rows[0][0] if rows else None
-    return None
+            break
+    if not rows:
+        return None
+    assignment, task, prompt = instances(rows[0], Assignment, Task, Prompt)
+    assignment.task, task.prompt, assignment.batch = task, prompt, batch
+    return assignment
 
 
 def release(*, assignment: Assignment, actor: User) -> Assignment:

@@ -1,28 +1,37 @@
-"""Statements of our own that run for every task: prepared once a connection, so that they are planned once."""
+"""Statements of our own that run for every task: prepared once a connection, so that they are planned once.
+
+The ORM builds, compiles and binds a query anew each time, which costs a page of annotating more than the database does.
+What runs once a page or less is better said with the ORM.
+"""
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection, transaction
+from django.db.models import Model
+
+ModelT = TypeVar("ModelT", bound=Model)
+Row = tuple[Any, ...]
 
 
-def execute(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def execute(sql: str, params: Mapping[str, Any], *, savepoint: bool = False) -> list[Row]:
     """Run one statement in Django's connection and return its rows; raises Django's database errors.
 
     Django binds parameters on the client's side, and a statement of forty lines is parsed and planned anew each time;
-    bound by the server it is prepared after a few calls. Outside of a transaction the statement is one by itself; in
-    one it is a savepoint, which a caller may survive.
+    bound by the server it is prepared. Outside of a transaction the statement is one by itself. With `savepoint` a
+    caller within one may survive its failure.
     """
-    if connection.in_atomic_block:
+    connection.ensure_connection()
+    if savepoint and connection.in_atomic_block:
         with transaction.atomic():
             return run(sql, params)
-    connection.ensure_connection()
     return run(sql, params)
 
 
-def run(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def run(sql: str, params: Mapping[str, Any]) -> list[Row]:
     start = time.perf_counter()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(sql, params, prepare=True)
@@ -30,3 +39,38 @@ def run(sql: str, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     if connection.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
         connection.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
     return rows
+
+
+def columns(model: type[Model], alias: str) -> str:
+    """All columns of the model, for a SELECT whose rows `instances` reads."""
+    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
+
+
+@cache
+def layout(model: type[Model]) -> tuple[list[str], list[tuple[int, Any]]]:
+    """The names of the fields, and those whose values are converted after reading (JSON)."""
+    fields = model._meta.concrete_fields
+    converted = [(at, field) for at, field in enumerate(fields) if hasattr(field, "from_db_value")]
+    return [field.attname for field in fields], converted
+
+
+def instances(row: Row, *models: type[Model]) -> list[Any]:
+    """One object of each model from a row whose columns are theirs, in this order."""
+    found, start = [], 0
+    for model in models:
+        names, converted = layout(model)
+        values = list(row[start : start + len(names)])
+        for at, field in converted:
+            values[at] = field.from_db_value(values[at], None, connection)
+        found.append(model.from_db(connection.alias, names, values))
+        start += len(names)
+    return found
+
+
+def select(model: type[ModelT], condition: str, params: Mapping[str, Any]) -> list[ModelT]:
+    """The model's rows for which the condition (our own SQL, over the alias `m`) holds."""
+    sql = f'SELECT {columns(model, "m")} FROM "{model._meta.db_table}" AS m WHERE {condition}'  # noqa: S608
+    return [instances(row, model)[0] for row in execute(sql, params)]
+
+
+__all__: Sequence[str] = ["columns", "execute", "instances", "select"]

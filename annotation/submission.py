@@ -16,7 +16,7 @@ from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
 from annotation.reopening import undo_last
-from annotation.statements import execute
+from annotation.statements import execute, select
 from annotation.worktime import KEEP, Spent, record_time
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
@@ -84,6 +84,13 @@ def save_draft(
                 return None
         record_time(assignment=assignment, annotator=owner, spent=spent)
         return put_draft(assignment.task_id, owner, payload)
+
+
+def draft_of(*, assignment: Assignment, annotator: User) -> Draft | None:
+    """What this person has entered for the task so far."""
+    mine = {"annotator": annotator.pk, "task": assignment.task_id}
+    found = select(Draft, "annotator_id = %(annotator)s AND task_id = %(task)s", mine)
+    return found[0] if found else None
 
 
 def put_draft(task_id: int, owner: User, payload: dict[str, Any]) -> Draft:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,7 +17,7 @@ from annotation.assignment import claim_next
 from annotation.assignment import release as release_assignment
 from annotation.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
-from annotation.models import Assignment, Batch, Candidate, Draft
+from annotation.models import Assignment, Batch
 from annotation.queries import test_due
 from annotation.submission import SKIP_REASONS
 from annotation.views.requests import SignedInRequest, signed_in
@@ -54,7 +53,7 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         notice = _("You had submitted that task before, and that answer stands. “Undo last” opens it again.")
         return next_task(request, assignment.batch, notice=notice)
     said = _("Submitted. Here is the next task.")
-    return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1)
+    return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1, like=shown)
 
 
 @signed_in
@@ -130,21 +129,6 @@ def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     return redirect(back)
 
 
-@signed_in
-@require_GET
-def my_work(request: SignedInRequest) -> HttpResponse:
-    """What this person submitted, newest first."""
-    page = Paginator(queries.submitted_by(request.user), 25).get_page(request.GET.get("page"))
-    ids = {pk for annotation in page for pk in annotation.task.candidate_ids}
-    texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
-    answers = []
-    for annotation in page:
-        project = annotation.assignment.batch.project
-        described = KINDS[annotation.kind].describe(annotation.payload, texts, project.target_language)
-        answers.append({"annotation": annotation, "project": project, "answer": described})
-    return render(request, "annotation/my_work.html", {"page": page, "answers": answers})
-
-
 def next_task(
     request: SignedInRequest,
     batch: Batch,
@@ -153,10 +137,11 @@ def next_task(
     said: str = "",
     submitted: bool = False,
     status: int = 200,
+    like: Shown | None = None,
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
-    `said` goes to the live region; `notice` is shown as well.
+    `said` goes to the live region; `notice` is shown as well. `like` is the task before it.
     """
     if request.method == "POST" and not request.htmx:
         if notice:
@@ -165,7 +150,7 @@ def next_task(
     assignment = claim_next(batch=batch, annotator=request.user)
     if assignment is None:
         return nothing_left(request, batch, notice=notice, submitted=submitted, status=status)
-    return task_page(request, show(assignment), notice=notice, said=said, submitted=submitted, status=status)
+    return task_page(request, show(assignment, like=like), notice=notice, said=said, submitted=submitted, status=status)
 
 
 def task_page(
@@ -183,8 +168,8 @@ def task_page(
     if error is not None:
         entered: dict[str, Any] | None = kind.read(request.POST, shown, complete=False)
     else:
-        drafts = Draft.objects.filter(annotator=request.user, task_id=assignment.task_id)
-        entered, saved_at = drafts.values_list("payload", "saved_at").first() or (None, None)
+        draft = submission.draft_of(assignment=assignment, annotator=request.user)
+        entered, saved_at = (draft.payload, draft.saved_at) if draft else (None, None)
     context = {
         "assignment": assignment, "batch": assignment.batch, "project": shown.project, "shown": shown,
         "prompt": shown.prompt, "problems": error.problems if error else [],

@@ -342,7 +342,8 @@ def test_submitting_takes_as_many_queries_at_any_size(kind, sign_in):
             assert post(client, "draft", held(hana).pk, form).status_code == 204
         counts.append((len(submitting), len(opening), len(saving)))
     assert counts[0] == counts[1]
-    assert counts[0] <= (22, 18, 14), counts
+    # Two of each are the session and the person; claiming is in a savepoint, because the test is in a transaction.
+    assert all(count <= most for count, most in zip(counts[0], (18, 18, 14), strict=True)), counts
 
 
 def test_my_work_lists_what_stands_newest_first(sign_in):
