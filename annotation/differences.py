@@ -3,6 +3,8 @@
 import difflib
 import re
 
+from rapidfuzz.distance import Indel
+
 Segment = tuple[str, str]  # ("same" | "ins" | "del", text)
 # A word, a run of space, or one sign of a script that is written without spaces.
 TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]|\s+|[^\s\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]+")
@@ -20,13 +22,25 @@ def differences(old: str, new: str) -> list[Segment]:
     return segments
 
 
+# Beyond this many pairs of words a comparison would take too much memory: a changed line is then replaced as a whole.
+MAX_PAIRS = 400_000_000
+
+
 def by_words(old: str, new: str) -> list[Segment]:
     before, after = TOKEN.findall(old), TOKEN.findall(new)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    if len(before) * len(after) > MAX_PAIRS:
+        return pieces("replace", old, new)
     segments: list[Segment] = []
-    for tag, a, b, c, d in matcher.get_opcodes():
-        segments += pieces(tag, "".join(before[a:b]), "".join(after[c:d]))
-    return segments
+    gone = come = ""
+    for step in Indel.opcodes(before, after):
+        old, new = "".join(before[step.src_start : step.src_end]), "".join(after[step.dest_start : step.dest_end])
+        same = new if step.tag == "equal" else ""
+        if same and (same.strip() or not (gone or come)):
+            segments += [*pieces("replace", gone, come), ("same", same)]
+            gone = come = ""
+        else:  # a blank between two changed words is part of the change
+            gone, come = gone + old, come + new
+    return segments + pieces("replace", gone, come)
 
 
 def pieces(tag: str, old: str, new: str) -> list[Segment]:

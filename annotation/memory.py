@@ -9,10 +9,12 @@ alike, and passes over the many texts that have a common word or two in common. 
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from statistics import median
 from zlib import crc32
 
 from django.db import connection
 from django.db.models import Exists, OuterRef
+from django.db.models.functions import Length
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
@@ -173,6 +175,14 @@ def similar(
         if len(hits) == limit:
             break
     return hits
+
+
+def length_ratio(project: Project) -> float | None:
+    """Characters of an answer for each of its source: the median of the last 200, once there are 20."""
+    last = MemoryEntry.objects.filter(project=project).order_by("-id")[:200]
+    lengths = last.annotate(source_length=Length("source"), target_length=Length("target"))
+    ratios = [target / source for source, target in lengths.values_list("source_length", "target_length") if source]
+    return median(ratios) if len(ratios) >= 20 else None
 
 
 # ---- building it again ----

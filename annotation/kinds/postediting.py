@@ -3,23 +3,26 @@
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.edits import edits_between, is_unspaced
 from annotation.kinds.shown import Shown, read_text
 from annotation.models import Project
 
-HEADING = "Mend this text"
+HEADING = gettext_lazy("Mend this text")
 
 
 def present(shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
     original = normal(shown.sides[0].text)
     translation = shown.project.goal == Project.Goal.TRANSLATION
     return {
-        "heading": "Mend this translation" if translation else "Mend this answer",
-        "label": "The translation, to be mended" if translation else "The answer, to be mended",
+        "heading": _("Mend this translation") if translation else _("Mend this answer"),
+        "label": _("The translation, to be mended") if translation else _("The answer, to be mended"),
         "original": original,
         "text": (payload or {}).get("text", original),
         "tokens": "characters" if is_unspaced(shown.project.target_language) else "words",
+        "checks": "translation" if translation else "text",
     }
 
 
@@ -27,7 +30,7 @@ def read(form: QueryDict, shown: Shown, *, complete: bool = True) -> dict[str, A
     original = shown.sides[0]
     if form.get("unchanged") == "1":
         return {"candidate": original.candidate, "text": original.text, "unchanged": True}
-    text = read_text(form, "text", complete=complete, missing="The text is empty: mend it, or skip the task.")
+    text = read_text(form, "text", complete=complete, missing=_("The text is empty: mend it, or skip the task."))
     unchanged = text.strip() == normal(original.text).strip()
     if unchanged and complete:
         text = original.text
@@ -37,11 +40,11 @@ def read(form: QueryDict, shown: Shown, *, complete: bool = True) -> dict[str, A
 def describe(payload: dict[str, Any], texts: dict[int, str], language: str) -> dict[str, Any]:
     original = texts.get(payload["candidate"], "")
     if payload["unchanged"]:
-        return {"headline": "Accepted unchanged", "text": payload["text"]}
+        return {"headline": _("Accepted unchanged"), "text": payload["text"]}
     edits = edits_between(original, payload["text"], language)
-    unit = "edit" if edits.count == 1 else "edits"
+    headline = ngettext("{n} edit, HTER {rate}", "{n} edits, HTER {rate}", edits.count)
     return {
-        "headline": f"{edits.count} {unit}, HTER {edits.rate:.0%}", "text": payload["text"], "edits": edits,
+        "headline": headline.format(n=edits.count, rate=f"{edits.rate:.0%}"), "text": payload["text"], "edits": edits,
         "original": original,
     }  # fmt: skip
 

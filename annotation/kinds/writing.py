@@ -3,25 +3,29 @@
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.kinds.shown import Shown, read_text
 from annotation.models import Project
 
-HEADING = "Write the answer"
+HEADING = gettext_lazy("Write the answer")
 
 
 def present(shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
     translation = shown.project.goal == Project.Goal.TRANSLATION
     return {
-        "heading": "Write the translation" if translation else HEADING,
-        "label": "Your translation" if translation else "Your answer",
+        "heading": _("Write the translation") if translation else HEADING,
+        "label": _("Your translation") if translation else _("Your answer"),
         "text": (payload or {}).get("text", ""),
+        # An answer shares no numbers, ending or length with what it answers.
+        "checks": "translation" if translation else "text",
     }
 
 
 def read(form: QueryDict, shown: Shown, *, complete: bool = True) -> dict[str, Any]:
-    return {"text": read_text(form, "text", complete=complete, missing="Nothing is written yet.")}
+    return {"text": read_text(form, "text", complete=complete, missing=_("Nothing is written yet."))}
 
 
 def describe(payload: dict[str, Any], texts: dict[int, str], language: str) -> dict[str, Any]:
-    return {"headline": "Written", "text": payload["text"]}
+    return {"headline": _("Written"), "text": payload["text"]}

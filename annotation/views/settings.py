@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import aspects as aspect_actions
@@ -19,11 +20,12 @@ from annotation.models import Aspect, Guideline, Project, User
 from annotation.projects import publish_guideline, save_reason_tags, update_project
 
 PAGES = [
-    ("general", "General", "project_settings"),
-    ("guideline", "Guideline", "settings_guideline"),
-    ("aspects", "Aspects and weights", "settings_aspects"),
-    ("reasons", "Reason tags", "settings_reasons"),
-    ("people", "People", "settings_people"),
+    ("general", _("General"), "project_settings"),
+    ("guideline", _("Guideline"), "settings_guideline"),
+    ("aspects", _("Aspects and weights"), "settings_aspects"),
+    ("reasons", _("Reason tags"), "settings_reasons"),
+    ("tests", _("Tests"), "settings_tests"),
+    ("people", _("People"), "settings_people"),
 ]
 
 
@@ -60,7 +62,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
-                messages.success(request, "Saved.")
+                messages.success(request, _("Saved."))
                 return redirect("project_settings", slug)
     return settings_page(request, project, "general", {"form": form}, error)
 
@@ -95,9 +97,10 @@ def guideline(request: HttpRequest, slug: str) -> HttpResponse:
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
-                messages.success(request, f"Version {saved.version} is in force.")
+                messages.success(request, _("Version %(version)s is in force.") % {"version": saved.version})
                 return redirect("settings_guideline", slug)
     context |= {"form": form, "versions": versions, "latest": latest, "preview": render_markdown(shown)}
+    context["next_version"] = number + 1
     return settings_page(request, project, "guideline", context, error)
 
 
@@ -185,7 +188,7 @@ def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, r
         except DomainError as refused:
             add_problems(form, error := refused)
         else:
-            messages.success(request, f"{saved.name} is saved.")
+            messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
             return redirect("settings_aspects", project.slug)
     return aspects_page(request, project, error=error, bound=form, bound_to=row.pk if row else None)
 
@@ -193,13 +196,15 @@ def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, r
 @login_required
 @require_POST
 def aspect_retire(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
-    return switch_aspect(request, slug, aspect_id, aspect_actions.retire_aspect, "left new tasks; its scores stay")
+    return switch_aspect(
+        request, slug, aspect_id, aspect_actions.retire_aspect, _("%(name)s left new tasks; its scores stay.")
+    )
 
 
 @login_required
 @require_POST
 def aspect_restore(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
-    return switch_aspect(request, slug, aspect_id, aspect_actions.restore_aspect, "is in use again")
+    return switch_aspect(request, slug, aspect_id, aspect_actions.restore_aspect, str(_("%(name)s is in use again.")))
 
 
 def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, said: str) -> HttpResponse:
@@ -210,7 +215,7 @@ def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, 
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{row.name} {said}.")
+        messages.success(request, said % {"name": row.name})
     return redirect("settings_aspects", slug)
 
 
@@ -233,7 +238,9 @@ def weights(request: HttpRequest, slug: str) -> HttpResponse:
             form = WeightsForm(with_base(request, newest_weights(project)), aspects=active(project))
             add_problems(form, refused, WeightsForm.PREFIX)
         else:
-            messages.success(request, f"Weights {saved.version} hold for batches opened from now on.")
+            messages.success(
+                request, _("Weights %(version)s hold for batches opened from now on.") % {"version": saved.version}
+            )
             return redirect("settings_aspects", slug)
     return aspects_page(request, project, error=error, bound_weights=form)
 
@@ -264,7 +271,7 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
-                messages.success(request, "Saved.")
+                messages.success(request, _("Saved."))
                 return redirect("settings_reasons", slug)
     retired = [tag.name for tag in tags if tag.retired_at]
     return settings_page(request, project, "reasons", {"form": form, "now": now, "retired": retired}, error)

@@ -1,6 +1,7 @@
 """The glossary: kept by managers, read by members, found in a prompt as words."""
 
 import time
+import unicodedata
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -107,12 +108,14 @@ def test_an_import_is_all_or_nothing(project):
         glossary.import_terms(project=project, text="\n", by=None)
 
 
-@given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
+words = st.text(alphabet=st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1, max_size=20)
+
+
+@given(words, words, words)
 def test_a_term_between_commas_is_found_in_any_text(before, term, after):
-    term = folded(term)
-    text = folded(f"{before},{term},{after}")
-    if term and f",{term}," in text:
-        assert any(text[at : at + len(term)] == term for at in glossary.places(term, text, plural=False))
+    term, text = folded(term), folded(f"{before},{term},{after}")
+    if f",{term}," in text and not unicodedata.category(term[0]).startswith("M"):
+        assert f",{term}," in {text[at - 1 : at + len(term) + 1] for at in glossary.places(term, text, plural=False)}
 
 
 # ---- the pages ----
@@ -127,11 +130,10 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     client = sign_in(join(project, Role.MANAGER, name="Hana"))
     page = "/projects/hotel/settings/glossary/"
     assert "The glossary is empty" in text_of(client.get(page))
-    assert (
-        client.post(page, {"source": "lift", "target": "エレベーター", "note": "<b>not</b> リフト"}).status_code == 302
-    )
+    first = {"source": "lift", "target": "エレベーター", "note": "<b>not</b> リフト"}
+    assert client.post(page, first).status_code == 302
     shown = text_of(client.get(page))
-    assert "One term is in the glossary" in shown
+    assert "1 term is in the glossary" in shown
     assert "&lt;b&gt;not&lt;/b&gt;" in shown
     assert "<b>not" not in shown
     assert "already" in text_of(client.post(page, {"source": "lift", "target": "エレベーター"}), 422)
@@ -139,7 +141,7 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     change = {"source": "lift", "target": "リフト", "note": ""}
     assert client.post(f"{page}{term.pk}/", change).status_code == 302
     assert GlossaryTerm.objects.get().target == "リフト"
-    assert "missing" in text_of(client.post(f"{page}{term.pk}/", {"source": "", "target": "x"}), 422)
+    assert "required" in text_of(client.post(f"{page}{term.pk}/", {"source": "", "target": "x"}), 422)
     refused = text_of(client.post(f"{page}import/", {"text": "bar,バー\nno target"}), 422)
     assert "Row 2" in refused
     assert "bar,バー" in refused
@@ -147,7 +149,7 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     assert client.post(f"{page}import/", {"file": upload}).status_code == 302
     broken = SimpleUploadedFile("terms.csv", "bar,バー".encode("cp932"))
     assert "UTF-8" in text_of(client.post(f"{page}import/", {"file": broken}), 422)
-    assert "Three terms" in text_of(client.get(page))
+    assert "3 terms are in the glossary" in text_of(client.get(page))
     search = text_of(client.get(page, {"q": "階"}))
     assert ("階段" in search, "リフト" in search) == (True, False)
     assert client.post(f"{page}{term.pk}/remove/").status_code == 302

@@ -134,8 +134,29 @@ def test_a_sketch_fits_its_column_and_knows_its_project(text, project_id):
     assert bool(numbers) == bool(folded(text))
 
 
-WORDS = """the a quiet room with hotel breakfast could we have please near window and our key was very nice to
-    stay""".split()
+WORDS = [
+    "the",
+    "a",
+    "quiet",
+    "room",
+    "with",
+    "hotel",
+    "breakfast",
+    "could",
+    "we",
+    "have",
+    "please",
+    "near",
+    "window",
+    "and",
+    "our",
+    "key",
+    "was",
+    "very",
+    "nice",
+    "to",
+    "stay",
+]
 
 
 @given(st.permutations(WORDS), st.integers(0, len(WORDS) - 1))

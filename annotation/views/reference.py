@@ -1,0 +1,178 @@
+"""What a writer looks things up in: the glossary, and similar earlier texts."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation import glossary as actions
+from annotation import memory
+from annotation.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
+from annotation.differences import differences
+from annotation.errors import DomainError
+from annotation.folding import folded
+from annotation.forms_people import add_problems
+from annotation.forms_reference import TermForm, TermsForm
+from annotation.models import GlossaryTerm, Kind, Project, Role
+from annotation.views.requests import SignedInRequest, signed_in
+from annotation.views.settings import actor, settings_page
+
+
+@never_cache
+@signed_in
+@require_GET
+def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
+    """Terms of the glossary in this task's prompt, and similar earlier texts: a part of the page of the task, or a
+    page of its own without JavaScript."""
+    assignment = assignment_for(request.user, assignment_id)
+    batch, prompt = assignment.batch, assignment.task.prompt
+    if batch.kind not in (Kind.WRITING, Kind.POSTEDITING):
+        raise Http404
+    project = batch.project
+    similar = memory.similar(
+        project=project, text=prompt.text, person=request.user, task_id=assignment.task_id, prompt_id=prompt.pk
+    )
+    ratio = memory.length_ratio(project)
+    context = {
+        "project": project, "assignment": assignment, "ratio": f"{ratio:.3f}" if ratio else "",
+        "terms": actions.terms_in(project=project, text=prompt.text),
+        "similar": [
+            {
+                "source": differences(prompt.text, hit.source), "target": hit.target,
+                "percent": percent(hit.likeness),
+            }
+            for hit in similar
+        ],
+    }  # fmt: skip
+    template = "annotation/reference.html#reference" if request.htmx else "annotation/reference.html"
+    return render(request, template, context)
+
+
+def percent(likeness: float) -> int:
+    """Rounded, but 100 only where the two texts are the same."""
+    return 100 if likeness == 1 else min(round(100 * likeness), 99)
+
+
+# ---- the glossary ----
+
+
+def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
+    rows = GlossaryTerm.objects.filter(project=project)
+    asked = " ".join(request.GET.get("q", "").replace("\0", "").split())[:200]
+    shown = rows.filter(Q(folded__contains=folded(asked)) | Q(target__icontains=asked)) if asked else rows
+    page = Paginator(shown.order_by("folded", "target"), 50).get_page(request.GET.get("page"))
+    return {"page": page, "asked": asked, "total": rows.count()}
+
+
+@login_required
+@require_GET
+def glossary(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MEMBERS)
+    context = {"project": project, "manages": role_in(request.user, project) == Role.MANAGER}
+    return render(request, "annotation/glossary.html", context | terms_page(request, project))
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings_glossary(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    form = term_form(project)
+    error: DomainError | bool | None = None
+    if request.method == "POST":
+        form = term_form(project, request.POST)
+        error = not form.is_valid()
+        if not error:
+            try:
+                term = actions.add_term(project=project, by=actor(request), **form.cleaned_data)
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, _("“{term}” is in the glossary.").format(term=term.source))
+                return redirect("settings_glossary", slug)
+    return glossary_settings(request, project, form=form, error=error)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings_glossary_import(request: HttpRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    if request.method != "POST":
+        return redirect("settings_glossary", slug)
+    form = TermsForm(request.POST, request.FILES, auto_id="terms-%s")
+    error: DomainError | bool = not form.is_valid()
+    if not error:
+        try:
+            added, changed = actions.import_terms(project=project, text=form.rows, by=actor(request))
+        except DomainError as refused:
+            add_problems(form, error := refused)
+        else:
+            said = ngettext("{n} term was added.", "{n} terms were added.", added).format(n=f"{added:,}")
+            if changed:
+                notes = ngettext("{n} note was changed.", "{n} notes were changed.", changed)
+                said = f"{said} {notes.format(n=f'{changed:,}')}"
+            messages.success(request, said)
+            return redirect("settings_glossary", slug)
+    return glossary_settings(request, project, terms_form=form, error=error)
+
+
+def glossary_settings(
+    request: HttpRequest,
+    project: Project,
+    *,
+    form: TermForm | None = None,
+    terms_form: TermsForm | None = None,
+    error: DomainError | bool | None = None,
+) -> HttpResponse:
+    """The page with, at most, one of its two forms filled in."""
+    problems = getattr(error, "problems", []) if terms_form is not None else []
+    context = {
+        **terms_page(request, project), "form": form or term_form(project),
+        "terms_form": terms_form or TermsForm(auto_id="terms-%s"), "row_problems": problems,
+        "manages": True,
+    }  # fmt: skip
+    return settings_page(request, project, "glossary", context, error)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    term = found(GlossaryTerm.objects.filter(project=project, pk=term_id))
+    form = term_form(project, initial={"source": term.source, "target": term.target, "note": term.note})
+    error: DomainError | bool | None = None
+    if request.method == "POST":
+        form = term_form(project, request.POST)
+        error = not form.is_valid()
+        if not error:
+            try:
+                actions.change_term(term=term, by=actor(request), **form.cleaned_data)
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, _("Saved."))
+                return redirect("settings_glossary", slug)
+    return settings_page(request, project, "glossary_term", {"form": form, "term": term}, error)
+
+
+@login_required
+@require_POST
+def settings_glossary_remove(request: HttpRequest, slug: str, term_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    term = found(GlossaryTerm.objects.select_related("project").filter(project=project, pk=term_id))
+    actions.remove_term(term=term, by=actor(request))
+    messages.success(request, _("“{term}” left the glossary.").format(term=term.source))
+    return redirect("settings_glossary", slug)
+
+
+def term_form(project: Project, *args: Any, **options: Any) -> TermForm:
+    return TermForm(
+        *args, source_language=project.source_language, target_language=project.target_language, **options
+    )  # fmt: skip
