@@ -10,29 +10,32 @@ from django.utils.translation import gettext_lazy
 
 from annotation.errors import InvalidInput
 from annotation.events import record
-from annotation.models import Kind, User
+from annotation.models import User
 
-EVERYWHERE = frozenset(Kind.values)
-JUDGING = frozenset({Kind.SCORING.value, Kind.CHOOSING.value})
-EDITING = frozenset({Kind.WRITING.value, Kind.POSTEDITING.value})
+CHOOSING, RANKING = frozenset({"choosing"}), frozenset({"ranking"})
+PREFERRING = CHOOSING | RANKING
+SCORING = frozenset({"scoring"})
+JUDGING = PREFERRING | SCORING
+POSTEDITING = frozenset({"postediting"})
+EDITING = POSTEDITING | {"writing"}
+EVERYWHERE = JUDGING | EDITING
 
 
 @dataclass(frozen=True)
 class Action:
-    """What a key does; `name` is the `data-action` of its control. Two actions of one page never share a key."""
+    """What a key does; `name` is the `data-action` of its control. No two actions that share one of the `pages` share
+    a key. An empty `key` is one that depends on the task."""
 
     name: str
     key: str
     label: str | Promise
-    kinds: frozenset[str]
+    pages: frozenset[str]
 
 
-def numbered(name: str, keys: str, label: str | Promise, kinds: frozenset[str]) -> tuple[Action, ...]:
-    return tuple(Action(f"{name}-{n}", key, label, kinds) for n, key in enumerate(keys, start=1))
+def numbered(name: str, keys: str, label: str | Promise, pages: frozenset[str]) -> tuple[Action, ...]:
+    return tuple(Action(f"{name}-{n}", key, label, pages) for n, key in enumerate(keys, start=1))
 
 
-SCORING, CHOOSING = frozenset({Kind.SCORING.value}), frozenset({Kind.CHOOSING.value})
-POSTEDITING = frozenset({Kind.POSTEDITING.value})
 GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
     (
         gettext_lazy("On every page"),
@@ -47,14 +50,32 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
         ),
     ),
     (
-        gettext_lazy("Choosing"),
+        gettext_lazy("Choosing between two"),
         (
-            *numbered("choice", "123456789", gettext_lazy("Alternative, or answer, number {n}"), CHOOSING),
-            Action("strength-1", "s", gettext_lazy("Slightly"), CHOOSING),
-            Action("strength-2", "d", gettext_lazy("Clearly"), CHOOSING),
-            *numbered("reason", "qwertyuiop", gettext_lazy("Reason number {n}"), CHOOSING),
-            Action("difference", "v", gettext_lazy("Show how the words differ"), CHOOSING),
-            Action("fix", "f", gettext_lazy("Fix the better one"), CHOOSING),
+            Action("choose-a", "1", gettext_lazy("A is better"), CHOOSING),
+            Action("choose-b", "2", gettext_lazy("B is better"), CHOOSING),
+            Action("tie", "3", gettext_lazy("Equally good"), CHOOSING),
+            Action("both-bad", "4", gettext_lazy("Both bad"), CHOOSING),
+            Action("slightly", "s", gettext_lazy("Slightly"), CHOOSING),
+            Action("clearly", "d", gettext_lazy("Clearly"), CHOOSING),
+        ),
+    ),
+    (
+        gettext_lazy("Ranking several"),
+        (
+            *numbered("rank", "123456789", gettext_lazy("The next place goes to number {n}"), RANKING),
+            Action("rank-equal", "=", gettext_lazy("The next one is as good as the last"), RANKING),
+            Action("rank-tie", "", gettext_lazy("All equally good (usually the digit after the last one)"), RANKING),
+            Action("rank-bad", "", gettext_lazy("All bad (usually the digit after that)"), RANKING),
+            Action("rank-reset", "0", gettext_lazy("Start the ranking over"), RANKING),
+        ),
+    ),
+    (
+        gettext_lazy("Choosing and ranking"),
+        (
+            *numbered("reason", "qwertyuiop", gettext_lazy("Reason number {n}"), PREFERRING),
+            Action("difference", "v", gettext_lazy("Show what differs"), PREFERRING),
+            Action("fix", "f", gettext_lazy("Fix the better one"), PREFERRING),
         ),
     ),
     (
@@ -64,11 +85,11 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
             Action("comment", "c", gettext_lazy("Write a comment"), SCORING),
         ),
     ),
-    (gettext_lazy("Choosing and scoring"), (Action("mark", "m", gettext_lazy("Mark a stretch of text"), JUDGING),)),
+    (gettext_lazy("Choosing and scoring"), (Action("mark", "m", gettext_lazy("Mark a passage"), JUDGING),)),
     (
         gettext_lazy("Writing and post-editing"),
         (
-            Action("edit", "e", gettext_lazy("Go to the editor"), EDITING),
+            Action("editor", "e", gettext_lazy("Go to the editor"), EDITING),
             Action("reference", "h", gettext_lazy("Glossary and similar texts"), EDITING),
             Action("reset", "r", gettext_lazy("Start over"), POSTEDITING),
             Action("accept", "a", gettext_lazy("Accept unchanged"), POSTEDITING),
@@ -124,13 +145,15 @@ def faults(moved: dict[str, str]) -> list[tuple[str, str]]:
     # Those that stay come first, so that a fault stands where something was changed.
     for action in sorted(actions(), key=lambda one: key_of(one, moved) != one.key):
         key = key_of(action, moved)
+        if not key and not action.key:
+            continue
         if len(key) != 1 or not key.isprintable() or key.isspace():
             problems.append((action.name, _("Give one character, such as a letter or a digit.")))
             continue
-        other = next((taken[kind, key] for kind in sorted(action.kinds) if (kind, key) in taken), None)
+        other = next((taken[page, key] for page in sorted(action.pages) if (page, key) in taken), None)
         if other is not None:
             words = _("“{key}” is the key of “{label}” on the same page.")
             problems.append((action.name, words.format(key=key.upper(), label=label_of(other))))
             continue
-        taken.update({(kind, key): action for kind in action.kinds})
+        taken.update({(page, key): action for page in action.pages})
     return problems

@@ -123,7 +123,7 @@
     if (!list) return;
     const rows = [...task().querySelectorAll("[data-key]")].filter(isSeen).map((control) => {
       const holder = labelOf(control), side = holder.querySelector(".side") ?? holder;
-      const text = [...side.childNodes].filter((node) => node.nodeName !== "KBD" && !node.matches?.(".meta:not(:only-child), input"))
+      const text = [...side.childNodes].filter((node) => node.nodeName !== "KBD" && !node.matches?.(".meta:not(:only-child), input, [hidden], .badge, .chosen"))
         .map((node) => node.textContent).join(" ").replace(/\s+/g, " ").trim();
       return [keyFor(control), text.replace("…", "")];
     });
