@@ -7,6 +7,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
@@ -50,7 +51,7 @@ def create_account(
     except ValidationError as error:
         problems += [("email", message) for message in error.messages]
     if not 0 < len(name) <= 150:
-        problems.append(("name", "Give a name of 1 to 150 characters: colleagues see it beside the work."))
+        problems.append(("name", _("Give a name of 1 to 150 characters: colleagues see it beside the work.")))
     if password is not None:
         try:
             validate_password(password, User(email=email, name=name))
@@ -66,7 +67,7 @@ def create_account(
             after = {"email": email, "name": name, "is_staff": is_staff, "is_superuser": is_superuser}
             record(verb="user.created", target=user, actor=by or user, project=None, after=after)
     except IntegrityError as error:
-        raise Conflict(f"there is an account for {email} already") from error
+        raise Conflict(_("there is an account for %(email)s already") % {"email": email}) from error
     return user
 
 

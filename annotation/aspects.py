@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import BooleanField, F, Func, Max, Value
 from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
@@ -96,11 +97,13 @@ def write(aspect: Aspect, spec: AspectSpec, *, by: User | None) -> Aspect:
     anchors = [" ".join(anchor.split()) for anchor in spec["anchors"] if anchor.strip()]
     problems: list[tuple[str, str]] = []
     if not 0 < len(name) <= 80:
-        problems.append(("name", "Give a name of 1 to 80 characters."))
+        problems.append(("name", _("Give a name of 1 to 80 characters.")))
     if len(question) > 300:
-        problems.append(("question", "At most 300 characters."))
+        problems.append(("question", _("At most 300 characters.")))
     if not 2 <= len(anchors) <= 9:
-        problems.append(("anchors", f"Give 2 to 9 sentences, one a line, worst first; there are {len(anchors)}."))
+        problems.append(
+            ("anchors", _("Give 2 to 9 sentences, one a line, worst first; there are %(n)s.") % {"n": len(anchors)})
+        )
     stored = Aspect.objects.filter(pk=aspect.pk).first()
     if stored and not problems and len(anchors) != stored.points and was_scored(stored):
         message = f"It has been scored on {stored.points} points: retire it and add one with {len(anchors)}."
@@ -120,7 +123,8 @@ def set_retired(aspect: Aspect, retired: bool, *, by: User | None) -> None:
     """Compare and set, so that retiring twice says so. Call it with the project locked."""
     held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
     if held.update(retired_at=timezone.now() if retired else None) != 1:
-        raise Conflict(f"{aspect.name} {'was retired' if retired else 'is in use'} already.")
+        said = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
+        raise Conflict(said % {"name": aspect.name})
     aspect.refresh_from_db(fields=["retired_at"])
     verb = "aspect.retired" if retired else "aspect.restored"
     record(verb=verb, target=aspect, actor=by, project=aspect.project)
@@ -136,18 +140,21 @@ def save_weights(
     with transaction.atomic():
         locked(project)
         keys = active_keys(project)
-        problems = [(key, "There is no such aspect in use.") for key in weights if key not in keys]
-        problems += [(key, "A weight is missing.") for key in keys if key not in weights]
-        problems += [(key, "A weight is a number from 0 to 100.") for key, w in weights.items() if not 0 <= w <= 100]
+        problems = [(key, _("There is no such aspect in use.")) for key in weights if key not in keys]
+        problems += [(key, _("A weight is missing.")) for key in keys if key not in weights]
+        problems += [(key, _("A weight is a number from 0 to 100.")) for key, w in weights.items() if not 0 <= w <= 100]
         if not problems and not any(weights.values()):
-            problems += [(key, "At least one weight must be above 0.") for key in keys[:1]]
+            problems += [(key, _("At least one weight must be above 0.")) for key in keys[:1]]
         if problems or not keys:
             text = "; ".join(f"{key}: {message}" for key, message in problems)
-            raise InvalidInput(text or "Add an aspect first.", problems)
+            raise InvalidInput(text or _("Add an aspect first."), problems)
         latest = project.weight_sets.first()
         version = latest.version if latest else 0
         if based_on is not None and based_on != version:
-            raise Conflict(f"Weights {version} were saved while you were looking at weights {based_on}: look again.")
+            raise Conflict(
+                _("Weights %(version)s were saved while you were looking at weights %(based_on)s: look again.")
+                % {"version": version, "based_on": based_on}
+            )
         if latest and latest.weights == weights:
             return latest
         ordered = {key: weights[key] for key in keys}

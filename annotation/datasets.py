@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from annotation.dataset_files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.dataset_labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
@@ -55,8 +56,13 @@ def freeze_dataset(
     """
     if purpose not in DatasetVersion.Purpose.values or format not in DatasetVersion.Format.values:
         raise InvalidInput(
-            f"a dataset is for {', '.join(DatasetVersion.Purpose.values)} and "
-            f"{' or '.join(DatasetVersion.Format.values)}, not {purpose!r} and {format!r}"
+            _("a dataset is for %(purposes)s and %(formats)s, not %(purpose)s and %(format)s")
+            % {
+                "purposes": ", ".join(DatasetVersion.Purpose.values),
+                "formats": ", ".join(DatasetVersion.Format.values),
+                "purpose": f"{purpose!r}",
+                "format": f"{format!r}",
+            }
         )
     selection = checked_selection(
         project,
@@ -208,16 +214,21 @@ class HeldOutPrompts:
     def check(self, prompt: LabelledPrompt) -> None:
         """Raise Leak if a training row of this prompt would give away a held-out one."""
         if prompt.prompt_id in self.ids:
-            shared = "is held out itself"
+            shared = _("it is held out itself")
         elif prompt.digest in self.digests:
-            shared = "has the same text as a held-out prompt"
+            shared = _("it has the same text as a held-out prompt")
         elif prompt.source_document in self.documents:
-            shared = f"shares the source document {prompt.source_document!r} with a held-out prompt"
+            document = {"document": repr(prompt.source_document)}
+            shared = _("it shares the source document %(document)s with a held-out prompt") % document
         else:
             return
         raise Leak(
-            f"prompt {prompt.prompt_id} would be trained on, but it {shared}. Nothing was frozen. A document is wholly "
-            "held out or wholly not: mend `held_out` of its prompts, or leave its batch out"
+            _(
+                "prompt %(prompt_id)s would be trained on, but %(shared)s. Nothing was frozen. A "
+                "document is wholly held out or wholly not: mend `held_out` of its prompts, or leave its "
+                "batch out"
+            )
+            % {"prompt_id": prompt.prompt_id, "shared": shared}
         )
 
 
@@ -227,25 +238,41 @@ def nothing_to_train_on(
     """What is missing, and what to do about it."""
     count = len(sources.annotation_ids)
     if held_out:
-        return (
-            f"all {held_out:,} rows come from held-out prompts, which are never trained on: annotate prompts that are "
+        return _(
+            "all %(rows)s rows come from held-out prompts, which are never trained on: annotate prompts that are "
             "not held out, or lower the project's held-out share before importing more"
-        )
+        ) % {"rows": f"{held_out:,}"}
     if not count:
         waiting = Assignment.objects.filter(batch__project=project).exclude(state=Assignment.State.DONE).count()
         total = Annotation.objects.filter(task__batch__project=project, is_current=True).count()
-        what = "no finished annotation is selected" if total else f"the project {project.slug} has no annotations yet"
-        return f"{what}: {waiting:,} assignments are not done; annotate first, or select other batches and kinds"
+        nothing = _(
+            "no finished annotation is selected: %(waiting)s assignments are not done; annotate first, or select other "
+            "batches and kinds"
+        )
+        nothing_yet = _(
+            "the project %(project)s has no annotations yet: %(waiting)s assignments are not done; annotate first, or "
+            "select other batches and kinds"
+        )
+        return (nothing if total else nothing_yet) % {"waiting": f"{waiting:,}", "project": project.slug}
     found = ", ".join(f"{number:,} {kind}" for kind, number in sorted(sources.kinds.items()))
-    reasons = "; ".join(f"{what}: {number:,}" for what, number in sorted(left_out.items()))
+    reasons = "; ".join(f"{_(what)}: {number:,}" for what, number in sorted(left_out.items()))
     advice = {
-        "sft": "SFT rows come from writing, post-editing and good scores, and from chosen sides with --chosen-as-sft",
-        "dpo": "pairs come from choosing, changed post-edits, and scores that differ enough (--score-difference)",
-        "kto": "unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores",
+        "sft": _(
+            "SFT rows come from writing, post-editing and good scores, and from chosen sides with --chosen-as-sft"
+        ),
+        "dpo": _("pairs come from choosing, changed post-edits, and scores that differ enough (--score-difference)"),
+        "kto": _("unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores"),
     }[selection.purpose]
-    return f"no {selection.purpose} row comes from the {count:,} selected annotations ({found}): {advice}" + (
-        f". Left out: {reasons}" if reasons else ""
-    )
+    values = {"purpose": selection.purpose, "count": f"{count:,}", "found": found, "advice": advice, "reasons": reasons}
+    if reasons:
+        return (
+            _(
+                "no %(purpose)s row comes from the %(count)s selected annotations (%(found)s): %(advice)s. "
+                "Left out: %(reasons)s"
+            )
+            % values
+        )
+    return _("no %(purpose)s row comes from the %(count)s selected annotations (%(found)s): %(advice)s") % values
 
 
 def code_version() -> str:

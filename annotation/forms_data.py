@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from annotation.exports import ExportOptions
 from annotation.models import Batch, DatasetVersion, Kind, Project
@@ -11,37 +12,41 @@ from annotation.preparation.files import ReadOptions
 from annotation.preparation.mapping import Mapping, MappingError, file_origin
 
 MEANINGS = [
-    ("", "– leave out –"),
-    ("text", "Prompt"),
-    ("messages", "Chat (messages)"),
-    ("candidate", "Candidate"),
-    ("candidate_list", "List of candidates"),
-    ("reference", "Reference"),
-    ("external_id", "Id"),
-    ("source_document", "Source document"),
-    ("held_out", "Split (train or held out)"),
-    ("metadata", "Metadata"),
-    ("metadata_object", "Metadata object"),
+    ("", _("– leave out –")),
+    ("text", _("Prompt")),
+    ("messages", _("Chat (messages)")),
+    ("candidate", _("Candidate")),
+    ("candidate_list", _("List of candidates")),
+    ("reference", _("Reference")),
+    ("external_id", _("Id")),
+    ("source_document", _("Source document")),
+    ("held_out", _("Split (train or held out)")),
+    ("metadata", _("Metadata")),
+    ("metadata_object", _("Metadata object")),
 ]
 ENCODINGS = [
-    ("", "UTF-8, or by its byte order mark"),
-    ("utf-16-le", "UTF-16 without a mark (little-endian)"),
+    ("", _("UTF-8, or by its byte order mark")),
+    ("utf-16-le", _("UTF-16 without a mark (little-endian)")),
     ("cp932", "Shift JIS (cp932)"),
     ("euc-jp", "EUC-JP"),
-    ("cp1252", "Western Europe (cp1252)"),
-    ("gb18030", "Chinese (gb18030)"),
-    ("euc-kr", "Korean (euc-kr)"),
-    ("cp1251", "Cyrillic (cp1251)"),
+    ("cp1252", _("Western Europe (cp1252)")),
+    ("gb18030", _("Chinese (gb18030)")),
+    ("euc-kr", _("Korean (euc-kr)")),
+    ("cp1251", _("Cyrillic (cp1251)")),
 ]
-DELIMITERS = [("", "By its ending"), (",", "Comma"), (";", "Semicolon"), ("tab", "Tab"), ("|", "Bar")]
-QUOTING = [("", "By its ending"), ("yes", "Cells may be in quotation marks"), ("no", "Quotation marks are text")]
+DELIMITERS = [("", _("By its ending")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
+QUOTING = [
+    ("", _("By its ending")),
+    ("yes", _("Cells may be in quotation marks")),
+    ("no", _("Quotation marks are text")),
+]
 
 
 class UploadForm(forms.Form):
     file = forms.FileField(
-        label="File",
+        label=_("File"),
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.tab,.jsonl,.ndjson,.parquet"}),
-        help_text="CSV, TSV, JSONL or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added.",
+        help_text=_("CSV, TSV, JSONL or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added."),
     )
 
     def limit_text(self) -> str:
@@ -51,9 +56,9 @@ class UploadForm(forms.Form):
 class ReadForm(forms.Form):
     """How a text file is read."""
 
-    encoding = forms.ChoiceField(choices=ENCODINGS, required=False)
-    delimiter = forms.ChoiceField(choices=DELIMITERS, required=False, label="Cells are separated by")
-    quoted = forms.ChoiceField(choices=QUOTING, required=False, label="Quotation marks")
+    encoding = forms.ChoiceField(choices=ENCODINGS, required=False, label=_("Encoding"))
+    delimiter = forms.ChoiceField(choices=DELIMITERS, required=False, label=_("Cells are separated by"))
+    quoted = forms.ChoiceField(choices=QUOTING, required=False, label=_("Quotation marks"))
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "ReadForm":
@@ -72,8 +77,8 @@ class ColumnsForm(forms.Form):
 
     keep_good = forms.BooleanField(
         required=False,
-        label="If some rows are faulty, add the others",
-        help_text="Otherwise one faulty row keeps the whole file out. You can download the rows that were left.",
+        label=_("If some rows are faulty, add the others"),
+        help_text=_("Otherwise one faulty row keeps the whole file out. You can download the rows that were left."),
     )
 
     def __init__(self, *args: Any, columns: list[str], mapping: Mapping, **kwargs: Any) -> None:
@@ -81,12 +86,15 @@ class ColumnsForm(forms.Form):
         self.columns = columns
         found, origins = meanings(mapping), dict(mapping.candidates)
         for number, column in enumerate(columns):
-            name = column or f"column {number + 1}"
+            name = column or _("column %(number)s") % {"number": number + 1}
             self.fields[f"meaning-{number}"] = forms.ChoiceField(
-                choices=MEANINGS, required=False, initial=found.get(column, ""), label=f"Meaning of {name}"
+                choices=MEANINGS,
+                required=False,
+                initial=found.get(column, ""),
+                label=_("Meaning of %(name)s") % {"name": name},
             )
             self.fields[f"origin-{number}"] = forms.CharField(
-                required=False, max_length=180, label=f"Origin of {name}",
+                required=False, max_length=180, label=_("Origin of %(name)s") % {"name": name},
                 initial=origins.get(column, f"import:{column}").removeprefix("import:"),
             )  # fmt: skip
 
@@ -115,7 +123,10 @@ class ColumnsForm(forms.Form):
                 prefix, dot, key = column.partition(".")
                 metadata[key if dot and prefix.lower() in ("meta", "metadata") and key else column] = column
             elif meaning in fields:
-                self.add_error(f"meaning-{number}", f"{fields[meaning]!r} has this meaning already; change one of them")
+                self.add_error(
+                    f"meaning-{number}",
+                    _("%(column)s has this meaning already; change one of them") % {"column": repr(fields[meaning])},
+                )
             else:
                 fields[meaning] = column
         given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates))
@@ -134,28 +145,35 @@ class FreezeForm(forms.Form):
     """What `freeze_dataset` needs, in a manager's words."""
 
     purpose = forms.ChoiceField(
-        choices=DatasetVersion.Purpose.choices, label="For", widget=forms.RadioSelect, initial="dpo"
+        choices=DatasetVersion.Purpose.choices, label=_("For"), widget=forms.RadioSelect, initial="dpo"
     )
-    format = forms.ChoiceField(choices=DatasetVersion.Format.choices, initial="conversational")
+    format = forms.ChoiceField(choices=DatasetVersion.Format.choices, initial="conversational", label=_("Format"))
     batches = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all of them."
+        required=False,
+        label=_("Batches"),
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all of them."),
     )
     kinds = forms.MultipleChoiceField(
-        choices=Kind.choices, required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all kinds."
+        label=_("Kinds"),
+        choices=Kind.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("None ticked: all kinds."),
     )
     chosen_as_sft = forms.BooleanField(
-        required=False, label="SFT: the chosen side of a pair counts as good",
-        help_text="It is the better of two, which is not yet a model answer.",
+        required=False, label=_("SFT: the chosen side of a pair counts as good"),
+        help_text=_("It is the better of two, which is not yet a model answer."),
     )  # fmt: skip
     keep_ties = forms.BooleanField(
-        required=False, label="DPO: keep pairs that are evenly split", help_text="They get the probability 0.5."
+        required=False, label=_("DPO: keep pairs that are evenly split"), help_text=_("They get the probability 0.5.")
     )
     score_difference = forms.FloatField(
-        min_value=0.01, max_value=1, label="Scores make a pair from this difference up",
-        help_text="As a share of the scale, weighted over the aspects.",
+        min_value=0.01, max_value=1, label=_("Scores make a pair from this difference up"),
+        help_text=_("As a share of the scale, weighted over the aspects."),
     )  # fmt: skip
-    score_good = forms.FloatField(min_value=0, max_value=1, label="A score is good from")
-    score_bad = forms.FloatField(min_value=0, max_value=1, label="A score is bad up to")
+    score_good = forms.FloatField(min_value=0, max_value=1, label=_("A score is good from"))
+    score_bad = forms.FloatField(min_value=0, max_value=1, label=_("A score is bad up to"))
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,15 +1,14 @@
 """Who belongs to a project: invitations, roles, leaving. A project never loses its last manager."""
 
-import contextlib
-
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.accounts import create_account
-from annotation.assignment import release
+from annotation.assigning import release_all
 from annotation.errors import Conflict, DomainError, InvalidInput
 from annotation.events import record
-from annotation.models import Assignment, Invitation, Membership, Project, Role, User
+from annotation.models import Invitation, Membership, Project, Role, User
 
 RANK = {Role.ANNOTATOR: 1, Role.REVIEWER: 2, Role.MANAGER: 3}
 
@@ -18,7 +17,7 @@ class LastManager(DomainError):
     """The change would leave the project without anybody who may change it."""
 
     def __init__(self, project: Project) -> None:
-        super().__init__(f"{project} needs a manager: make somebody else a manager first.")
+        super().__init__(_("%(project)s needs a manager: make somebody else a manager first.") % {"project": project})
 
 
 def add_member(*, project: Project, user: User, role: Role | str, by: User | None) -> Membership:
@@ -37,7 +36,10 @@ def invite(*, project: Project | None, role: Role | str, by: User, email: str = 
     email = email.strip().lower()
     chosen = known_role(role) if project else ""
     if project and email and Membership.objects.filter(project=project, user__email=email).exists():
-        raise Conflict(f"{email} is a member of {project} already: change the role in the list of members.")
+        raise Conflict(
+            _("%(email)s is a member of %(project)s already: change the role in the list of members.")
+            % {"email": email, "project": project}
+        )
     with transaction.atomic():
         invitation = Invitation.objects.create(project=project, role=chosen, email=email, created_by=by)
         after = {"role": chosen, "email": email}
@@ -51,7 +53,7 @@ def revoke_invitation(*, invitation: Invitation, by: User) -> None:
     with transaction.atomic():
         still_open = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=now)
         if still_open.update(expires_at=now) != 1:
-            raise Conflict("This invitation was used or has expired already.")
+            raise Conflict(_("This invitation was used or has expired already."))
         record(verb="invitation.revoked", target=invitation, actor=by, project=invitation.project)
 
 
@@ -63,7 +65,10 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership | Non
     """
     project = invitation.project
     if invitation.email and invitation.email != user.email.lower():
-        raise Conflict(f"This invitation is for {invitation.email}; you are signed in as {user.email}.")
+        raise Conflict(
+            _("This invitation is for %(invited)s; you are signed in as %(email)s.")
+            % {"invited": invitation.email, "email": user.email}
+        )
     with transaction.atomic():
         membership = None
         if project:
@@ -96,7 +101,7 @@ def use(invitation: Invitation, user: User) -> None:
     now = timezone.now()
     held = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=now)
     if held.update(accepted_at=now, accepted_by=user) != 1:
-        raise Conflict("This invitation was used or has expired: ask for a new one.")
+        raise Conflict(_("This invitation was used or has expired: ask for a new one."))
     record(verb="invitation.accepted", target=invitation, actor=user, project=invitation.project)
 
 
@@ -109,7 +114,7 @@ def change_role(*, membership: Membership, role: Role | str, by: User | None) ->
         if old == Role.MANAGER:
             keep_a_manager(project, without=membership)
         if Membership.objects.filter(pk=membership.pk, role=old).update(role=role) != 1:
-            raise Conflict(f"The role of {membership.user} was changed meanwhile: look again.")
+            raise Conflict(_("The role of %(user)s was changed meanwhile: look again.") % {"user": membership.user})
         before, after = {"user": membership.user.email, "role": old}, {"user": membership.user.email, "role": role}
         record(verb="member.role_changed", target=membership, actor=by, project=project, before=before, after=after)
     membership.role = role
@@ -125,11 +130,10 @@ def remove_member(*, membership: Membership, by: User | None) -> None:
         before = {"user": membership.user.email, "role": membership.role}
         record(verb="member.removed", target=membership, actor=by, project=project, before=before)
         if Membership.objects.filter(pk=membership.pk, role=membership.role).delete()[0] != 1:
-            raise Conflict(f"{membership.user} was removed or given another role meanwhile: look again.")
-        held = Assignment.objects.filter(batch__project=project, annotator=membership.user, state=Assignment.State.HELD)
-        for assignment in held:
-            with contextlib.suppress(Conflict):  # its lease ended at this moment
-                release(assignment=assignment, actor=by or membership.user)
+            raise Conflict(
+                _("%(user)s was removed or given another role meanwhile: look again.") % {"user": membership.user}
+            )
+        release_all(project=project, annotator=membership.user, actor=by)
 
 
 def keep_a_manager(project: Project, *, without: Membership) -> None:
@@ -144,4 +148,7 @@ def known_role(role: Role | str) -> Role:
     try:
         return Role(role)
     except ValueError as error:
-        raise InvalidInput(f"no such role: {role}; choose one of {', '.join(Role.values)}", [("role", "?")]) from error
+        raise InvalidInput(
+            _("no such role: %(role)s; choose one of %(names)s") % {"role": role, "names": ", ".join(Role.values)},
+            [("role", "?")],
+        ) from error

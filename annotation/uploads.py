@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation import jobs
 from annotation.errors import Conflict, InvalidInput
@@ -104,7 +105,9 @@ def upload_path(record: Import) -> Path:
     root = Path(settings.UPLOADS_DIR).resolve()
     path = (root / record.path).resolve()
     if not record.path or not path.is_relative_to(root) or not path.is_file():
-        raise InvalidInput(f"the uploaded file {record.filename} is no longer here; upload it again")
+        raise InvalidInput(
+            _("the uploaded file %(filename)s is no longer here; upload it again") % {"filename": record.filename}
+        )
     return path
 
 
@@ -163,4 +166,7 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
 def changeable(record: Import, change: Callable[[Any], int]) -> None:
     rows = Import.objects.filter(pk=record.pk, status__in=[Import.Status.UPLOADED, Import.Status.REFUSED])
     if not change(rows):
-        raise Conflict(f"{record.filename} is being read or has been read; upload it again to change its columns")
+        raise Conflict(
+            _("%(filename)s is being read or has been read; upload it again to change its columns")
+            % {"filename": record.filename}
+        )

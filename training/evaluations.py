@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidInput
 from annotation.models import DatasetVersion, User
@@ -31,14 +32,22 @@ def create_evaluation(
     """
     dataset = dataset or checkpoint.dataset
     if dataset is None:
-        raise InvalidInput(f"checkpoint {checkpoint.pk} was trained on no dataset: name one with --dataset")
+        raise InvalidInput(
+            _("checkpoint %(number)s was trained on no dataset: name one with --dataset") % {"number": checkpoint.pk}
+        )
     if dataset.project_id != checkpoint.project_id:
-        raise InvalidInput(f"dataset {dataset.pk} is not of the checkpoint's project")
+        raise InvalidInput(_("dataset %(number)s is not of the checkpoint's project") % {"number": dataset.pk})
     if not dataset.held_out_rows:
-        raise InvalidInput(f"dataset {dataset.pk} has no held-out rows to evaluate on: annotate some, freeze again")
+        raise InvalidInput(
+            _("dataset %(number)s has no held-out rows to evaluate on: annotate some, freeze again")
+            % {"number": dataset.pk}
+        )
     unknown = sorted(set(options or {}) - OPTIONS)
     if unknown:
-        raise InvalidInput(f"no such option: {', '.join(unknown)} (there are {', '.join(sorted(OPTIONS))})")
+        raise InvalidInput(
+            _("no such option: %(names)s (there are %(names_2)s)")
+            % {"names": ", ".join(unknown), "names_2": ", ".join(sorted(OPTIONS))}
+        )
     run = checkpoint.run
     start = starting_model(run)
     evaluation = Evaluation(project=checkpoint.project, checkpoint=checkpoint, dataset=dataset)

@@ -3,6 +3,9 @@
 from typing import Any
 
 from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import DatasetVersion, Project
 from training import model_folders
@@ -17,15 +20,21 @@ NUMBERS = (
 
 class DatasetField(forms.ModelChoiceField):
     def label_from_instance(self, dataset: Any) -> str:
-        rows = f"{dataset.train_rows:,} rows, {dataset.held_out_rows:,} held out"
-        return f"Dataset {dataset.pk}: {dataset.purpose.upper()}, {rows}"
+        return _("Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out") % {
+            "number": dataset.pk,
+            "purpose": dataset.purpose.upper(),
+            "train": f"{dataset.train_rows:,}",
+            "held_out": f"{dataset.held_out_rows:,}",
+        }
 
 
-def whole(label: str, *, least: int = 1, initial: int | None = None, help_text: str = "") -> forms.IntegerField:
+def whole(
+    label: str | Promise, *, least: int = 1, initial: int | None = None, help_text: str | Promise = ""
+) -> forms.IntegerField:
     return forms.IntegerField(label=label, min_value=least, required=False, initial=initial, help_text=help_text)
 
 
-def real(label: str, *, initial: float | None = None, help_text: str = "") -> forms.FloatField:
+def real(label: str | Promise, *, initial: float | None = None, help_text: str | Promise = "") -> forms.FloatField:
     widget = forms.NumberInput(attrs={"step": "any", "min": 0})
     return forms.FloatField(
         label=label, min_value=0, required=False, initial=initial, help_text=help_text, widget=widget
@@ -35,29 +44,32 @@ def real(label: str, *, initial: float | None = None, help_text: str = "") -> fo
 class RunForm(forms.Form):
     """A run to be: the dataset decides the trainer, and what is left empty follows it."""
 
-    dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None)
-    start = forms.ChoiceField(label="Starts from")
+    dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None, label=_("Dataset"))
+    start = forms.ChoiceField(label=_("Starts from"))
     method = forms.ChoiceField(
-        choices=[("lora", "LoRA adapter"), ("full", "All weights")], initial="lora", widget=forms.RadioSelect
+        label=_("What is trained"),
+        choices=[("lora", _("LoRA adapter")), ("full", _("All weights"))],
+        initial="lora",
+        widget=forms.RadioSelect,
     )
-    epochs = real("Epochs", initial=1)
-    learning_rate = real("Learning rate", help_text="Empty: one that suits trainer and method.")
-    batch_size = whole("Batch size", initial=8)
-    max_length = whole("Longest text, in tokens", least=16, initial=1024)
-    gradient_accumulation = whole("Batches in one step", initial=1)
-    seed = whole("Seed", least=0, initial=17)
-    save_steps = whole("Steps between saves", initial=50)
-    lora_r = whole("LoRA rank", initial=16)
-    lora_alpha = whole("LoRA alpha", initial=32)
-    lora_targets = forms.CharField(label="LoRA modules", initial="all-linear", required=False)
-    beta = real("Beta", initial=0.1, help_text="DPO: how firmly it is held to its start.")
+    epochs = real(_("Epochs"), initial=1)
+    learning_rate = real(_("Learning rate"), help_text=_("Empty: one that suits trainer and method."))
+    batch_size = whole(_("Batch size"), initial=8)
+    max_length = whole(_("Longest text, in tokens"), least=16, initial=1024)
+    gradient_accumulation = whole(_("Batches in one step"), initial=1)
+    seed = whole(_("Seed"), least=0, initial=17)
+    save_steps = whole(_("Steps between saves"), initial=50)
+    lora_r = whole(_("LoRA rank"), initial=16)
+    lora_alpha = whole(_("LoRA alpha"), initial=32)
+    lora_targets = forms.CharField(label=_("LoRA modules"), initial="all-linear", required=False)
+    beta = real(_("Beta"), initial=0.1, help_text=_("DPO: how firmly it is held to its start."))
     losses = forms.ChoiceField(
-        label="Loss",
-        choices=[("sigmoid,sft", "DPO with an SFT term"), ("sigmoid", "Plain DPO")],
+        label=_("Loss"),
+        choices=[("sigmoid,sft", _("DPO with an SFT term")), ("sigmoid", _("Plain DPO"))],
         required=False,
-        help_text="The SFT term keeps the preferred texts likely.",
+        help_text=_("The SFT term keeps the preferred texts likely."),
     )
-    evaluate = forms.BooleanField(label="Evaluate the checkpoint afterwards", initial=True, required=False)
+    evaluate = forms.BooleanField(label=_("Evaluate the checkpoint afterwards"), initial=True, required=False)
 
     def __init__(self, *args: Any, project: Project, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -95,25 +107,24 @@ class RunForm(forms.Form):
         }
 
 
+MADE, PROMOTED = _("Checkpoint %(number)s (%(trainer)s)"), _("Checkpoint %(number)s (%(trainer)s), promoted")
+
+
 def starting_points(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
     """Checkpoints of the project (newest first), then base models below the allowed roots, as option groups."""
-    checkpoints = Checkpoint.objects.filter(project=project).select_related("run").order_by("-id")[:100]
-    groups = [
-        (
-            "Checkpoints",
-            [
-                (f"checkpoint:{row.pk}", f"Checkpoint {row.pk} ({row.run.get_trainer_display()})"
-                 + (", promoted" if row.promoted_at else ""))
-                for row in checkpoints
-            ],
-        ),
-        ("Base models", [(f"model:{folder.path}", folder.name) for folder in model_folders.base_models()]),
-    ]  # fmt: skip
+    rows = Checkpoint.objects.filter(project=project).select_related("run").order_by("-id")[:100]
+    checkpoints = []
+    for row in rows:
+        words = PROMOTED if row.promoted_at else MADE
+        label = words % {"number": row.pk, "trainer": row.run.get_trainer_display()}
+        checkpoints.append((f"checkpoint:{row.pk}", label))
+    models = [(f"model:{folder.path}", folder.name) for folder in model_folders.base_models()]
+    groups = [(gettext("Checkpoints"), checkpoints), (gettext("Base models"), models)]
     return [group for group in groups if group[1]]
 
 
 class EvaluateForm(forms.Form):
-    dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None, label="On the held-out rows of")
+    dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None, label=_("On the held-out rows of"))
 
     def __init__(self, *args: Any, checkpoint: Checkpoint, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -124,25 +135,28 @@ class EvaluateForm(forms.Form):
 
 class PromoteForm(forms.Form):
     note = forms.CharField(
-        label="Why", max_length=200, required=False, help_text="For those who read the story of this model later."
+        label=_("Why"), max_length=200, required=False, help_text=_("For those who read the story of this model later.")
     )
 
 
 class RoundForm(forms.Form):
-    prompts = forms.IntegerField(label="Prompts", min_value=1, max_value=100_000, initial=DEFAULT_PROMPTS)
-    overlap = forms.IntegerField(label="People per task", min_value=1, max_value=50)
+    prompts = forms.IntegerField(label=_("Prompts"), min_value=1, max_value=100_000, initial=DEFAULT_PROMPTS)
+    overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=50)
     temperature = forms.FloatField(
-        min_value=0.01, max_value=5, initial=0.8, widget=forms.NumberInput(attrs={"step": "any"}),
-        help_text="Higher: more varied texts.",
+        label=_("Temperature"), min_value=0.01, max_value=5, initial=0.8, help_text=_("Higher: more varied texts."),
+        widget=forms.NumberInput(attrs={"step": "any"}),
     )  # fmt: skip
-    max_new_tokens = forms.IntegerField(label="Longest text, in tokens", min_value=1, max_value=8192, initial=256)
-    reuse = forms.BooleanField(label="Where fresh prompts run out, take some that had a task", required=False)
+    max_new_tokens = forms.IntegerField(label=_("Longest text, in tokens"), min_value=1, max_value=8192, initial=256)
+    reuse = forms.BooleanField(label=_("Where fresh prompts run out, take some that had a task"), required=False)
     after = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, project: Project, last: int, **options: Any) -> None:
         super().__init__(*args, **options)
         fresh = fresh_prompts(project).count()
-        self.fields["prompts"].help_text = f"{fresh:,} {'is' if fresh == 1 else 'are'} fresh: without a task so far."
+        said = ngettext(
+            "%(number)s is fresh: without a task so far.", "%(number)s are fresh: without a task so far.", fresh
+        )
+        self.fields["prompts"].help_text = said % {"number": f"{fresh:,}"}
         self.fields["prompts"].initial = min(DEFAULT_PROMPTS, fresh) or DEFAULT_PROMPTS
         self.fields["overlap"].initial = project.default_overlap
         self.fields["after"].initial = last

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from training.engine.runfiles import RunDirectory
 
 CURVE_POINTS = 200
@@ -11,11 +15,11 @@ CHART_WIDTH, CHART_HEIGHT = 560, 150
 
 # What a person sees of a step, in this order: (key, words).
 LIVE_FIGURES = [
-    ("loss", "loss"),
-    ("reward_accuracy", "reward accuracy"),
-    ("reward_margin", "margin"),
-    ("token_accuracy", "token accuracy"),
-    ("learning_rate", "learning rate"),
+    ("loss", _("loss")),
+    ("reward_accuracy", _("reward accuracy")),
+    ("reward_margin", _("margin")),
+    ("token_accuracy", _("token accuracy")),
+    ("learning_rate", _("learning rate")),
 ]
 
 
@@ -37,11 +41,11 @@ class Progress:
     @property
     def words(self) -> list[tuple[str, str]]:
         """The newest figures as (words, value) for people."""
-        found = [(words, figure(key, self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
+        found = [(str(words), figure(key, self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
         if self.tokens_per_s:
-            found.append(("tokens/s", f"{self.tokens_per_s:,.0f}"))
+            found.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
         if self.time_left_s is not None and self.done < self.total:
-            found.append(("left", duration(self.time_left_s)))
+            found.append((gettext("left"), duration(self.time_left_s)))
         return found
 
 
@@ -59,7 +63,8 @@ class Curve:
 
     @property
     def sentence(self) -> str:
-        return f"{self.name.capitalize()} went from {self.first} to {self.last} over {self.steps} steps."
+        values = {"name": self.name, "first": self.first, "last": self.last, "steps": self.steps}
+        return gettext("%(name)s went from %(first)s to %(last)s over %(steps)s steps.") % values
 
 
 def read_progress(directory: RunDirectory) -> Progress:
@@ -91,7 +96,7 @@ def curves(directory: RunDirectory) -> list[Curve]:
     for key, words in LIVE_FIGURES[:3]:
         by_step = {line["step"]: float(line[key]) for line in lines if "step" in line and key in line}
         if len(by_step) > 1:
-            found.append(curve(key, words, sorted(by_step.items())))
+            found.append(curve(key, capfirst(str(words)), sorted(by_step.items())))
     return found
 
 
@@ -135,23 +140,29 @@ FIGURES = [
     (
         "reward_accuracy",
         "",
-        "Preference accuracy",
-        "pairs whose preferred side gained more than the other, against the model that training began with",
+        _("Preference accuracy"),
+        _("pairs whose preferred side gained more than the other, against the model that training began with"),
         True,
     ),
-    ("reward_margin", "", "Preference margin", "how much more, on average, in units of β · log-probability", False),
+    (
+        "reward_margin",
+        "",
+        _("Preference margin"),
+        _("how much more, on average, in units of β · log-probability"),
+        False,
+    ),
     (
         "logp_accuracy",
         "parent_logp_accuracy",
-        "Likelihood accuracy",
-        "pairs whose preferred side is the likelier one, per token",
+        _("Likelihood accuracy"),
+        _("pairs whose preferred side is the likelier one, per token"),
         True,
     ),
-    ("chosen_logp", "chosen_logp_parent", "Log-probability, preferred", "mean of the preferred texts", False),
-    ("rejected_logp", "rejected_logp_parent", "Log-probability, other", "mean of the other texts", False),
-    ("perplexity", "parent_perplexity", "Perplexity", "of the good texts; lower is better", False),
-    ("chrf", "parent_chrf", "chrF", "likeness to the reference texts by characters, 0 to 100", False),
-    ("bleu", "parent_bleu", "BLEU", "likeness to the reference texts by words, 0 to 100", False),
+    ("chosen_logp", "chosen_logp_parent", _("Log-probability, preferred"), _("mean of the preferred texts"), False),
+    ("rejected_logp", "rejected_logp_parent", _("Log-probability, other"), _("mean of the other texts"), False),
+    ("perplexity", "parent_perplexity", _("Perplexity"), _("of the good texts; lower is better"), False),
+    ("chrf", "parent_chrf", "chrF", _("likeness to the reference texts by characters, 0 to 100"), False),
+    ("bleu", "parent_bleu", "BLEU", _("likeness to the reference texts by words, 0 to 100"), False),
 ]
 
 
@@ -164,8 +175,8 @@ def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
         rows.append(
             Figure(
                 key,
-                label,
-                explanation,
+                str(label),
+                str(explanation),
                 _shown(metrics.get(key), percent),
                 _interval(metrics.get(f"{key}_interval"), percent),
                 _shown(metrics.get(parent), percent),
@@ -185,7 +196,8 @@ def _interval(bounds: Any, percent: bool) -> str:
     if not isinstance(bounds, list) or len(bounds) != 2:
         return ""
     low, high = (f"{100 * bound:.1f}" if percent else number(bound) for bound in bounds)
-    return f"{low} to {high}{' %' if percent else ''}"
+    said = gettext("%(low)s to %(high)s %%") if percent else gettext("%(low)s to %(high)s")
+    return said % {"low": low, "high": high}
 
 
 # ---- words ----
@@ -207,6 +219,8 @@ def duration(seconds: float) -> str:
     """Such as 45 s, 12 min, 3 h 05 min."""
     whole = round(seconds)
     if whole < 120:
-        return f"{whole} s"
+        return gettext("%(seconds)s s") % {"seconds": whole}
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 120:
+        return gettext("%(minutes)s min") % {"minutes": minutes}
+    return gettext("%(hours)s h %(minutes)s min") % {"hours": minutes // 60, "minutes": f"{minutes % 60:02d}"}

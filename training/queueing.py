@@ -16,6 +16,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
@@ -65,7 +66,7 @@ def cancel(job: EngineJob, actor: User | None) -> str:
         job.directory.request_cancel()
         verb, status = "cancel_requested", Status.RUNNING
     else:
-        raise Conflict(f"{job_name(job)} is over already")
+        raise Conflict(_("%(job)s is over already") % {"job": job_words(job)})
     record(verb=f"{job._meta.model_name}.{verb}", target=job, actor=actor, project=job.project)
     job.refresh_from_db()
     return status
@@ -79,11 +80,11 @@ def resume(job: EngineJob, actor: User | None) -> None:
     """
     Status = EngineJob.Status
     if job.directory.is_alive():
-        raise Conflict(f"{job_name(job)} is still ending: try again in a moment")
+        raise Conflict(_("%(job)s is still ending: try again in a moment") % {"job": job_words(job)})
     rows = type(job)._default_manager.filter(pk=job.pk, status__in=(Status.FAILED, Status.CANCELLED))
     before = {"status": job.status, "error": job.error[:500]}
     if not rows.update(status=Status.QUEUED, error="", result=None, pid=None, finished_at=None):
-        raise Conflict(f"{job_name(job)} can be resumed only when it has failed or was cancelled")
+        raise Conflict(_("%(job)s can be resumed only when it has failed or was cancelled") % {"job": job_words(job)})
     job.directory.clear_for_resume()
     record(verb=f"{job._meta.model_name}.resumed", target=job, actor=actor, project=job.project, before=before)
     job.refresh_from_db()
@@ -92,6 +93,16 @@ def resume(job: EngineJob, actor: User | None) -> None:
 
 def job_name(job: EngineJob) -> str:
     return f"{job._meta.model_name} {job.pk}"
+
+
+def job_words(job: EngineJob) -> str:
+    """Its name for people, in their language."""
+    names = {
+        "run": _("run %(number)s"),
+        "generation": _("generation %(number)s"),
+        "evaluation": _("evaluation %(number)s"),
+    }
+    return names[str(job._meta.model_name)] % {"number": job.pk}
 
 
 def nudge_worker() -> None:
@@ -108,7 +119,10 @@ def lend_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
     job.directory.dataset.mkdir(parents=True, exist_ok=True)
     for file in DATASET_FILES:
         if not (source / file).is_file():
-            raise Conflict(f"dataset {dataset.pk} has no {file} in {source}: restore that folder, or freeze again")
+            raise Conflict(
+                _("dataset %(number)s has no %(file)s in %(source)s: restore that folder, or freeze again")
+                % {"number": dataset.pk, "file": file, "source": source}
+            )
         target = job.directory.dataset / file
         try:
             os.link(source / file, target)

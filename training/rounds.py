@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from annotation.batches import open_batch
 from annotation.errors import Conflict, DomainError, InvalidInput
@@ -97,7 +98,7 @@ def retry_round(*, round: Round, actor: User | None) -> Round:
     if not Round.objects.filter(pk=round.pk, status=Round.Status.FAILED).update(
         status=Round.Status.PREPARING, error=""
     ):
-        raise Conflict(f"round {round.number} has not failed")
+        raise Conflict(_("round %(number)s has not failed") % {"number": round.number})
     for generation in round.generations.filter(status__in=(Generation.Status.FAILED, Generation.Status.CANCELLED)):
         resume(generation, actor)
     record(verb="round.retried", target=round, actor=actor, project=round.project)
@@ -138,23 +139,28 @@ def advance_all() -> None:
 def _checkpoint_to_judge(project: Project) -> Checkpoint:
     checkpoint = promoted_checkpoint(project)
     if checkpoint is None:
-        raise Conflict("no checkpoint is promoted yet: promote one, then its output can be judged")
+        raise Conflict(_("no checkpoint is promoted yet: promote one, then its output can be judged"))
     if checkpoint.run.trainer == Run.Trainer.PRETRAIN:
-        raise Conflict(f"checkpoint {checkpoint.pk} was made from scratch: no earlier model to compare it with")
+        raise Conflict(
+            _("checkpoint %(number)s was made from scratch: no earlier model to compare it with")
+            % {"number": checkpoint.pk}
+        )
     return checkpoint
 
 
 def _draw_prompts(project: Project, number: int, reuse: bool) -> list[int]:
     if number < 1:
-        raise InvalidInput(f"prompts must be at least 1, got {number}", [("prompts", "at least 1")])
+        raise InvalidInput(
+            _("prompts must be at least 1, got %(number)s") % {"number": number}, [("prompts", _("at least 1"))]
+        )
     chosen = list(fresh_prompts(project).order_by("id").values_list("pk", flat=True)[:number])
     if reuse and len(chosen) < number:
         used = Prompt.objects.filter(project=project).exclude(tasks=None).order_by("id")
         chosen += list(used.values_list("pk", flat=True)[: number - len(chosen)])
     if not chosen:
         raise InvalidInput(
-            "every prompt had a task already: import more prompts, or reuse those that there are (--reuse-prompts)",
-            [("prompts", "no fresh prompts are left: import more, or reuse")],
+            _("every prompt had a task already: import more prompts, or reuse those that there are (--reuse-prompts)"),
+            [("prompts", _("no fresh prompts are left: import more, or reuse"))],
         )
     return chosen
 

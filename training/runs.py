@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
@@ -66,7 +67,10 @@ def create_run(
     model = _starting_model(project, trainer, base_model, parent)
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
-        raise InvalidInput(f"no such option: {', '.join(unknown)} (there are {', '.join(sorted(OPTIONS))})")
+        raise InvalidInput(
+            _("no such option: %(names)s (there are %(known)s)")
+            % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
+        )
     full = "lora" in options and options["lora"] is None
     chosen = default_options(trainer, full=full) | options
     if "losses" in options and "loss_weights" not in options:
@@ -132,40 +136,60 @@ def command_line(run: Run) -> str:
 
 def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
     if trainer not in PROGRAMS:
-        raise InvalidInput(f"no trainer {trainer!r} (there are {', '.join(PROGRAMS)})")
+        raise InvalidInput(
+            _("no trainer %(trainer)s (there are %(names)s)")
+            % {"trainer": f"{trainer!r}", "names": ", ".join(PROGRAMS)}
+        )
     if trainer == Run.Trainer.PRETRAIN:
         if dataset is not None or corpus is None:
-            raise InvalidInput("a base model is made from a corpus file, not from a dataset")
+            raise InvalidInput(_("a base model is made from a corpus file, not from a dataset"))
         return
     if dataset is None:
-        raise InvalidInput("choose a dataset to train on", [("dataset", "choose one")])
+        raise InvalidInput(_("choose a dataset to train on"), [("dataset", _("choose one"))])
     if dataset.project_id != project.pk:
-        raise InvalidInput(f"dataset {dataset.pk} is not of project {project.slug}")
+        raise InvalidInput(
+            _("dataset %(number)s is not of project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
+        )
     if dataset.purpose != trainer:
         raise InvalidInput(
-            f"dataset {dataset.pk} was frozen for {dataset.purpose}, and {trainer} cannot train on it: "
-            f"freeze one with --for {trainer}",
-            [("dataset", f"frozen for {dataset.purpose}, not for {trainer}")],
+            _(
+                "dataset %(number)s was frozen for %(purpose)s, and %(trainer)s cannot train on it: "
+                "freeze one with --for %(trainer)s"
+            )
+            % {"number": dataset.pk, "purpose": dataset.purpose, "trainer": trainer},
+            [
+                (
+                    "dataset",
+                    _("frozen for %(purpose)s, not for %(trainer)s") % {"purpose": dataset.purpose, "trainer": trainer},
+                )
+            ],
         )
     if not dataset.train_rows:
-        raise InvalidInput(f"dataset {dataset.pk} has no training rows: annotate more, then freeze again")
+        raise InvalidInput(
+            _("dataset %(number)s has no training rows: annotate more, then freeze again") % {"number": dataset.pk}
+        )
 
 
 def _starting_model(project: Project, trainer: str, base_model: str, parent: Checkpoint | None) -> ModelSource:
     if trainer == Run.Trainer.PRETRAIN:
         if base_model or parent:
-            raise InvalidInput("a base model is made from scratch: give no model to start from")
+            raise InvalidInput(_("a base model is made from scratch: give no model to start from"))
         return ModelSource(base="")
     if parent is None:
         if not base_model:
-            raise InvalidInput("choose a model to start from: a base model or a checkpoint")
+            raise InvalidInput(_("choose a model to start from: a base model or a checkpoint"))
         return model_folders.source_of(base_model)
     if parent.project_id != project.pk:
-        raise InvalidInput(f"checkpoint {parent.pk} is not of project {project.slug}")
+        raise InvalidInput(
+            _("checkpoint %(number)s is not of project %(slug)s") % {"number": parent.pk, "slug": project.slug}
+        )
     if base_model and model_folders.source_of(base_model).base != root_base(parent):
         raise InvalidInput(
-            f"checkpoint {parent.pk} stands on {root_base(parent)}, not on {base_model}: leave --model out, or name "
-            "that folder"
+            _(
+                "checkpoint %(number)s stands on %(root_base)s, not on %(base_model)s: leave --model "
+                "out, or name that folder"
+            )
+            % {"number": parent.pk, "root_base": root_base(parent), "base_model": base_model}
         )
     return model_source(parent)
 

@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.project import Project
 from annotation.models.user import User
@@ -8,13 +9,13 @@ class DatasetVersion(models.Model):
     """A frozen, content-addressed set of rows. A database trigger refuses every update and delete."""
 
     class Purpose(models.TextChoices):
-        SFT = "sft", "SFT: prompt and completion"
-        DPO = "dpo", "DPO: prompt, chosen and rejected"
-        KTO = "kto", "KTO: prompt, completion and label"
+        SFT = "sft", _("SFT: prompt and completion")
+        DPO = "dpo", _("DPO: prompt, chosen and rejected")
+        KTO = "kto", _("KTO: prompt, completion and label")
 
     class Format(models.TextChoices):
-        STANDARD = "standard", "Standard (strings)"
-        CONVERSATIONAL = "conversational", "Conversational (messages)"
+        STANDARD = "standard", _("Standard (strings)")
+        CONVERSATIONAL = "conversational", _("Conversational (messages)")
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="datasets")
     purpose = models.CharField(max_length=8, choices=Purpose.choices)

@@ -1,14 +1,15 @@
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.user import User
 
 
 class Role(models.TextChoices):
-    ANNOTATOR = "annotator", "Annotator"
-    REVIEWER = "reviewer", "Reviewer"
-    MANAGER = "manager", "Manager"
+    ANNOTATOR = "annotator", _("Annotator")
+    REVIEWER = "reviewer", _("Reviewer")
+    MANAGER = "manager", _("Manager")
 
 
 def mqm_core() -> list[str]:
@@ -23,8 +24,8 @@ class Project(models.Model):
     """One goal, one guideline, one pair of languages or one persona."""
 
     class Goal(models.TextChoices):
-        TRANSLATION = "translation", "Translation between two languages"
-        PERSONA = "persona", "Replies of a persona"
+        TRANSLATION = "translation", _("Translation between two languages")
+        PERSONA = "persona", _("Replies of a persona")
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120)

@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.project import Project
 from annotation.models.user import User
@@ -8,12 +9,12 @@ class Import(models.Model):
     """One file that was read into a project, or refused."""
 
     class Status(models.TextChoices):
-        UPLOADED = "uploaded", "Columns not confirmed yet"
-        QUEUED = "queued", "Waiting"
-        RUNNING = "running", "Reading"
-        DONE = "done", "Done"
-        REFUSED = "refused", "Refused"
-        FAILED = "failed", "Failed"
+        UPLOADED = "uploaded", _("Columns not confirmed yet")
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Reading")
+        DONE = "done", _("Done")
+        REFUSED = "refused", _("Refused")
+        FAILED = "failed", _("Failed")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="imports")
     filename = models.CharField(max_length=255)

@@ -1,6 +1,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.project import Project, WeightSet
 from annotation.models.prompt import Prompt
@@ -8,18 +9,18 @@ from annotation.models.user import User
 
 
 class Kind(models.TextChoices):
-    WRITING = "writing", "Writing"
-    POSTEDITING = "postediting", "Post-editing"
-    SCORING = "scoring", "Scoring"
-    CHOOSING = "choosing", "Choosing"
+    WRITING = "writing", _("Writing")
+    POSTEDITING = "postediting", _("Post-editing")
+    SCORING = "scoring", _("Scoring")
+    CHOOSING = "choosing", _("Choosing")
 
 
 class Batch(models.Model):
     """Tasks opened together, of one kind, with one overlap."""
 
     class Status(models.TextChoices):
-        OPEN = "open", "Open"
-        CLOSED = "closed", "Closed"
+        OPEN = "open", _("Open")
+        CLOSED = "closed", _("Closed")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="batches")
     name = models.CharField(max_length=120)

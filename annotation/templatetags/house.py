@@ -4,6 +4,7 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.utils.translation import gettext_lazy as _
 
 from annotation.access import STAFF, role_in
 from annotation.models import Project, Role
@@ -12,14 +13,14 @@ register = template.Library()
 
 # (section, label, URL name, roles that see it)
 SECTIONS = [
-    ("progress", "Progress", "project", (Role.ANNOTATOR, *STAFF)),
-    ("guideline", "Guideline", "guideline", (Role.ANNOTATOR, *STAFF)),
-    ("prompts", "Prompts", "prompts", (Role.MANAGER,)),
-    ("datasets", "Datasets", "datasets", STAFF),
-    ("runs", "Runs", "runs", STAFF),
-    ("checkpoints", "Checkpoints", "checkpoints", STAFF),
-    ("rounds", "Rounds", "rounds", STAFF),
-    ("settings", "Settings", "project_settings", (Role.MANAGER,)),
+    ("progress", _("Progress"), "project", (Role.ANNOTATOR, *STAFF)),
+    ("guideline", _("Guideline"), "guideline", (Role.ANNOTATOR, *STAFF)),
+    ("prompts", _("Prompts"), "prompts", (Role.MANAGER,)),
+    ("datasets", _("Datasets"), "datasets", STAFF),
+    ("runs", _("Runs"), "runs", STAFF),
+    ("checkpoints", _("Checkpoints"), "checkpoints", STAFF),
+    ("rounds", _("Rounds"), "rounds", STAFF),
+    ("settings", _("Settings"), "project_settings", (Role.MANAGER,)),
 ]
 
 

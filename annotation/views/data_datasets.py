@@ -11,6 +11,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.access import MANAGERS, STAFF, dataset_for, project_for, role_in
@@ -24,13 +26,26 @@ from annotation.views.requests import SignedInRequest
 DATASETS_A_PAGE = 25
 ROWS_SHOWN = 8
 FILE_NOTES = {
-    "train.parquet": "training rows, for the trainers",
-    "train.jsonl": "the same, one JSON object a line",
-    "held_out.parquet": "held-out rows, for evaluation only",
-    "held_out.jsonl": "the same, one JSON object a line",
-    "annotation_ids.txt": "the annotations it was made from",
-    "manifest.json": "everything on this page, for programs",
+    "train.parquet": gettext_lazy("training rows, for the trainers"),
+    "train.jsonl": gettext_lazy("the same, one JSON object a line"),
+    "held_out.parquet": gettext_lazy("held-out rows, for evaluation only"),
+    "held_out.jsonl": gettext_lazy("the same, one JSON object a line"),
+    "annotation_ids.txt": gettext_lazy("the annotations it was made from"),
+    "manifest.json": gettext_lazy("everything on this page, for programs"),
 }
+
+# Why labels yielded no row, as a manifest says it; the page says it in the person's language.
+LEFT_OUT = [
+    gettext_noop("scored below the bar for SFT"),
+    gettext_noop("chosen by half of the annotators only, or called bad"),
+    gettext_noop("post-edits that changed nothing"),
+    gettext_noop("pairs evenly split or tied"),
+    gettext_noop("scored neither well nor badly"),
+    gettext_noop("texts called desirable and undesirable equally often"),
+    gettext_noop("pairs of scores that differ too little"),
+    gettext_noop("pairs of equal texts"),
+    gettext_noop("empty texts"),
+]
 
 
 @login_required
@@ -53,7 +68,7 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
                 form.add_error(None, str(error))
             else:
                 if version.pk in known:
-                    messages.info(request, "These labels were frozen before: this is the same version.")
+                    messages.info(request, _("These labels were frozen before: this is the same version."))
                 return redirect("dataset", version.pk)
     rows = DatasetVersion.objects.filter(project=project).select_related("created_by").defer("manifest")
     context = {
@@ -75,7 +90,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
         "agreement": [(Kind(kind).label, 100 * given["observed_pairwise"], given["pairs"])
                       for kind, given in manifest["agreement"].items()],
-        "left_out": sorted(manifest["left_out"].items(), key=lambda item: -item[1]),
+        "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),
         "files": [(name, note, (folder / name).stat().st_size) for name, note in FILE_NOTES.items()
@@ -92,8 +107,9 @@ def samples(path: Path, purpose: str) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         for line in islice(file, ROWS_SHOWN):
             row = json.loads(line)
-            sides = [("Chosen", "chosen"), ("Rejected", "rejected")] if purpose == "dpo" else [("", "completion")]
+            sides = [(_("Chosen"), "chosen"), (_("Rejected"), "rejected")] if purpose == "dpo" else [("", "completion")]
             rows.append({"prompt": last_text(row["prompt"]), "row": row,
+                         "kinds": [Kind(kind).label for kind in row["kinds"]],
                          "sides": [(label, last_text(row[name])) for label, name in sides]})  # fmt: skip
     return rows
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -30,7 +31,7 @@ def people_page(
     members = project.memberships.select_related("user").order_by(by_rank, "user__name")
     invitations = project.invitations.filter(accepted_at=None, expires_at__gt=timezone.now())
     links = [
-        (row, request.build_absolute_uri(reverse("join", args=[row.token])))
+        (row, request.build_absolute_uri(reverse("join", args=[row.token])), Role(row.role).label)
         for row in invitations.select_related("created_by").order_by("-pk")
     ]
     context = {"members": members, "roles": Role.choices, "invitations": links, "form": form}
@@ -53,7 +54,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
         except DomainError as refused:
             add_problems(form, error := refused)
         else:
-            messages.success(request, "The invitation is ready: copy its link and send it to the person.")
+            messages.success(request, _("The invitation is ready: copy its link and send it to the person."))
             return redirect("settings_people", slug)
     return people_page(request, project, form, error)
 
@@ -70,9 +71,13 @@ def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResp
         except DomainError as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"{membership.user} is {membership.get_role_display().lower()} now.")
+            messages.success(
+                request,
+                _("%(person)s is %(role)s now.")
+                % {"person": membership.user, "role": membership.get_role_display().lower()},
+            )
     else:
-        messages.error(request, "Choose one of the three roles.")
+        messages.error(request, _("Choose one of the three roles."))
     return after_change(request, project)
 
 
@@ -86,7 +91,9 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{membership.user} left the project; what they annotated stays.")
+        messages.success(
+            request, _("%(user)s left the project; what they annotated stays.") % {"user": membership.user}
+        )
     return after_change(request, project)
 
 
@@ -106,7 +113,7 @@ def revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "The link no longer works.")
+        messages.success(request, _("The link no longer works."))
     return redirect("settings_people", slug)
 
 
@@ -154,12 +161,13 @@ def join_page(request: HttpRequest, invitation: Invitation, *, status: int, **co
     other = request.user.is_authenticated and invitation.email and invitation.email != actor(request).email.lower()
     context |= {"invitation": invitation, "for_somebody_else": other, "here": request.path}
     context["is_open"] = invitation.is_open
+    context["role"] = Role(invitation.role).label if invitation.role else ""
     return render(request, "annotation/join.html", context, status=status)
 
 
 def welcome(request: HttpRequest, invitation: Invitation, *, new: bool = True) -> HttpResponse:
     if invitation.project is None:
         return redirect(settings.LOGIN_REDIRECT_URL)
-    text = f"You are in: {invitation.project}." if new else f"You are in {invitation.project} already."
-    messages.success(request, text)
+    text = _("You are in: %(project)s.") if new else _("You are in %(project)s already.")
+    messages.success(request, text % {"project": invitation.project})
     return redirect("home")

@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import DatasetVersion, Project, User
 
@@ -11,8 +12,8 @@ class Checkpoint(models.Model):
     """
 
     class Form(models.TextChoices):
-        ADAPTER = "adapter", "LoRA adapter"
-        FULL = "full", "Full weights"
+        ADAPTER = "adapter", _("LoRA adapter")
+        FULL = "full", _("Full weights")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="checkpoints")
     run = models.OneToOneField("training.Run", models.PROTECT, related_name="checkpoint")

@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Batch, Project, User
 
@@ -7,10 +8,10 @@ class Round(models.Model):
     """One trip round the loop. `checkpoint` is the promoted one whose output this round judges; none in the first."""
 
     class Status(models.TextChoices):
-        PREPARING = "preparing", "Generating candidates"
-        COLLECTING = "collecting", "Collecting annotations"
-        CLOSED = "closed", "Closed"
-        FAILED = "failed", "Failed"
+        PREPARING = "preparing", _("Generating candidates")
+        COLLECTING = "collecting", _("Collecting annotations")
+        CLOSED = "closed", _("Closed")
+        FAILED = "failed", _("Failed")
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="rounds")
     number = models.PositiveIntegerField()

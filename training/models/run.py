@@ -1,4 +1,5 @@
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import DatasetVersion
 from training.models.engine_job import EngineJob
@@ -10,7 +11,7 @@ class Run(EngineJob):
     FOLDER = "runs"
 
     class Trainer(models.TextChoices):
-        PRETRAIN = "pretrain", "Base model from scratch"
+        PRETRAIN = "pretrain", _("Base model from scratch")
         SFT = "sft", "SFT"
         DPO = "dpo", "DPO"
 

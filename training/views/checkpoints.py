@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.access import MANAGERS, STAFF, project_for, role_in
@@ -54,8 +55,8 @@ HEADLINES = ("reward_accuracy", "logp_accuracy", "chrf", "bleu")
 
 def list_title(promoted: Checkpoint | None, count: int) -> str:
     if promoted is not None:
-        return f"Checkpoint {promoted.pk} is the promoted one"
-    return "No checkpoint is promoted yet" if count else "There are no checkpoints yet"
+        return _("Checkpoint %(number)s is the promoted one") % {"number": promoted.pk}
+    return _("No checkpoint is promoted yet") if count else _("There are no checkpoints yet")
 
 
 def figures_of(evaluation: Evaluation | None) -> list[Any]:
@@ -74,7 +75,9 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
         "project": checkpoint.project, "section": "checkpoints", "checkpoint": checkpoint, "run": checkpoint.run,
         "title": title(checkpoint, figures), "evaluation": evaluation, "figures": figures, "evaluations": evaluations,
         "live": [row for row in evaluations if row.is_live],
-        "parent_name": f"checkpoint {checkpoint.parent_id}" if checkpoint.parent_id else "the base model",
+        "parent_name": _("checkpoint %(number)s") % {"number": checkpoint.parent_id}
+        if checkpoint.parent_id
+        else _("the base model"),
         "samples": samples_of(evaluation) if evaluation else [],
         "lineage": lineage(checkpoint),
         "is_promoted": promoted is not None and promoted.pk == checkpoint.pk,
@@ -86,12 +89,22 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
 
 def title(checkpoint: Checkpoint, figures: list[Any]) -> str:
     by_key = {figure.key: figure for figure in figures}
-    name = f"Checkpoint {checkpoint.pk}"
+    number = checkpoint.pk
     if "reward_accuracy" in by_key:
-        return f"{name} sides with people on {by_key['reward_accuracy'].value} of held-out pairs"
+        return _("Checkpoint %(number)s sides with people on %(value)s of held-out pairs") % {
+            "number": number,
+            "value": by_key["reward_accuracy"].value,
+        }
     if "chrf" in by_key:
-        return f"{name} comes to chrF {by_key['chrf'].value} against the references"
-    return f"{name} is evaluated" if figures else f"{name} is not evaluated yet"
+        return _("Checkpoint %(number)s comes to chrF %(value)s against the references") % {
+            "number": number,
+            "value": by_key["chrf"].value,
+        }
+    return (
+        _("Checkpoint %(number)s is evaluated") % {"number": number}
+        if figures
+        else _("Checkpoint %(number)s is not evaluated yet") % {"number": number}
+    )
 
 
 def samples_of(evaluation: Evaluation) -> list[dict[str, Any]]:
@@ -111,9 +124,12 @@ def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResp
     form = PromoteForm(request.POST)
     if form.is_valid():
         promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
-        messages.success(request, f"Checkpoint {checkpoint.pk} is promoted: the next round judges its output.")
+        messages.success(
+            request,
+            _("Checkpoint %(number)s is promoted: the next round judges its output.") % {"number": checkpoint.pk},
+        )
     else:
-        messages.error(request, f"Not promoted: {form.errors['note'][0]}")
+        messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
     return redirect("checkpoint", checkpoint.pk)
 
 
@@ -123,11 +139,11 @@ def evaluate_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpRes
     checkpoint = checkpoint_for(request.user, checkpoint_id, MANAGERS)
     form = EvaluateForm(request.POST, checkpoint=checkpoint)
     if not form.is_valid():
-        messages.error(request, "Choose a dataset with held-out rows.")
+        messages.error(request, _("Choose a dataset with held-out rows."))
         return redirect("checkpoint", checkpoint.pk)
     try:
         create_evaluation(checkpoint=checkpoint, actor=request.user, dataset=form.cleaned_data["dataset"])
-        messages.success(request, "The evaluation is queued; its figures will stand here.")
+        messages.success(request, _("The evaluation is queued; its figures will stand here."))
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("checkpoint", checkpoint.pk)

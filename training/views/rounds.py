@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import queries
@@ -48,16 +49,21 @@ def page(request: SignedInRequest, project: Project, form: RoundForm | None = No
 
 def title(newest: dict[str, Any]) -> str:
     current: Round = newest["round"]
-    name = f"Round {current.number}"
+    number = current.number
     if current.status == Round.Status.PREPARING:
-        return f"{name} is being prepared"
+        return _("Round %(number)s is being prepared") % {"number": number}
     if current.status == Round.Status.FAILED:
-        return f"{name} could not be prepared"
+        return _("Round %(number)s could not be prepared") % {"number": number}
     done = sum(progress.done for progress in newest["batches"])
     total = sum(progress.total for progress in newest["batches"])
     if not total:
-        return f"{name} waits for its first batch"
-    return f"{name} is collected" if done == total else f"{name} has {done:,} of {total:,} answers"
+        return _("Round %(number)s waits for its first batch") % {"number": number}
+    return (
+        _("Round %(number)s is collected") % {"number": number}
+        if done == total
+        else _("Round %(number)s has %(done)s of %(total)s answers")
+        % {"number": number, "done": f"{done:,}", "total": f"{total:,}"}
+    )
 
 
 def chain_of(project: Project) -> list[dict[str, Any]]:
@@ -123,7 +129,10 @@ def start(request: SignedInRequest, slug: str) -> HttpResponse:
         except DomainError as error:
             add_problems(form, error)
         else:
-            messages.success(request, f"Round {started.number}: the models write their texts, then the batch opens.")
+            messages.success(
+                request,
+                _("Round %(number)s: the models write their texts, then the batch opens.") % {"number": started.number},
+            )
             return redirect("rounds", project.slug)
     return page(request, project, form)
 
@@ -134,7 +143,7 @@ def retry(request: SignedInRequest, round_id: int) -> HttpResponse:
     round = round_for(request.user, round_id, MANAGERS)
     try:
         retry_round(round=round, actor=request.user)
-        messages.success(request, f"Round {round.number} is taken up again.")
+        messages.success(request, _("Round %(number)s is taken up again.") % {"number": round.number})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("rounds", round.project.slug)

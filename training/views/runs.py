@@ -7,6 +7,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.access import MANAGERS, STAFF, project_for, role_in
@@ -55,19 +57,24 @@ def list_title(project: Project) -> str:
     runs = Run.objects.filter(project=project)
     live = runs.filter(status=EngineJob.Status.RUNNING).first()
     if live is not None:
-        return f"Run {live.pk} is training"
+        return _("Run %(number)s is training") % {"number": live.pk}
     if runs.filter(status=EngineJob.Status.QUEUED).exists():
-        return "A run waits for its turn"
+        return _("A run waits for its turn")
     last = runs.first()
     if last is None:
-        return "Nothing has been trained yet"
-    return f"Nothing is training; run {last.pk} {ENDINGS[EngineJob.Status(last.status)]}"
+        return _("Nothing has been trained yet")
+    return IDLE[EngineJob.Status(last.status)] % {"number": last.pk}
 
 
+IDLE = {
+    EngineJob.Status.SUCCEEDED: gettext_lazy("Nothing is training; run %(number)s succeeded"),
+    EngineJob.Status.FAILED: gettext_lazy("Nothing is training; run %(number)s failed"),
+    EngineJob.Status.CANCELLED: gettext_lazy("Nothing is training; run %(number)s was cancelled"),
+}
 ENDINGS = {
-    EngineJob.Status.SUCCEEDED: "succeeded",
-    EngineJob.Status.FAILED: "failed",
-    EngineJob.Status.CANCELLED: "was cancelled",
+    EngineJob.Status.SUCCEEDED: gettext_lazy("Run %(number)s succeeded"),
+    EngineJob.Status.FAILED: gettext_lazy("Run %(number)s failed"),
+    EngineJob.Status.CANCELLED: gettext_lazy("Run %(number)s was cancelled"),
 }
 
 
@@ -94,14 +101,22 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
 
 
 def run_title(run: Run, checkpoint: Checkpoint | None, done: int, total: int) -> str:
-    name = f"Run {run.pk}"
+    number = run.pk
     if run.status == EngineJob.Status.QUEUED:
-        return f"{name} waits for its turn"
+        return _("Run %(number)s waits for its turn") % {"number": number}
     if run.status == EngineJob.Status.RUNNING:
-        return f"{name} is training: step {done:,} of {total:,}" if total else f"{name} is starting"
+        return (
+            _("Run %(number)s is training: step %(done)s of %(total)s")
+            % {"number": number, "done": f"{done:,}", "total": f"{total:,}"}
+            if total
+            else _("Run %(number)s is starting") % {"number": number}
+        )
     if checkpoint is not None:
-        return f"{name} is done: it made checkpoint {checkpoint.pk}"
-    return f"{name} {ENDINGS[EngineJob.Status(run.status)]}"
+        return _("Run %(number)s is done: it made checkpoint %(checkpoint)s") % {
+            "number": number,
+            "checkpoint": checkpoint.pk,
+        }
+    return ENDINGS[EngineJob.Status(run.status)] % {"number": number}
 
 
 def settings_of(run: Run) -> list[tuple[str, str]]:
@@ -129,8 +144,12 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         status = cancel(run, request.user)
-        said = "is cancelled" if status == EngineJob.Status.CANCELLED else "was asked to stop: it saves first"
-        messages.success(request, f"Run {run.pk} {said}.")
+        said = (
+            _("Run %(number)s is cancelled.")
+            if status == EngineJob.Status.CANCELLED
+            else _("Run %(number)s was asked to stop: it saves first.")
+        )
+        messages.success(request, said % {"number": run.pk})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)
@@ -142,7 +161,7 @@ def resume_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         resume(run, request.user)
-        messages.success(request, f"Run {run.pk} is queued again and goes on where it was.")
+        messages.success(request, _("Run %(number)s is queued again and goes on where it was.") % {"number": run.pk})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)

@@ -39,7 +39,7 @@ class Command(BaseCommand):
             batch = open_batch(
                 project=project,
                 kind=Kind(options["kind"]),
-                name=options["name"] or Kind(options["kind"]).label,
+                name=options["name"] or str(Kind(options["kind"]).label),
                 actor=None,
                 overlap=options["overlap"],
                 prompts=prompts,
