@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from annotation.assignment import claim_next, expire_leases, release
 from annotation.batches import close_batch
 from annotation.errors import Conflict, InvalidInput
-from annotation.models import Annotation, Assignment, Draft, Event, Role, Task
+from annotation.models import Annotation, Assignment, Draft, Event, QueueCursor, Role, Task, TimeSpent
 from annotation.submission import save_draft, skip, submit, undo_last
 from annotation.worktime import Spent
 from tests.annotation.test_assignment import ANSWER, run_out
@@ -232,7 +232,7 @@ class Queue(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         Event.objects.all().delete()
-        for model in (Annotation, Draft, Assignment, Task):
+        for model in (TimeSpent, QueueCursor, Annotation, Draft, Assignment, Task):
             model.objects.all().delete()
         project = hotel(prompts=3)
         self.batch = batch_of(project, overlap=self.OVERLAP)
@@ -245,12 +245,18 @@ class Queue(RuleBasedStateMachine):
 
     @rule(who=people_index)
     def claim(self, who):
+        had = Assignment.objects.filter(annotator=self.people[who]).values("task")
+        free = Assignment.objects.filter(batch=self.batch, state="free").exclude(task__in=had)
+        open_to_them = set(free.values_list("task", flat=True))
         assignment = claim_next(batch=self.batch, annotator=self.people[who])
         if who in self.hand:
             assert assignment is not None
             assert assignment.pk == self.hand[who].pk
         elif assignment is not None:
+            assert assignment.task_id in open_to_them
             self.hand[who] = assignment
+        else:
+            assert not open_to_them
 
     @rule(who=people_index, payload=st.sampled_from([ANSWER, OTHER]))
     def answer(self, who, payload):

@@ -227,13 +227,16 @@ def fill(question: dict) -> dict:
             WHERE p.project_id = %s""",
             [project.pk],
         )
-    batch = open_batch(project=project, kind=Kind.CHOOSING, name="Which is better?", actor=None, overlap=1, seed=7)
+    batch = open_batch(
+        project=project, kind=Kind.CHOOSING, name="Which is better?", actor=None, overlap=question.get("overlap", 1),
+        seed=7,
+    )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")
     sessions = []
-    for number in range(ANNOTATORS):
+    for number in range(question.get("people", ANNOTATORS)):
         user = User.objects.create_user(f"person{number}@{tasks}.example", None, name=f"Person {number}")
         Membership.objects.create(project=project, user=user, role=Role.ANNOTATOR)
         session = SessionStore()
