@@ -17,7 +17,7 @@ from django.utils import timezone
 from annotation import access
 from annotation.accounts import BACKEND
 from annotation.datasets import freeze_dataset
-from annotation.models import Annotation, Assignment, Batch, Import, Membership, Role, Task
+from annotation.models import Annotation, Assignment, Batch, Import, Membership, Remark, Role, Task
 from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
@@ -27,15 +27,16 @@ from training.models import Checkpoint, Evaluation, Generation, Round, Run
 pytestmark = pytest.mark.django_db
 
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
-COMMON = {"home", "project_new", "my_work", "join", "healthz"}
+COMMON = {"home", "project_new", "my_work", "my_time", "join", "healthz"}
 MANAGER_ONLY = {
     "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
     "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
     "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts", "import_new", "import",
-    "import_columns", "import_reread", "import_faults", "import_rest",
+    "import_columns", "import_reread", "import_faults", "import_rest", "time_sheets", "time_file",
 }  # fmt: skip
 NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
-STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds"}
+STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds", "remarks",
+              "remark_answer", "remark_settle"}  # fmt: skip
 
 
 def patterns(resolver=None, prefix=""):
@@ -94,6 +95,7 @@ def world():
         assignment=done, task=answered, annotator=rin, kind="writing", payload={"text": "はい。"}, guideline=guideline
     )
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
+    remark = Remark.objects.create(task=task, author=kei, kind="question", text="How polite?")
     upload = Import.objects.create(project=project, filename="texts.csv")
     return {
         "project": project, "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
@@ -101,6 +103,7 @@ def world():
         "membership_id": Membership.objects.get(user=rin).pk, "batch_id": batch.pk, "task_id": task.pk,
         "assignment_id": slot.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
         "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": label.pk, "name": "manifest.json",
+        "remark_id": remark.pk,
         **training_rows(project, dataset),
     }  # fmt: skip
 
