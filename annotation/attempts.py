@@ -109,11 +109,16 @@ def next_item(attempt: QualificationAttempt, items: Sequence[QualificationItem])
     return next((item for item in items if str(item.pk) not in attempt.answers), None)
 
 
+def side_seed(test: Qualification, attempt: QualificationAttempt) -> int:
+    """Sides change from attempt to attempt: nobody learns that the second is the right one."""
+    return test.seed + attempt.number
+
+
 def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> Shown:
     """The item as a kind's page takes it: the rows that a task would have, which are never saved."""
     test, project = attempt.qualification, attempt.qualification.project
     batch = Batch(
-        project=project, name=test.name, kind=test.kind, overlap=1, seed=test.seed + attempt.number,
+        project=project, name=test.name, kind=test.kind, overlap=1, seed=side_seed(test, attempt),
         alternatives=len(item.candidate_ids),
     )  # fmt: skip
     if test.kind == Kind.SCORING:

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.forms.utils import ErrorDict
+from django.utils.translation import gettext_lazy as _
 
 from annotation.errors import DomainError, InvalidInput
 from annotation.models import Aspect, Project, Role
@@ -40,28 +41,85 @@ class ProjectForm(forms.ModelForm):
         model = Project
         fields = list(EDITABLE)
         labels = {
-            "source_language": "Language of the prompts",
-            "target_language": "Language of the answers",
-            "default_overlap": "People per task",
-            "held_out_share": "Held-out share",
-            "lease_minutes": "Minutes a task stays in hand",
+            "name": _("Name"),
+            "persona": _("Persona"),
+            "source_language": _("Language of the prompts"),
+            "target_language": _("Language of the answers"),
+            "default_overlap": _("People per task"),
+            "held_out_share": _("Held-out share"),
+            "avoid_seen": _("Nobody gets a text again in another batch"),
+            "lease_minutes": _("Minutes a task stays in hand"),
+            "idle_minutes": _("Minutes until time counts as idle"),
+            "edit_hours": _("Hours in which an answer may be changed"),
+            "show_total": _("Show the weighted total while scoring"),
+            "reasons_by_side": _("Give reasons for each side"),
         }
         help_texts = {
-            "persona": "For replies of a persona: who answers, and how. The model gets it with every prompt.",
-            "default_overlap": "How many people do each task of a new batch, unless the batch says otherwise.",
-            "held_out_share": "From 0 to 0.9: this share of the source documents imported from now on is kept for "
-            "evaluation and never trained on.",
+            "source_language": _("BCP 47 tag, such as en or ja."),
+            "target_language": _("BCP 47 tag, such as ja or pt-BR."),
+            "persona": _("For replies of a persona: who answers, and how. The model gets it with every prompt."),
+            "default_overlap": _(
+                "How many people do each task of a new batch, unless the batch says otherwise. Two or more let you "
+                "see where people disagree."
+            ),
+            "held_out_share": _(
+                "From 0 to 0.9: this share of the source documents imported from now on is kept for evaluation and "
+                "never trained on."
+            ),
+            "avoid_seen": _("Whoever has had a prompt in one batch is not given it in the next: fresh eyes each time."),
+            "lease_minutes": _(
+                "A task that somebody opened and left goes back into the queue after so long. Drafts are kept."
+            ),
+            "idle_minutes": _(
+                "After so long without a key, a click or a move, time counts as idle and the page asks whether the "
+                "person is still there. From 1 to 120."
+            ),
+            "edit_hours": _("How long people may change an answer that they submitted. 0: not at all."),
+            "show_total": _(
+                "People see what their scores add up to with the weights. Without it, they judge each aspect on its own."
+            ),
+            "reasons_by_side": _(
+                "Whoever chooses says what speaks for A and what for B, not just why one is better: slower, and more "
+                "is learnt."
+            ),
         }
         widgets = {
             "persona": forms.Textarea(attrs={"rows": 4}),
             "held_out_share": forms.NumberInput(attrs={"min": 0, "max": 0.9, "step": 0.01}),
         }
 
+    error_categories = LinesField(
+        rows=6,
+        required=False,
+        label=_("Kinds of error"),
+        help_text=_(
+            "One a line: what can be marked in a text that is scored, with a severity. Empty: no errors are marked. "
+            "They begin as those of MQM, a standard of translation quality."
+        ),
+    )
+
+    # How the page groups the fields; a pair stands side by side.
+    GROUPS = (
+        (_("What it is"), ("name", "goal", ("source_language", "target_language"), "persona")),
+        (_("Who gets what"), (("default_overlap", "held_out_share"), "avoid_seen")),
+        (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours")),
+        (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
+    )
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["goal"] = forms.ChoiceField(choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION)
+        self.fields["goal"] = forms.ChoiceField(
+            label=_("Goal"), choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION
+        )
         for name in ("source_language", "target_language"):
             self.fields[name].widget.attrs |= {"autocapitalize": "none", "spellcheck": "false", "size": 12}
+
+    def groups(self) -> list[tuple[Any, list[list[forms.BoundField]]]]:
+        """(heading, rows of one or two fields) for the template."""
+        return [
+            (heading, [[self[name] for name in ((row,) if isinstance(row, str) else row)] for row in rows])
+            for heading, rows in self.GROUPS
+        ]
 
     def _post_clean(self) -> None:
         """The action builds, checks and saves the project; the form leaves its instance alone."""
@@ -69,23 +127,26 @@ class ProjectForm(forms.ModelForm):
 
 class GuidelineForm(forms.Form):
     text = forms.CharField(
-        label="Guideline",
+        label=_("Guideline"),
         max_length=GUIDELINE_LIMIT,
         strip=False,
         widget=forms.Textarea(attrs={"rows": 22, "class": "mono"}),
-        help_text="Markdown: # heading, *emphasis*, **strong**, - list, [link](https://…), tables. HTML is shown as "
-        "text.",
+        help_text=_(
+            "Markdown: # heading, *emphasis*, **strong**, - list, [link](https://…), tables. HTML is shown as text."
+        ),
     )
     based_on = forms.IntegerField(widget=forms.HiddenInput, min_value=0)
 
 
 class AspectForm(forms.Form):
-    name = forms.CharField(max_length=80, help_text="Such as Meaning or Politeness.")
-    question = forms.CharField(max_length=300, required=False, help_text="What the annotator asks of each answer.")
+    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("Such as Meaning or Politeness."))
+    question = forms.CharField(
+        label=_("Question"), max_length=300, required=False, help_text=_("What the annotator asks of each answer.")
+    )
     anchors = LinesField(
         rows=5,
-        label="A sentence for each point",
-        help_text="One a line, from the worst to the best, 2 to 9 of them. They keep two people's 3 the same 3.",
+        label=_("A sentence for each point"),
+        help_text=_("One a line, from the worst to the best, 2 to 9 of them. They keep two people's 3 the same 3."),
     )
 
     def __init__(self, *args: Any, aspect: Aspect | None = None, **options: Any) -> None:
@@ -117,38 +178,41 @@ class ReasonsForm(forms.Form):
     names = LinesField(
         rows=8,
         required=False,
-        label="Reason tags",
-        help_text="One a line, in the order in which annotators see them; at most 20 of up to 40 characters. A tag "
-        "that you take out leaves new tasks; labels that carry it keep it.",
+        label=_("Reason tags"),
+        help_text=_(
+            "One a line, in the order in which annotators see them; at most 20 of up to 40 characters. A tag that you "
+            "take out leaves new tasks; labels that carry it keep it."
+        ),
     )
 
 
 class InvitationForm(forms.Form):
-    role = forms.ChoiceField(choices=Role.choices, initial=Role.ANNOTATOR)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.ANNOTATOR)
     email = forms.EmailField(
-        label="Email", required=False, help_text="With an address, only that person can use the link."
+        label=_("Email"), required=False, help_text=_("With an address, only that person can use the link.")
     )
 
 
 class RoleForm(forms.Form):
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
 
 
 class JoinForm(forms.Form):
     """A new account. The e-mail is asked for only where the invitation does not fix it."""
 
-    email = forms.EmailField(label="Email", widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    email = forms.EmailField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     name = forms.CharField(
-        label="Your name", max_length=150, help_text="Colleagues see it.",
+        label=_("Your name"), max_length=150, help_text=_("Colleagues see it."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )  # fmt: skip
     password = forms.CharField(
-        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        label=_("Password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=password_validators_help_text_html,
     )  # fmt: skip
     password_again = forms.CharField(
-        label="Password, once more", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
-    )
+        label=_("Password, once more"), strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )  # fmt: skip
 
     def __init__(self, *args: Any, email: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
@@ -158,5 +222,5 @@ class JoinForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if data.get("password") and data.get("password_again") and data["password"] != data["password_again"]:
-            self.add_error("password_again", "The two passwords differ.")
+            self.add_error("password_again", _("The two passwords differ."))
         return data

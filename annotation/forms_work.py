@@ -1,43 +1,80 @@
-"""The forms of the queue: opening a batch, skipping a task."""
+"""The forms of the queue: opening and changing a batch, giving a task to somebody."""
 
 from typing import Any
 
 from django import forms
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Candidate, Kind, Project, Prompt, Task
-from annotation.submission import SKIP_REASONS
+from annotation.batch_changes import HIGHEST, LOWEST
+from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
 
 KINDS = [
-    (Kind.WRITING, "Writing: people answer the prompt themselves"),
-    (Kind.POSTEDITING, "Post-editing: people mend a model's text, or accept it"),
-    (Kind.SCORING, "Scoring: people score one text on each aspect"),
-    (Kind.CHOOSING, "Choosing: people say which of two texts is better, and why"),
+    (Kind.WRITING, _("Writing: people answer the prompt themselves")),
+    (Kind.POSTEDITING, _("Post-editing: people mend a model's text, or accept it")),
+    (Kind.SCORING, _("Scoring: people score texts on each aspect")),
+    (Kind.CHOOSING, _("Choosing: people say which of the texts is better, and why")),
 ]
+MOST_ALTERNATIVES = 6
+
+
+def qualification_choices(
+    project: Project, kind: str = "", beside: Qualification | None = None
+) -> list[tuple[Any, Any]]:
+    """The tests that a batch may ask for, by kind; `beside` is one that it asks for already, retired or not."""
+    rows = Qualification.objects.filter(project=project)
+    usable = rows.filter(Q(retired_at=None) | Q(pk=beside.pk if beside else None))
+    if kind:
+        return [(test.pk, test.name) for test in usable.filter(kind=kind)]
+    return [
+        (label, [(test.pk, test.name) for test in usable if test.kind == value])
+        for value, label in Kind.choices
+        if any(test.kind == value for test in usable)
+    ]
 
 
 class BatchForm(forms.Form):
     """What `open_batch` needs, in a manager's words."""
 
-    name = forms.CharField(max_length=120, help_text="What annotators see in their list of work.")
-    kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect, initial=Kind.CHOOSING)
+    name = forms.CharField(label=_("Name"), max_length=120, help_text=_("What annotators see in their list of work."))
+    kind = forms.ChoiceField(label=_("Kind"), choices=KINDS, widget=forms.RadioSelect, initial=Kind.CHOOSING)
+    alternatives = forms.IntegerField(
+        min_value=1, max_value=MOST_ALTERNATIVES, required=False, label=_("Texts a task"),
+        help_text=_(
+            "Choosing: 2 to 6; more than two are ranked. Scoring: 1 to 6; more than one stand side by side. "
+            "Empty: two to choose from, one to score. The other kinds have none or one."
+        ),
+    )  # fmt: skip
     overlap = forms.IntegerField(
-        min_value=1, max_value=50, label="People a task", help_text="How many people do each task on their own."
+        min_value=1, max_value=50, label=_("People a task"), help_text=_("How many people do each task on their own.")
     )
     which = forms.ChoiceField(
-        label="Prompts", widget=forms.RadioSelect, initial="without",
-        choices=[("without", "Those without a task of this kind yet"), ("all", "All prompts of the project")],
+        label=_("Prompts"), widget=forms.RadioSelect, initial="without",
+        choices=[
+            ("without", _("Those without a task of this kind yet")), ("all", _("All prompts of the project")),
+        ],
     )  # fmt: skip
     limit = forms.IntegerField(
-        min_value=1, required=False, label="At most", help_text="A number of prompts, picked by chance. Empty: all."
-    )
+        min_value=1, required=False, label=_("At most"),
+        help_text=_("A number of prompts, picked by chance. Empty: all."),
+    )  # fmt: skip
     origins = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple, label="Candidates from",
-        help_text="None ticked: any origin. Choosing compares exactly two. Annotators never see origins.",
+        required=False, widget=forms.CheckboxSelectMultiple, label=_("Candidates from"),
+        help_text=_(
+            "None ticked: any origin. Choosing takes one text of each origin: tick as many as a task has texts. "
+            "Annotators never see origins."
+        ),
+    )  # fmt: skip
+    qualification = forms.TypedChoiceField(
+        required=False, coerce=int, empty_value=None, label=_("Test"),
+        help_text=_("Whoever has not passed it gets no task of this batch. It must be of the batch's kind."),
     )  # fmt: skip
     priority = forms.IntegerField(
-        min_value=-1000, max_value=1000, initial=0, help_text="Batches of a higher priority are served first."
-    )
+        min_value=LOWEST, max_value=HIGHEST, initial=0, label=_("Priority"),
+        help_text=_("Batches of a higher priority are served first."),
+    )  # fmt: skip
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,7 +84,21 @@ class BatchForm(forms.Form):
             Candidate.objects.filter(prompt__project=project)
             .order_by("origin").values_list("origin").annotate(n=Count("pk"))
         )  # fmt: skip
-        self.fields["origins"].choices = [(origin, f"{origin} ({n:,})") for origin, n in counts]  # type: ignore[attr-defined]
+        set_choices(self, "origins", [(origin, f"{origin} ({n:,})") for origin, n in counts])
+        set_choices(self, "qualification", [("", _("None")), *qualification_choices(project)])
+
+    def clean_qualification(self) -> Qualification | None:
+        chosen = self.cleaned_data["qualification"]
+        test = Qualification.objects.filter(project=self.project, pk=chosen).first() if chosen else None
+        if test is not None and "kind" in self.cleaned_data and test.kind != self.cleaned_data["kind"]:
+            raise forms.ValidationError(gettext("This test is of another kind than the batch."))
+        return test
+
+    def clean_alternatives(self) -> int | None:
+        given, kind = self.cleaned_data["alternatives"], self.cleaned_data.get("kind")
+        if kind == Kind.CHOOSING and given == 1:
+            raise forms.ValidationError(gettext("Choosing takes at least two."))
+        return given if kind in (Kind.CHOOSING, Kind.SCORING) else None
 
     def prompts(self) -> QuerySet[Prompt]:
         """The prompts that were asked for, to be read once and inside the action."""
@@ -60,6 +111,39 @@ class BatchForm(forms.Form):
         return rows
 
 
-class SkipForm(forms.Form):
-    reason = forms.ChoiceField(choices=list(SKIP_REASONS.items()))
-    comment = forms.CharField(required=False, max_length=2000)
+class BatchChangeForm(forms.Form):
+    """What may change of a batch that is open."""
+
+    name = forms.CharField(label=_("Name"), max_length=120)
+    priority = forms.IntegerField(
+        min_value=LOWEST, max_value=HIGHEST, label=_("Priority"),
+        help_text=_("Batches of a higher priority are served first."),
+    )  # fmt: skip
+    qualification = forms.TypedChoiceField(
+        required=False, coerce=int, empty_value=None, label=_("Test"),
+        help_text=_("Whoever has not passed it gets no further task. What is in hand may be finished."),
+    )  # fmt: skip
+
+    def __init__(self, data: QueryDict | None = None, *, batch: Batch) -> None:
+        initial = {"name": batch.name, "priority": batch.priority, "qualification": batch.qualification_id}
+        super().__init__(data, initial=initial, auto_id="change-%s")
+        self.project = batch.project
+        tests = qualification_choices(batch.project, batch.kind, beside=batch.qualification)
+        set_choices(self, "qualification", [("", _("None")), *tests])
+
+    def clean_qualification(self) -> Qualification | None:
+        chosen = self.cleaned_data["qualification"]
+        return Qualification.objects.filter(project=self.project, pk=chosen).first() if chosen else None
+
+
+class AssignForm(forms.Form):
+    """Whom a task is given to; `instead` puts back what they have in hand."""
+
+    annotator = forms.IntegerField(min_value=1)
+    instead = forms.BooleanField(required=False)
+
+
+def set_choices(form: forms.Form, name: str, choices: list[Any]) -> None:
+    field = form.fields[name]
+    assert isinstance(field, forms.ChoiceField)
+    field.choices = choices

@@ -107,7 +107,7 @@ def create_qualification(
         QualificationItem.objects.bulk_create(
             QualificationItem(
                 qualification=qualification, prompt_id=item.annotation.task.prompt_id, position=position,
-                candidate_ids=item.annotation.task.candidate_ids, expected=item.annotation.payload,
+                candidate_ids=candidates_of(item.annotation), expected=item.annotation.payload,
                 explanation=item.explanation.strip(),
             )
             for position, item in enumerate(ordered, start=1)
@@ -118,6 +118,12 @@ def create_qualification(
                    "annotations": [item.annotation.pk for item in ordered]},
         )  # fmt: skip
     return qualification
+
+
+def candidates_of(annotation: Annotation) -> list[int]:
+    """Those that the answer is about: of outputs that read the same a choice has seen one."""
+    shown: list[int] = annotation.payload.get("shown") or annotation.task.candidate_ids
+    return sorted(shown)
 
 
 def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str]:

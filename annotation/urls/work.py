@@ -13,6 +13,9 @@ urlpatterns = [
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/batches/new/", batches.new, name="batch_new"),
     path("batches/<int:batch_id>/", batches.detail, name="batch"),
+    path("batches/<int:batch_id>/change/", batches.change, name="batch_change"),
+    path("batches/<int:batch_id>/release/", batches.release_person, name="batch_release_person"),
+    path("tasks/<int:task_id>/give/", batches.give, name="task_give"),
     path("batches/<int:batch_id>/close/", batches.close, name="batch_close"),
     path("batches/<int:batch_id>/reopen/", batches.reopen, name="batch_reopen"),
 ]

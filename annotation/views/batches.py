@@ -5,19 +5,25 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import queries
-from annotation.access import MANAGERS, STAFF, batch_for, project_for, role_in
+from annotation.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
+from annotation.assigning import assign, release_all
+from annotation.batch_changes import change_batch
 from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.differences import differences
-from annotation.errors import DomainError, InvalidInput
-from annotation.forms_work import BatchForm
+from annotation.errors import Conflict, DomainError, InvalidInput
+from annotation.forms_people import add_problems
+from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS
-from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Role, Task
+from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
 from annotation.submission import SKIP_REASONS
 from annotation.views.requests import SignedInRequest
 
@@ -38,18 +44,25 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
                 batch = open_batch(
                     project=project, kind=given["kind"], name=given["name"], actor=request.user,
                     overlap=given["overlap"], prompts=form.prompts(), origins=given["origins"] or None,
-                    priority=given["priority"],
+                    priority=given["priority"], alternatives=given["alternatives"],
+                    qualification=given["qualification"],
                 )  # fmt: skip
             except InvalidInput as error:
-                field = next((name for name, _ in error.problems if name in form.fields and name != "prompts"), None)
+                field = next((name for name, _said in error.problems if name in form.fields), None)
                 form.add_error(field, str(error))
             else:
                 left_out = batch.selection["left_out"]
-                messages.success(
-                    request,
-                    f"{batch.name} is open with {batch.selection['tasks']:,} tasks."
-                    + (f" {left_out:,} prompts could not make a task and were left out." if left_out else ""),
+                tasks = batch.selection["tasks"]
+                said = ngettext(
+                    "%(name)s is open with %(count)s task.", "%(name)s is open with %(count)s tasks.", tasks
                 )
+                messages.success(request, said % {"name": batch.name, "count": f"{tasks:,}"})
+                if left_out:
+                    said = ngettext(
+                        "%(count)s prompt could not make a task and was left out.",
+                        "%(count)s prompts could not make a task and were left out.", left_out,
+                    )  # fmt: skip
+                    messages.info(request, said % {"count": f"{left_out:,}"})
                 return redirect("project", project.slug)
     context = {"project": project, "section": "progress", "form": form}
     return render(request, "annotation/batch_new.html", context, status=status)
@@ -58,9 +71,15 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Each task with its answers and who has it in hand. Origins are for managers' eyes."""
+    """Each task with its answers, and who has what in hand. Origins are for managers' eyes."""
     batch = batch_for(request.user, batch_id, STAFF)
-    (progress,) = queries.progress_of(Batch.objects.filter(pk=batch.pk))
+    return batch_page(request, batch)
+
+
+def batch_page(
+    request: SignedInRequest, batch: Batch, *, form: BatchChangeForm | None = None, status: int = 200
+) -> HttpResponse:
+    (progress,) = queries.progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
     manages = role_in(request.user, batch.project) == Role.MANAGER
     only = request.GET.get("only", "")
     page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))
@@ -75,19 +94,36 @@ def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
         }
         for task in page
     ]
+    members = {row.user_id: row.user for row in members_of(batch)}
+    held = list(in_hand(batch))
+    busy = {row.annotator_id: row.task.position for row in held}
     context = {
-        "project": batch.project, "section": "progress", "batch": batch, "progress": progress, "page": page,
+        "project": batch.project, "section": "progress", "batch": progress.batch, "progress": progress, "page": page,
         "tasks": tasks, "manages": manages, "only": only, "filters": FILTERS,
+        "in_hand": [{"slot": row, "gone": row.annotator_id not in members} for row in held],
+        "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
+        "form": form or BatchChangeForm(batch=progress.batch),
     }  # fmt: skip
-    return render(request, "annotation/batch.html", context)
+    return render(request, "annotation/batch.html", context, status=status)
+
+
+def in_hand(batch: Batch) -> QuerySet[Assignment]:
+    held = Assignment.objects.filter(batch=batch, state=Assignment.State.HELD)
+    return held.select_related("annotator", "task").order_by("claimed_at", "pk")
+
+
+def members_of(batch: Batch) -> QuerySet[Membership]:
+    """Who may be given its tasks."""
+    rows = Membership.objects.filter(project=batch.project_id, user__is_active=True)
+    return rows.select_related("user").order_by("user__name", "user__email")
 
 
 FILTERS = {
-    "": "All tasks",
-    "done": "Answered",
-    "held": "In hand",
-    "skipped": "Skipped by somebody",
-    "free": "Waiting",
+    "": _("All tasks"),
+    "done": _("Answered"),
+    "held": _("In hand"),
+    "skipped": _("Skipped by somebody"),
+    "free": _("Waiting"),
 }
 
 
@@ -115,7 +151,7 @@ def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) ->
         answer = KINDS[batch.kind].describe(current[0].payload, texts, batch.project.target_language)
         row |= {"annotation": current[0], "answer": answer}
         if batch.kind == Kind.CHOOSING:
-            row["chosen"] = candidates.get(current[0].payload["chosen"] or 0)
+            row["chosen"] = candidates.get(current[0].payload.get("chosen") or 0)
         if "original" in answer:
             row["changes"] = differences(answer["original"], answer["text"])
     return row
@@ -123,22 +159,90 @@ def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) ->
 
 @login_required
 @require_POST
+def change(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    batch = batch_for(request.user, batch_id, MANAGERS)
+    form = BatchChangeForm(request.POST, batch=batch)
+    if form.is_valid():
+        try:
+            change_batch(batch=batch, actor=request.user, **form.cleaned_data)
+        except InvalidInput as error:
+            add_problems(form, error)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("batch", batch.pk)
+    return batch_page(request, batch, form=form, status=422)
+
+
+@login_required
+@require_POST
+def give(request: SignedInRequest, task_id: int) -> HttpResponse:
+    """A manager gives a task to a member of the project."""
+    task = task_managed(request.user, task_id)
+    form = AssignForm(request.POST)
+    person = None
+    if form.is_valid():
+        person = User.objects.filter(
+            memberships__project=task.batch.project_id, pk=form.cleaned_data["annotator"]
+        ).first()
+    if person is None:
+        messages.warning(request, _("Choose a member of the project."))
+    else:
+        try:
+            assign(task=task, annotator=person, actor=request.user, instead=form.cleaned_data["instead"])
+        except Conflict as conflict:
+            messages.warning(request, str(conflict))
+        else:
+            said = gettext("Task %(n)d is the next that %(person)s gets in this batch; it is kept for them for a day.")
+            messages.success(request, said % {"n": task.position, "person": person})
+    return redirect(f"{reverse('batch', args=[task.batch_id])}#task-{task.pk}")
+
+
+@login_required
+@require_POST
+def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
+    """Put back all that somebody holds in the batch's project: they left, or are ill."""
+    batch = batch_for(request.user, batch_id, MANAGERS)
+    wanted = request.POST.get("annotator", "")
+    held = Assignment.objects.filter(batch__project=batch.project_id, state=Assignment.State.HELD)
+    person = User.objects.filter(
+        pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1, pk__in=held.values("annotator")
+    ).first()
+    count = release_all(project=batch.project, annotator=person, actor=request.user) if person else 0
+    if count:
+        said = ngettext(
+            "%(count)d task of %(person)s is back in the queue.",
+            "%(count)d tasks of %(person)s are back in the queue.", count,
+        )  # fmt: skip
+        messages.success(request, said % {"count": count, "person": person})
+    else:
+        messages.warning(request, _("Nothing is in their hand any more."))
+    return redirect("batch", batch.pk)
+
+
+def task_managed(user: User, task_id: int) -> Task:
+    """A task of a project that this person manages, or 404."""
+    rows = Task.objects.select_related("batch__project")
+    return found(within(rows, user, MANAGERS, "batch__project").filter(pk=task_id))
+
+
+@login_required
+@require_POST
 def close(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
-    return changed(request, batch, close_batch, f"{batch.name} is closed: no task is handed out any more.")
+    return changed(request, batch, close_batch, _("%(name)s is closed: no task is handed out any more."))
 
 
 @login_required
 @require_POST
 def reopen(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
-    return changed(request, batch, reopen_batch, f"{batch.name} is open again.")
+    return changed(request, batch, reopen_batch, _("%(name)s is open again."))
 
 
-def changed(request: SignedInRequest, batch: Batch, action: Any, said: str) -> HttpResponse:
+def changed(request: SignedInRequest, batch: Batch, action: Any, said: Any) -> HttpResponse:
     try:
         action(batch=batch, actor=request.user)
-        messages.success(request, said)
+        messages.success(request, said % {"name": batch.name})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("project", batch.project.slug)

@@ -1,0 +1,71 @@
+"""What of a batch may change once it is open: its name, its priority and its test. Kind, overlap and tasks may not."""
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from annotation.errors import InvalidInput
+from annotation.events import record
+from annotation.models import Batch, Qualification, User
+
+LOWEST, HIGHEST = -1000, 1000
+# A slot that is being rewritten cannot be claimed: a few at a time, so that nobody finds the queue empty meanwhile.
+SLOTS_AT_ONCE = 5_000
+
+
+def change_batch(
+    *, batch: Batch, actor: User | None, name: str, priority: int, qualification: Qualification | None
+) -> Batch:
+    """Give the batch this name, priority and test (none for None); what stays the same leaves no event.
+
+    Work that is done or in hand stands: a test that is added later asks for itself at the next task.
+    Raises InvalidInput by field.
+    """
+    name = " ".join(name.split())
+    problems: list[tuple[str, str]] = []
+    if not 0 < len(name) <= 120:
+        problems.append(("name", _("Give a name of 1 to 120 characters.")))
+    if not LOWEST <= priority <= HIGHEST:
+        problems.append(("priority", _("From %(least)d to %(most)d.") % {"least": LOWEST, "most": HIGHEST}))
+    with transaction.atomic():
+        row = Batch.objects.select_for_update(no_key=True).get(pk=batch.pk)
+        if qualification is not None and qualification.pk != row.qualification_id:
+            problems += [("qualification", problem) for problem in faults_of(qualification, row)]
+        if problems:
+            raise InvalidInput("; ".join(message for _field, message in problems), problems)
+        new = {"name": name, "priority": priority, "qualification_id": qualification.pk if qualification else None}
+        before = {field: getattr(row, field) for field in new if getattr(row, field) != new[field]}
+        if before:
+            for field, value in new.items():
+                setattr(row, field, value)
+            row.save(update_fields=["name", "priority", "qualification"])
+            after = {field: new[field] for field in before}
+            record(verb="batch.changed", target=row, actor=actor, project=row.project, before=before, after=after)
+    # After the change itself: a part that is cut off decides nothing but order within the batch, and is made good by
+    # the next change.
+    while reprioritize(row):
+        pass
+    return row
+
+
+def faults_of(qualification: Qualification, batch: Batch) -> list[str]:
+    # Locked: it is not retired at this moment.
+    test = Qualification.objects.select_for_update(no_key=True).get(pk=qualification.pk)
+    if test.project_id != batch.project_id or test.kind != batch.kind:
+        return [_("The test must be of this project and of the batch's kind.")]
+    if test.retired_at is not None:
+        return [_("%(name)s is retired.") % {"name": test.name}]
+    return []
+
+
+def reprioritize(batch: Batch) -> int:
+    """Give some of the slots that are still to be done the batch's priority; how many. 0: all have it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """WITH stale AS (
+                SELECT id FROM annotation_assignment
+                WHERE batch_id = %(batch)s AND state IN ('free', 'held') AND priority <> %(priority)s
+                ORDER BY id LIMIT %(some)s FOR NO KEY UPDATE SKIP LOCKED
+            ) UPDATE annotation_assignment a SET priority = %(priority)s FROM stale WHERE a.id = stale.id""",
+            {"batch": batch.pk, "priority": batch.priority, "some": SLOTS_AT_ONCE},
+        )
+        return int(cursor.rowcount)

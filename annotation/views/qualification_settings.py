@@ -1,0 +1,151 @@
+"""A project's tests, for its managers: make one, see how it goes, grant another attempt, retire."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.access import MANAGERS, found, project_for
+from annotation.attempts import grant_attempt
+from annotation.errors import DomainError
+from annotation.forms_people import add_problems
+from annotation.forms_tests import QualificationForm
+from annotation.kinds import KINDS
+from annotation.models import Batch, Candidate, Project, Qualification, Role, User
+from annotation.qualification_results import item_rates, takers
+from annotation.qualifications import (
+    MAX_ITEMS,
+    TESTABLE,
+    create_qualification,
+    model_answers,
+    retire_qualification,
+)
+from annotation.views.requests import SignedInRequest
+from annotation.views.settings import settings_page
+
+
+@login_required
+@require_GET
+def listing(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    tests = project.qualifications.annotate(
+        item_count=Count("items", distinct=True),
+        passed=Count("taken__user", filter=Q(taken__passed=True), distinct=True),
+        tried=Count("taken__user", filter=Q(taken__finished_at__isnull=False), distinct=True),
+        asked_by=Count("batches", filter=Q(batches__status=Batch.Status.OPEN), distinct=True),
+    ).order_by("-retired_at", "name", "pk")
+    context = {"tests": sorted(tests, key=lambda test: test.retired_at is not None)}
+    return settings_page(request, project, "tests", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: SignedInRequest, slug: str) -> HttpResponse:
+    """First which batch, then which of its answers."""
+    project = project_for(request.user, slug, MANAGERS)
+    staff = project.memberships.filter(role__in=[Role.REVIEWER, Role.MANAGER])
+    given = Q(assignments__annotations__is_current=True, assignments__annotations__annotator__in=staff.values("user"))
+    batches = (
+        project.batches.filter(kind__in=TESTABLE)
+        .annotate(usable=Count("assignments__annotations", filter=given))
+        .filter(usable__gt=0)
+        .order_by("-pk")
+    )
+    wanted = request.GET.get("batch", "")
+    if not wanted:
+        return settings_page(request, project, "tests_new", {"batches": batches})
+    batch = found(batches.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
+    answers = list(model_answers(batch)[:MAX_ITEMS])
+    form = QualificationForm(
+        request.POST if request.method == "POST" else None, answers=answers, kind=batch.kind,
+        initial={"name": batch.name},
+    )  # fmt: skip
+    error: DomainError | bool | None = None
+    if request.method == "POST":
+        error = not form.is_valid()
+        if not error:
+            data = form.cleaned_data
+            try:
+                test = create_qualification(
+                    project=project, name=data["name"], kind=batch.kind, items=form.chosen(), actor=request.user,
+                    pass_share=data["bar"] / 100, tolerance=data.get("tolerance", 0), attempts=data["attempts"],
+                )  # fmt: skip
+            except DomainError as refused:
+                add_problems(form, error := refused)
+            else:
+                messages.success(request, _("The test is ready: name it when you open a batch, or on a batch's page."))
+                return redirect("settings_tests_results", project.slug, test.pk)
+    ids = {pk for answer in answers for pk in answer.task.candidate_ids}
+    texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+    rows = [
+        {
+            "annotation": answer, "tick": tick, "why": why, "texts": [texts[pk] for pk in answer.task.candidate_ids],
+            "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language),
+        }
+        for answer, tick, why in form.rows()
+    ]  # fmt: skip
+    context = {"batch": batch, "form": form, "rows": rows, "more": model_answers(batch).count() - len(answers)}
+    return settings_page(request, project, "tests_new", context, error)
+
+
+@login_required
+@require_GET
+def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    test = one_of(project, qualification_id)
+    rates, people = item_rates(test), takers(test)
+    ids = {pk for rate in rates for pk in rate.item.candidate_ids}
+    texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+    describe = KINDS[test.kind].describe
+    context: dict[str, Any] = {
+        "test": test, "people": people, "passed": sum(one.passing is not None for one in people),
+        "tried": sum(bool(one.attempts) for one in people), "batches": test.batches.order_by("-status", "-pk"),
+        "items": [
+            {"rate": rate, "texts": [texts[pk] for pk in rate.item.candidate_ids],
+             "expected": describe(rate.item.expected, texts, project.target_language)}
+            for rate in rates
+        ],
+    }  # fmt: skip
+    return settings_page(request, project, "tests_results", context)
+
+
+@login_required
+@require_POST
+def retire(request: SignedInRequest, slug: str, qualification_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    test = one_of(project, qualification_id)
+    try:
+        retire_qualification(qualification=test, actor=request.user)
+    except DomainError as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, _("%(name)s is retired: no further batch can ask for it.") % {"name": test.name})
+    return redirect("settings_tests", slug)
+
+
+@login_required
+@require_POST
+def grant(request: SignedInRequest, slug: str, qualification_id: int) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS)
+    test = one_of(project, qualification_id)
+    wanted = request.POST.get("user", "")
+    members = User.objects.filter(memberships__project=project)
+    user = found(members.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
+    try:
+        grant_attempt(qualification=test, user=user, actor=request.user)
+    except DomainError as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, _("%(person)s has one more attempt.") % {"person": user})
+    return redirect("settings_tests_results", slug, test.pk)
+
+
+def one_of(project: Project, qualification_id: int) -> Qualification:
+    test: Qualification = found(project.qualifications.filter(pk=qualification_id))
+    test.project = project
+    return test

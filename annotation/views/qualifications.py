@@ -1,0 +1,181 @@
+"""Taking a test: what it is, its items one by one, and how it went. What is expected is read from the database only
+for the page that comes after the end."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from annotation.access import found
+from annotation.attempts import (
+    answer_item,
+    items_in_order,
+    next_item,
+    shown_item,
+    side_seed,
+    standing,
+    start_attempt,
+)
+from annotation.candidates import presented_order
+from annotation.errors import Conflict, InvalidInput
+from annotation.kinds import KINDS
+from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
+from annotation.qualifications import asking, grade, qualification_for
+from annotation.templatetags.percent import percent
+from annotation.views.requests import SignedInRequest, signed_in
+from annotation.words import page_person, words
+
+
+@never_cache
+@signed_in
+@require_GET
+def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
+    """Before: what the test is. After: how it went, and what was wrong."""
+    test = qualification_for(request.user, qualification_id)
+    now = standing(request.user, test)
+    context: dict[str, Any] = {
+        "project": test.project, "test": test, "standing": now, "count": test.items.count(),
+        "opens": asking(test), "bar": percent(test.pass_share),
+        "may_begin": not now.passed and not now.running and now.left and (not test.retired_at or asking(test).exists()),
+    }  # fmt: skip
+    if now.last is not None:
+        now.last.qualification = test
+        context |= {"share": percent(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
+    return render(request, "annotation/qualification.html", context)
+
+
+def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong: bool) -> dict[str, Any]:
+    """How many were right, and the wrong ones with both answers in words: not while another attempt is running."""
+    items = list(test.items.select_related("prompt"))
+    right = grade(test, items, attempt.answers)
+    wrong = [item for item in items if not right[item.pk]]
+    context: dict[str, Any] = {"right": len(items) - len(wrong), "wrong": []}
+    if show_wrong:
+        ids = {pk for item in wrong for pk in item.candidate_ids}
+        texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+        context["wrong"] = [
+            {
+                "item": item, "texts": [texts[pk] for pk in order_of(item, attempt)],
+                "given": in_words(test, attempt.answers.get(str(item.pk)), texts),
+                "expected": in_words(test, item.expected, texts),
+            }
+            for item in wrong
+        ]  # fmt: skip
+    return context
+
+
+def order_of(item: QualificationItem, attempt: QualificationAttempt) -> list[int]:
+    """As the sides stood in the attempt: the order of import would tell who wrote what."""
+    seed = side_seed(attempt.qualification, attempt)
+    return presented_order(seed=seed, task_id=-item.pk, candidate_ids=item.candidate_ids)
+
+
+def in_words(test: Qualification, payload: dict[str, Any] | None, texts: dict[int, str]) -> dict[str, Any] | None:
+    return KINDS[test.kind].describe(payload, texts, test.project.target_language) if payload else None
+
+
+@signed_in
+@require_POST
+def start(request: SignedInRequest, qualification_id: int) -> HttpResponse:
+    test = qualification_for(request.user, qualification_id)
+    try:
+        start_attempt(qualification=test, user=request.user)
+    except Conflict as conflict:
+        messages.warning(request, str(conflict))
+        return redirect("qualification", test.pk)
+    return redirect("qualification_item", test.pk)
+
+
+@never_cache
+@signed_in
+@require_GET
+def item(request: SignedInRequest, qualification_id: int) -> HttpResponse:
+    """The first item of the attempt that has no answer yet."""
+    test = qualification_for(request.user, qualification_id)
+    running = standing(request.user, test).running
+    return next_page(request, test, running)
+
+
+@signed_in
+@require_POST
+def answer(request: SignedInRequest, qualification_id: int, number: int, item_id: int) -> HttpResponse:
+    """Keep the answer to one item, and show the next. Twice, late, or from another tab: the first answer stays."""
+    test = qualification_for(request.user, qualification_id)
+    mine = QualificationAttempt.objects.filter(qualification=test, user=request.user, number=number)
+    attempt = found(mine)
+    attempt.qualification = test
+    items = items_in_order(attempt)
+    asked = next((one for one in items if one.pk == item_id), None)
+    if asked is None:
+        raise Http404
+    if attempt.finished_at is not None or str(asked.pk) in attempt.answers:
+        # What is on the page now is an older one's: no word about what it lacks.
+        running = attempt if attempt.finished_at is None else None
+        return next_page(request, test, running, notice=_("You had answered that one before, and that answer stands."))
+    shown = shown_item(attempt, asked)
+    try:
+        payload = KINDS[test.kind].read(request.POST, shown)
+    except InvalidInput as error:
+        return item_page(request, attempt, items, asked, error=error)
+    answer_item(attempt=attempt, item=asked, payload=payload)
+    running = attempt if attempt.finished_at is None else None
+    return next_page(request, test, running, said=_("Kept. Here is the next one."))
+
+
+def next_page(
+    request: SignedInRequest,
+    test: Qualification,
+    running: QualificationAttempt | None,
+    *,
+    said: str = "",
+    notice: str = "",
+) -> HttpResponse:
+    """The next item: the partial for htmx, a redirect after a plain form. The test's own page when there is none."""
+    if running is not None:
+        running.qualification = test
+        items = items_in_order(running)
+        following = next_item(running, items)
+        if following is not None and (request.method != "POST" or request.htmx):
+            return item_page(request, running, items, following, said=said, notice=notice)
+        if following is not None:
+            if notice:
+                messages.info(request, notice)
+            return redirect("qualification_item", test.pk)
+    back = reverse("qualification", args=[test.pk])
+    return HttpResponseClientRedirect(back) if request.htmx else redirect(back)
+
+
+def item_page(
+    request: SignedInRequest,
+    attempt: QualificationAttempt,
+    items: list[QualificationItem],
+    asked: QualificationItem,
+    *,
+    error: InvalidInput | None = None,
+    said: str = "",
+    notice: str = "",
+) -> HttpResponse:
+    """The page of a task with an item in it; refilled with what was sent when something is missing."""
+    test, shown = attempt.qualification, shown_item(attempt, asked)
+    kind = KINDS[test.kind]
+    place = len(attempt.answers) + 1
+    action = reverse("qualification_answer", args=[test.pk, attempt.number, asked.pk])
+    context = {
+        "trial": {"action": action, "note": _("Test: %(n)d of %(total)d") % {"n": place, "total": len(items)}},
+        "batch": shown.assignment.batch, "project": test.project, "shown": shown, "prompt": asked.prompt,
+        "problems": error.problems if error else [], "faulty": [field for field, _m in error.problems] if error else [],
+        "kind_template": f"annotation/kinds/{test.kind}.html",
+        **kind.present(shown, kind.read(request.POST, shown, complete=False) if error else None),
+        "said": said, "notice": notice,
+    }  # fmt: skip
+    status = 422 if error else 200
+    if request.htmx:
+        return render(request, "annotation/work.html#task", context, status=status)
+    context |= {"words": words(), "person": page_person(request.user)}
+    return render(request, "annotation/work.html", context, status=status)
