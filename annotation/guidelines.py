@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Subquery
 
 from annotation.differences import Segment, differences
 from annotation.events import record
 from annotation.models import Guideline, GuidelineReading, Project, User
+from annotation.statements import execute
 
 # Unchanged text around a change, in lines: enough to find the place.
 CONTEXT_LINES = 2
@@ -33,12 +33,20 @@ class ForReader:
         return self.read is not None and self.read.pk == self.guideline.pk
 
 
+# Asked with every task that is shown, so prepared. The first row is the version that holds.
+NEWS = """
+SELECT g.version, r.version
+FROM annotation_guideline g
+    LEFT JOIN annotation_guidelinereading reading ON reading.user_id = %(user)s AND reading.project_id = g.project_id
+    LEFT JOIN annotation_guideline r ON r.id = reading.guideline_id
+WHERE g.project_id = %(project)s ORDER BY g.version DESC LIMIT 1
+"""
+
+
 def guideline_news(user: User, project: Project) -> int | None:
     """The number of the version that holds, while this person has not read it; else None. One query."""
-    read = GuidelineReading.objects.filter(user=user, project=project).values("guideline__version")[:1]
-    rows = Guideline.objects.filter(project=project).order_by("-version").annotate(read=Subquery(read))
-    newest = rows.values_list("version", "read").first()
-    return newest[0] if newest and newest[0] != newest[1] else None
+    rows = execute(NEWS, {"user": user.pk, "project": project.pk})
+    return rows[0][0] if rows and rows[0][0] != rows[0][1] else None
 
 
 def for_reader(user: User, project: Project) -> ForReader | None:

@@ -15,6 +15,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from annotation.access import projects_of
 from annotation.models import Annotation, Assignment, Batch, Project, TimeSpent, User
 
 
@@ -63,6 +64,14 @@ def time_sheet(*, projects: Iterable[Project], since: date, until: date, annotat
     return sorted(
         lines, key=lambda line: (-line.day.toordinal(), line.annotator.name, line.annotator.pk, line.batch.pk)
     )
+
+
+def active_today(user: User) -> float:
+    """This person's active seconds of today, as their sheet has them. One query."""
+    begin = datetime.combine(today(), time.min, tzinfo=site_zone())
+    batches = Batch.objects.filter(project__in=projects_of(user))
+    spent = TimeSpent.objects.filter(annotator=user, batch__in=batches, began_at__gte=begin)
+    return spent.aggregate(active=Sum("active_seconds"))["active"] or 0.0
 
 
 Key = tuple[date, int, int]

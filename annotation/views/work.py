@@ -16,10 +16,12 @@ from annotation.access import assignment_for, assignment_managed, assignment_onc
 from annotation.assignment import claim_next
 from annotation.assignment import release as release_assignment
 from annotation.errors import Conflict, InvalidInput
+from annotation.guidelines import guideline_news
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch
 from annotation.queries import test_due
 from annotation.submission import SKIP_REASONS
+from annotation.timesheets import active_today
 from annotation.views.requests import SignedInRequest, signed_in
 from annotation.words import page_person, words
 from annotation.worktime import read_spent, record_time
@@ -178,6 +180,7 @@ def task_page(
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "kind_template": f"annotation/kinds/{shown.kind}.html",
+        "guideline_news": guideline_news(request.user, shown.project),
         **kind.present(shown, entered), **said,
     }  # fmt: skip
     return respond(request, assignment.batch, context, status)
@@ -205,5 +208,6 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
     context["done_by_me"] = queries.done_by(request.user, batch)
     context |= {"words": words(), "person": page_person(request.user)}
+    context["today_seconds"] = round(active_today(request.user))
     context.setdefault("standing_bar", queries.progress_of(Batch.objects.filter(pk=batch.pk))[0])
     return render(request, "annotation/work.html", context, status=status)
