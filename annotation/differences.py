@@ -5,9 +5,11 @@ import re
 
 from rapidfuzz.distance import Indel
 
+from annotation.edits import MARKS
+
 Segment = tuple[str, str]  # ("same" | "ins" | "del", text)
-# A word, a run of space, or one sign of a script that is written without spaces.
-TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]|\s+|[^\s\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]+")
+# One sign of a script that is written without spaces, a run of space, a word, or a punctuation mark.
+TOKEN = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]|\s+|(?:(?![\u3040-\u30ff\u3400-\u9fff])[\w{MARKS}])+|.")
 
 
 def differences(old: str, new: str) -> list[Segment]:

@@ -46,7 +46,7 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         "terms": actions.terms_in(project=project, text=prompt.text),
         "similar": [
             {
-                "source": differences(prompt.text, hit.source), "target": hit.target,
+                "source": differences(hit.source, prompt.text), "target": hit.target,
                 "percent": percent(hit.likeness),
             }
             for hit in similar

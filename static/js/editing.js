@@ -81,8 +81,8 @@
     const all = [];
     let gone = "", come = "", i = 0, j = 0, endA = 0, endB = 0;
     const flush = () => {
-      const blanks = /^\s*/.exec(come || gone)[0];
-      all.push(["", blanks], ["del", gone.trimStart()], ["ins", come.slice(come ? blanks.length : 0)]);
+      const blanks = /^\s*/.exec(come)[0];  // those before what came stand in the text; the others went with what went
+      all.push(["", blanks], ["del", come ? gone.trimStart() : gone], ["ins", come.slice(blanks.length)]);
       gone = come = "";
     };
     for (const step of found.steps) {
@@ -114,7 +114,7 @@
   }
 
   // ---- checks: pure, [[name, values], …]; a clean pair has none --------------------------------------------------------
-  const PLACEHOLDER = /\{\{[^{}]*\}\}|\$?\{\w*\}|%(?:\d+\$|\(\w+\))?[sdif](?!\p{L})|<\/?[a-z][^<>]*>|https?:\/\/[^\s<>"'()（）「」、。]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+/giu;
+  const PLACEHOLDER = /\{\{[^{}]*\}\}|\$?\{\w*\}|%(?:\d+\$|\(\w+\))?[sdif](?![a-z])|<\/?[a-z][^<>]*>|https?:\/\/[\w.~:/?#[\]@!$&*+,;=%-]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+/giu;
   const placeholders = (text) => Array.from(text.matchAll(PLACEHOLDER), (found) => found[0].replace(/[.,;:!?]+$/, ""));
   const UNITS = { 万: 1e4, 萬: 1e4, 億: 1e8, 亿: 1e8, 兆: 1e12, thousand: 1e3, million: 1e6, billion: 1e9, 千: 1e3, 百: 100 };
   const NUMBER = /(\d{1,3}(?:[,.'’\u00a0\u202f ]\d{3})+(?!\d)|\d+)([.,]\d+)?(?:\s?(万|萬|億|亿|兆|千|百|thousand|million|billion))?/giu;
@@ -150,11 +150,12 @@
     return found;
   }
   function missingNumbers(source, target, to) {
-    const there = new Set(otherNumbers(target));
-    for (const one of numbers(target)) for (const form of one.forms) there.add(form);
+    const there = new Set(otherNumbers(target)), oClock = (text) => text.replace(/(\d):00\b/g, "$1");
+    if (/半|half/i.test(target)) there.add("30");
+    for (const one of numbers(oClock(target))) for (const form of one.forms) there.add(form);
     // Small numbers are words in good prose; those of English, Japanese and Chinese are known here.
     const named = !["en", "ja", "zh"].includes(to);
-    const noon = /p\.?m\b|午後|下午/i.test(source + target), text = source.replace(/24\s*\/\s*7|\b[123](?:st|nd|rd|th)\b/g, " ");
+    const noon = /p\.?m\b|午後|下午/i.test(source + target), text = oClock(source).replace(/24\s*\/\s*7|\b[123](?:st|nd|rd|th)\b/g, " ");
     const missing = numbers(text).filter((one) => {
       if ([...one.forms].some((form) => there.has(form))) return false;
       if (named && one.value <= 12) return false;
@@ -244,7 +245,7 @@
     return [...document.querySelectorAll("#reference .term")].map((row) => [row.dataset.term, [...row.querySelectorAll("[data-insert]")].map((button) => button.textContent)]);
   }
   function showChecks() {
-    const editor = byId("text"), list = byId("checks");
+    const editor = byId("text"), list = document.querySelector("#checks ul");
     if (!editor || !list) return;
     const source = sourceText(), { from, ratio, checks } = editor.dataset, to = editor.lang;
     const near = length(source) * ((WIDTH[base(to)] ?? 1) / (WIDTH[base(from)] ?? 1)) * 0.8;
@@ -260,6 +261,7 @@
       row.textContent = text;
       list.append(row);
     }
+    list.hidden = !said.length;
   }
   function grow(editor) {
     if (CSS.supports("field-sizing", "content")) return;
