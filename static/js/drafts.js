@@ -300,7 +300,6 @@
     const minutes = Math.floor(total.today / 60);
     byId("veil-today").textContent = total.isKnown ? word("veil.today", { hours: Math.floor(minutes / 60), minutes: minutes % 60 }) : "";
     veil.className = `veil ${why}`;
-    tick();
     veil.showModal();
     tick();
   }
@@ -318,7 +317,7 @@
     lift();
   }, true);
   veil?.addEventListener("click", lift);
-  document.addEventListener("click", (event) => { if (event.target.closest?.("#pause")) draw("pause"); });
+  document.addEventListener("click", (event) => { if (event.target.closest?.("#pause")) { tick(); draw("pause"); } });
 
   // ---- each task -------------------------------------------------------------------------------------------------------
   // Not every address is a secure context, where randomUUID would be.
@@ -355,7 +354,7 @@
     announce(word("draft.restored"));
     if (copy.submit) {
       const [name, value] = copy.submit;
-      it.submitter = [...it.form.querySelectorAll("button")].find((one) => one.name === name && one.value === value) ?? byId("submit");
+      it.submitter = name ? [...it.form.elements].find((one) => one.name === name && one.value === value) ?? byId("submit") : byId("submit");
       sayKept("submit");
     }
     // After the kind's own script has read what was put back.
