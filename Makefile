@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 TEST_VAR := $(abspath var/test)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench check-python
+.PHONY: help demo serve test lint bench words check-python
 
 help: ## Show this list
 	@echo "Konomi: teach a language model what good output is."
@@ -35,6 +35,11 @@ lint: $(VENV)/.installed-test ## Check style, types, templates, imports between 
 	find templates -name '*.html' -print0 | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
 	$(VENV)/bin/lint-imports
 	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py makemigrations --check --dry-run
+
+words: $(VENV)/.installed ## Collect the words to translate, and compile the translations (needs gettext)
+	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py makemessages --all --no-wrap --no-obsolete --add-location=file \
+	  --ignore=.venv --ignore=var --ignore=tests
+	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py compilemessages --ignore=.venv --ignore=var
 
 bench: $(VENV)/.installed-test ## Run the benchmarks and write docs/benchmarks.md
 	$(RUN) -m tests.benchmarks

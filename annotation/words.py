@@ -80,7 +80,9 @@ WORDS: dict[str, str | Promise] = {
     "check.end.script": _("This ends with {sign}; in this language it is {right}"),
     "check.end.question": _("The text asks a question, and this does not."),
     "check.end.statement": _("This asks a question, and the text does not."),
+    # xgettext:no-python-format
     "check.long": _("This is long for its text: {percent} % of what is usual."),
+    # xgettext:no-python-format
     "check.short": _("This is short for its text: {percent} % of what is usual."),
     "check.term": _("The glossary puts “{term}” as “{target}”."),
 }
