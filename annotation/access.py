@@ -89,6 +89,7 @@ def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
     rows = execute(ONCE_OF, {"assignment": assignment_id, "user": user.pk, "everywhere": user.is_superuser})
     if not rows:
         raise Http404
+    assignment: Assignment
     assignment, task, prompt, batch, project = instances(rows[0], Assignment, Task, Prompt, Batch, Project)
     assignment.task, task.prompt, assignment.batch, batch.project = task, prompt, batch, project
     return assignment

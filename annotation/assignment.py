@@ -133,6 +133,7 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
             break
     if not rows:
         return None
+    assignment: Assignment
     assignment, task, prompt = instances(rows[0], Assignment, Task, Prompt)
     assignment.task, task.prompt, assignment.batch = task, prompt, batch
     return assignment

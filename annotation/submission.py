@@ -2,6 +2,7 @@
 
 import json
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -11,12 +12,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation import memory
-from annotation.assignment import renew_lease
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
 from annotation.reopening import undo_last
-from annotation.statements import execute, select
+from annotation.statements import columns, execute, instances, select
 from annotation.worktime import KEEP, Spent, record_time
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
@@ -30,6 +30,20 @@ SKIP_REASONS = {
 }
 State = Assignment.State
 NOTHING = Spent()
+# A draft of a task in hand: the lease is renewed, the time kept, the draft put in the place of the one before.
+KEEP_DRAFT = """
+WITH renewed AS (
+    UPDATE annotation_assignment SET leased_until = now() + %(lease)s
+    WHERE id = %(assignment)s AND annotator_id = %(annotator)s AND state = 'held'
+    RETURNING *
+), spent AS (
+    {keep}
+)
+INSERT INTO annotation_draft AS d (task_id, annotator_id, payload, saved_at)
+SELECT task_id, annotator_id, %(payload)s::jsonb, clock_timestamp() FROM renewed
+ON CONFLICT (annotator_id, task_id) DO UPDATE SET payload = excluded.payload, saved_at = excluded.saved_at
+RETURNING {draft}
+""".replace("{keep}", KEEP.format(slots="renewed AS a")).replace("{draft}", columns(Draft, "d"))
 # Nearly every submission is this one statement: the slot in hand is finished, the answer, its time and its event are
 # written, the draft goes. Nothing of it happens when the slot is not in this person's hand, or was answered before.
 FINISH = """
@@ -77,12 +91,15 @@ def save_draft(
     is no longer the person's. Drafts and leases leave no event: nothing has been said yet.
     """
     owner = owner_of(assignment, annotator)
+    lease = timedelta(minutes=assignment.batch.project.lease_minutes)
+    given = {"assignment": assignment.pk, "annotator": owner.pk, "lease": lease, "payload": json.dumps(payload)}
+    if rows := execute(KEEP_DRAFT, {**spent.params(assignment), **given}):
+        draft: Draft = instances(rows[0], Draft)[0]
+        return draft
     with transaction.atomic():
-        if not renew_lease(assignment=assignment, annotator=owner):
-            mine = Assignment.objects.filter(task_id=assignment.task_id, annotator=owner)
-            if mine.filter(state__in=[State.DONE, State.SKIPPED]).exists():
-                return None
-        record_time(assignment=assignment, annotator=owner, spent=spent)
+        mine = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner)
+        if mine.filter(state__in=[State.DONE, State.SKIPPED]).exists():
+            return None
         return put_draft(assignment.task_id, owner, payload)
 
 

@@ -1,6 +1,7 @@
 """Who gets which task: order, leases, nobody twice; a race of sixteen with some dying; and a state machine."""
 
 import contextlib
+import json
 import random
 import threading
 from collections import Counter
@@ -11,20 +12,30 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation.assignment import claim_next, expire_leases, release
+from annotation.assignment import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release
 from annotation.batches import close_batch
 from annotation.errors import Conflict
-from annotation.models import Annotation, Assignment, Event, Role, Task
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Event,
+    Kind,
+    Project,
+    Qualification,
+    QualificationAttempt,
+    Role,
+    Task,
+)
 from annotation.queries import work_for
 from annotation.submission import submit
-from tests.annotation.work_helpers import batch_of, hotel
+from tests.annotation.work_helpers import batch_of, hotel, many
 from tests.factories import CandidateFactory, PromptFactory, join
 
 ANSWER = {"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []}
 
 
 def run_out(assignment):
-    Assignment.objects.filter(pk=assignment.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
+    Assignment.objects.filter(pk=assignment.pk).update(leased_until=timezone.now() - timedelta(hours=1))
 
 
 @pytest.mark.django_db
@@ -51,6 +62,94 @@ def test_tasks_come_by_priority_then_position_and_never_twice():
         submit(assignment=assignment, payload=ANSWER)
     assert seen == [3, 1, 2]
     assert Assignment.objects.filter(batch=batch, state="free").count() == 3
+
+
+@pytest.mark.django_db
+def test_what_comes_back_behind_a_person_is_given_before_the_end():
+    project = hotel(prompts=6)
+    batch, hana, ken = batch_of(project, overlap=1), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    ken_has = claim_next(batch=batch, annotator=ken)
+    seen = []
+    for _ in range(2):
+        assignment = claim_next(batch=batch, annotator=hana)
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    release(assignment=ken_has, actor=ken)
+    while (assignment := claim_next(batch=batch, annotator=hana)) is not None:
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    assert seen == [2, 3, 4, 5, 6, 1]
+
+
+def rows_looked_through(batch, person):
+    """How many free slots the claim met and passed over, as the database itself counts them."""
+
+    def removed(plan):
+        return sum(plan.get(key, 0) for key in plan if key.startswith("Rows Removed")) + sum(
+            removed(part) for part in plan.get("Plans", [])
+        )
+
+    params = {"batch": batch.pk, "project": batch.project_id, "annotator": person.pk,
+              "written_by": f"human:{person.pk}", "lease": timedelta(minutes=5)}  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + CLAIM.format(where=AHEAD, unseen=UNSEEN), params)
+        ((plan,),) = cursor.fetchall()
+        transaction.set_rollback(True)
+    (found,) = plan if isinstance(plan, list) else json.loads(plan)
+    return removed(found["Plan"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_far_ahead_does_not_look_through_what_they_had():
+    project = hotel(prompts=0)
+    many(project, 400)
+    batch, hana = batch_of(project, overlap=3), join(project, Role.ANNOTATOR)
+    for _ in range(150):
+        submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
+    assert Assignment.objects.filter(batch=batch, state="free", position__lte=150).count() == 300
+    assert rows_looked_through(batch, hana) < 10
+
+
+@pytest.mark.django_db
+def test_a_prompt_met_in_another_batch_is_passed_over_where_the_project_says_so():
+    project = hotel(prompts=3)
+    first, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    known = claim_next(batch=first, annotator=hana)
+    submit(assignment=known, payload=ANSWER)
+    second = batch_of(project, Kind.WRITING)
+    Project.objects.update(avoid_seen=True)
+    second.refresh_from_db()
+    given = []
+    while (assignment := claim_next(batch=second, annotator=hana)) is not None:
+        given.append(assignment.task.prompt_id)
+        submit(assignment=assignment, payload={"text": "はい"})
+    assert len(given) == 2
+    assert known.task.prompt_id not in given
+    # By now she has met all three, two of them here: the first batch has none left for her either.
+    assert [item.batch for item in work_for(hana) if item.available] == []
+    assert {item.batch for item in work_for(ken) if item.available} == {first, second}
+    Project.objects.update(avoid_seen=False)
+    assert {item.batch for item in work_for(hana) if item.available} == {first, second}
+
+
+@pytest.mark.django_db
+def test_a_batch_with_a_test_is_for_those_who_passed():
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    before = claim_next(batch=batch, annotator=ken)
+    test = Qualification.objects.create(project=project, name="Register", kind=Kind.CHOOSING, seed=1)
+    batch.qualification = test
+    batch.save()
+    assert claim_next(batch=batch, annotator=hana) is None
+    assert [(item.available, item.needs_test) for item in work_for(hana)] == [(False, True)]
+    # What was in hand before the test came stays in hand.
+    assert claim_next(batch=batch, annotator=ken).pk == before.pk
+    assert [(item.available, item.needs_test) for item in work_for(ken)] == [(True, False)]
+    attempt = {"qualification": test, "user": hana, "finished_at": timezone.now()}
+    QualificationAttempt.objects.create(**attempt, number=1, passed=False)
+    assert claim_next(batch=batch, annotator=hana) is None
+    QualificationAttempt.objects.create(**attempt, number=2, passed=True)
+    assert claim_next(batch=batch, annotator=hana) is not None
 
 
 @pytest.mark.django_db

@@ -193,12 +193,12 @@ def inside(question: dict) -> None:
 def fill(question: dict) -> dict:
     """A project of so many prompts with two candidates each, one batch over all of them, and people with sessions."""
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
     from django.db import connection
 
     from annotation.batches import open_batch
     from annotation.models import Kind, Membership, ReasonTag, Role, User
     from annotation.projects import create_project, publish_guideline
+    from deploy.sessions import SessionStore
 
     tasks = question["tasks"]
     project = create_project(
