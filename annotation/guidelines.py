@@ -59,7 +59,7 @@ def for_reader(user: User, project: Project) -> ForReader | None:
         return ForReader(guideline, None, None, [])
     changes = []
     if reading.guideline_id != guideline.pk:
-        changes = around_changes(differences(reading.guideline.text, guideline.text))
+        changes = around_changes(differences(reading.guideline.text.strip(), guideline.text.strip()))
     return ForReader(guideline, reading.guideline, reading.read_at, changes)
 
 

@@ -14,6 +14,7 @@ WORDS: dict[str, str | Promise] = {
     # ---- the frame ----
     "panel.loading": _("Loading…"),
     "panel.failed": _("This could not be loaded. Close it and open it again."),
+    "panel.unsent": _("Not sent: the server did not answer. What you wrote is still here; please send it again."),
     "keys.submit": _("Submit"),
     "keys.leave": _("Leave a text field, close a panel"),
     "keys.kept": _("Kept, for every device on which you sign in."),

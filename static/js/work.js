@@ -117,13 +117,24 @@
     panel.showModal();
   });
 
+  // What was written in a panel stays there when it could not be sent, and that is said.
+  for (const failure of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(failure, ({ detail: { elt } }) => {
+      if (!elt.matches("dialog .panel-body form")) return;
+      const said = elt.querySelector(".unsent") ?? Object.assign(document.createElement("p"), { className: "message error unsent" });
+      said.setAttribute("role", "alert");
+      said.textContent = word("panel.unsent");
+      elt.append(said);
+    });
+  }
+
   // ---- the list of keys -----------------------------------------------------------------------------------------------
   function listKeys() {
     const list = document.querySelector(".keys-list");
     if (!list) return;
     const rows = [...task().querySelectorAll("[data-key]")].filter(isSeen).map((control) => {
       const holder = labelOf(control), side = holder.querySelector(".side") ?? holder;
-      const text = [...side.childNodes].filter((node) => node.nodeName !== "KBD" && !node.matches?.(".meta:not(:only-child), input, [hidden], .badge, .chosen"))
+      const text = [...side.childNodes].filter((node) => node.nodeName !== "KBD" && !node.matches?.(".meta:not(:only-child), input, [hidden], .badge, .chosen, .short"))
         .map((node) => node.textContent).join(" ").replace(/\s+/g, " ").trim();
       return [keyFor(control), text.replace("…", "")];
     });
