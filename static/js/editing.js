@@ -9,17 +9,18 @@
   // ---- tokens and distance: as annotation/edits.py has them, so that the page's figures are the server's --------------
   const WORD = /[\p{L}\p{N}\p{M}_]+(?:['’][\p{L}\p{N}\p{M}_]+)*|[^\s\x1c-\x1f\x85]/gu;
   const CHARACTER = /[^\s\x1c-\x1f\x85]\p{M}*/gu;
+  // A letter with its accents is one letter, however it is composed.
   function tokens(text, by) {
-    return Array.from(text.matchAll(by === "characters" ? CHARACTER : WORD), (found) => ({ text: found[0], at: found.index, end: found.index + found[0].length }));
+    return Array.from(text.matchAll(by === "characters" ? CHARACTER : WORD), (found) => ({ text: found[0].normalize("NFC"), at: found.index, end: found.index + found[0].length }));
   }
   // What is shown of a script without spaces goes by the browser's words; counted it is by characters.
   function shownTokens(text, by, language) {
     if (by !== "characters" || !("Segmenter" in Intl)) return tokens(text, by);
     return [...new Intl.Segmenter(language, { granularity: "word" }).segment(text)]
-      .filter((part) => part.segment.trim()).map((part) => ({ text: part.segment, at: part.index, end: part.index + part.segment.length }));
+      .filter((part) => part.segment.trim()).map((part) => ({ text: part.segment.normalize("NFC"), at: part.index, end: part.index + part.segment.length }));
   }
 
-  const CELLS = 12_000_000;  // about a tenth of a second; what differs more is not compared while somebody types
+  const CELLS = 8_000_000;  // about a tenth of a second; what differs more is not compared while somebody types
   // Levenshtein by tokens within a band that is widened until it holds (Ukkonen 1985): {count, steps}, or null when the
   // texts are too long and too different. A step is "same", "put" (another token), "del" or "ins".
   function align(a, b) {
@@ -68,16 +69,20 @@
     const exact = (count / Math.max(length, 1)) * 100, whole = Math.floor(exact), over = exact - whole;
     return over > 0.5 || (over === 0.5 && whole % 2) ? whole + 1 : whole;
   }
-  function edits(original, edited, by) {
-    const before = tokens(original.normalize("NFC"), by), after = tokens(edited.normalize("NFC"), by);
-    const found = align(before, after);
-    return found && { count: found.count, rate: percent(found.count, after.length) };
+  // What it takes to come from the one to the other: {count, rate, parts}, or null when it is too much to compare.
+  function compare(original, edited, by, language) {
+    const before = tokens(original, by), after = tokens(edited, by), found = align(before, after);
+    if (!found) return null;
+    const shown = by !== "characters" ? parts(original, edited, before, after, found.steps) : shownParts(original, edited, by, language);
+    return { count: found.count, rate: percent(found.count, after.length), parts: shown };
+  }
+  function shownParts(original, edited, by, language) {
+    const before = shownTokens(original, by, language), after = shownTokens(edited, by, language), found = align(before, after);
+    return found && parts(original, edited, before, after, found.steps);
   }
 
   // ---- the difference, shown ------------------------------------------------------------------------------------------
-  function parts(original, edited, by, language) {  // [["" | "del" | "ins", text], …], or null
-    const before = shownTokens(original, by, language), after = shownTokens(edited, by, language), found = align(before, after);
-    if (!found) return null;
+  function parts(original, edited, before, after, steps) {  // [["" | "del" | "ins", text], …]
     const all = [];
     let gone = "", come = "", i = 0, j = 0, endA = 0, endB = 0;
     const flush = () => {
@@ -85,7 +90,7 @@
       all.push(["", blanks], ["del", come ? gone.trimStart() : gone], ["ins", come.slice(blanks.length)]);
       gone = come = "";
     };
-    for (const step of found.steps) {
+    for (const step of steps) {
       if (step === "same") flush();
       if (step === "del" || step === "put") gone += original.slice(endA, before[i].end);
       if (step === "ins" || step === "put") come += edited.slice(endB, after[j].end);
@@ -102,8 +107,8 @@
     if (!box || !editor) return;
     const original = byId("original").textContent, by = editor.dataset.tokens;
     byId("reset").hidden = editor.value === original;
-    const counted = edits(original, editor.value, by), shown = counted && parts(original, editor.value, by, editor.lang);
-    box.replaceChildren(...(shown ?? []).map(([tag, text]) => {
+    const counted = compare(original, editor.value, by, editor.lang);
+    box.replaceChildren(...(counted?.parts ?? []).map(([tag, text]) => {
       const node = tag ? document.createElement(tag) : document.createTextNode(text);
       node.textContent = text;
       return node;
@@ -239,7 +244,7 @@
   }
 
   // ---- the page of a task ---------------------------------------------------------------------------------------------
-  let timer, pause, left = true;
+  let timer, pause, left = true, took = 0;
   const sourceText = () => [...document.querySelectorAll("#task .source .text")].pop()?.textContent ?? "";
   function termsHere() {
     return [...document.querySelectorAll("#reference .term")].map((row) => [row.dataset.term, [...row.querySelectorAll("[data-insert]")].map((button) => button.textContent)]);
@@ -263,6 +268,11 @@
     }
     list.hidden = !said.length;
   }
+  function timedDifference() {
+    const began = performance.now();
+    showDifference();
+    took = performance.now() - began;
+  }
   function grow(editor) {
     if (CSS.supports("field-sizing", "content")) return;
     editor.style.height = "auto";
@@ -273,8 +283,9 @@
     grow(editor);
     clearTimeout(timer);
     clearTimeout(pause);
-    if (editor.value.length < 1_500) showDifference();
-    else timer = setTimeout(showDifference, 200);
+    // What takes longer than a blink waits until the fingers rest.
+    if (took < 12) timedDifference();
+    else timer = setTimeout(timedDifference, Math.min(150 + took, 800));
     pause = setTimeout(showChecks, 900);
   }
   document.addEventListener("input", (event) => { if (event.target.id === "text" && !event.isComposing) typed(event.target); });
@@ -335,13 +346,13 @@
     showChecks();
   }
 
-  konomi.editing = { tokens, edits, parts, check };
+  konomi.editing = { compare, check };
   konomi.onTask(() => {
     clearTimeout(timer);
     clearTimeout(pause);
     left = true;
     if (byId("text")) grow(byId("text"));
-    showDifference();
+    timedDifference();
     showChecks();
     loadReference();
   });
