@@ -81,10 +81,19 @@ def answer(assignment: Assignment, rng: random.Random, error: float) -> Answer:
 
 
 def choose(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
-    one, other = shown.sides
-    payload: Answer = {"chosen": None, "shown": [one.candidate, other.candidate], "strength": None, "reasons": []}
+    payload: Answer = {
+        "chosen": None,
+        "shown": [side.candidate for side in shown.sides],
+        "strength": None,
+        "reasons": [],
+    }
     if all(readable(shown, side.text) < UNREADABLE for side in shown.sides):
         return {**payload, "choice": "both_bad"}
+    if len(shown.sides) < 2:
+        return {**payload, "choice": "tie"}
+    if len(shown.sides) > 2:
+        return {**payload, "choice": "ranking", "ranking": ranking(shown, mistaken)}
+    one, other = shown.sides
     difference = worth(shown, one.text) - worth(shown, other.text)
     if abs(difference) < TIE_BELOW and not mistaken:
         return {**payload, "choice": "tie"}
@@ -96,6 +105,20 @@ def choose(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
         "strength": 2 if abs(difference) >= CLEAR_FROM else 1,
         "reasons": reasons(shown, better.text, worse.text),
     }
+
+
+def ranking(shown: Shown, mistaken: bool) -> list[list[int]]:
+    """Best first; who is nearly as good as the one before shares its place. A mistaken annotator has it backwards."""
+    groups: list[list[int]] = []
+    last = 0.0
+    for side in sorted(shown.sides, key=lambda side: worth(shown, side.text), reverse=True):
+        value = worth(shown, side.text)
+        if groups and last - value < TIE_BELOW:
+            groups[-1].append(side.candidate)
+        else:
+            groups.append([side.candidate])
+        last = value
+    return groups[::-1] if mistaken else groups
 
 
 def reasons(shown: Shown, better: str, worse: str) -> list[str]:

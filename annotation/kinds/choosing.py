@@ -70,7 +70,12 @@ def heading(shown: Shown) -> str:
 def reason_rows(shown: Shown, given: list[str], keys: str, first: int) -> list[dict[str, Any]]:
     letters = REASON_KEYS[first : first + len(keys)]
     return [
-        {"name": tag.name, "key": letters[at] if at < len(letters) else "", "checked": tag.name in given, "at": first + at + 1}
+        {
+            "name": tag.name,
+            "key": letters[at] if at < len(letters) else "",
+            "checked": tag.name in given,
+            "at": first + at + 1,
+        }
         for at, tag in enumerate(shown.tags)
     ]
 

@@ -39,7 +39,7 @@ class Positions:
         self.length = len(text)
         self.stored: list[int] | None = None
         if "\r\n" in text:
-            kept = [at for at in range(len(text)) if not text.startswith("\r\n", at)]
+            kept = [at for at in range(len(text)) if not (at and text.startswith("\r\n", at - 1))]
             self.stored = [*kept, len(text)]
             self.length = len(kept)
 

@@ -3,9 +3,14 @@
 import time
 
 import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from annotation.batch_tasks import USABLE
 from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.errors import Conflict, InvalidInput
+from annotation.kinds.shown import words_of
 from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Task
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel, many
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
@@ -74,6 +79,84 @@ def test_scoring_asks_for_each_different_text_and_keeps_the_weights_that_hold():
     assert Task.objects.filter(batch=one).count() == 2
 
 
+def with_more(prompts, *texts):
+    """A project whose prompts have these texts besides their two."""
+    project = hotel(prompts=prompts)
+    for prompt in Prompt.objects.filter(project=project):
+        for n, text in enumerate(texts):
+            CandidateFactory(prompt=prompt, text=text, origin=f"import:{n}")
+    return project
+
+
+def test_a_ranking_takes_up_to_as_many_different_texts_as_asked():
+    project = with_more(3, "third", "fourth", " third\r\n")
+    few = PromptFactory(project=project)
+    CandidateFactory(prompt=few, text="one", origin=ONE)
+    CandidateFactory(prompt=few, text="other", origin=TWO)
+    lone = PromptFactory(project=project)
+    CandidateFactory(prompt=lone, text="Cafe\u0301", origin=ONE)
+    CandidateFactory(prompt=lone, text="Caf\u00e9\u3000", origin=TWO)
+    batch = batch_of(project, alternatives=3)
+    sizes = {prompt: len(ids) for prompt, ids in shape(batch)}
+    assert sizes.pop(few.pk) == 2
+    assert list(sizes.values()) == [3, 3, 3], "the prompt of a single text is left out"
+    assert (batch.alternatives, batch.selection["left_out"]) == (3, 1)
+    assert {len(ids) for _, ids in shape(batch_of(project, alternatives=6))} == {2, 4}
+    assert shape(batch_of(project, alternatives=3)) == shape(batch)
+
+
+def test_a_ranking_of_origins_takes_one_of_each_and_leaves_each_its_only_text():
+    project = with_more(4, "third", "shared")
+    for prompt in Prompt.objects.all():
+        CandidateFactory(prompt=prompt, text="shared", origin="import:0")
+    batch = batch_of(project, alternatives=3, origins=[ONE, "import:0", "import:1"])
+    for _, ids in shape(batch):
+        found = Candidate.objects.filter(pk__in=ids)
+        assert sorted(found.values_list("origin", flat=True)) == [ONE, "import:0", "import:1"]
+        assert len({candidate.text for candidate in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "alternatives", "origins", "message"),
+    [
+        (Kind.CHOOSING, 1, None, "cannot show 1 alternatives: 2 to 6"),
+        (Kind.CHOOSING, 7, None, "cannot show 7 alternatives: 2 to 6"),
+        (Kind.SCORING, 0, None, "cannot show 0 alternatives: 1 to 6"),
+        (Kind.CHOOSING, 3, [ONE, TWO], "compares as many origins; 2 given"),
+    ],
+)
+def test_alternatives_that_cannot_be_say_why(kind, alternatives, origins, message):
+    project = hotel(prompts=1)
+    with pytest.raises(InvalidInput, match=message):
+        batch_of(project, kind, alternatives=alternatives, origins=origins)
+
+
+def test_scoring_deals_the_texts_of_a_prompt_evenly():
+    project = with_more(2, "third", "fourth", "third")
+    assert sorted(len(ids) for _, ids in shape(batch_of(project, Kind.SCORING, alternatives=3))) == [2, 2, 2, 2]
+    assert sorted(len(ids) for _, ids in shape(batch_of(project, Kind.SCORING, alternatives=6))) == [4, 4]
+    assert {len(ids) for _, ids in shape(batch_of(project, Kind.SCORING))} == {1}
+
+
+BLANK = " \t\n\r\u00a0\u3000\u200b\x0b"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.text(st.sampled_from(BLANK + "eé\u0301が\u3099か"), max_size=6),
+    st.text(st.sampled_from(BLANK + "eé\u0301"), max_size=6),
+)
+def test_the_database_and_the_page_agree_on_what_reads_the_same(one, two):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""WITH annotation_candidate AS (
+                SELECT id, 1 AS prompt_id, '' AS origin, text FROM unnest(ARRAY[1, 2], %(texts)s::text[]) AS t (id, text)
+            ), chosen AS (SELECT 1 AS id) SELECT count(DISTINCT words) FROM ({USABLE}) AS usable""",
+            {"texts": [one, two], "origins": None},
+        )
+        assert cursor.fetchone()[0] == len({words_of(one), words_of(two)})
+
+
 def test_scoring_needs_aspects():
     project = ProjectFactory()
     with pytest.raises(InvalidInput, match="needs aspects"):
@@ -96,7 +179,10 @@ def test_writing_takes_no_candidates_and_postediting_one():
         ({"overlap": 0}, "not possible"),
         ({"name": "  "}, "needs a name"),
         ({"prompts": Prompt.objects.none()}, "No prompts match"),
-        ({"origins": ["import:a", "import:b"]}, "None of the 2 prompts has two candidates .* from these origins: import:a · import:b"),
+        (
+            {"origins": ["import:a", "import:b"]},
+            "None of the 2 prompts has two candidates .* from these origins: import:a · import:b",
+        ),
     ],
 )
 def test_what_cannot_be_opened_says_why_and_leaves_nothing(change, message):

@@ -23,6 +23,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--origin", action="append", help="take candidates of this origin; give it twice to compare two"
         )
+        parser.add_argument(
+            "--alternatives",
+            type=int,
+            help="texts in a task: choosing 2 to 6 (from 3 up they are ranked), scoring 1 to 6 side by side",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
@@ -45,6 +50,7 @@ class Command(BaseCommand):
                 prompts=prompts,
                 origins=options["origin"],
                 priority=options["priority"],
+                alternatives=options["alternatives"],
                 seed=options["seed"],
             )
         except DomainError as error:
