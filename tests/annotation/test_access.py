@@ -17,7 +17,19 @@ from django.utils import timezone
 from annotation import access
 from annotation.accounts import BACKEND
 from annotation.datasets import freeze_dataset
-from annotation.models import Annotation, Assignment, Batch, Import, Membership, Remark, Role, Task
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Batch,
+    GlossaryTerm,
+    Import,
+    Membership,
+    Qualification,
+    QualificationItem,
+    Remark,
+    Role,
+    Task,
+)
 from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
@@ -27,12 +39,15 @@ from training.models import Checkpoint, Evaluation, Generation, Round, Run
 pytestmark = pytest.mark.django_db
 
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
-COMMON = {"home", "project_new", "my_work", "my_time", "join", "healthz"}
+COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz"}
 MANAGER_ONLY = {
     "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
     "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
     "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts", "import_new", "import",
     "import_columns", "import_reread", "import_faults", "import_rest", "time_sheets", "time_file",
+    "settings_glossary", "settings_glossary_import", "settings_glossary_term", "settings_glossary_remove",
+    "settings_tests", "settings_tests_new", "settings_tests_results", "settings_tests_retire", "settings_tests_grant",
+    "batch_change", "batch_release_person", "task_give",
 }  # fmt: skip
 NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
 STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds", "remarks",
@@ -97,13 +112,19 @@ def world():
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     remark = Remark.objects.create(task=task, author=kei, kind="question", text="How polite?")
     upload = Import.objects.create(project=project, filename="texts.csv")
+    term = GlossaryTerm.objects.create(project=project, source="room", target="お部屋", folded="room")
+    test = Qualification.objects.create(project=project, name="Politeness", kind="choosing", seed=1)
+    item = QualificationItem.objects.create(
+        qualification=test, prompt=prompt, candidate_ids=[candidate.pk], position=1,
+        expected={"choice": "tie", "chosen": None, "shown": [candidate.pk], "reasons": []},
+    )  # fmt: skip
     return {
         "project": project, "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
         "slug": "hotel", "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
         "membership_id": Membership.objects.get(user=rin).pk, "batch_id": batch.pk, "task_id": task.pk,
         "assignment_id": slot.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
         "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": label.pk, "name": "manifest.json",
-        "remark_id": remark.pk,
+        "remark_id": remark.pk, "qualification_id": test.pk, "item_id": item.pk, "number": 1, "term_id": term.pk,
         **training_rows(project, dataset),
     }  # fmt: skip
 
@@ -156,7 +177,7 @@ def test_a_role_opens_its_pages_and_no_others(role, world, sign_in):
 
 def test_pages_of_no_project_ask_to_sign_in(world, client):
     for name, keys in ALL:
-        if name in COMMON - {"healthz", "join"}:
+        if name in COMMON - {"healthz", "join", "language"}:
             assert client.get(address(name, keys, world)).url.startswith("/accounts/login/"), name
 
 

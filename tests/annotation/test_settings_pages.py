@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotation.models import Assignment, Batch, Project, Role, Task
+from annotation.models import Assignment, Batch, Event, Project, Role, Task
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import ProjectFactory, PromptFactory, UserFactory, join
 
@@ -84,6 +84,7 @@ def test_home_asks_the_database_the_same_however_much_there_is(sign_in, project,
 NEW = {
     "name": "Concierge", "goal": "persona", "source_language": "en", "target_language": "en",
     "persona": "A polite hotel concierge.", "default_overlap": 3, "held_out_share": 0.1, "lease_minutes": 60,
+    "idle_minutes": 5, "edit_hours": 24, "error_categories": "Omission",
 }  # fmt: skip
 
 
@@ -129,6 +130,44 @@ def test_general_settings(manager, project):
     assert "Hotel, polite" in page
 
 
+def test_how_people_work_is_set_there_too(manager, project, hana):
+    page = text(manager.get(SETTINGS))
+    for heading in ("What it is", "Who gets what", "Annotating", "Scoring and choosing"):
+        assert f"<legend>{heading}</legend>" in page
+    assert "Mistranslation\nOmission" in page, "kinds of error, one a line"
+    said = {"avoid_seen": "on", "lease_minutes": 30, "idle_minutes": 2, "edit_hours": 0, "show_total": "on",
+            "reasons_by_side": "on", "error_categories": " Wrong  term\r\nOmission\r\n\r\nOmission\r\n"}  # fmt: skip
+    text(manager.post(SETTINGS, NEW | said, follow=True))
+    project.refresh_from_db()
+    assert (project.avoid_seen, project.show_total, project.reasons_by_side) == (True, True, True)
+    assert (project.lease_minutes, project.idle_minutes, project.edit_hours) == (30, 2, 0)
+    assert project.error_categories == ["Wrong term", "Omission"]
+    event = Event.objects.get(verb="project.changed")
+    assert (event.actor, event.before["edit_hours"], event.after["edit_hours"]) == (hana, 24, 0)
+    text(manager.post(SETTINGS, NEW | {"error_categories": ""}, follow=True))
+    project.refresh_from_db()
+    assert (project.error_categories, project.avoid_seen) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"idle_minutes": 0}, "greater than or equal to 1"),
+        ({"idle_minutes": 121}, "less than or equal to 120"),
+        ({"edit_hours": -1}, "greater than or equal to 0"),
+        ({"edit_hours": 9000}, "At most a year"),
+        ({"error_categories": "x" * 61}, "longer than 60"),
+        ({"error_categories": "\r\n".join(map(str, range(41)))}, "At most 40"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_beside_their_field(manager, project, changes, words):
+    page = text(manager.post(SETTINGS, NEW | changes), 422)
+    assert words in page
+    assert "Nothing is saved yet" in page
+    project.refresh_from_db()
+    assert project.name == "Hotel replies"
+
+
 # ---- guideline ----
 
 
@@ -158,7 +197,7 @@ def test_two_writers_lose_nothing(manager, project, hana):
     assert "Version 2 was published while you were writing on version 1" in page
     assert "Never argue." in page, "what was typed is still in the form"
     assert "What version 2 changed meanwhile" in page
-    assert "<ins> Be brief.</ins>" in page
+    assert "<ins> Be brief." in page
     assert 'name="based_on" value="2"' in page
     assert project.guidelines.count() == 2
     manager.post(address, {"text": "Be polite. Be brief. Never argue.", "based_on": 2, "action": "publish"})
