@@ -24,6 +24,7 @@ PAGES = [
     ("guideline", _("Guideline"), "settings_guideline"),
     ("aspects", _("Aspects and weights"), "settings_aspects"),
     ("reasons", _("Reason tags"), "settings_reasons"),
+    ("glossary", _("Glossary"), "settings_glossary"),
     ("tests", _("Tests"), "settings_tests"),
     ("people", _("People"), "settings_people"),
 ]

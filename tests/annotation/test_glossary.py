@@ -129,7 +129,9 @@ def text_of(response, status=200):
 def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     client = sign_in(join(project, Role.MANAGER, name="Hana"))
     page = "/projects/hotel/settings/glossary/"
-    assert "The glossary is empty" in text_of(client.get(page))
+    empty = text_of(client.get(page))
+    assert "The glossary is empty" in empty
+    assert f'href="{page}" aria-current="page">Glossary' in empty
     first = {"source": "lift", "target": "エレベーター", "note": "<b>not</b> リフト"}
     assert client.post(page, first).status_code == 302
     shown = text_of(client.get(page))
