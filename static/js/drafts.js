@@ -3,7 +3,7 @@
 (() => {
   const { word, person, post, renewToken, token, onTask, announce } = konomi;
   const byId = (id) => document.getElementById(id);
-  const SAVE_AFTER = 500, TIMEOUT = 20_000, KEEPALIVE_LIMIT = 60_000, MONTH = 30 * 86_400_000;
+  const SAVE_AFTER = 500, TIMEOUT = 20_000, KEEPALIVE_LIMIT = 60_000, SETTLED = 5_000, MONTH = 30 * 86_400_000;
   // The server's clock decides what is newer: this browser's may be wrong.
   const skew = person.now ? person.now - Date.now() : 0;
 
@@ -49,6 +49,7 @@
     if (!it?.draft) return;
     it.entered++;
     keep(it);
+    if (it.submitting) return;
     if (it.submitter) return sayKept("submit");
     if (!it.tries) say("draft.saving");
     // The first change sets the clock, so that steady typing is saved as well.
@@ -107,15 +108,16 @@
     if (isSendingEarlier) return;
     isSendingEarlier = true;
     for (const key of keptKeys(mine)) {
-      const copy = key === it?.key ? null : kept(key);
-      if (!copy) continue;
+      const copy = key === it?.key ? null : kept(key), as = JSON.stringify(copy);
+      // A fresh one is still in the hand of another tab.
+      if (!copy || Date.now() + skew - copy.at < SETTLED) continue;
       const body = new FormData();
       for (const [name, value] of copy.fields) body.append(name, value);
       if (copy.submit?.[0]) body.append(...copy.submit);
       try {
         let answer = copy.submit ? await post(copy.answer, body) : { status: 422 };
         if (answer.status === 422) answer = await post(copy.draft, body);
-        if (answer.ok || answer.type === "opaqueredirect" || answer.status === 404) forget(key);
+        if (answer.ok || answer.type === "opaqueredirect" || answer.status === 404) { if (JSON.stringify(kept(key)) === as) forget(key); }
       } catch { break; /* still away: the next time */ }
     }
     isSendingEarlier = false;
@@ -172,7 +174,7 @@
     const { xhr, elt } = event.detail, { status } = xhr;
     if (!elt.closest("#task")) return;
     if (elt === it?.form) it.submitting = false;
-    if (status < 400 || status === 409 || status === 422) { outcome = elt === it?.form || elt.id === "skip-form" ? status : 0; return; }
+    if (status < 400 || status === 409 || status === 422) { outcome = elt === it?.form || elt.id === "skip-form" ? status : 0; return signedInAgain(); }
     event.preventDefault();
     notTaken(elt, status);
   });
@@ -198,16 +200,19 @@
     const { login, after } = session.dataset;
     try {
       await read(await fetch(`${login}?next=${encodeURIComponent(after)}`, { headers: { Accept: "text/html" } }));
-    } catch { /* no answer: asked again with the next attempt */ }
+    } catch { show(null, "session.elsewhere"); /* another site's sign-in, perhaps */ }
     isAsking = false;
   }
   async function read(answer) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const who = page.getElementById("person"), form = page.querySelector("form:has([type=password])");
     if (who) return begun(JSON.parse(who.textContent).user, page);
+    show(form, form ? "" : answer.status === 429 ? "session.often" : "session.elsewhere");
+  }
+  function show(form, said) {
     const body = session.querySelector(".panel-body");
     body.replaceChildren(...(form ? [document.importNode(form, true)] : []));
-    byId("session-said").textContent = form ? "" : word(answer.status === 429 ? "session.often" : "session.elsewhere");
+    byId("session-said").textContent = said && word(said);
     const name = body.querySelector("[name=login]");
     if (name) name.value = person.email;
     if (!session.open) session.showModal();
@@ -285,7 +290,7 @@
     } catch { /* the totals come again with the next draft, answer or ping */ }
   }
   setInterval(tick, 1000);
-  setInterval(() => { if (it && it.active !== it.pinged) ping(); }, 60_000);
+  setInterval(() => { if (it && it.active !== it.pinged) ping(); sendEarlier(); }, 60_000);
   for (const change of ["focus", "blur"]) window.addEventListener(change, tick);
   document.addEventListener("visibilitychange", () => {
     tick();

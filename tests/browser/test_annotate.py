@@ -75,6 +75,7 @@ def test_choosing_by_keyboard_alone(signed_in, live_server, project, errors):
     page.keyboard.press("Enter")
     next_task(page, 1)
     expect(page.locator("#live")).to_have_text("Submitted. Here is the next task.")
+    expect(page.locator("#batch-done")).to_have_text("1 / 3")
     payload = Annotation.objects.get().payload
     assert (payload["choice"], payload["chosen"], payload["strength"]) == ("one", payload["shown"][0], 2)
     assert payload["reasons"] == ["Register", "Fluency"]

@@ -216,6 +216,20 @@ def test_a_submission_after_the_session_ended_is_sent_after_the_sign_in(choosing
     assert Annotation.objects.get().payload["choice"] == "one"
 
 
+def test_a_sign_in_that_asks_for_more_is_finished_in_a_new_tab(writing):
+    page, context = writing.page, writing.page.context
+    cookies = context.cookies()
+    context.clear_cookies(name="sessionid")
+    page.route("**/accounts/login/**", lambda route: route.fulfill(body="<p>Your code, please</p>"))
+    writing.fill("between two codes")
+    dialog = page.get_by_role("dialog", name="Sign in again")
+    expect(dialog).to_contain_text("The sign-in asks for more")
+    expect(dialog.get_by_role("link", name="Sign in in a new tab")).to_be_visible()
+    context.add_cookies(cookies)
+    expect(dialog).to_be_hidden(timeout=15_000)
+    expect(saved(page)).to_have_text("Saved")
+
+
 def test_another_person_signing_in_never_gets_the_text(writing, project):
     page = writing.page
     ren = join(project, Role.ANNOTATOR, name="Ren Abe")
