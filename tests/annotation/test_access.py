@@ -39,7 +39,7 @@ from training.models import Checkpoint, Evaluation, Generation, Round, Run
 pytestmark = pytest.mark.django_db
 
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
-COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz"}
+COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz", "preferences", "preferences_keys"}
 MANAGER_ONLY = {
     "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
     "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
