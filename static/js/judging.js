@@ -204,10 +204,15 @@
     editor?.focus();
     editor?.scrollIntoView({ block: "nearest" });
   }, true);
-  // What was not touched need not travel.
+  const plain = (text) => text.replace(/\r\n?/g, "\n");
+  function isUntouched(editor) {
+    const original = plain(konomi.texts.all().find((item) => editor.name === `fix-${item.letter}`)?.points.join("") ?? "");
+    return plain(editor.value) === original;
+  }
+  // What was never touched need not travel.
   document.addEventListener("formdata", (event) => {
-    for (const item of konomi.texts.all()) {
-      if (event.formData.get(`fix-${item.letter}`)?.replace(/\r\n/g, "\n") === item.points.join("")) event.formData.delete(`fix-${item.letter}`);
+    for (const editor of all("[data-fix] textarea", event.target)) {
+      if (isUntouched(editor) && editor.value === editor.defaultValue) event.formData.delete(editor.name);
     }
   });
 
@@ -287,6 +292,7 @@
     showOrder();
     refix();
     asked = false;
+    if (all("[data-fix] textarea", section).some((editor) => !isUntouched(editor))) byId("fix").open = true;
     if (differing) compare(false);
   });
 })();

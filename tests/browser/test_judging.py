@@ -288,6 +288,55 @@ def test_good_and_bad_passages_of_a_choice(signed_in, live_server, project):
     assert [payload["spans"][str(key)][0]["quality"] for key in (a, b)] == ["good", "bad"]
 
 
+def test_a_finger_marks_what_it_selects(browser, live_server, project, hana, client):
+    batch = batch_of(project)
+    client.force_login(hana, backend="allauth.account.auth_backends.AuthenticationBackend")
+    context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 844})
+    context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+    page = context.new_page()
+    open_work(page, live_server, batch)
+    page.locator(".alternative").first.tap()
+    expect(page.locator("[name=choice][value=a]")).to_be_checked()
+    # What the handles of a long press leave behind.
+    page.evaluate(
+        """() => {
+            const text = document.querySelector("[data-text=b]").firstChild;
+            getSelection().setBaseAndExtent(text, 0, text, 3);
+        }"""
+    )
+    expect(page.locator("#mark-panel")).to_be_visible()
+    box = page.locator("#mark-panel").bounding_box()
+    assert (box["x"], box["y"] + box["height"]) == (0, 844)
+    page.get_by_role("button", name="Bad", exact=True).tap()
+    expect(page.locator(".marks li")).to_have_count(1)
+    page.locator("#submit").tap()
+    expect(page.get_by_role("heading", name="This batch is finished")).to_be_visible()
+    (marks,) = Annotation.objects.get().payload["spans"].values()
+    assert marks == [{"start": 0, "end": 3, "quality": "bad"}]
+    context.close()
+
+
+def test_what_was_judged_offline_waits_in_the_browser(signed_in, live_server, third):
+    page = signed_in
+    open_work(page, live_server, third)
+    page.route("**/draft/", lambda route: route.abort())
+    for key in ("3", "=", "2", "1", "m", "Enter", "2", "f"):
+        page.keyboard.press(key)
+    page.locator("#fix-c").fill("直した訳です。")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    assert ranks(page) == ["2", "1", "1"]
+    expect(page.locator("[data-group='0'] .token")).to_have_count(2)
+    expect(page.locator("mark.bad")).to_have_count(1)
+    expect(page.locator("#fix-c")).to_have_value("直した訳です。")
+    page.unroute("**/draft/")
+    page.locator("#heading").focus()
+    payload = submit(page)
+    a, b, c = payload["shown"]
+    assert payload["ranking"] == [[b, c], [a]]
+    assert payload["fixes"] == {str(c): "直した訳です。"}
+
+
 def test_several_texts_side_by_side_with_their_totals(signed_in, live_server, project):
     project.show_total = True
     project.save()
