@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models.guideline import Guideline
 from annotation.models.project import Project
@@ -12,9 +13,9 @@ class Remark(models.Model):
     that something is wrong with the task itself."""
 
     class Kind(models.TextChoices):
-        COMMENT = "comment", "Comment"
-        QUESTION = "question", "Question"
-        FLAG = "flag", "Flag"
+        COMMENT = "comment", _("Comment")
+        QUESTION = "question", _("Question")
+        FLAG = "flag", _("Flag")
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="remarks")
     author = models.ForeignKey(User, models.PROTECT, related_name="remarks")

@@ -4,6 +4,8 @@ from typing import Any
 
 from django import template
 from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from annotation.access import STAFF, role_in
@@ -22,6 +24,12 @@ SECTIONS = [
     ("rounds", _("Rounds"), "rounds", STAFF),
     ("settings", _("Settings"), "project_settings", (Role.MANAGER,)),
 ]
+
+
+@register.filter
+def isolated(text: object) -> SafeString:
+    """A name that somebody gave, inside a sentence of ours: whichever way its letters run, the sentence stays put."""
+    return format_html("<bdi>{}</bdi>", text)
 
 
 @register.inclusion_tag("components/project_nav.html", takes_context=True)

@@ -47,7 +47,7 @@ def test_a_manager_makes_a_link_and_a_stranger_becomes_a_member(client, sign_in,
 
     kei = Client()
     page = kei.get(door(invitation)).content.decode()
-    assert "Hana invites you to Hotel replies" in page
+    assert "<bdi>Hana</bdi> invites you to <bdi>Hotel replies</bdi>" in page
     assert "reviewer" in page
     response = kei.post(door(invitation), NEW, follow=True)
     assert "You are in: Hotel replies." in response.content.decode(), "and is signed in at once"

@@ -338,7 +338,7 @@ def test_a_batch_is_changed_on_its_page_and_faults_are_shown_there(sign_in, proj
     assert "Scores" not in page
     data = {"name": "Lobby", "priority": "3", "qualification": str(test.pk)}
     page = client.post(address, data, follow=True).content.decode()
-    assert "Lobby: 0 of 4 answers" in page
+    assert "<bdi>Lobby</bdi>: 0 of 4 answers" in page
     assert "Test first:" in page
     refused = client.post(address, data | {"name": "", "priority": "1001"})
     assert refused.status_code == 422
