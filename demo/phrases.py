@@ -1,5 +1,19 @@
 """Phrases of a hotel's day: English, polite Japanese, plain Japanese. Written for Konomi."""
 
+# How the house puts its words: English, Japanese, a note.
+GLOSSARY: tuple[tuple[str, str, str], ...] = (
+    ("room", "お部屋", "of a guest; 部屋 in the guest's own mouth"),
+    ("breakfast", "朝食", ""),
+    ("check-out", "チェックアウト", "not 退室"),
+    ("check-in", "チェックイン", ""),
+    ("lift", "エレベーター", ""),
+    ("luggage", "お荷物", ""),
+    ("reception", "フロント", "not 受付"),
+    ("key", "鍵", ""),
+    ("guest", "お客様", ""),
+    ("view of the sea", "海の眺め", ""),
+)
+
 PHRASES: tuple[tuple[str, str, str], ...] = (
     ("Breakfast is served from seven.", "朝食は七時からでございます。", "朝食は七時からだよ。"),
     ("Your room is on the third floor.", "お部屋は三階でございます。", "部屋は三階だよ。"),

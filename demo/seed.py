@@ -13,12 +13,13 @@ from django.conf import settings
 
 from annotation.aspects import save_aspects, save_weights
 from annotation.batches import open_batch
+from annotation.glossary import add_term
 from annotation.importing import import_file
 from annotation.models import Batch, Kind, Project, Prompt, User
 from annotation.projects import create_project, publish_guideline, save_reason_tags
 from demo import concierge
 from demo.accounts import PEOPLE, Account, ensure_people, join_project, simulated_annotators
-from demo.phrases import PHRASES
+from demo.phrases import GLOSSARY, PHRASES
 from training.models import Run
 from training.runs import create_run
 
@@ -134,6 +135,9 @@ def ensure_phrases(manager: User) -> bool:
         weights=concierge.PHRASES_WEIGHTS,
         tags=concierge.PHRASES_TAGS,
     )
+    if not project.glossary.exists():
+        for source, target, note in GLOSSARY:
+            add_term(project=project, source=source, target=target, note=note, by=manager)
     ensure_prompts(project, manager, "phrases.jsonl", concierge.phrase_rows, len(PHRASES))
     ensure_batches(project, manager, "phrase-{:02}", PHRASES_BATCHES)
     return new

@@ -1,7 +1,8 @@
 """The pictures in docs/img, made anew: `python -m tests.screenshots`.
 
-Starts the demonstration in a folder of its own and goes once round the loop by the commands of docs/demo.md, with a
-headless Chromium of 1366 × 768 looking on. Takes some minutes: the models are really trained.
+Starts the demonstration in a folder of its own, takes the page of each kind at two sizes, light and dark, in English
+and Japanese, and goes once round the loop by the commands of docs/demo.md, with a headless Chromium looking on. Takes
+some minutes, because the models are really trained; `--tasks` takes the pages of annotating alone.
 """
 
 import argparse
@@ -9,8 +10,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from demo.phrases import PHRASES
@@ -27,9 +30,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 class Photographer:
     """One of the four accounts, with a window."""
 
-    def __init__(self, browser: Browser, demo: Demo, role: str) -> None:
+    def __init__(self, browser: Browser, demo: Demo, role: str, **window: object) -> None:
         self.demo = demo
-        self.page: Page = browser.new_context(viewport=SIZE).new_page()
+        self.page: Page = browser.new_context(**{"viewport": SIZE, **window}).new_page()
         email, password = demo.accounts()[role]
         self.page.goto(f"{demo.url}/accounts/login/")
         self.page.fill("input[name=login]", email)
@@ -50,6 +53,8 @@ class Photographer:
         self.page.evaluate("document.activeElement && document.activeElement.blur()")
         path = PICTURES / f"{name}.png"
         self.page.screenshot(path=path)
+        # Flat colours: a palette says them in half the bytes.
+        Image.open(path).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.relative_to(PICTURES.parent.parent)}: {path.stat().st_size // 1024} kB", flush=True)
 
 
@@ -69,9 +74,9 @@ def number(line: str, word: str) -> str:
     return match[1]
 
 
-def walk(demo: Demo, browser: Browser) -> None:
+def annotating(demo: Demo, browser: Browser) -> None:
+    """The first step of the walk."""
     annotator = Photographer(browser, demo, "annotator")
-    manager = Photographer(browser, demo, "manager")
     annotator.take("/", "home")
     concierge = batches(demo, "concierge")
     phrases = batches(demo, "hotel-phrases")
@@ -93,6 +98,10 @@ def walk(demo: Demo, browser: Browser) -> None:
     annotator.shoot("writing-japanese")
     annotator.take(f"/batches/{phrases['choosing']}/work/", "choosing-japanese")
 
+
+def walk(demo: Demo, browser: Browser) -> None:
+    """The rest of it, with real training."""
+    manager = Photographer(browser, demo, "manager")
     until("the base model", lambda: demo.base_run()[0] == "succeeded", 400)
     manage(demo, "simulate", "concierge")
     manager.take("/projects/concierge/", "project")
@@ -108,6 +117,44 @@ def walk(demo: Demo, browser: Browser) -> None:
     manage(demo, "start_round", "concierge", "--prompts", "40", *ROUND)
     manage(demo, "simulate", "concierge")
     manager.take("/projects/concierge/rounds/", "rounds")
+
+
+def tasks(demo: Demo, browser: Browser) -> None:
+    """The four kinds as people have them before them: desk and phone, light and dark, English and Japanese."""
+    concierge, phrases = batches(demo, "concierge"), batches(demo, "hotel-phrases")
+    for (language, locale), (size, window), scheme in product(LANGUAGES, SIZES, ("light", "dark")):
+        annotator = Photographer(browser, demo, "annotator", locale=locale, color_scheme=scheme, **window)
+        page = annotator.page
+
+        def shoot(kind: str, of: Photographer = annotator, tail: str = f"{size}-{scheme}-{language}") -> None:
+            of.page.wait_for_timeout(1500)  # the draft is saved
+            of.page.evaluate("scrollTo(0, 0)")
+            of.shoot(f"tasks/{kind}-{tail}")
+
+        annotator.go(f"/batches/{phrases['writing']}/work/")
+        page.fill("textarea[name=text]", POLITE[page.locator(".source .text").inner_text()])
+        shoot("writing")
+        annotator.go(f"/batches/{concierge['postediting']}/work/")
+        original = page.locator("#original").text_content() or ""
+        page.fill("textarea[name=text]", mended(original))
+        shoot("postediting")
+        annotator.go(f"/batches/{concierge['scoring']}/work/")
+        for number, aspect in enumerate(page.locator(".aspect").all()[:2]):
+            aspect.locator("label.point").nth(3 - number).click()
+        shoot("scoring")
+        annotator.go(f"/batches/{(phrases if language == 'ja' else concierge)['choosing']}/work/")
+        page.locator("label.alternative").first.click()
+        page.locator("[name=strength][value='2']").check(force=True)
+        page.locator("[name=reasons]").first.check(force=True)
+        shoot("choosing")
+        page.context.close()
+
+
+LANGUAGES = (("en", "en-GB"), ("ja", "ja-JP"))
+SIZES = (
+    ("desk", {"viewport": SIZE}),
+    ("phone", {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}),
+)
 
 
 # As in docs/demo.md.
@@ -136,9 +183,10 @@ def mended(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", action="store_true", help="the pages of annotating alone")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
     arguments = parser.parse_args()
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    (PICTURES / "tasks").mkdir(parents=True, exist_ok=True)
     executable = next(path for path in CHROMIUM if Path(path).exists())
     with tempfile.TemporaryDirectory(prefix="konomi-pictures-") as folder, sync_playwright() as playwright:
         demo = Demo((arguments.keep or Path(folder)) / "var", [sys.executable, "manage.py", "demo"])
@@ -146,7 +194,10 @@ def main() -> None:
         demo.start()
         browser = playwright.chromium.launch(executable_path=executable, args=QUIET)
         try:
-            walk(demo, browser)
+            annotating(demo, browser)
+            tasks(demo, browser)
+            if not arguments.tasks:
+                walk(demo, browser)
         finally:
             browser.close()
             demo.stop()
