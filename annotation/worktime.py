@@ -23,7 +23,8 @@ KEEP = """
 INSERT INTO annotation_timespent AS t
     (annotator_id, batch_id, assignment_id, visit, active_seconds, idle_seconds, began_at, seen_at)
 SELECT a.annotator_id, a.batch_id, a.id, %(visit)s, bounded.active,
-    least(%(idle)s::float8, bounded.passed - bounded.active), now() - make_interval(secs => bounded.passed), now()
+    least(%(idle)s::float8, bounded.passed - bounded.active),
+    now() - make_interval(secs => least(%(active)s::float8 + %(idle)s::float8, bounded.passed)), now()
 FROM {slots},
     LATERAL (SELECT greatest(extract(epoch FROM now() - a.claimed_at), 0)::float8 + 2 AS passed) AS clock,
     LATERAL (SELECT clock.passed, least(%(active)s::float8, clock.passed) AS active) AS bounded
