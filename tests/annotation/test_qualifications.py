@@ -141,7 +141,7 @@ def test_a_test_is_made_of_answers_on_the_page(sign_in, project, mio, hana):
     address = reverse("settings_tests_new", args=[project.slug])
     assert f"?batch={gold.pk}" in client.get(address).content.decode()
     page = client.get(f"{address}?batch={gold.pk}").content.decode()
-    assert page.count("answered by Mio") == len(mine)
+    assert page.count("answered by <bdi>Mio</bdi>") == len(mine)
     data = {"name": "Scores", "bar": "75", "tolerance": "1", "attempts": "2", f"item-{mine[0].pk}": "on",
             f"why-{mine[0].pk}": WHY}  # fmt: skip
     refused = client.post(f"{address}?batch={gold.pk}", data | {"bar": "0"})
