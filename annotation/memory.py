@@ -25,7 +25,7 @@ BANDS = 32
 # A sketch of the beginning says enough of a long text, and costs the same for all.
 SKETCHED = 2_000
 COMPARED = 20_000
-CANDIDATES = 1_000
+CANDIDATES = 500
 RANKED = 40
 THRESHOLD = 0.6
 
@@ -138,8 +138,8 @@ FOUND = """
 PAIRS = " OR ".join(f"grams @> (%(grams)s::int[])[{at}:{at + 1}]" for at in range(1, BANDS, 2))
 # Judgements on one prompt are independent of each other: of its own prompt a person sees nobody else's text.
 ALLOWED = """
-    project_id = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s OR NOT EXISTS (
-        SELECT 1 FROM annotation_task WHERE annotation_task.id = task_id AND annotation_task.prompt_id = %(prompt)s))
+    project_id = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s
+        OR task_id NOT IN (SELECT id FROM annotation_task WHERE prompt_id = %(prompt)s))
 """
 
 

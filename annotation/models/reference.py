@@ -29,8 +29,9 @@ class GlossaryTerm(models.Model):
 class MemoryEntry(models.Model):
     """A text that a person wrote or mended and what it answers, to be found again by what is similar to it.
 
-    `grams` are character n-grams of the source as 32-bit hashes, the project's id hashed in: one index serves all
-    projects and finds nothing across them. Written with the answer, replaced with its next version.
+    `grams` are a sketch of the source's character n-grams in 32-bit numbers, the project's id hashed in: one index
+    serves all projects and finds nothing across them (see `annotation.memory`). Written with the answer, replaced with
+    its next version.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
@@ -43,7 +44,8 @@ class MemoryEntry(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["author", "task"], name="memory_entry_once")]
-        indexes = [GinIndex(fields=["grams"], name="memory_grams")]
+        # Without fastupdate: a look-up would go through the list of what is not in the index yet, each time anew.
+        indexes = [GinIndex(fields=["grams"], name="memory_grams", fastupdate=False)]
 
     def __str__(self) -> str:
         return f"memory of task {self.task_id}"
