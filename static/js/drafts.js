@@ -174,7 +174,14 @@
     const { xhr, elt } = event.detail, { status } = xhr;
     if (!elt.closest("#task")) return;
     if (elt === it?.form) it.submitting = false;
-    if (status < 400 || status === 409 || status === 422) { outcome = elt === it?.form || elt.id === "skip-form" ? status : 0; return signedInAgain(); }
+    if (status < 400 || status === 409 || status === 422) {
+      outcome = elt === it?.form || elt.id === "skip-form" ? status : 0;
+      if (xhr.getResponseHeader("HX-Redirect")) {  // taken, and the next page is another one
+        leaving = true;
+        if (outcome === 200) forget(it.key);
+      }
+      return signedInAgain();
+    }
     event.preventDefault();
     notTaken(elt, status);
   });

@@ -175,6 +175,17 @@ def test_leaving_warns_only_about_what_is_not_saved(writing, live_server):
     assert asked == ["beforeunload"]
 
 
+def test_an_answer_that_leads_to_another_page_goes_there_unasked(writing, live_server):
+    page, asked = writing.page, []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.route("**/submit/", lambda route: route.fulfill(headers={"HX-Redirect": "/my-work/"}))
+    writing.fill("the last one")
+    page.locator("#submit").click()
+    page.wait_for_url("**/my-work/")
+    assert asked == []
+    assert page.evaluate(KEPT) == 0
+
+
 # ---- the session ----
 
 
