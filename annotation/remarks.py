@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.access import own_remarks
+from annotation.access import STAFF, own_remarks, within
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
 from annotation.models import Project, Remark, Task, User
@@ -31,6 +31,15 @@ def remarks_in(project: Project) -> QuerySet[Remark]:
 def open_remarks(project: Project) -> QuerySet[Remark]:
     """Those that nobody has answered or settled yet."""
     return Remark.objects.filter(task__batch__project=project, answered_at=None)
+
+
+def waiting_for(reviewer: User) -> list[tuple[str, str, int]]:
+    """(slug, name, how many) of each project that this person reviews and in which remarks are open. One query."""
+    rows = within(Remark.objects.filter(answered_at=None), reviewer, STAFF, "task__batch__project").order_by()
+    counted = rows.filter(task__batch__project__archived_at=None).values_list(
+        "task__batch__project__slug", "task__batch__project__name"
+    )
+    return list(counted.annotate(count=Count("pk")).order_by("task__batch__project__name"))
 
 
 def remarks_by(author: User, task: Task) -> QuerySet[Remark]:

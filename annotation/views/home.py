@@ -15,7 +15,7 @@ from annotation.forms_people import ProjectForm, add_problems
 from annotation.models import Membership, Role
 from annotation.projects import create_project
 from annotation.queries import work_for
-from annotation.remarks import unread_answers
+from annotation.remarks import unread_answers, waiting_for
 from annotation.timesheets import time_sheet, today, totals
 from annotation.views.settings import actor
 
@@ -45,6 +45,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
         "answers": answers[:ANSWERS_AT_ONCE],
+        "open_remarks": waiting_for(user),
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),
         "today": totals(time_sheet(projects=list(shown), since=today(), until=today(), annotator=user)),
         "may_create": may_create(request),
