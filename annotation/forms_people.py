@@ -76,7 +76,8 @@ class ProjectForm(forms.ModelForm):
             ),
             "edit_hours": _("How long people may change an answer that they submitted. 0: not at all."),
             "show_total": _(
-                "People see what their scores add up to with the weights. Without it, they judge each aspect on its own."
+                "People see what their scores add up to with the weights. "
+                "Without it, they judge each aspect on its own."
             ),
             "reasons_by_side": _(
                 "Whoever chooses says what speaks for A and what for B, not just why one is better: slower, and more "

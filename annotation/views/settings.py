@@ -198,7 +198,7 @@ def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, r
 @require_POST
 def aspect_retire(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
     return switch_aspect(
-        request, slug, aspect_id, aspect_actions.retire_aspect, _("%(name)s left new tasks; its scores stay.")
+        request, slug, aspect_id, aspect_actions.retire_aspect, str(_("%(name)s left new tasks; its scores stay."))
     )
 
 
