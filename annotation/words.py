@@ -48,6 +48,7 @@ WORDS: dict[str, str | Promise] = {
     "veil.pause.text": _("Until you go on, the time counts as idle. Any key or click goes on, and does nothing else."),
     "veil.today": _("Active today: {hours} h {minutes} min"),
     # ---- judging ----
+    "score.turn": _("Score the aspect in turn"),
     "mark.note": _(" (mark {n}: {what})"),
     "mark.added": _("Mark {n}: {what}"),
     "mark.removed": _("Mark {n} is removed"),

@@ -114,9 +114,11 @@ def read_choice(form: QueryDict, shown: Shown, problems: list[Problem]) -> dict[
         "choice": None, "chosen": None, "shown": [side.candidate for side in shown.sides], "strength": None,
     }  # fmt: skip
     if len(shown.sides) > 2:
-        if choice == "both_bad":
-            return answer | {"choice": "both_bad"}
         groups, missing = read_ranking(form, shown)
+        if choice == "both_bad":
+            if groups:
+                problems.append(("choice", _("Either all are bad, or they have places: not both.")))
+            return answer | {"choice": "both_bad"}
         problems += missing
         return answer | {"choice": None if missing else "ranking", "ranking": groups}
     chosen = by_letter.get(choice) if len(shown.sides) == 2 else None

@@ -178,7 +178,12 @@
   });
   document.addEventListener("change", (event) => {
     if (event.target.matches("#task [name=choice][type=checkbox]:checked")) rank([]);
-    else if (event.target.matches("#task select[data-letter]")) { showOrder(); refix(); }
+    else if (event.target.matches("#task select[data-letter]")) {
+      const bad = document.querySelector("#task [name=choice][type=checkbox]");
+      if (event.target.value) bad.checked = false;
+      showOrder();
+      refix();
+    }
     else if (event.target.matches("#task [name=choice]")) refix();
     if (event.target.matches(".aspect input")) totals();
   });
@@ -283,6 +288,7 @@
   });
 
   konomi.onTask((section) => {
+    if (aspects().length) konomi.key({ action: "score", key: "1–9", label: word("score.turn"), run: () => false });
     const unanswered = aspects().find((one) => !answered(one)) ?? aspects()[0];
     if (unanswered) setCurrent(unanswered);
     totals();

@@ -125,6 +125,9 @@
     const under = at.bottom + 8 + box.offsetHeight < innerHeight - 80;
     box.style.top = `${Math.max(8, under ? at.bottom + 8 : Math.min(at.top, innerHeight - 80) - box.offsetHeight - 8)}px`;
     box.style.left = `${Math.max(8, Math.min(at.left, document.documentElement.clientWidth - box.offsetWidth - 8))}px`;
+    // A sheet at the foot of a small screen never covers what it is about.
+    const covered = at.bottom + 16 - box.getBoundingClientRect().top;
+    if (covered > 0 && box.getBoundingClientRect().bottom >= innerHeight) scrollBy(0, covered);
     if (walked) options(asking())[0].focus({ preventScroll: true });
   }
   const asking = () => asks().find((ask) => !(ask.dataset.asks in pending.answers));
@@ -251,7 +254,7 @@
     else if (arrow) choices[(at + arrow + choices.length) % choices.length].focus();
     else if ((event.key === "Enter" || event.key === " ") && inside) return event.stopPropagation();
     else if (event.key === "Enter") choices[0].focus();
-    else choices.find((one) => one.dataset.pick === event.key.toLowerCase())?.click();
+    else if (inside || konomi.person.single) choices.find((one) => one.dataset.pick === event.key.toLowerCase())?.click();
     event.preventDefault();
     event.stopPropagation();
   }

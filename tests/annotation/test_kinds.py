@@ -164,7 +164,9 @@ def test_a_ranking_is_groups_of_candidates_best_first():
         "choice": "ranking", "chosen": None, "shown": [a, b, c, d], "strength": None, "reasons": [],
         "ranking": [[b], [a, d], [c]],
     }  # fmt: skip
-    assert answer(shown, choice="both_bad", rank_a="1") == {
+    with pytest.raises(InvalidInput, match="not both"):
+        answer(shown, choice="both_bad", rank_a="1")
+    assert answer(shown, choice="both_bad") == {
         "choice": "both_bad", "chosen": None, "shown": [a, b, c, d], "strength": None, "reasons": [],
     }  # fmt: skip
     with pytest.raises(InvalidInput) as error:

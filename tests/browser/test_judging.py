@@ -73,6 +73,9 @@ def test_ranking_by_keys_with_a_tie(signed_in, live_server, third):
     expect(page.get_by_role("alert")).to_contain_text("A has no place yet.")
     expect(page.locator("#rank-a")).to_be_focused()
     page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.locator(".keys-list")).to_contain_text("A gets the next place")
+    page.keyboard.press("?")
     for key in ("2", "3", "=", "1"):
         page.keyboard.press(key)
     assert ranks(page) == ["2", "1", "2"]
