@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.assignment import claim_next
+from annotation.attempts import start_attempt
 from annotation.datasets import freeze_dataset
 from annotation.glossary import add_term
 from annotation.models import (
@@ -117,6 +118,7 @@ def everything(
         qualification=test, prompt=prompt, candidate_ids=options, position=1,
         expected={"choice": "tie", "chosen": None, "shown": options, "reasons": []},
     )  # fmt: skip
+    start_attempt(qualification=test, user=kei)
     term = add_term(project=project, source=source.split()[0], target=good[:3], by=hana)
     upload = Import.objects.create(project=project, filename="texts.csv", status=Import.Status.DONE, created_by=hana)
     values = {
