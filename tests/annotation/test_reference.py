@@ -78,7 +78,7 @@ def test_as_many_queries_for_many_texts_as_for_few(sign_in, project, hana, kei, 
     client = sign_in(hana)
     answer_all(batch_of(project, Kind.WRITING), kei)
     for few in (True, False):
-        with django_assert_num_queries(7):
+        with django_assert_num_queries(10):
             client.get(f"/assignments/{slot.pk}/reference/", headers={"HX-Request": "true"})
         answer_all(batch_of(project, Kind.WRITING), kei)
         for n in range(10 * few):
