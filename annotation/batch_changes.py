@@ -1,5 +1,7 @@
 """What of a batch may change once it is open: its name, its priority and its test. Kind, overlap and tasks may not."""
 
+import time
+
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
@@ -10,6 +12,21 @@ from annotation.models import Batch, Qualification, User
 LOWEST, HIGHEST = -1000, 1000
 # A slot that is being rewritten cannot be claimed: a few at a time, so that nobody finds the queue empty meanwhile.
 SLOTS_AT_ONCE = 5_000
+SECONDS = 20.0
+REPRIORITIZE = """
+WITH stale AS (
+    SELECT id FROM annotation_assignment
+    WHERE batch_id = %(batch)s AND {which}
+    LIMIT %(some)s FOR NO KEY UPDATE SKIP LOCKED
+) UPDATE annotation_assignment a SET priority = %(priority)s FROM stale WHERE a.id = stale.id
+"""
+# Each a range of the index of free slots, so that a chunk does not look through those before it; then the few in hand,
+# which may come back.
+STALE = (
+    "state = 'free' AND priority < %(priority)s",
+    "state = 'free' AND priority > %(priority)s",
+    "state = 'held' AND priority <> %(priority)s",
+)
 
 
 def change_batch(
@@ -40,10 +57,7 @@ def change_batch(
             row.save(update_fields=["name", "priority", "qualification"])
             after = {field: new[field] for field in before}
             record(verb="batch.changed", target=row, actor=actor, project=row.project, before=before, after=after)
-    # After the change itself: a part that is cut off decides nothing but order within the batch, and is made good by
-    # the next change.
-    while reprioritize(row):
-        pass
+    reprioritize(row)
     return row
 
 
@@ -57,15 +71,17 @@ def faults_of(qualification: Qualification, batch: Batch) -> list[str]:
     return []
 
 
-def reprioritize(batch: Batch) -> int:
-    """Give some of the slots that are still to be done the batch's priority; how many. 0: all have it."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            """WITH stale AS (
-                SELECT id FROM annotation_assignment
-                WHERE batch_id = %(batch)s AND state IN ('free', 'held') AND priority <> %(priority)s
-                ORDER BY id LIMIT %(some)s FOR NO KEY UPDATE SKIP LOCKED
-            ) UPDATE annotation_assignment a SET priority = %(priority)s FROM stale WHERE a.id = stale.id""",
-            {"batch": batch.pk, "priority": batch.priority, "some": SLOTS_AT_ONCE},
-        )
-        return int(cursor.rowcount)
+def reprioritize(batch: Batch) -> None:
+    """Give the slots that are still to be done the batch's priority, within the time that a request has.
+
+    Which batch is served first is the batch's own priority; a slot's only orders it within its batch. So one that keeps
+    the old figure, because a million are too many for a request, is still served, and is mended by the next change.
+    """
+    until = time.monotonic() + SECONDS
+    params = {"batch": batch.pk, "priority": batch.priority, "some": SLOTS_AT_ONCE}
+    for which in STALE:
+        while time.monotonic() < until:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(REPRIORITIZE.format(which=which), params)
+                if not cursor.rowcount:
+                    break
