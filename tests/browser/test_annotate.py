@@ -101,6 +101,10 @@ def test_choosing_by_keyboard_alone(signed_in, live_server, project, errors):
 def test_scoring_by_keyboard_alone(signed_in, live_server, project, errors):
     page, batch = signed_in, batch_of(project, Kind.SCORING)
     open_work(page, live_server, batch)
+    page.keyboard.press("?")
+    expect(page.locator(".keys-list")).to_contain_text("Score the aspect in turn")
+    page.keyboard.press("?")
+    expect(page.locator("#keys-panel")).to_be_hidden()
     page.keyboard.press("4")
     expect(page.locator(".aspect.current")).to_contain_text("Register")
     page.keyboard.press("Enter")
