@@ -38,7 +38,7 @@ def test_a_question_is_asked_answered_and_read(story, sign_in):
     remark = Remark.objects.get()
 
     client = sign_in(rin)
-    assert "1 remark waits for an answer in Hotel replies" in client.get("/").content.decode()
+    assert "1 remark waits for an answer in <bdi>Hotel replies</bdi>" in client.get("/").content.decode()
     assert "waits for an answer" not in sign_in(hana).get("/").content.decode()
     client = sign_in(rin)
     assert "1 open" in client.get("/projects/hotel/").content.decode()
