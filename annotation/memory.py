@@ -70,7 +70,8 @@ def text_of(annotation: Annotation) -> str | None:
     payload = annotation.payload
     if annotation.kind in (Kind.WRITING, Kind.POSTEDITING):
         return payload.get("text") or None
-    return (payload.get("fix") or {}).get("text") or None
+    fixes = payload.get("fixes") or {}
+    return fixes.get(str(payload.get("chosen"))) or next(iter(fixes.values()), None)
 
 
 def entry_of(annotation: Annotation, target: str) -> MemoryEntry:

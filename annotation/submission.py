@@ -128,7 +128,7 @@ def submit(
     for a skipped task. `annotator` is needed only for a slot that is no longer the person's.
     """
     owner = owner_of(assignment, annotator)
-    remembered = bool(payload.get("text") or payload.get("fix"))
+    remembered = bool(payload.get("text") or payload.get("fixes"))
     with transaction.atomic() if remembered else nullcontext():
         if annotation := finish(assignment, owner, payload, spent):
             if remembered:

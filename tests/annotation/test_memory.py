@@ -91,11 +91,11 @@ def test_a_new_version_replaces_the_earlier_and_a_withdrawn_answer_is_forgotten(
 def test_a_choice_is_remembered_only_with_a_fix(project):
     hana = join(project, Role.ANNOTATOR)
     annotation = answered(project, hana, "Where is the lift?", "x")
-    annotation.kind, annotation.payload = Kind.CHOOSING, {"choice": "one", "fix": {"candidate": 1, "text": "直した"}}
+    annotation.kind, annotation.payload = Kind.CHOOSING, {"choice": "one", "fixes": {"1": "直した"}}
     annotation.version = 2
     memory.remember(annotation=annotation)
     assert MemoryEntry.objects.get().target == "直した"
-    annotation.payload, annotation.version = {"choice": "tie", "fix": None}, 3
+    annotation.payload, annotation.version = {"choice": "tie"}, 3
     memory.remember(annotation=annotation)
     assert not MemoryEntry.objects.exists()
 
