@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.batch_changes import faults_of
 from annotation.batch_tasks import USABLE, tasks_query
 from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
@@ -71,6 +72,8 @@ def open_batch(
             alternatives=alternatives, qualification=qualification,
             weight_set=WeightSet.objects.filter(project=project).first() if kind == Kind.SCORING else None,
         )  # fmt: skip
+        if qualification is not None and (problems := faults_of(qualification, batch)):
+            raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
         offered, served, tasks = insert_tasks(batch, prompts, origins)
         if not tasks:
             raise InvalidInput(why_nothing(kind, offered, origins), [("prompts", _("No task could be made."))])

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from annotation.batch_tasks import USABLE
 from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.errors import Conflict, InvalidInput
 from annotation.kinds.shown import words_of
-from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Task
+from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel, many
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
 
@@ -221,3 +222,19 @@ def test_many_tasks_are_a_few_statements(django_assert_max_num_queries):
         batch = batch_of(project, overlap=3)
     assert Assignment.objects.filter(batch=batch).count() == 6_000
     assert time.monotonic() - began < 5
+
+
+def test_a_batch_asks_only_for_a_test_of_its_project_and_kind():
+    project, other = hotel(prompts=1), hotel(prompts=1)
+    tests = {
+        "another kind": Qualification.objects.create(project=project, name="Scores", kind=Kind.SCORING, seed=1),
+        "another project": Qualification.objects.create(project=other, name="Theirs", kind=Kind.CHOOSING, seed=1),
+        "retired": Qualification.objects.create(
+            project=project, name="Old", kind=Kind.CHOOSING, seed=1, retired_at=timezone.now()
+        ),
+    }
+    for test in tests.values():
+        with pytest.raises(InvalidInput) as refused:
+            batch_of(project, qualification=test)
+        assert [field for field, _ in refused.value.problems] == ["qualification"]
+    assert not Batch.objects.exists()
