@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from annotation.errors import Conflict
 from annotation.models import Assignment, Batch, Prompt, Task, User
@@ -145,7 +146,7 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
     Its draft stays with the person. Raises Conflict when it is not in hand any more.
     """
     if not give_back(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
-        raise Conflict("This task is not in hand any more.")
+        raise Conflict(_("This task is not in hand any more."))
     assignment.refresh_from_db()
     return assignment
 

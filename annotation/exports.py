@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from annotation.errors import InvalidInput
 from annotation.votes import (
     Label,
@@ -49,10 +51,14 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.score_difference <= 1:
-            raise InvalidInput(f"score_difference must be above 0 and at most 1, not {self.score_difference}")
+            raise InvalidInput(
+                _("score_difference must be above 0 and at most 1, not %(score_difference)s")
+                % {"score_difference": self.score_difference}
+            )
         if not 0 <= self.score_bad < self.score_good <= 1:
             raise InvalidInput(
-                f"score_bad ({self.score_bad}) must be less than score_good ({self.score_good}), both from 0 to 1"
+                _("score_bad (%(score_bad)s) must be less than score_good (%(score_good)s), both from 0 to 1")
+                % {"score_bad": self.score_bad, "score_good": self.score_good}
             )
 
 
@@ -204,7 +210,7 @@ class AgreementTally:
         for label in labels:
             for question, answer in asked(label):
                 answers[label.kind, label.task_id, question][answer] += 1
-        for (kind, _, _), given in answers.items():
+        for (kind, _task, _question), given in answers.items():
             total = given.total()
             self.pairs[kind] += total * (total - 1) // 2
             self.agreed[kind] += sum(count * (count - 1) // 2 for count in given.values())

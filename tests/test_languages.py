@@ -10,7 +10,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.template.loader import render_to_string
+from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from annotation.models import Batch, Event, Role
 from tests import catalogue, every_page, page_words
@@ -123,7 +126,20 @@ def test_every_word_of_the_sources_is_in_the_catalogue(tmp_path):
 # ---- templates ----
 
 # Names that are the same in every language, and what only programs read.
-SAME = {"Konomi", "· Konomi", "Konomi · Konomi", "HTER", "sha256", "konomi", "MQM", "CSV", "Enter", "Esc", "Shift", "Ctrl"}
+SAME = {
+    "Konomi",
+    "· Konomi",
+    "Konomi · Konomi",
+    "HTER",
+    "sha256",
+    "konomi",
+    "MQM",
+    "CSV",
+    "Enter",
+    "Esc",
+    "Shift",
+    "Ctrl",
+}
 COLUMN_NAMES = {"text", "candidate_…", "reference", "id", "document", "split", "metadata.…"}
 
 
@@ -157,6 +173,21 @@ def test_japanese_pages_say_nothing_in_english(role, client, sign_in):
                 faults.append(f"{name}: {text}")
     assert not faults, "\n".join(sorted(set(faults)))
     assert len(walked) > {"visitor": 5, "annotator": 15}.get(role, 25)
+
+
+def test_pages_of_trouble_are_in_the_language_too(client):
+    lost = client.get("/nowhere/", **JAPANESE)
+    assert (lost.status_code, language_of(lost)) == (404, "ja")
+    assert "見つかりません" in lost.content.decode()
+    refused = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "x"}, **JAPANESE)
+    assert "ページが古くなり" in refused.content.decode()
+    wrong = client.post("/accounts/login/", {"login": "mio@example.org", "password": "no"}, **JAPANESE)
+    assert not re.search(
+        r"[A-Za-z]{3,} [a-z]{2,}", " ".join(text for _, text in page_words.of_page(wrong.content.decode()))
+    )
+    with translation.override("ja"):
+        assert '<html lang="ja"' in (broken := render_to_string("500.html"))
+    assert "問題が発生しました" in broken
 
 
 def test_arabic_texts_run_their_own_way_on_every_page(sign_in):

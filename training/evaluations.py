@@ -45,8 +45,8 @@ def create_evaluation(
     unknown = sorted(set(options or {}) - OPTIONS)
     if unknown:
         raise InvalidInput(
-            _("no such option: %(names)s (there are %(names_2)s)")
-            % {"names": ", ".join(unknown), "names_2": ", ".join(sorted(OPTIONS))}
+            _("no such option: %(names)s (there are %(known)s)")
+            % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
     run = checkpoint.run
     start = starting_model(run)

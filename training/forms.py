@@ -1,9 +1,8 @@
 """Forms of training: they shape what was chosen; what is allowed is decided by the actions."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -11,6 +10,9 @@ from annotation.models import DatasetVersion, Project
 from training import model_folders
 from training.models import Checkpoint, Run
 from training.rounds import DEFAULT_PROMPTS, fresh_prompts
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
 
 TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO)
 NUMBERS = (
@@ -29,12 +31,14 @@ class DatasetField(forms.ModelChoiceField):
 
 
 def whole(
-    label: str | Promise, *, least: int = 1, initial: int | None = None, help_text: str | Promise = ""
+    label: "str | _StrPromise", *, least: int = 1, initial: int | None = None, help_text: "str | _StrPromise" = ""
 ) -> forms.IntegerField:
     return forms.IntegerField(label=label, min_value=least, required=False, initial=initial, help_text=help_text)
 
 
-def real(label: str | Promise, *, initial: float | None = None, help_text: str | Promise = "") -> forms.FloatField:
+def real(
+    label: "str | _StrPromise", *, initial: float | None = None, help_text: "str | _StrPromise" = ""
+) -> forms.FloatField:
     widget = forms.NumberInput(attrs={"step": "any", "min": 0})
     return forms.FloatField(
         label=label, min_value=0, required=False, initial=initial, help_text=help_text, widget=widget

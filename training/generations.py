@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from annotation.candidates import NewCandidate, add_candidates, conversation
 from annotation.errors import Conflict, InvalidInput
@@ -35,12 +36,17 @@ def create_generation(
     Raises InvalidInput for no prompts, no model or options out of range.
     """
     if (checkpoint is None) == (not base_model):
-        raise InvalidInput("choose one model: a checkpoint, or a model folder")
+        raise InvalidInput(_("choose one model: a checkpoint, or a model folder"))
     if checkpoint is not None and checkpoint.project_id != project.pk:
-        raise InvalidInput(f"checkpoint {checkpoint.pk} is not of project {project.slug}")
+        raise InvalidInput(
+            _("checkpoint %(number)s is not of project %(slug)s") % {"number": checkpoint.pk, "slug": project.slug}
+        )
     unknown = sorted(set(options or {}) - OPTIONS)
     if unknown:
-        raise InvalidInput(f"no such option: {', '.join(unknown)} (there are {', '.join(sorted(OPTIONS))})")
+        raise InvalidInput(
+            _("no such option: %(names)s (there are %(known)s)")
+            % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
+        )
     model = model_source(checkpoint) if checkpoint else model_folders.source_of(base_model)
     generation = Generation(project=project, checkpoint=checkpoint, base_model=base_model, round=round)
     enqueue(
@@ -50,7 +56,7 @@ def create_generation(
     )
     generation.prompts_count = _write_prompts(generation, prompts)
     if not generation.prompts_count:
-        raise InvalidInput("no prompts to generate for: import some, or widen the selection")
+        raise InvalidInput(_("no prompts to generate for: import some, or widen the selection"))
     generation.save(update_fields=["prompts_count"])
     return generation
 
@@ -71,7 +77,9 @@ def read_candidates(generation: Generation) -> Iterator[dict[str, Any]]:
     """The lines of candidates.jsonl. A torn one (of an engine that was killed, then resumed) is passed over."""
     path = generation.directory.path / "candidates.jsonl"
     if not path.exists():
-        raise Conflict(f"{generation} wrote no candidates: {path} is missing")
+        raise Conflict(
+            _("%(generation)s wrote no candidates: %(path)s is missing") % {"generation": generation, "path": path}
+        )
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:

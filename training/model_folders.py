@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidInput
 from training.engine.config import ModelSource
@@ -46,7 +47,10 @@ def resolve(name: str) -> Path:
         if _is_below_a_root(folder) and folder.is_dir():
             _check(folder)
             return folder
-    raise ModelRefused(f"no model folder {name!r} below {_roots_in_words()}; KONOMI_MODEL_ROOTS adds roots")
+    raise ModelRefused(
+        _("no model folder %(name)s below %(roots)s; KONOMI_MODEL_ROOTS adds roots")
+        % {"name": f"{name!r}", "roots": _roots_in_words()}
+    )
 
 
 def source_of(name: str) -> ModelSource:
@@ -68,7 +72,9 @@ def source_of(name: str) -> ModelSource:
         )
     base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
-        raise ModelRefused(f"{folder} is an adapter that names no base model (base_model_name_or_path)")
+        raise ModelRefused(
+            _("%(folder)s is an adapter that names no base model (base_model_name_or_path)") % {"folder": folder}
+        )
     return ModelSource(base=source_of(str(base)).base, adapters=(str(folder),))
 
 
@@ -110,15 +116,23 @@ def _is_below_a_root(path: Path) -> bool:
 def _check(folder: Path) -> None:
     for file in folder.iterdir():
         if file.is_symlink() and not _is_below_a_root(file.resolve()):
-            raise ModelRefused(f"{folder / file.name} is a link that leads out of {_roots_in_words()}")
+            raise ModelRefused(
+                _("%(path)s is a link that leads out of %(roots)s")
+                % {"path": folder / file.name, "roots": _roots_in_words()}
+            )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        raise ModelRefused(f"{folder} has no config.json: not a model in Hugging Face layout")
+        raise ModelRefused(_("%(folder)s has no config.json: not a model in Hugging Face layout") % {"folder": folder})
     if not any(folder.glob("*.safetensors")):
         pickles = ", ".join(sorted(file.name for file in folder.glob("*.bin")))
-        raise ModelRefused(
-            f"{folder} has no *.safetensors weights"
-            + (f" ({pickles} are pickles, which can run code and are never loaded: convert them)" if pickles else "")
-        )
+        if pickles:
+            raise ModelRefused(
+                _(
+                    "%(folder)s has no *.safetensors weights (%(pickles)s are pickles, which can run code and are "
+                    "never loaded: convert them)"
+                )
+                % {"folder": folder, "pickles": pickles}
+            )
+        raise ModelRefused(_("%(folder)s has no *.safetensors weights") % {"folder": folder})
 
 
 def _roots_in_words() -> str:
