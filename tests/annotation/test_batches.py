@@ -1,7 +1,5 @@
 """Opening batches: which tasks there are, in what order, and what cannot be opened."""
 
-import time
-
 import pytest
 from django.db import connection
 from django.utils import timezone
@@ -151,7 +149,8 @@ def test_the_database_and_the_page_agree_on_what_reads_the_same(one, two):
     with connection.cursor() as cursor:
         cursor.execute(
             f"""WITH annotation_candidate AS (
-                SELECT id, 1 AS prompt_id, '' AS origin, text FROM unnest(ARRAY[1, 2], %(texts)s::text[]) AS t (id, text)
+                SELECT id, 1 AS prompt_id, '' AS origin, text
+                FROM unnest(ARRAY[1, 2], %(texts)s::text[]) AS t (id, text)
             ), chosen AS (SELECT 1 AS id) SELECT count(DISTINCT words) FROM ({USABLE}) AS usable""",
             {"texts": [one, two], "origins": None},
         )
@@ -217,11 +216,9 @@ def test_closing_and_reopening_once_each():
 def test_many_tasks_are_a_few_statements(django_assert_max_num_queries):
     project = hotel(prompts=0)
     many(project, 2_000)
-    began = time.monotonic()
     with django_assert_max_num_queries(14):
         batch = batch_of(project, overlap=3)
     assert Assignment.objects.filter(batch=batch).count() == 6_000
-    assert time.monotonic() - began < 5
 
 
 def test_a_batch_asks_only_for_a_test_of_its_project_and_kind():

@@ -1,6 +1,5 @@
 """The glossary: kept by managers, read by members, found in a prompt as words."""
 
-import time
 import unicodedata
 
 import pytest
@@ -63,16 +62,12 @@ def test_a_term_with_two_ways_to_put_it_is_one_hit(project):
     assert hit.targets == [("エレベーター", ""), ("リフト", "only for ski lifts")]
 
 
-def test_ten_thousand_terms_are_searched_in_a_moment(project, django_assert_num_queries):
+def test_ten_thousand_terms_are_searched_by_one_query(project, django_assert_num_queries):
     rows = "\n".join(f"term number {n},用語{n}" for n in range(10_000))
     assert glossary.import_terms(project=project, text=rows, by=None) == (10_000, 0)
     text = "Here is term number 77 and then term number 9999. " + "Nothing much is said about it here. " * 10
     with django_assert_num_queries(1):
         assert found(project, text) == ["term number 77", "term number 9999"]
-    began = time.perf_counter()
-    for _ in range(5):
-        found(project, text)
-    assert (time.perf_counter() - began) / 5 < 0.2  # 6 ms on an idle core
 
 
 def test_terms_are_added_changed_and_removed_with_events(project):
