@@ -10,9 +10,11 @@ that the database sets.
 """
 
 import argparse
+import contextlib
 import gzip
 import http.client
 import json
+import os
 import random
 import re
 import subprocess
@@ -23,6 +25,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
+
+import psutil
 
 from tests.benchmarks.report import ROOT, report
 from tests.site import Site, running_site
@@ -143,14 +147,18 @@ def at(site: Site, size: int, arguments: argparse.Namespace) -> dict[str, float 
     start = time.perf_counter() + WARM_UP_SECONDS
     end = start + arguments.seconds
     threads = [threading.Thread(target=clerk.work, args=(made["batch"], start, end)) for clerk in clerks]
+    used = processor_seconds(site)
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    spent = {part: seconds - used.get(part, 0.0) for part, seconds in processor_seconds(site).items()}
     failures = [failure for clerk in clerks for failure in clerk.failures]
     if failures:
         raise SystemExit(f"{len(failures)} requests failed, the first: {failures[0]}")
     acknowledged = [key for clerk in clerks for key in clerk.acknowledged]
+    each = ", ".join(f"{part} {1000 * seconds / len(acknowledged):.1f} ms" for part, seconds in spent.items())
+    print(f"{size:,} tasks: processor time a task, draft included: {each}", flush=True)
     submits, drafts = sorted(t for c in clerks for t in c.submits), sorted(t for c in clerks for t in c.drafts)
     checked = ask_inside(site, what="check", batch=made["batch"], acknowledged=acknowledged)
     print(f"{size:,} tasks: the same by psycopg alone …", flush=True)
@@ -160,6 +168,21 @@ def at(site: Site, size: int, arguments: argparse.Namespace) -> dict[str, float 
         "tasks_per_s": len(submits) / arguments.seconds, **milliseconds, "draft_p95_ms": percentile(drafts, 95),
         "duplicates": checked["duplicates"], "lost": checked["lost"], "sql_tasks_per_s": limit["tasks_per_s"],
     }  # fmt: skip
+
+
+def processor_seconds(site: Site) -> dict[str, float]:
+    """What each part has used so far: web processes, database, and the clients in this process."""
+    used = {"web": 0.0, "database": 0.0, "clients": sum(os.times()[:2])}
+    assert site.process is not None
+    ours = {process.pid for process in psutil.Process(site.process.pid).children(recursive=True)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            if process.pid in ours and "gunicorn" in " ".join(process.cmdline()):
+                used["web"] += times.user + times.system
+            elif process.name() == "postgres":
+                used["database"] += times.user + times.system
+    return used
 
 
 def percentile(seconds: list[float], share: int) -> float:
@@ -280,7 +303,7 @@ def limit(question: dict) -> dict:
     batch = Batch.objects.get(pk=question["batch"])
     people = list(User.objects.filter(memberships__project=batch.project_id).values_list("pk", flat=True))
     settings = {key: value for key, value in connection.get_connection_params().items()
-                if key in ("dbname", "user", "host", "port", "password")}  # fmt: skip
+                if key in ("dbname", "user", "host", "port", "password", "options")}  # fmt: skip
     # A task in hand would be given again.
     counts, failures = [0] * len(people), []
     start = time.perf_counter() + 1
