@@ -20,7 +20,7 @@ from annotation.models import (
     Task,
     User,
 )
-from annotation.statements import columns, execute, instances
+from annotation.statements import TASK_TEXTS, columns, execute, instances, texts_of
 
 Person = User | AnonymousUser
 ModelT = TypeVar("ModelT", bound=Model)
@@ -67,7 +67,7 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
 # Asked with every draft and answer, so prepared: the assignment with all that its page needs, for a member.
 ONCE_OF = f"""
 SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}, {columns(Batch, "b")},
-    {columns(Project, "r")}
+    {columns(Project, "r")}, {TASK_TEXTS}
 FROM annotation_assignment a
     JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
     JOIN annotation_batch b ON b.id = a.batch_id JOIN annotation_project r ON r.id = b.project_id
@@ -92,6 +92,7 @@ def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
     assignment: Assignment
     assignment, task, prompt, batch, project = instances(rows[0], Assignment, Task, Prompt, Batch, Project)
     assignment.task, task.prompt, assignment.batch, batch.project = task, prompt, batch, project
+    task.texts = texts_of(rows[0][-1])
     return assignment
 
 

@@ -13,7 +13,7 @@ from annotation.errors import Conflict, InvalidInput
 from annotation.events import record
 from annotation.models import User
 
-BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
+BACKEND = "annotation.backends.PeopleBackend"
 
 
 class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation.errors import Conflict
 from annotation.models import Assignment, Batch, Prompt, Task, User
-from annotation.statements import columns, execute, instances
+from annotation.statements import TASK_TEXTS, columns, execute, instances, texts_of
 
 # One statement: what this person has in hand, its lease renewed; else the first free slot (`where`) of a task that they
 # have not had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
@@ -54,7 +54,7 @@ WITH in_hand AS (
     INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
     SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
 )
-SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}
+SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}, {TASK_TEXTS}
 FROM (SELECT * FROM in_hand UNION ALL SELECT * FROM claimed) AS a
     JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
 """  # noqa: S608 - our own columns
@@ -137,6 +137,7 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
     assignment: Assignment
     assignment, task, prompt = instances(rows[0], Assignment, Task, Prompt)
     assignment.task, task.prompt, assignment.batch = task, prompt, batch
+    task.texts = texts_of(rows[0][-1])
     return assignment
 
 

@@ -35,7 +35,8 @@ def run(sql: str, params: Mapping[str, Any]) -> list[Row]:
     start = time.perf_counter()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(sql, params, prepare=True)
-        rows = cursor.fetchall() if cursor.description else []
+        # `description` would make an object of every column only to say whether there are any.
+        rows = cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
     if connection.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
         connection.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
     return rows
@@ -67,10 +68,18 @@ def instances(row: Row, *models: type[Model]) -> list[Any]:
     return found
 
 
+# The texts of the candidates of a task `t`, for a SELECT whose last column `texts_of` reads.
+TASK_TEXTS = "(SELECT json_object_agg(c.id, c.text) FROM annotation_candidate c WHERE c.id = ANY(t.candidate_ids))"
+
+
+def texts_of(column: dict[str, str] | None) -> dict[int, str]:
+    return {int(key): text for key, text in (column or {}).items()}
+
+
 def select(model: type[ModelT], condition: str, params: Mapping[str, Any]) -> list[ModelT]:
     """The model's rows for which the condition (our own SQL, over the alias `m`) holds."""
     sql = f'SELECT {columns(model, "m")} FROM "{model._meta.db_table}" AS m WHERE {condition}'  # noqa: S608
     return [instances(row, model)[0] for row in execute(sql, params)]
 
 
-__all__: Sequence[str] = ["columns", "execute", "instances", "select"]
+__all__: Sequence[str] = ["TASK_TEXTS", "columns", "execute", "instances", "select", "texts_of"]

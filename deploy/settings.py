@@ -148,7 +148,7 @@ CANCEL_GRACE_SECONDS = float(os.environ.get("KONOMI_CANCEL_GRACE_SECONDS", "120"
 
 # ---- people ----
 AUTH_USER_MODEL = "annotation.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["annotation.backends.PeopleBackend"]
 ACCOUNT_ADAPTER = "annotation.accounts.InvitationOnlyAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}

@@ -44,7 +44,7 @@ def sign_in(client):
     """Sign a user in with the test client: `sign_in(user)`; returns the client."""
 
     def sign(user):
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="annotation.backends.PeopleBackend")
         return client
 
     return sign

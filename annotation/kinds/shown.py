@@ -78,7 +78,7 @@ def show(assignment: Assignment, *, like: Shown | None = None) -> Shown:
     sides = []
     if task.candidate_ids:
         order = presented_order(seed=batch.seed, task_id=task.pk, candidate_ids=task.candidate_ids)
-        texts: dict[int, str] = dict(execute(TEXTS, {"ids": order}))
+        texts: dict[int, str] = task.texts or dict(execute(TEXTS, {"ids": order}))
         sides = [Side(letter=chr(ord("a") + at), candidate=pk, text=texts[pk]) for at, pk in enumerate(order)]
     aspects, tags, weights = [], [], None
     if batch.kind == Kind.SCORING:

@@ -60,6 +60,8 @@ class Task(models.Model):
     candidate_ids = ArrayField(models.BigIntegerField(), default=list)
     position = models.PositiveIntegerField()
     created_at = models.DateTimeField(auto_now_add=True)
+    # The candidates' texts by id, where the statement that loaded the task brought them along (see `TASK_TEXTS`).
+    texts: dict[int, str] | None = None
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["batch", "position"], name="task_position_once")]

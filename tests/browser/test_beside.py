@@ -42,7 +42,7 @@ def errors(page):
 @pytest.fixture
 def sign_in_browser(page, live_server, client):
     def sign(user):
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="annotation.backends.PeopleBackend")
         page.context.add_cookies(
             [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
         )

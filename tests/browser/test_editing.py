@@ -29,7 +29,7 @@ def project(hana):
 
 @pytest.fixture
 def signed_in(page, live_server, hana, client):
-    client.force_login(hana, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client.force_login(hana, backend="annotation.backends.PeopleBackend")
     cookie = client.cookies["sessionid"].value
     page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
     return page

@@ -52,7 +52,7 @@ def enter(page, live_server, client):
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
 
     def go(user, path):
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="annotation.backends.PeopleBackend")
         page.context.add_cookies(
             [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
         )

@@ -142,7 +142,7 @@ def test_three_habits_one_finished_batch_of_each_kind(browser, live_server):
     complaints, contexts = [], []
     for name, (habit, options) in habits.items():
         user, client = join(project, Role.ANNOTATOR, name=name), Client()
-        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(user, backend="annotation.backends.PeopleBackend")
         context = browser.new_context(**options)
         contexts.append(context)
         context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])

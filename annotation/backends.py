@@ -1,0 +1,12 @@
+"""Who is signed in: allauth's checks, with the person read by a prepared statement, as every request needs them."""
+
+from allauth.account.auth_backends import AuthenticationBackend
+
+from annotation.models import User
+from annotation.statements import select
+
+
+class PeopleBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth is untyped
+    def get_user(self, user_id: int) -> User | None:
+        found = select(User, "id = %(user)s", {"user": user_id})
+        return found[0] if found and self.user_can_authenticate(found[0]) else None
