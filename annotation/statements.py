@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import psycopg
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -24,21 +25,22 @@ def execute(sql: str, params: Mapping[str, Any], *, savepoint: bool = False) -> 
     bound by the server it is prepared. Outside of a transaction the statement is one by itself. With `savepoint` a
     caller within one may survive its failure.
     """
-    connection.ensure_connection()
-    if savepoint and connection.in_atomic_block:
+    own = connections[DEFAULT_DB_ALIAS]
+    own.ensure_connection()
+    if savepoint and own.in_atomic_block:
         with transaction.atomic():
-            return run(sql, params)
-    return run(sql, params)
+            return run(own, sql, params)
+    return run(own, sql, params)
 
 
-def run(sql: str, params: Mapping[str, Any]) -> list[Row]:
+def run(own: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> list[Row]:
     start = time.perf_counter()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+    with own.wrap_database_errors, psycopg.Cursor(own.connection) as cursor:
         cursor.execute(sql, params, prepare=True)
         # `description` would make an object of every column only to say whether there are any.
         rows = cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
-    if connection.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
-        connection.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
+    if own.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
+        own.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
     return rows
 
 
@@ -63,7 +65,7 @@ def instances(row: Row, *models: type[Model]) -> list[Any]:
         values = list(row[start : start + len(names)])
         for at, field in converted:
             values[at] = field.from_db_value(values[at], None, connection)
-        found.append(model.from_db(connection.alias, names, values))
+        found.append(model.from_db(DEFAULT_DB_ALIAS, names, values))
         start += len(names)
     return found
 

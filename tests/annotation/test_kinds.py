@@ -22,6 +22,10 @@ def shown_of(kind):
     return show(claim_next(batch=batch_of(project, kind), annotator=join(project, Role.ANNOTATOR)))
 
 
+def loaded_anew(assignment):
+    return claim_next(batch=assignment.batch, annotator=assignment.annotator)
+
+
 def read(shown, form, **options):
     return KINDS[shown.kind].read(QueryDict(form), shown, **options)
 
@@ -189,7 +193,7 @@ def test_two_of_three_is_an_ordinary_choice_and_one_is_none():
     # Texts that became the same after the batch was opened are not asked about, either.
     Candidate.objects.update(text="Cafe\u0301 \r\n")
     Candidate.objects.filter(pk=shown.sides[0].candidate).update(text="\u3000Caf\u00e9")
-    same = show(shown.assignment)
+    same = show(loaded_anew(shown.assignment))
     assert len(same.sides) == 1
     assert KINDS["choosing"].present(same, None)["identical"]
     assert answer(same, choice="tie")["choice"] == "tie"
@@ -230,7 +234,7 @@ def test_reasons_by_side_name_the_candidate():
 def test_marks_count_code_points_of_the_text_as_it_is_stored():
     shown = shown_of(Kind.SCORING)
     Candidate.objects.update(text="👍🏽 One\r\ntwo three\r\n")
-    shown = show(shown.assignment)
+    shown = show(loaded_anew(shown.assignment))
     text = shown.sides[0].text
     page = text.replace("\r\n", "\n")
     at = page.index("two")

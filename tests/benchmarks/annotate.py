@@ -33,7 +33,9 @@ from tests.site import Site, running_site
 
 ANNOTATORS = 32
 DRAFT_EVERY = 4
-WARM_UP_SECONDS = 4.0
+# People do not arrive at one instant: they come one after the other, and are measured when all are there.
+ARRIVALS_SECONDS = 5.0
+WARM_UP_SECONDS = 7.0
 FORM = re.compile(rb'action="(/assignments/(\d+)/submit/)"')
 TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="([^"]+)"')
 NAMES = {100_000: "100k", 1_000_000: "1m"}
@@ -88,6 +90,7 @@ class Clerk:
     def work(self, batch: int, start: float, end: float) -> None:
         chance = random.Random(self.number)
         try:
+            time.sleep(ARRIVALS_SECONDS * self.number / ANNOTATORS)
             _, page = self.ask("GET", f"/batches/{batch}/work/")
             token = TOKEN.search(page)
             while (now := time.perf_counter()) < end:
