@@ -13,7 +13,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from annotation import queries, submission
 from annotation.access import assignment_for, assignment_managed, assignment_once_of, batch_for
-from annotation.assignment import claim_next
+from annotation.assignment import claim_next, renew_lease
 from annotation.assignment import release as release_assignment
 from annotation.errors import Conflict, InvalidInput
 from annotation.guidelines import guideline_news
@@ -77,8 +77,10 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def time(request: SignedInRequest, assignment_id: int) -> HttpResponse:
-    """The seconds of a showing so far, sent once a minute and when the page is left."""
+    """The seconds of a showing so far, sent after each minute with work in it and when the page is left. Who reads a
+    long text keeps it: the lease is renewed."""
     assignment = assignment_once_of(request.user, assignment_id)
+    renew_lease(assignment=assignment, annotator=request.user)
     record_time(assignment=assignment, annotator=request.user, spent=read_spent(request.POST))
     return HttpResponse(status=204)
 

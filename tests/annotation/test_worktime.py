@@ -69,6 +69,13 @@ def test_drafts_the_minute_and_the_answer_tell_one_story(story, sign_in):
     assert Annotation.objects.get().active_seconds == 93
 
 
+def test_who_only_reads_keeps_the_task(story, sign_in):
+    _, hana, assignment = story
+    Assignment.objects.update(leased_until=timezone.now() + timedelta(minutes=1))
+    send(sign_in(hana), "time", assignment, visit="visit-one", active_seconds="50")
+    assert Assignment.objects.get(pk=assignment.pk).leased_until > timezone.now() + timedelta(minutes=58)
+
+
 def test_time_on_a_task_that_was_skipped_or_put_back_counts_too(story, sign_in):
     batch, hana, assignment = story
     client = sign_in(hana)
