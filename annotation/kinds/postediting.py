@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.edits import edits_between, is_unspaced
-from annotation.kinds.shown import Shown, read_text
+from annotation.kinds.shown import Shown, normal, read_text
 from annotation.models import Project
 
 HEADING = gettext_lazy("Mend this text")
@@ -47,8 +47,3 @@ def describe(payload: dict[str, Any], texts: dict[int, str], language: str) -> d
         "headline": headline.format(n=edits.count, rate=f"{edits.rate:.0%}"), "text": payload["text"], "edits": edits,
         "original": original,
     }  # fmt: skip
-
-
-def normal(text: str) -> str:
-    """With the line ends that a browser's text area gives back."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -5,6 +5,11 @@ import time
 import pytest
 from django.db import connection
 
+from annotation.models import Role
+from tests.annotation.work_helpers import hotel
+from tests.browser.page_helpers import give_session
+from tests.factories import join
+
 BUSY = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
@@ -26,3 +31,31 @@ def quiet_server(request):
             cursor.execute(BUSY)
             quiet = 0 if cursor.fetchone()[0] else quiet + 1
         time.sleep(0.03)
+
+
+@pytest.fixture
+def hana():
+    return join(hotel(prompts=3), Role.ANNOTATOR, name="Hana Mori")
+
+
+@pytest.fixture
+def project(hana):
+    return hana.projects.get()
+
+
+@pytest.fixture
+def errors(page):
+    """What the browser complained of: a script that failed, a style or script that the policy refused."""
+    found = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    return found
+
+
+@pytest.fixture
+def signed_in(page, live_server, hana, client):
+    """Hana's page."""
+    give_session(page.context, live_server, client, hana)
+    yield page
+    # A page that closes sends its seconds; not while the database is emptied behind it.
+    page.context.set_offline(True)

@@ -3,62 +3,14 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from annotation.models import Annotation, Assignment, Candidate, Draft, Kind, Role
-from tests.annotation.work_helpers import batch_of, hotel
-from tests.factories import PASSWORD, join
+from tests.annotation.work_helpers import batch_of
+from tests.browser.page_helpers import axe, next_task, open_work
+from tests.factories import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def hana():
-    return join(hotel(prompts=3), Role.ANNOTATOR, name="Hana Mori")
-
-
-@pytest.fixture
-def project(hana):
-    return hana.projects.get()
-
-
-@pytest.fixture
-def errors(page):
-    """What the browser complained of: a script that failed, a style or script that the policy refused."""
-    found = []
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
-    return found
-
-
-@pytest.fixture
-def signed_in(page, live_server, hana, client):
-    """The session of a sign-in, given to the browser."""
-    client.login(email=hana.email, password=PASSWORD)
-    client.force_login(hana, backend="annotation.backends.PeopleBackend")
-    page.context.add_cookies(
-        [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
-    )
-    yield page
-    # A page that closes sends its seconds; not while the database is emptied behind it.
-    page.context.set_offline(True)
-
-
-def open_work(page, live_server, batch):
-    page.goto(f"{live_server.url}/batches/{batch.pk}/work/")
-    expect(page.locator("#heading")).to_be_focused()
-
-
-def next_task(page, number):
-    """The count of what was done is what tells that the swap is over; the new heading has the focus."""
-    expect(page.locator("#done-by-me")).to_have_text(str(number))
-    expect(page.locator("#heading")).to_be_focused()
-
-
-def axe(page):
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
 
 
 def test_choosing_by_keyboard_alone(signed_in, live_server, project, errors):

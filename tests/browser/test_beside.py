@@ -4,7 +4,6 @@ reach at desk and phone."""
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -15,6 +14,7 @@ from annotation.remarks import add_remark, answer_remark
 from annotation.reopening import reopen_submission
 from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel
+from tests.browser.page_helpers import axe, give_session
 from tests.factories import join
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,33 +27,12 @@ def hana():
 
 
 @pytest.fixture
-def project(hana):
-    return hana.projects.get()
-
-
-@pytest.fixture
-def errors(page):
-    found = []
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
-    return found
-
-
-@pytest.fixture
 def sign_in_browser(page, live_server, client):
     def sign(user):
-        client.force_login(user, backend="annotation.backends.PeopleBackend")
-        page.context.add_cookies(
-            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
-        )
+        give_session(page.context, live_server, client, user)
         return page
 
     return sign
-
-
-def axe(page, options=None):
-    results = Axe().run(page, options=options)
-    assert results.violations_count == 0, results.generate_report()
 
 
 def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server, hana, project, errors):

@@ -5,50 +5,23 @@ import re
 import unicodedata
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from annotation import glossary
 from annotation.edits import edits_between, is_unspaced
 from annotation.models import Annotation, Candidate, Kind, Role
-from tests.annotation.work_helpers import batch_of, hotel
-from tests.factories import CandidateFactory, GuidelineFactory, ProjectFactory, PromptFactory, join
+from tests.annotation.work_helpers import batch_of
+from tests.browser import page_helpers
+from tests.browser.page_helpers import axe, next_task
+from tests.factories import CandidateFactory, GuidelineFactory, ProjectFactory, PromptFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture
-def hana():
-    return join(hotel(prompts=3), Role.ANNOTATOR, name="Hana Mori")
-
-
-@pytest.fixture
-def project(hana):
-    return hana.projects.get()
-
-
-@pytest.fixture
-def signed_in(page, live_server, hana, client):
-    client.force_login(hana, backend="annotation.backends.PeopleBackend")
-    cookie = client.cookies["sessionid"].value
-    page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
-    return page
-
-
 def open_work(page, live_server, batch):
-    page.goto(f"{live_server.url}/batches/{batch.pk}/work/")
-    expect(page.locator("#heading")).to_be_focused()
+    """What stands beside the editor comes after the task."""
+    page_helpers.open_work(page, live_server, batch)
     expect(page.locator("#reference .hits")).to_be_attached()
-
-
-def next_task(page, number):
-    expect(page.locator("#done-by-me")).to_have_text(str(number))
-    expect(page.locator("#heading")).to_be_focused()
-
-
-def axe(page):
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
 
 
 def test_terms_and_similar_texts_are_put_in_by_keyboard(signed_in, live_server, project):

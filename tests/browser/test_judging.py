@@ -1,11 +1,11 @@
 """Judging in a real browser: rankings, marks, fixes, differences and totals, by keyboard, mouse and finger."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from annotation.models import Annotation, Candidate, Draft, Kind, Prompt, Role
 from tests.annotation.work_helpers import batch_of, hotel
+from tests.browser.page_helpers import axe, open_work
 from tests.factories import CandidateFactory, join
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -20,36 +20,17 @@ def hana():
 
 
 @pytest.fixture
-def project(hana):
-    return hana.projects.get()
-
-
-@pytest.fixture
-def signed_in(page, live_server, hana, client):
-    client.force_login(hana, backend="annotation.backends.PeopleBackend")
-    page.context.add_cookies(
-        [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
-    )
+def signed_in(signed_in):
     errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
+    signed_in.on("pageerror", lambda error: errors.append(str(error)))
+    yield signed_in
     assert errors == []
-
-
-def open_work(page, live_server, batch):
-    page.goto(f"{live_server.url}/batches/{batch.pk}/work/")
-    expect(page.locator("#heading")).to_be_focused()
 
 
 def submit(page, key="Enter"):
     page.keyboard.press(key)
     expect(page.get_by_role("heading", name="This batch is finished")).to_be_visible()
     return Annotation.objects.get().payload
-
-
-def axe(page):
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
 
 
 def text_of(candidate):

@@ -7,10 +7,9 @@ from playwright.sync_api import expect
 
 from annotation.models import Annotation, Assignment, Draft, Kind, Role, TimeSpent
 from tests.annotation.work_helpers import batch_of
-from tests.browser.test_annotate import axe, hana, next_task, open_work, project, signed_in  # noqa: F401
+from tests.browser.page_helpers import axe, next_task, open_work
 from tests.factories import PASSWORD, join
 
-# ruff: noqa: F811  # fixtures that come from the other file
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 KEPT = "() => Object.keys(localStorage).filter((key) => key.startsWith('konomi:draft:')).length"

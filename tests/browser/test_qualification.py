@@ -11,6 +11,7 @@ from annotation.models import Kind, Qualification, QualificationAttempt, Role
 from annotation.qualifications import NewItem, create_qualification
 from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel
+from tests.browser.page_helpers import give_session
 from tests.factories import join
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -52,10 +53,7 @@ def enter(page, live_server, client):
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
 
     def go(user, path):
-        client.force_login(user, backend="annotation.backends.PeopleBackend")
-        page.context.add_cookies(
-            [{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}]
-        )
+        give_session(page.context, live_server, client, user)
         page.goto(f"{live_server.url}{path}")
         return page
 

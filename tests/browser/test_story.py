@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from annotation.models import Annotation, Assignment, Draft, Kind, Role, TimeSpent
 from tests.annotation.work_helpers import batch_of, hotel
+from tests.browser.page_helpers import give_session
 from tests.factories import join
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -142,10 +143,9 @@ def test_three_habits_one_finished_batch_of_each_kind(browser, live_server):
     complaints, contexts = [], []
     for name, (habit, options) in habits.items():
         user, client = join(project, Role.ANNOTATOR, name=name), Client()
-        client.force_login(user, backend="annotation.backends.PeopleBackend")
         context = browser.new_context(**options)
         contexts.append(context)
-        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+        give_session(context, live_server, client, user)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         person = habit(page)
