@@ -2,13 +2,19 @@
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-Program = Literal["pretrain", "train_sft", "train_dpo", "generate", "evaluate"]
+Program = Literal["pretrain", "train_sft", "train_dpo", "train_kto", "generate", "evaluate"]
+Precision = Literal["auto", "fp32", "bf16"]
+Quantization = Literal["none", "4bit", "8bit"]
+
+# Rao and Kupper's (1967) threshold, log 3 as in Chen et al. 2024: two equal texts are called equal every other time.
+TIE_THRESHOLD = math.log(3)
 
 
 class ConfigError(ValueError):
@@ -29,12 +35,18 @@ class ModelSource:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """LoRA (Hu et al. 2021): rank r, scaling alpha / r, and the modules that get an adapter."""
+    """LoRA (Hu et al. 2021): rank r, scaling alpha / r, and the modules that get an adapter.
+
+    `dora` splits magnitude from direction (Liu et al. 2024). `quantization` holds the frozen base in 4 or 8 bits
+    (QLoRA, Dettmers et al. 2023), where bitsandbytes runs.
+    """
 
     r: int = 16
     alpha: int = 32
     dropout: float = 0.0
     targets: tuple[str, ...] = ("all-linear",)
+    dora: bool = False
+    quantization: Quantization = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +65,31 @@ class Architecture:
     initializer_range: float = 0.02
 
 
+POSITIVE = (
+    "epochs", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "beta", "share", "processes",
+    "tie_threshold",
+)  # fmt: skip
+CHOICES: dict[str, Any] = {"precision": Precision, "ties": Literal["learn", "drop"]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`).
+    """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`, `train_kto`).
 
-    `dataset` is the folder (relative to the run directory) with train.parquet and held_out.parquet.
-    `lora=None` means full fine-tuning. `batch_size` counts rows in one optimizer step on one process is
-    `batch_size * gradient_accumulation`. `losses`/`loss_weights` are TRL's `loss_type`/`loss_weights` (DPO only).
+    `dataset` is the folder (relative to the run directory) with train.parquet and held_out.parquet; `share` of its
+    training prompts is used (subsets are nested: see `training.engine.subsets`).
+    `lora=None` means full fine-tuning. One optimizer step learns from `batch_size * gradient_accumulation` rows on
+    each of `processes`. With `packing` (SFT, DPO) these rows are cut into micro-batches of at most
+    `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain
+    TRL computes them `batch_size` at a time.
+    `losses`/`loss_weights` are TRL's `loss_type`/`loss_weights` (DPO). `soft_labels` takes a row's `probability` as
+    its target; `strength_offset` times its `strength` is the margin asked for (ODPO's α); `ties` are learnt from
+    with Rao and Kupper's `tie_threshold`, or dropped. `reference_cache` is the folder of reference log-probabilities
+    that runs share (empty: in the run directory). `desirable_weight` and `undesirable_weight` are KTO's.
     `max_seconds` ends the training after so much wall time (0: no such limit), as if it had come to its last step.
-    `gradient_checkpointing` trades a third more computing for memory. `architecture` is for `pretrain`, which has no
-    model to start from (`model=ModelSource(base="")`).
+    `gradient_checkpointing` trades a third more computing for memory. `precision` "auto" is bf16 where the hardware
+    does it well. `accelerate_config` is a file for `accelerate launch` (FSDP and its kind). `architecture` is for
+    `pretrain`, which has no model to start from (`model=ModelSource(base="")`).
     """
 
     program: Program
@@ -70,6 +97,7 @@ class TrainingConfig:
     model: ModelSource
     dataset: str = "dataset"
     dataset_sha256: str = ""
+    share: float = 1.0
     lora: LoraSettings | None = field(default_factory=LoraSettings)
     epochs: float = 1.0
     max_steps: int = -1
@@ -80,10 +108,19 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     batch_size: int = 8
     gradient_accumulation: int = 1
+    packing: bool = True
+    micro_batch_tokens: int = 0
     max_length: int = 1024
     beta: float = 0.1
     losses: tuple[str, ...] = ("sigmoid",)
     loss_weights: tuple[float, ...] = ()
+    soft_labels: bool = True
+    strength_offset: float = 0.0
+    ties: Literal["learn", "drop"] = "learn"
+    tie_threshold: float = TIE_THRESHOLD
+    reference_cache: str = ""
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
     seed: int = 17
     save_steps: int = 50
     save_total_limit: int = 2
@@ -91,14 +128,29 @@ class TrainingConfig:
     threads: int = 0
     max_seconds: float = 0.0
     gradient_checkpointing: bool = False
+    precision: Precision = "auto"
+    processes: int = 1
+    accelerate_config: str = ""
     architecture: Architecture = field(default_factory=Architecture)
     report_to: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "beta"):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be greater than 0, got {getattr(self, name)}")
+        for name in ("micro_batch_tokens", "strength_offset", "desirable_weight", "undesirable_weight"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        if self.share > 1:
+            raise ConfigError(f"share must lie in (0, 1], got {self.share}")
+        for name, hint in CHOICES.items():
+            if getattr(self, name) not in typing.get_args(hint):
+                known = ", ".join(map(str, typing.get_args(hint)))
+                raise ConfigError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if self.lora and self.lora.quantization not in typing.get_args(Quantization):
+            known = ", ".join(typing.get_args(Quantization))
+            raise ConfigError(f"lora.quantization must be one of {known}, got {self.lora.quantization!r}")
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(f"loss_weights has {len(self.loss_weights)} entries for {len(self.losses)} losses")
 
@@ -167,6 +219,7 @@ CONFIG_CLASSES: dict[str, type[Any]] = {
     "pretrain": TrainingConfig,
     "train_sft": TrainingConfig,
     "train_dpo": TrainingConfig,
+    "train_kto": TrainingConfig,
     "generate": GenerationConfig,
     "evaluate": EvaluationConfig,
 }

@@ -1,10 +1,11 @@
-"""Rounds, runs, checkpoints, evaluations. The arrow points down only: training → annotation."""
+"""Rounds, runs, checkpoints, evaluations, learning curves. The arrow points down only: training → annotation."""
 
 from training.models.checkpoint import Checkpoint
 from training.models.engine_job import EngineJob
 from training.models.evaluation import Evaluation
 from training.models.generation import Generation
+from training.models.learning_curve import LearningCurve
 from training.models.round import Round
 from training.models.run import Run
 
-__all__ = ["Checkpoint", "EngineJob", "Evaluation", "Generation", "Round", "Run"]
+__all__ = ["Checkpoint", "EngineJob", "Evaluation", "Generation", "LearningCurve", "Round", "Run"]

@@ -14,13 +14,17 @@ class Run(EngineJob):
         PRETRAIN = "pretrain", _("Base model from scratch")
         SFT = "sft", "SFT"
         DPO = "dpo", "DPO"
+        KTO = "kto", "KTO"
 
     trainer = models.CharField(max_length=16, choices=Trainer.choices)
     round = models.ForeignKey("training.Round", models.PROTECT, related_name="runs", null=True, blank=True)
     dataset = models.ForeignKey(DatasetVersion, models.PROTECT, related_name="runs", null=True, blank=True)
     base_model = models.CharField(max_length=500, blank=True)
     parent = models.ForeignKey("training.Checkpoint", models.PROTECT, related_name="runs", null=True, blank=True)
-
+    curve = models.ForeignKey(
+        "training.LearningCurve", models.CASCADE, related_name="runs", null=True, blank=True,
+        help_text="The learning curve that this run is a point of.",
+    )  # fmt: skip
     evaluate = models.BooleanField(default=True, help_text="Evaluate the checkpoint as soon as it is there.")
 
     class Meta(EngineJob.Meta):
