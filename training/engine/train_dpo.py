@@ -9,6 +9,7 @@ the new adapter switched off under LoRA, a frozen copy in full fine-tuning.
 from typing import Any
 
 from training.engine.program import Outcome, Run, main
+from training.engine.subsets import nested_subset
 
 
 def train(run: Run) -> Outcome:
@@ -26,6 +27,7 @@ def train(run: Run) -> Outcome:
             return dataset  # prepared, checked and counted below
 
     rows = data.read_rows(run.directory.path / run.config.dataset, "train")
+    rows = nested_subset(rows, run.config.share, run.config.seed)
     data.check_columns(rows, "dpo", "train.parquet")
     model, tokenizer = trainer.load(run.config)
     length = trainer.max_length(run.config, model)

@@ -4,6 +4,7 @@
 """
 
 from training.engine.program import Outcome, Run, main
+from training.engine.subsets import nested_subset
 
 
 def train(run: Run) -> Outcome:
@@ -18,6 +19,7 @@ def train(run: Run) -> Outcome:
         pass
 
     rows = data.read_rows(run.directory.path / run.config.dataset, "train")
+    rows = nested_subset(rows, run.config.share, run.config.seed)
     data.check_columns(rows, "sft", "train.parquet")
     model, tokenizer = trainer.load(run.config)
     length = trainer.max_length(run.config, model)
