@@ -85,7 +85,8 @@ class TrainingConfig:
     `losses`/`loss_weights` are TRL's `loss_type`/`loss_weights` (DPO). `soft_labels` takes a row's `probability` as
     its target; `strength_offset` times its `strength` is the margin asked for (ODPO's α); `ties` are learnt from
     with Rao and Kupper's `tie_threshold`, or dropped. `reference_cache` is the folder of reference log-probabilities
-    that runs share (empty: in the run directory). `desirable_weight` and `undesirable_weight` are KTO's.
+    that runs share (empty: in the run directory). `desirable_weight` and `undesirable_weight` are KTO's
+    (0: what balances the two kinds).
     `max_seconds` ends the training after so much wall time (0: no such limit), as if it had come to its last step.
     `gradient_checkpointing` trades a third more computing for memory. `precision` "auto" is bf16 where the hardware
     does it well. `accelerate_config` is a file for `accelerate launch` (FSDP and its kind). `architecture` is for
@@ -119,8 +120,8 @@ class TrainingConfig:
     ties: Literal["learn", "drop"] = "learn"
     tie_threshold: float = TIE_THRESHOLD
     reference_cache: str = ""
-    desirable_weight: float = 1.0
-    undesirable_weight: float = 1.0
+    desirable_weight: float = 0.0
+    undesirable_weight: float = 0.0
     seed: int = 17
     save_steps: int = 50
     save_total_limit: int = 2

@@ -22,7 +22,7 @@ from training.engine.errors import DatasetError
 log = logging.getLogger("konomi.engine")
 
 Row = dict[str, Any]
-PURPOSES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
+PURPOSES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected"), "kto": ("prompt", "completion")}
 
 # A few rows whose text merges across the end of the prompt can be left out (and are counted); more is a wrong format.
 MISMATCH_TOLERANCE = 0.01
