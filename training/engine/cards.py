@@ -11,6 +11,7 @@ WORDS = {
     "pretrain": "A small language model trained from scratch",
     "train_sft": "Supervised fine-tuning on annotated answers",
     "train_dpo": "Direct preference optimisation on annotated choices",
+    "train_kto": "Kahneman-Tversky optimisation on texts that annotators called good or bad",
 }
 
 

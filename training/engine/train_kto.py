@@ -1,0 +1,159 @@
+"""Kahneman-Tversky optimisation (Ethayarajh et al. 2024): TRL's KTOTrainer on unpaired rows, good ones and bad ones.
+
+The model chain is merged in memory; training starts from it, and it is the reference, as in `train_dpo`. The KL term
+is estimated from mismatched pairs: each prompt with the completion of its neighbour in the batch.
+
+`python -m training.engine.train_kto RUN_DIR`
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from training.engine.config import TrainingConfig
+from training.engine.errors import DatasetError, EngineError
+from training.engine.program import Outcome, Run, log, main
+from training.engine.subsets import nested_subset
+
+# Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
+LEAST_RATIO, GREATEST_RATIO = 1.0, 4 / 3
+
+
+def train(run: Run) -> Outcome:
+    """Train on the rows of dataset/train.parquet and leave an adapter (or full weights) in model/."""
+    import copy
+
+    from datasets import Dataset
+    from trl import KTOConfig, KTOTrainer
+
+    from training.engine import data, models, trainer
+    from training.engine.checkpointing import WholeCheckpoints
+
+    class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+            return dataset  # prepared, checked and counted below
+
+    config: TrainingConfig = run.config
+    check_batch_size(config)
+    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = nested_subset(rows, config.share, config.seed)
+    data.check_columns(rows, "kto", "train.parquet")
+    labels = read_labels(rows, "train.parquet")
+    model, tokenizer = trainer.load(config)
+    length = trainer.max_length(config, model)
+    sequences, counts = data.training_sequences(
+        rows,
+        tokenizer,
+        purpose="kto",
+        max_length=length,
+        stop_ids=models.stop_token_ids(model, tokenizer),
+        where="train.parquet",
+    )
+    run.stop_if_cancelled()
+    # TRL reads KTO rows in order, so that the mismatched completions stay beside their rows: mixed once, here.
+    random.Random(config.seed).shuffle(sequences)
+    used = [labels[item.row] for item in sequences]
+    check_both_kinds(used, "after what was left out, train.parquet")
+    desirable_weight, undesirable_weight = weights(sum(used), len(used) - sum(used), config)
+    completions = [item.completion_ids[0] for item in sequences]
+    dataset = Dataset.from_dict(
+        {
+            "prompt_ids": [item.prompt_ids for item in sequences],
+            "completion_ids": completions,
+            "KL_completion_ids": mismatched(completions, config.batch_size),
+            "label": used,
+        }
+    )
+    arguments = KTOConfig(
+        **trainer.arguments(run, length),
+        beta=config.beta,
+        loss_type="kto",
+        desirable_weight=desirable_weight,
+        undesirable_weight=undesirable_weight,
+        precompute_ref_log_probs=False,
+    )
+    full = config.lora is None
+    kto = UnpairedTrainer(
+        model=model,
+        ref_model=copy.deepcopy(model).requires_grad_(False).eval() if full else None,
+        args=arguments,
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=trainer.lora(config.lora),
+    )
+    return trainer.run_training(run, kto, tokenizer, counts)
+
+
+def check_batch_size(config: TrainingConfig) -> None:
+    """Raises EngineError for single rows: a row's own completion is no estimate of the KL term."""
+    if config.batch_size < 2:
+        raise EngineError(
+            "KTO estimates its KL term from the other rows of a batch: batch_size must be 2 or more, got "
+            f"{config.batch_size}. Lower max_length if memory is short; gradient_accumulation does not help here"
+        )
+
+
+def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
+    """Whether each row is desirable. Raises DatasetError unless all rows say so, and both kinds occur."""
+    if "label" not in rows[0]:
+        raise DatasetError(f"{where} lacks the column label: freeze the dataset for kto")
+    unsaid = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
+    if unsaid:
+        raise DatasetError(f"{where}: {len(unsaid)} rows have no label (true or false), the first is row {unsaid[0]}")
+    labels = [row["label"] for row in rows]
+    check_both_kinds(labels, where)
+    return labels
+
+
+def check_both_kinds(labels: Sequence[bool], where: str) -> None:
+    desirable = sum(labels)
+    if not desirable:
+        raise DatasetError(
+            f"{where}: none of the {len(labels)} rows is desirable, and KTO learns from both kinds. Desirable rows "
+            "come from post-edits accepted unchanged and from good scores"
+        )
+    if desirable == len(labels):
+        raise DatasetError(
+            f"{where}: none of the {len(labels)} rows is undesirable, and KTO learns from both kinds. Undesirable rows "
+            "come from “both bad” and from bad scores; with desirable ones alone, train_sft is the right trainer"
+        )
+
+
+def weights(desirable: int, undesirable: int, config: TrainingConfig) -> tuple[float, float]:
+    """The weights of desirable and undesirable rows: those given; what was left at 0 balances the kinds.
+
+    Balanced is 1 ≤ (weight · rows of the desirable) / (weight · rows of the undesirable) ≤ 4/3. A weight that nobody
+    gave is 1 where that is balanced already, and otherwise the rarer kind's is raised to the nearest bound.
+    """
+    given_desirable, given_undesirable = config.desirable_weight, config.undesirable_weight
+    good, bad = given_desirable or 1.0, given_undesirable or 1.0
+    ratio = good * desirable / (bad * undesirable)
+    bound = min(max(ratio, LEAST_RATIO), GREATEST_RATIO)
+    if not given_desirable and (ratio < bound or given_undesirable):
+        good *= bound / ratio
+    elif not given_undesirable:
+        bad *= ratio / bound
+    balance = good * desirable / (bad * undesirable)
+    log.info(
+        "%d desirable rows of weight %.4g, %d undesirable ones of weight %.4g: %.3g to 1",
+        desirable, good, undesirable, bad, balance,
+    )  # fmt: skip
+    if not LEAST_RATIO - 1e-9 <= balance <= GREATEST_RATIO + 1e-9:
+        log.warning("the KTO paper recommends 1 to 1 up to 4 to 3: leave one of the weights out, and it is set so")
+    return good, bad
+
+
+def mismatched(completions: Sequence[list[int]], batch_size: int) -> list[list[int]]:
+    """For each row another row's completion, of the same batch wherever that has two rows.
+
+    TRL rotates the completions within each batch; a lone last row would meet its own, and takes the one before.
+    """
+    found: list[list[int]] = []
+    for start in range(0, len(completions), batch_size):
+        batch = completions[start : start + batch_size]
+        found += [batch[-1], *batch[:-1]] if len(batch) > 1 else [completions[start - 1]]
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main("train_kto", train))
