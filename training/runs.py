@@ -1,20 +1,23 @@
 """Runs: one execution of a trainer, from its choices to its directory."""
 
 import dataclasses
+import importlib.util
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training import model_folders, rounds
+from training import options as training_options
 from training.checkpoints import model_source
-from training.engine.config import Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.engine.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
 from training.models import Checkpoint, Run
 from training.queueing import code_versions, enqueue, lend_dataset
 
@@ -22,10 +25,13 @@ PROGRAMS: dict[str, Program] = {
     Run.Trainer.PRETRAIN: "pretrain",
     Run.Trainer.SFT: "train_sft",
     Run.Trainer.DPO: "train_dpo",
+    Run.Trainer.KTO: "train_kto",
 }
+# Trainers that compare with a reference model: their runs share its log-probabilities.
+REFERENCED = (Run.Trainer.DPO, Run.Trainer.KTO)
 # What a person may choose; the rest of the configuration follows from the run itself.
 OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
-    "program", "run_id", "model", "dataset", "dataset_sha256", "versions",
+    "program", "run_id", "model", "dataset", "dataset_sha256", "reference_cache", "versions",
 }  # fmt: skip
 
 
@@ -37,6 +43,8 @@ def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:
     if trainer == Run.Trainer.DPO:
         rate = 1e-5 if full else 5e-5
         return {"learning_rate": rate, "losses": ("sigmoid", "sft"), "loss_weights": (1.0, 1.0)}
+    if trainer == Run.Trainer.KTO:
+        return {"learning_rate": 5e-6 if full else 5e-5}
     if trainer == Run.Trainer.PRETRAIN:
         return {"learning_rate": 1e-3, "lora": None}
     return {"learning_rate": 2e-5 if full else 2e-4}
@@ -71,6 +79,7 @@ def create_run(
             _("no such option: %(names)s (there are %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
+    _check_trackers(options.get("report_to", ()))
     full = "lora" in options and options["lora"] is None
     chosen = default_options(trainer, full=full) | options
     if "losses" in options and "loss_weights" not in options:
@@ -97,6 +106,7 @@ def create_run(
             run_id=name,
             model=model,
             dataset_sha256=dataset.sha256 if dataset else "",
+            reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
             versions=code_versions(),
             **chosen,
         ),
@@ -112,26 +122,11 @@ def create_run(
 
 def command_line(run: Run) -> str:
     """The command that makes the same run again."""
-    config = run.config
-    words = ["manage.py", f"train_{run.trainer}", str(run.dataset_id)]
-    words += ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", run.base_model]
-    lora = config.get("lora")
-    if lora is None:
-        words.append("--full")
-    else:
-        words += ["--lora-r", lora["r"], "--lora-alpha", lora["alpha"], "--lora-dropout", lora["dropout"]]
-        words += ["--lora-targets", ",".join(lora["targets"])]
-    names = ["epochs", "max_steps", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "seed"]
-    names += ["warmup_ratio", "weight_decay", "save_steps", "threads"]
-    for name in names:
-        if name in ("max_steps", "threads") and config[name] <= 0:
-            continue
-        words += [f"--{name.replace('_', '-')}", config[name]]
-    if run.trainer == Run.Trainer.DPO:
-        words += ["--beta", config["beta"], "--losses", ",".join(config["losses"])]
-        if config["loss_weights"]:
-            words += ["--loss-weights", ",".join(f"{weight:g}" for weight in config["loss_weights"])]
-    return " ".join(f"{word:g}" if isinstance(word, float) else shlex.quote(str(word)) for word in words)
+    start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
+    usual = default_options(run.trainer, full=run.config.get("lora") is None)
+    chosen = training_options.words(run.trainer, run.config, usual)
+    evaluate = [] if run.evaluate else ["--no-evaluate"]
+    return " ".join(["manage.py", f"train_{run.trainer}", str(run.dataset_id), *start, *chosen, *evaluate])
 
 
 def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
@@ -167,6 +162,16 @@ def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | Non
     if not dataset.train_rows:
         raise InvalidInput(
             _("dataset %(number)s has no training rows: annotate more, then freeze again") % {"number": dataset.pk}
+        )
+
+
+def _check_trackers(names: Sequence[str]) -> None:
+    """The engine runs in this very environment: what it would miss is said before anything is queued."""
+    missing = [name for name in names if name in TRACKERS and importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidInput(
+            _("%(names)s is not installed: pip install 'konomi[tracking]', or leave it out of --report-to")
+            % {"names": ", ".join(missing)}
         )
 
 

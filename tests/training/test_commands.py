@@ -1,17 +1,26 @@
 """The commands as processes: their last line, their exit code, Ctrl-C, and what they refuse."""
 
+import dataclasses
+import json
 import re
+import shlex
 import signal
 
 import pytest
 from django.core.management import CommandError, call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from annotation.models import Candidate
-from tests.training.conftest import until, watched
+from tests.training.conftest import ROOT, until, watched
+from training import runs
 from training.checkpoints import promote
+from training.engine.config import LoraSettings, ModelSource, TrainingConfig, to_json
+from training.management.training import TrainingCommand
 from training.metrics import read_progress
 from training.models import Checkpoint, Generation, Run
-from training.runs import command_line
+from training.options import OPTIONS
+from training.runs import PROGRAMS, command_line, default_options
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -71,6 +80,82 @@ def test_the_printed_command_makes_the_same_run(fake_engine, freeze, model_shell
     }
 
 
+SHARED = st.fixed_dictionaries(
+    {},
+    optional={
+        "epochs": st.floats(0.1, 9), "max_steps": st.integers(1, 9), "max_seconds": st.floats(1, 1e6),
+        "learning_rate": st.floats(1e-9, 1), "lr_scheduler": st.sampled_from(["linear", "constant_with_warmup"]),
+        "warmup_ratio": st.floats(0, 1), "weight_decay": st.floats(0, 1), "max_grad_norm": st.floats(0.1, 9),
+        "batch_size": st.integers(1, 99), "gradient_accumulation": st.integers(1, 99), "packing": st.just(False),
+        "micro_batch_tokens": st.integers(0, 9999), "max_length": st.integers(1, 9999),
+        "share": st.floats(0, 1, exclude_min=True), "seed": st.integers(0, 2**31), "save_steps": st.integers(1, 99),
+        "save_total_limit": st.integers(1, 9), "logging_steps": st.integers(1, 9), "threads": st.integers(1, 8),
+        "gradient_checkpointing": st.just(True), "precision": st.sampled_from(["auto", "fp32", "bf16"]),
+        "processes": st.integers(1, 8), "report_to": st.just(("tensorboard", "wandb")),
+        "accelerate_config": st.just(str(ROOT / "pyproject.toml")),
+    },
+)  # fmt: skip
+PREFERENCE = {
+    "sft": {},
+    "dpo": {
+        "beta": st.floats(1e-9, 9), "losses": st.sampled_from([("sigmoid",), ("ipo", "sft"), ("sigmoid", "sft")]),
+        "soft_labels": st.just(False), "strength_offset": st.floats(0, 9), "ties": st.sampled_from(["learn", "drop"]),
+        "tie_threshold": st.floats(0.01, 9),
+    },
+    "kto": {
+        "beta": st.floats(1e-9, 9), "desirable_weight": st.floats(0, 9), "undesirable_weight": st.floats(0, 9),
+    },
+}  # fmt: skip
+LORA = st.none() | st.builds(
+    LoraSettings,
+    r=st.integers(1, 99), alpha=st.integers(1, 99), dropout=st.floats(0, 0.9), dora=st.booleans(),
+    targets=st.sampled_from([("all-linear",), ("q_proj", "v_proj")]),
+    quantization=st.sampled_from(["none", "4bit", "8bit"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("trainer", list(PREFERENCE))
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_every_configuration_can_be_typed(trainer, data):
+    own = st.fixed_dictionaries({}, optional=PREFERENCE[trainer])
+    wanted = {**data.draw(SHARED), **data.draw(own), "lora": data.draw(LORA)}
+    if "losses" in wanted and data.draw(st.booleans()):
+        wanted["loss_weights"] = tuple(0.1 * (number + 1) for number in range(len(wanted["losses"])))
+    first = configuration(trainer, wanted)
+    run = Run(pk=1, trainer=trainer, dataset_id=7, base_model="a folder/it's", config=json.loads(to_json(first)))
+    words = shlex.split(command_line(run))
+    assert words[:2] == ["manage.py", f"train_{trainer}"]
+    command = TrainingCommand()
+    command.trainer = trainer
+    parsed = vars(command.create_parser("manage.py", words[1]).parse_args(words[2:]))
+    assert (parsed["dataset"], parsed["model"]) == (7, "a folder/it's")
+    assert configuration(trainer, command.chosen(parsed)) == first
+
+
+def configuration(trainer, options):
+    """As `create_run` makes it."""
+    chosen = default_options(trainer, full="lora" in options and options["lora"] is None) | options
+    if "losses" in options and "loss_weights" not in options:
+        chosen["loss_weights"] = ()
+    return TrainingConfig(program=PROGRAMS[trainer], run_id="run 1", model=ModelSource(base="x"), **chosen)
+
+
+def test_every_choice_of_a_run_has_an_option():
+    named = {option.lora or option.field for option in OPTIONS}
+    lora = {field.name for field in dataclasses.fields(LoraSettings)}
+    assert named == (runs.OPTIONS | lora) - {"lora", "architecture"}
+
+
+def test_runs_share_the_reference_and_kto_has_rates_of_its_own(fake_engine, freeze, model_shell, settings):
+    for extra in ([], ["--full"]):
+        call_command("train_kto", str(freeze("kto", held_out=0, train=9 + len(extra)).pk), "--model", "shell", *extra)
+    lora, full = Run.objects.order_by("id")
+    assert (lora.config["learning_rate"], full.config["learning_rate"]) == (5e-5, 5e-6)
+    assert lora.config["program"] == "train_kto"
+    assert lora.config["reference_cache"] == str(settings.VAR / "cache" / "reference")
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -79,9 +164,15 @@ def test_the_printed_command_makes_the_same_run(fake_engine, freeze, model_shell
         (["train_sft", "{dpo}", "--model", "shell"], "frozen for dpo"),
         (["train_sft", "{sft}"], "choose a model"),
         (["train_sft", "{sft}", "--model", "/etc"], "allowed roots"),
-        (["train_sft", "{sft}", "--model", "shell", "--full", "--lora-r", "3"], "leave the --lora options out"),
+        (["train_sft", "{sft}", "--model", "shell", "--full", "--lora-r", "3"], "leave the --lora options"),
         (["train_sft", "{sft}", "--model", "shell", "--epochs", "-1"], "epochs must be greater than 0"),
         (["train_dpo", "{dpo}", "--model", "shell", "--losses", "sigmoid,sft", "--loss-weights", "1"], "loss_weights"),
+        (["train_sft", "{sft}", "--model", "shell", "--full", "--dora"], "leave the --lora options, --dora"),
+        (["train_sft", "{sft}", "--model", "shell", "--quantization", "2bit"], "invalid choice: '2bit'"),
+        (["train_sft", "{sft}", "--model", "shell", "--share", "2"], "share must lie in"),
+        (["train_sft", "{sft}", "--model", "shell", "--report-to", "clouds"], "report_to knows tensorboard, mlflow"),
+        (["train_sft", "{sft}", "--model", "shell", "--accelerate-config", "nowhere.yaml"], "no file .*nowhere.yaml"),
+        (["train_sft", "{sft}", "--model", "shell", "--ties", "drop"], "unrecognized arguments: --ties"),
         (["train_sft", "--resume", "77"], "no run 77"),
         (["evaluate", "77"], "no checkpoint 77"),
         (["promote", "77"], "no checkpoint 77"),

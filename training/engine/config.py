@@ -13,6 +13,8 @@ Program = Literal["pretrain", "train_sft", "train_dpo", "train_kto", "generate",
 Precision = Literal["auto", "fp32", "bf16"]
 Quantization = Literal["none", "4bit", "8bit"]
 
+TRACKERS = ("tensorboard", "mlflow", "wandb")
+
 # Rao and Kupper's (1967) threshold, log 3 as in Chen et al. 2024: two equal texts are called equal every other time.
 TIE_THRESHOLD = math.log(3)
 
@@ -89,8 +91,9 @@ class TrainingConfig:
     (0: what balances the two kinds).
     `max_seconds` ends the training after so much wall time (0: no such limit), as if it had come to its last step.
     `gradient_checkpointing` trades a third more computing for memory. `precision` "auto" is bf16 where the hardware
-    does it well. `accelerate_config` is a file for `accelerate launch` (FSDP and its kind). `architecture` is for
-    `pretrain`, which has no model to start from (`model=ModelSource(base="")`).
+    does it well. `accelerate_config` is a file for `accelerate launch` (FSDP and its kind). `report_to` names the
+    TRACKERS that follow the run. `architecture` is for `pretrain`, which has no model to start from
+    (`model=ModelSource(base="")`).
     """
 
     program: Program
@@ -152,6 +155,8 @@ class TrainingConfig:
         if self.lora and self.lora.quantization not in typing.get_args(Quantization):
             known = ", ".join(typing.get_args(Quantization))
             raise ConfigError(f"lora.quantization must be one of {known}, got {self.lora.quantization!r}")
+        if unknown := [name for name in self.report_to if name not in TRACKERS]:
+            raise ConfigError(f"report_to knows {', '.join(TRACKERS)}, not {', '.join(unknown)}")
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(f"loss_weights has {len(self.loss_weights)} entries for {len(self.losses)} losses")
 

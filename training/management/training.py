@@ -1,23 +1,19 @@
-"""What `train_sft` and `train_dpo` share: options, the run, its live line, and the evaluation after it."""
+"""What the training commands share: options, the run, its live line, and the evaluation after it."""
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from training.console import comma_list, find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.console import find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
 from training.engine.config import LoraSettings
 from training.metrics import evaluation_figures, number
 from training.models import Checkpoint, EngineJob, Evaluation, Run
+from training.options import add_to, of_trainer
 from training.queueing import resume
 from training.runs import create_run
-
-OPTIONS = (
-    "epochs", "max_steps", "learning_rate", "lr_scheduler", "warmup_ratio", "weight_decay", "max_grad_norm",
-    "batch_size", "gradient_accumulation", "max_length", "seed", "save_steps", "save_total_limit", "logging_steps",
-    "threads", "max_seconds", "beta", "losses", "loss_weights",
-)  # fmt: skip
 
 
 class TrainingCommand(BaseCommand):
@@ -31,34 +27,9 @@ class TrainingCommand(BaseCommand):
             "--checkpoint", "--adapter", metavar="ID", type=int, help="a checkpoint of this project (its whole chain)"
         )
         start.add_argument("--resume", metavar="RUN", type=int, help="continue this failed or cancelled run instead")
-        steps = parser.add_argument_group("steps")
-        steps.add_argument("--epochs", type=float, help="passes over the rows; default 1")
-        steps.add_argument("--max-steps", type=int, help="end after so many optimizer steps instead")
-        steps.add_argument("--max-seconds", type=float, help="end after so much wall time, as if at the last step")
-        steps.add_argument("--learning-rate", type=float, help="the highest rate; the default depends on the trainer")
-        steps.add_argument("--lr-scheduler", help="linear, cosine, constant …; default cosine")
-        steps.add_argument("--warmup-ratio", type=float, help="share of the steps in which the rate rises; 0.03")
-        steps.add_argument("--weight-decay", type=float, help="default 0")
-        steps.add_argument("--max-grad-norm", type=float, help="gradients are clipped to this norm; default 1")
-        steps.add_argument("--batch-size", type=int, help="rows side by side; default 8")
-        steps.add_argument("--gradient-accumulation", type=int, help="batches in one optimizer step; default 1")
-        steps.add_argument("--max-length", type=int, help="tokens of prompt and completion; longer ones are cut; 1024")
-        steps.add_argument("--seed", type=int, help="of initialisation and order; default 17")
-        lora = parser.add_argument_group("LoRA (the default) or all weights")
-        lora.add_argument("--full", action="store_true", help="train all weights instead of an adapter")
-        lora.add_argument("--lora-r", type=int, help="the adapter's rank; default 16")
-        lora.add_argument("--lora-alpha", type=int, help="its scaling; default twice the rank")
-        lora.add_argument("--lora-dropout", type=float, help="default 0")
-        lora.add_argument("--lora-targets", type=comma_list, help="modules, such as q_proj,v_proj; default all-linear")
-        keeping = parser.add_argument_group("keeping, and the machine")
-        keeping.add_argument("--save-steps", type=int, help="steps between checkpoints to resume from; default 50")
-        keeping.add_argument("--save-total-limit", type=int, help="how many of those are kept; default 2")
-        keeping.add_argument("--logging-steps", type=int, help="steps between lines of metrics; default 1")
-        keeping.add_argument("--threads", type=int, help="CPU threads of the engine; default all")
-        keeping.add_argument(
-            "--gradient-checkpointing", action="store_true", help="less memory for about a third more computing"
-        )
-        keeping.add_argument("--no-evaluate", action="store_true", help="do not evaluate the checkpoint afterwards")
+        add_to(parser, self.trainer)
+        after = parser.add_argument_group("afterwards")
+        after.add_argument("--no-evaluate", action="store_true", help="do not evaluate the checkpoint afterwards")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with plain_errors():
@@ -91,19 +62,6 @@ class TrainingCommand(BaseCommand):
         if options["dataset"] is None:
             raise CommandError(f"which dataset? Give the id of one frozen --for {self.trainer}")
         dataset = find_dataset(options["dataset"])
-        chosen = given(options, OPTIONS)
-        if options["gradient_checkpointing"]:
-            chosen["gradient_checkpointing"] = True
-        lora = {name: options[f"lora_{name}"] for name in ("r", "alpha", "dropout", "targets")}
-        lora = {name: value for name, value in lora.items() if value is not None}
-        if options["full"]:
-            if lora:
-                raise CommandError("--full trains all weights: leave the --lora options out")
-            chosen["lora"] = None
-        elif lora:
-            if "r" in lora:
-                lora.setdefault("alpha", 2 * lora["r"])
-            chosen["lora"] = LoraSettings(**lora)
         return create_run(
             project=dataset.project,
             trainer=self.trainer,
@@ -111,9 +69,30 @@ class TrainingCommand(BaseCommand):
             actor=None,
             base_model=options["model"] or "",
             parent=find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
-            options=chosen,
+            options=self.chosen(options),
             evaluate=not options["no_evaluate"],
         )
+
+    def chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Fields of TrainingConfig, those that a person gave."""
+        known = of_trainer(self.trainer)
+        chosen = given(options, tuple(option.field for option in known if not option.lora))
+        if chosen.get("accelerate_config"):
+            file = Path(chosen["accelerate_config"]).resolve()  # the engine starts in another folder
+            if not file.is_file():
+                raise CommandError(f"--accelerate-config: no file {file}")
+            chosen["accelerate_config"] = str(file)
+        lora = {option.lora: options[option.field] for option in known if option.lora}
+        lora = {name: value for name, value in lora.items() if value is not None}
+        if options["full"]:
+            if lora:
+                raise CommandError("--full trains all weights: leave the --lora options, --dora and --quantization out")
+            chosen["lora"] = None
+        elif lora:
+            if "r" in lora:
+                lora.setdefault("alpha", 2 * lora["r"])
+            chosen["lora"] = LoraSettings(**lora)
+        return chosen
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
