@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training.engine import processes
 from training.engine.errors import DivergedError
 from training.engine.program import Run
 
@@ -21,8 +22,11 @@ NAMES = {
     "mean_token_accuracy": "token_accuracy",
     "rewards/accuracies": "reward_accuracy",
     "rewards/margins": "reward_margin",
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
     "logps/chosen": "logps_chosen",
     "logps/rejected": "logps_rejected",
+    "padding_share": "padding_share",
 }
 DIVERGED = (
     "{what} is {value} at step {step}: training has diverged and the weights are spoilt. Lower learning_rate (by "
@@ -59,10 +63,12 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         done = state.global_step >= state.max_steps
         limit = self.run.config.max_seconds
-        if not done and self.run.cancelled():
+        # Of several processes the first decides for all: they must stop at the same step.
+        cancelled, late = processes.agreed(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
+        if not done and cancelled:
             self.cancelled = True
             control.should_save = control.should_training_stop = True
-        elif not done and limit and self.run.elapsed() > limit:
+        elif not done and late:
             self.run.record(event="time_limit", step=state.global_step)
             control.should_save = control.should_training_stop = True
         if control.should_save:

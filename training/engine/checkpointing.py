@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from training.engine import processes
 from training.engine.errors import CheckpointError
 from training.engine.publishing import publish
 from training.engine.runfiles import RunDirectory
@@ -31,16 +32,21 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         root = Path(self.args.output_dir)
-        shutil.rmtree(root / PARTIAL, ignore_errors=True)
+        if processes.is_first():
+            shutil.rmtree(root / PARTIAL, ignore_errors=True)
+        processes.wait()
         # Past TRL's own method on purpose: it writes a model card into the run directory at each checkpoint.
         Trainer._save_checkpoint(self, model, trial)
-        folder = root / PARTIAL / f"checkpoint-{self.state.global_step}"
-        write_digests(folder)
-        publish(folder, root / folder.name)
-        shutil.rmtree(root / PARTIAL, ignore_errors=True)
-        limit = self.args.save_total_limit or 0
-        for old in checkpoints(root)[limit:] if limit else []:
-            shutil.rmtree(old, ignore_errors=True)
+        processes.wait()
+        if processes.is_first():
+            folder = root / PARTIAL / f"checkpoint-{self.state.global_step}"
+            write_digests(folder)
+            publish(folder, root / folder.name)
+            shutil.rmtree(root / PARTIAL, ignore_errors=True)
+            limit = self.args.save_total_limit or 0
+            for old in checkpoints(root)[limit:] if limit else []:
+                shutil.rmtree(old, ignore_errors=True)
+        processes.wait()
 
 
 def checkpoints(root: Path) -> list[Path]:
@@ -71,7 +77,9 @@ def fault(folder: Path) -> str:
 
 def newest_whole(directory: RunDirectory) -> Path | None:
     """The checkpoint to resume from; None for a run that has none yet. Raises CheckpointError if all are broken."""
-    shutil.rmtree(directory.path / PARTIAL, ignore_errors=True)
+    if processes.is_first():
+        shutil.rmtree(directory.path / PARTIAL, ignore_errors=True)
+    processes.wait()
     found = checkpoints(directory.path)
     faults = []
     for folder in found:
@@ -80,7 +88,8 @@ def newest_whole(directory: RunDirectory) -> Path | None:
             return folder
         faults.append(f"{folder.name}: {why}")
         log.warning("%s cannot be resumed from (%s): trying the one before", folder.name, why)
-        directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=why)
+        if processes.is_first():
+            directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=why)
     if found:
         raise CheckpointError(
             f"none of the checkpoints can be resumed from ({'; '.join(faults)}). Delete the checkpoint folders in "

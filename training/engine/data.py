@@ -28,9 +28,13 @@ PURPOSES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "reject
 MISMATCH_TOLERANCE = 0.01
 
 
+# How many row numbers of each kind are named.
+LISTED = 20
+
+
 @dataclass
 class Counts:
-    """What became of the rows; written to result.json."""
+    """What became of the rows; written to result.json. `listed` names the first of each kind by number, from 1."""
 
     rows: int = 0
     used: int = 0
@@ -38,10 +42,19 @@ class Counts:
     dropped_too_long: int = 0
     dropped_ties: int = 0
     dropped_equal: int = 0
+    dropped_equal_when_cut: int = 0
     dropped_prefix_mismatch: int = 0
+    listed: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, kind: str, position: int) -> None:
+        """Count the row at `position` of the file under `kind`, a field of this class."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        numbers = self.listed.setdefault(kind, [])
+        if len(numbers) < LISTED:
+            numbers.append(position + 1)
 
     def as_dict(self) -> dict[str, int]:
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "listed"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,8 @@ def tokenize(
             mismatches.append(position)
         else:
             found.append(Sequences(position, prompt, [text[len(prompt) :] for text in texts]))
-    counts.dropped_prefix_mismatch += len(mismatches)
+    for position in mismatches:
+        counts.add("dropped_prefix_mismatch", position)
     if mismatches:
         words = (
             f"in {len(mismatches)} of {len(positions)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
@@ -171,38 +185,46 @@ def check_sequences(tokenizer: PreTrainedTokenizerBase, sequences: Iterable[Sequ
 
 
 def fit(sequences: Sequence[Sequences], max_length: int, counts: Counts) -> list[Sequences]:
-    """The sequences cut to `max_length` tokens, without those whose prompt leaves no room for a completion."""
+    """The sequences cut to `max_length` tokens, without those whose prompt leaves no room for a completion and pairs
+    whose difference is cut away."""
     kept: list[Sequences] = []
     for item in sequences:
         room = max_length - len(item.prompt_ids)
         if room <= 0:
-            counts.dropped_too_long += 1
+            counts.add("dropped_too_long", item.row)
             continue
         if any(len(ids) > room for ids in item.completion_ids):
-            counts.truncated += 1
+            counts.add("truncated", item.row)
             item = Sequences(item.row, item.prompt_ids, [ids[:room] for ids in item.completion_ids])
+            if len(item.completion_ids) == 2 and item.completion_ids[0] == item.completion_ids[1]:
+                counts.add("dropped_equal_when_cut", item.row)
+                continue
         kept.append(item)
     if counts.dropped_too_long:
         log.warning("%d rows left out: the prompt alone has max_length=%d tokens", counts.dropped_too_long, max_length)
     if counts.truncated:
         log.warning("%d rows cut to max_length=%d tokens: they end without a stop token", counts.truncated, max_length)
+    if counts.dropped_equal_when_cut:
+        log.warning("%d rows left out: cut to max_length, both sides are equal", counts.dropped_equal_when_cut)
     if sequences and not kept:
         longest = max(len(item.prompt_ids) for item in sequences)
         raise DatasetError(
-            f"all {len(sequences)} rows would be left out: their prompts reach max_length={max_length} tokens "
-            f"(the longest has {longest}). Raise max_length, or take a model with a longer context"
+            f"all {len(sequences)} rows would be left out: their prompts reach max_length={max_length} tokens, or "
+            f"their sides do not differ before it (the longest prompt has {longest}). Raise max_length, or take a "
+            "model with a longer context"
         )
     return kept
 
 
-def preference_positions(rows: Sequence[Row], counts: Counts) -> list[int]:
-    """Positions of the rows that say which side is better: without ties, and without pairs of equal texts (counted)."""
+def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool = False) -> list[int]:
+    """Positions of the rows that say which side is better: without ties and even splits (unless kept, as a training
+    that learns from them does), and without pairs of equal texts. What is left out is counted."""
     kept = []
     for position, row in enumerate(rows):
-        if row.get("tie"):
-            counts.dropped_ties += 1
-        elif row["chosen"] == row["rejected"]:
-            counts.dropped_equal += 1
+        if row["chosen"] == row["rejected"]:
+            counts.add("dropped_equal", position)
+        elif not keep_ties and is_tie(row):
+            counts.add("dropped_ties", position)
         else:
             kept.append(position)
     if not kept:
@@ -215,6 +237,35 @@ def preference_positions(rows: Sequence[Row], counts: Counts) -> list[int]:
     return kept
 
 
+def is_tie(row: Row) -> bool:
+    """Whether the annotators name no better side: half of them or more said "equal", or they are evenly split."""
+    return float(row.get("tie") or 0) >= 0.5 or row.get("probability") == 0.5
+
+
+def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float) -> dict[str, list[float]]:
+    """What `losses.dpo_loss` is given of each row: p, offset, weight (1 on average) and tie.
+
+    `probability` counts ties half; p is the share of those who took a side. Without `soft_labels` p is the majority's.
+    Raises DatasetError where no row has a weight.
+    """
+    found: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
+    for row in rows:
+        tie = float(row.get("tie") or 0)
+        probability = row.get("probability")
+        wins = (1.0 if probability is None else float(probability)) - tie / 2
+        p = min(1.0, max(0.0, wins / (1 - tie))) if tie < 1 else 0.5
+        found["p"].append(p if soft_labels or p == 0.5 else float(p > 0.5))
+        found["offset"].append(strength_offset * float(row.get("strength") or 0))
+        weight = row.get("weight")
+        found["weight"].append(1.0 if weight is None else float(weight))
+        found["tie"].append(tie)
+    total = sum(found["weight"])
+    if rows and total <= 0:
+        raise DatasetError(f"the weights of all {len(rows)} rows are 0: nothing would be learnt")
+    found["weight"] = [weight * len(rows) / total for weight in found["weight"]]
+    return found
+
+
 def training_sequences(
     rows: Sequence[Row],
     tokenizer: PreTrainedTokenizerBase,
@@ -223,11 +274,12 @@ def training_sequences(
     max_length: int,
     stop_ids: set[int],
     where: str,
+    keep_ties: bool = False,
 ) -> tuple[list[Sequences], Counts]:
     """All of the above, in order: what a trainer is given, and what became of the rows."""
     counts = Counts(rows=len(rows))
     check_columns(rows, purpose, where)
-    positions = preference_positions(rows, counts) if purpose == "dpo" else range(len(rows))
+    positions = preference_positions(rows, counts, keep_ties=keep_ties) if purpose == "dpo" else range(len(rows))
     sequences = tokenize(tokenizer, rows, positions, PURPOSES[purpose][1:], counts)
     check_sequences(tokenizer, sequences, stop_ids)
     kept = fit(sequences, max_length, counts)

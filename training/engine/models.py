@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from training.engine.config import ModelSource
+from training.engine.config import ModelSource, Precision
 from training.engine.errors import ModelError
 from training.engine.publishing import LINEAGE
 
@@ -37,9 +37,16 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def compute_dtype() -> torch.dtype:
-    """bfloat16 on GPUs that have it; float32 elsewhere (emulated bfloat16 is several times slower)."""
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+def compute_dtype(precision: Precision = "auto") -> torch.dtype:
+    """float32 or bfloat16 as asked; "auto" is bfloat16 on hardware that does it well: GPUs that have it, CPUs with AMX.
+
+    Elsewhere bfloat16 is emulated, and several times slower than float32.
+    """
+    if precision != "auto":
+        return torch.float32 if precision == "fp32" else torch.bfloat16
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
 
 
 def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:

@@ -1,69 +1,168 @@
-"""Direct preference optimisation (Rafailov et al. 2023): TRL's DPOTrainer on the frozen pairs.
+"""Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, packed (see `packing`) or by plain TRL.
 
-The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference:
-the new adapter switched off under LoRA, a frozen copy in full fine-tuning.
+The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference. Its
+log-probabilities are computed once, before an adapter is put on, and kept (see `reference_cache`).
 
 `python -m training.engine.train_dpo RUN_DIR`
 """
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from training.engine.config import TrainingConfig
 from training.engine.program import Outcome, Run, main
 from training.engine.subsets import nested_subset
+
+if TYPE_CHECKING:
+    from training.engine.data import Counts, Sequences
+    from training.engine.stepping import Layout
 
 
 def train(run: Run) -> Outcome:
     """Train on the pairs of dataset/train.parquet and leave an adapter (or full weights) in model/."""
+    from training.engine import data, losses, models, packed, packing, trainer
+
+    config: TrainingConfig = run.config
+    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = nested_subset(rows, config.share, config.seed)
+    data.check_columns(rows, "dpo", "train.parquet")
+    model, tokenizer = trainer.load(config)
+    length = trainer.max_length(config, model)
+
+    def prepare(*, packable: bool) -> "tuple[list[Sequences], Counts]":
+        return data.training_sequences(
+            rows,
+            tokenizer,
+            purpose="dpo",
+            max_length=length,
+            stop_ids=models.stop_token_ids(model, tokenizer),
+            where="train.parquet",
+            keep_ties=packable and config.ties == "learn",
+        )
+
+    why = trainer.why_plain(config, model, losses.LOSSES)
+    sequences, counts = prepare(packable=not why)
+    layout = None
+    if not why:
+        layout = trainer.make_layout(config, model, tokenizer)
+        packed.add_packed_forward(model.to(models.device()))
+        pairs = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        why = trainer.why_wrong(model, pairs, layout)
+        if why:
+            sequences, counts = prepare(packable=False)
+    details: dict[str, Any] = {"method": trainer.method(why, layout)}
+    run.stop_if_cancelled()
+    columns: dict[str, list[Any]] = {
+        "prompt_ids": [item.prompt_ids for item in sequences],
+        "chosen_ids": [item.completion_ids[0] for item in sequences],
+        "rejected_ids": [item.completion_ids[1] for item in sequences],
+    }
+    if why or layout is None:
+        dpo = plain_trainer(run, model, tokenizer, columns, length)
+    else:
+        reference, use = cached_reference(run, model, pairs, layout)
+        details["reference_cache"] = use.as_dict()
+        columns |= {
+            "ref_chosen_logps": [logps[0] for logps in reference],
+            "ref_rejected_logps": [logps[1] for logps in reference],
+            **data.pair_terms(
+                [rows[item.row] for item in sequences],
+                soft_labels=config.soft_labels,
+                strength_offset=config.strength_offset,
+            ),
+        }
+        dpo = packed_trainer(run, model, tokenizer, columns, length, layout)
+    return trainer.run_training(
+        run,
+        dpo,
+        tokenizer,
+        counts,
+        details=details,
+        preflight=lambda: __import__("training.engine.preflight", fromlist=["x"]).check(
+            run,
+            purpose="dpo",
+            rows=rows,
+            sequences=sequences,
+            counts=counts,
+            model=dpo.model,
+            tokenizer=tokenizer,
+            max_length=length,
+            dry_run=None if why else dpo.dry_run,
+        ),
+    )
+
+
+def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -> Any:
+    """Log-probabilities of the pairs under the model as it is now, and how many of them the cache had."""
+    from training.engine import models, reference_cache
+
+    config: TrainingConfig = run.config
+    folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / "reference"
+    dtype = str(models.compute_dtype(config.precision))
+    key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
+    cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")
+    return reference_cache.reference_logps(run, model, pairs, layout, cache)
+
+
+def quantization(config: TrainingConfig) -> str:
+    return config.lora.quantization if config.lora else "none"
+
+
+def packed_trainer(
+    run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int, layout: "Layout"
+) -> Any:
+    """Ours, with the reference's log-probabilities in the columns."""
+    from datasets import Dataset
+    from trl import DPOConfig
+
+    from training.engine import preference, trainer
+
+    config: TrainingConfig = run.config
+    arguments = DPOConfig(
+        **trainer.arguments(run, length, packing=True),
+        beta=config.beta,
+        loss_type=list(config.losses),
+        loss_weights=list(config.loss_weights) or None,
+        precompute_ref_log_probs=config.lora is None,  # then TRL makes no second model
+    )
+    return preference.PackedPreferenceTrainer(
+        model=model,
+        args=arguments,
+        data_collator=preference.collator(layout),
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+        peft_config=trainer.lora(config.lora),
+        layout=layout,
+        tie_threshold=config.tie_threshold,
+    )
+
+
+def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int) -> Any:
+    """TRL's own: under LoRA the reference is the adapter switched off, in full fine-tuning a frozen copy."""
     import copy
 
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig
 
-    from training.engine import data, models, trainer
-    from training.engine.checkpointing import WholeCheckpoints
+    from training.engine import preference, trainer
 
-    class PreferenceTrainer(WholeCheckpoints, DPOTrainer):  # type: ignore[misc]
-        def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # prepared, checked and counted below
-
-    rows = data.read_rows(run.directory.path / run.config.dataset, "train")
-    rows = nested_subset(rows, run.config.share, run.config.seed)
-    data.check_columns(rows, "dpo", "train.parquet")
-    model, tokenizer = trainer.load(run.config)
-    length = trainer.max_length(run.config, model)
-    sequences, counts = data.training_sequences(
-        rows,
-        tokenizer,
-        purpose="dpo",
-        max_length=length,
-        stop_ids=models.stop_token_ids(model, tokenizer),
-        where="train.parquet",
-    )
-    run.stop_if_cancelled()
-    dataset = Dataset.from_dict(
-        {
-            "prompt_ids": [item.prompt_ids for item in sequences],
-            "chosen_ids": [item.completion_ids[0] for item in sequences],
-            "rejected_ids": [item.completion_ids[1] for item in sequences],
-        }
-    )
+    config: TrainingConfig = run.config
     arguments = DPOConfig(
         **trainer.arguments(run, length),
-        beta=run.config.beta,
-        loss_type=list(run.config.losses),
-        loss_weights=list(run.config.loss_weights) or None,
+        beta=config.beta,
+        loss_type=list(config.losses),
+        loss_weights=list(config.loss_weights) or None,
         precompute_ref_log_probs=False,
     )
-    full = run.config.lora is None
-    dpo = PreferenceTrainer(
+    full = config.lora is None
+    return preference.PlainPreferenceTrainer(
         model=model,
         ref_model=copy.deepcopy(model).requires_grad_(False).eval() if full else None,
         args=arguments,
-        train_dataset=dataset,
+        train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=trainer.lora(run.config.lora),
+        peft_config=trainer.lora(config.lora),
     )
-    return trainer.run_training(run, dpo, tokenizer, counts)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,29 @@
-"""Supervised fine-tuning: TRL's SFTTrainer on the frozen rows, loss on the completions only.
+"""Supervised fine-tuning on the frozen rows, loss on the completions only; packed (see `packing`) or by plain TRL.
 
 `python -m training.engine.train_sft RUN_DIR`
 """
 
+from typing import TYPE_CHECKING, Any
+
+from training.engine.config import TrainingConfig
 from training.engine.program import Outcome, Run, main
 from training.engine.subsets import nested_subset
+
+if TYPE_CHECKING:
+    from training.engine.data import Sequences
+    from training.engine.stepping import Layout
 
 
 def train(run: Run) -> Outcome:
     """Fine-tune the model chain on dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from training.engine import data, models, packed, packing, trainer
 
-    from training.engine import data, models, trainer
-    from training.engine.checkpointing import WholeCheckpoints
-
-    class SupervisedTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
-        pass
-
-    rows = data.read_rows(run.directory.path / run.config.dataset, "train")
-    rows = nested_subset(rows, run.config.share, run.config.seed)
+    config: TrainingConfig = run.config
+    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = nested_subset(rows, config.share, config.seed)
     data.check_columns(rows, "sft", "train.parquet")
-    model, tokenizer = trainer.load(run.config)
-    length = trainer.max_length(run.config, model)
+    model, tokenizer = trainer.load(config)
+    length = trainer.max_length(config, model)
     sequences, counts = data.training_sequences(
         rows,
         tokenizer,
@@ -31,27 +32,71 @@ def train(run: Run) -> Outcome:
         stop_ids=models.stop_token_ids(model, tokenizer),
         where="train.parquet",
     )
+    why = trainer.why_plain(config, model)
+    layout = None
+    if not why:
+        layout = trainer.make_layout(config, model, tokenizer)
+        packed.add_packed_forward(model.to(models.device()))
+        packable = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        why = trainer.why_wrong(model, packable, layout)
+    details = {"method": trainer.method(why, layout)}
     run.stop_if_cancelled()
-    dataset = Dataset.from_dict(
-        {
-            "input_ids": [item.prompt_ids + item.completion_ids[0] for item in sequences],
-            "labels": [[-100] * len(item.prompt_ids) + item.completion_ids[0] for item in sequences],
-        }
+    sft = make_trainer(run, model, tokenizer, sequences, length, None if why else layout)
+    return trainer.run_training(
+        run,
+        sft,
+        tokenizer,
+        counts,
+        details=details,
+        preflight=lambda: __import__("training.engine.preflight", fromlist=["x"]).check(
+            run,
+            purpose="sft",
+            rows=rows,
+            sequences=sequences,
+            counts=counts,
+            model=sft.model,
+            tokenizer=tokenizer,
+            max_length=length,
+            dry_run=None if why else sft.dry_run,
+        ),
     )
+
+
+def make_trainer(
+    run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int, layout: "Layout | None"
+) -> Any:
+    """Ours with a layout, TRL's own without."""
+    from datasets import Dataset
+    from trl import SFTConfig
+
+    from training.engine import supervised, trainer
+
+    config: TrainingConfig = run.config
     arguments = SFTConfig(
-        **trainer.arguments(run, length),
-        dataset_kwargs={"skip_prepare_dataset": True},  # prepared, checked and counted above
+        **trainer.arguments(run, length, packing=layout is not None),
+        dataset_kwargs={"skip_prepare_dataset": True},  # prepared, checked and counted before
         packing=False,
         loss_type="nll",
     )
-    sft = SupervisedTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=dataset,
-        processing_class=tokenizer,
-        peft_config=trainer.lora(run.config.lora),
+    common = {
+        "model": model,
+        "args": arguments,
+        "processing_class": tokenizer,
+        "peft_config": trainer.lora(config.lora),
+    }
+    if layout is None:
+        labelled = {
+            "input_ids": [item.prompt_ids + item.completion_ids[0] for item in sequences],
+            "labels": [[-100] * len(item.prompt_ids) + item.completion_ids[0] for item in sequences],
+        }
+        return supervised.PlainSupervisedTrainer(train_dataset=Dataset.from_dict(labelled), **common)
+    columns = {
+        "prompt_ids": [item.prompt_ids for item in sequences],
+        "completion_ids": [item.completion_ids[0] for item in sequences],
+    }
+    return supervised.PackedSupervisedTrainer(
+        train_dataset=Dataset.from_dict(columns), data_collator=supervised.collator(layout), layout=layout, **common
     )
-    return trainer.run_training(run, sft, tokenizer, counts)
 
 
 if __name__ == "__main__":

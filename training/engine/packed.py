@@ -1,0 +1,157 @@
+"""A causal language model over packed rows: masks for its kind of attention, its head on scored tokens only.
+
+What an architecture cannot do is found before training: `why_not` reads its configuration, `differs` compares a few
+rows with the plain forward.
+"""
+
+import functools
+import logging
+import types
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+from transformers import PreTrainedModel
+from trl.kernels import ChunkedLogProbFunction
+
+from training.engine import packing
+from training.engine.packing import MicroBatch, Row
+
+log = logging.getLogger("konomi.engine")
+
+ATTENTIONS = ("sdpa", "eager", "flex_attention")
+LAYERS = {"full_attention", "sliding_attention"}
+# Log-probabilities of single tokens may differ so much between the packed and the plain forward.
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+LINE_MULTIPLE = 128  # FlexAttention's block size
+VOCABULARY_TILE = 32_768  # columns of the head that are computed at a time, as in TRL
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Of N scored tokens: natural-log probability (N,), and whether the token was the likeliest one (N,)."""
+
+    logps: Tensor
+    top1: Tensor
+
+
+def why_not(model: PreTrainedModel) -> str:
+    """Why this model cannot compute packed rows; empty when nothing speaks against it."""
+    config = model.config.get_text_config()
+    if model.config.is_encoder_decoder:
+        return f"{config.model_type} is an encoder-decoder"
+    other = set(getattr(config, "layer_types", None) or ()) - LAYERS
+    if other:
+        return f"{config.model_type} has layers of {', '.join(sorted(other))}, which cannot leave a tail unseen"
+    if config._attn_implementation not in ATTENTIONS:
+        return f"its attention is {config._attn_implementation}, which takes no mask of ours"
+    if getattr(config, "router_aux_loss_coef", 0) and getattr(config, "output_router_logits", False):
+        return f"{config.model_type} balances its experts by a loss over whole batches"
+    return ""
+
+
+def add_packed_forward(model: PreTrainedModel) -> None:
+    """Give `model(..., target_positions=, target_ids=)`, which returns (log-probabilities, is_top1), each (N,).
+
+    Without targets the forward stays what it was. To be called before PEFT, FSDP or DDP wrap the model.
+    """
+    original = model.forward
+    settings = _head_settings(model.config.get_text_config())
+
+    @functools.wraps(type(model).forward)
+    def forward(
+        self: PreTrainedModel, *args: Any, target_positions: Any = None, target_ids: Any = None, **kwargs: Any
+    ) -> Any:
+        if target_positions is None:
+            return original(*args, **kwargs)
+        # Looked up at each call: FSDP and PEFT replace backbone and head after this.
+        hidden_BLD = self.base_model(*args, use_cache=False, **kwargs).last_hidden_state
+        head = self.get_output_embeddings()
+        hidden_ND = hidden_BLD.flatten(0, 1)[target_positions].to(head.weight.device)
+        weight, bias = _whole(head.weight), _whole(head.bias)
+        logps, _, _, _, top1 = ChunkedLogProbFunction.apply(
+            hidden_ND, weight, bias, target_ids, 1.0, VOCABULARY_TILE, *settings, ("log_probs", "is_top1")
+        )
+        return logps, top1
+
+    model.forward = types.MethodType(forward, model)
+
+
+def _whole(parameter: Tensor | None) -> Tensor | None:
+    return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+
+
+def _head_settings(config: Any) -> tuple[float | None, float]:
+    """(soft cap, factor) of the logits, by the names that architectures have for them (those that TRL knows)."""
+    for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
+        if getattr(config, name, None) is not None:
+            return getattr(config, "final_logit_softcapping", None), getattr(config, name)
+    divisor = getattr(config, "logits_scaling", None)
+    if divisor is not None:
+        factor = divisor if config.model_type == "hyperclovax" else 1 / divisor
+        return getattr(config, "final_logit_softcapping", None), factor
+    return getattr(config, "final_logit_softcapping", None), 1.0
+
+
+def score(model: Any, batch: MicroBatch, mask_dtype: torch.dtype) -> Scored:
+    """The scored tokens' log-probabilities under `model` (wrapped or not) with the forward above."""
+    config = getattr(model, "module", model).config.get_text_config()
+    logps, top1 = model(
+        input_ids=batch.input_ids,
+        target_positions=batch.target_positions,
+        target_ids=batch.target_ids,
+        **attention_inputs(config, batch, mask_dtype),
+    )
+    return Scored(logps, top1)
+
+
+def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict[str, Any]:
+    """position_ids and attention_mask for the model's kinds of layers; none where plain causal attention is right."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    window = getattr(config, "sliding_window", None) if not kinds or "sliding_attention" in kinds else None
+    longest = int(batch.position_ids.max()) + 1
+    if window is not None and window >= longest:
+        window = None
+    one_document_a_line = batch.input_ids.shape[0] == len(batch.rows)
+    if window is None and one_document_a_line and len(batch.rows[0].tails) == 1:
+        return {}  # padding on the right is never seen from the left
+
+    def mask(window: int | None) -> Any:
+        if config._attn_implementation == "flex_attention":
+            return packing.block_mask(batch, window)
+        return packing.dense_mask(batch, dtype, window)
+
+    if len(kinds) > 1:
+        masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
+        return {"position_ids": batch.position_ids, "attention_mask": masks}
+    return {"position_ids": batch.position_ids, "attention_mask": mask(window)}
+
+
+@torch.no_grad()
+def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dtype: torch.dtype) -> str:
+    """What is wrong with the packed forward on these rows; empty when it agrees with the plain one."""
+    device = model.device
+    batch = packing.lay_out(rows, pad_id=pad_id).to(device)
+    try:
+        packed = batch.by_sequence(score(model, batch, mask_dtype).logps)
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        return f"{model.config.model_type} does not take packed rows ({type(error).__name__}: {str(error)[:200]})"
+    worst = 0.0
+    number = 0
+    for row in rows:
+        for tail in row.tails:
+            ids = row.shared + tail
+            logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
+            plain = logits.float().log_softmax(-1).gather(1, torch.tensor(ids[1:], device=device)[:, None])[:, 0]
+            found = packed[number].float()
+            if len(found):
+                worst = max(worst, float((found - plain[-len(found) :]).abs().max()))
+            number += 1
+    if worst <= TOLERANCE.get(mask_dtype, 1e-3):
+        return ""
+    return f"{model.config.model_type} gives other log-probabilities in packed rows (by {worst:.2g})"

@@ -1,0 +1,169 @@
+"""Reference log-probabilities, computed once for each (model, prompt, completion) and kept across runs.
+
+One SQLite file for each reference model: it is named by the sha256 of everything that decides its log-probabilities
+(weights and configurations of the whole chain, dtype, quantization). Token ids are the key in it, which covers
+tokenizer and template. A new round computes only its new pairs; a killed pass goes on where it was.
+"""
+
+import array
+import hashlib
+import logging
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from training.engine.config import ModelSource
+
+if TYPE_CHECKING:
+    from training.engine.packing import Row
+    from training.engine.program import Run
+    from training.engine.stepping import Layout
+
+log = logging.getLogger("konomi.engine")
+
+# Part of every key: to be raised when what is computed for the same inputs changes.
+VERSION = "1"
+WEIGHTS = ("*.safetensors", "config.json", "adapter_config.json")
+SAVE_EVERY_SECONDS = 5.0
+LOOKUP = 500  # keys in one SELECT
+# Without gradients a token needs a fraction of the memory.
+FORWARD_FACTOR = 4
+
+
+@dataclass(frozen=True)
+class Use:
+    """How many sequences were found in the cache, and how many were computed."""
+
+    hits: int
+    computed: int
+
+    def as_dict(self) -> dict[str, int]:
+        return {"hits": self.hits, "computed": self.computed}
+
+
+def model_key(source: ModelSource, *, dtype: str, quantization: str = "none") -> str:
+    """sha256 over the chain's weights and configurations, file by file in order, and how they are held."""
+    digest = hashlib.sha256(f"{VERSION} {dtype} {quantization}".encode())
+    for link in (source.base, *source.adapters):
+        digest.update(b"\0link")
+        for file in sorted(file for pattern in WEIGHTS for file in Path(link).glob(pattern)):
+            with file.open("rb") as opened:
+                digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+def sequence_key(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> bytes:
+    """sha256 over the token ids of a completion in its context."""
+    digest = hashlib.sha256(len(prompt_ids).to_bytes(8, "little"))
+    digest.update(array.array("q", prompt_ids).tobytes())
+    digest.update(array.array("q", completion_ids).tobytes())
+    return digest.digest()
+
+
+class ReferenceCache:
+    """Summed log-probabilities by key, in one file that any number of processes may use at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._open() as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, logp REAL) WITHOUT ROWID")
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise  # locked for long, or no disk: nothing is wrong with what the file says
+            aside = path.with_suffix(f".broken-{int(time.time())}")
+            log.warning("%s is damaged (%s): moved to %s, and computed again", path, error, aside.name)
+            path.rename(aside)
+            self.__init__(path)  # type: ignore[misc]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+            yield connection
+
+    def find(self, keys: Iterable[bytes]) -> dict[bytes, float]:
+        """Those of the keys that are there."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[bytes, float] = {}
+        with self._open() as connection:
+            for start in range(0, len(wanted), LOOKUP):
+                some = wanted[start : start + LOOKUP]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT key, logp FROM logps WHERE key IN ({marks})"  # noqa: S608 (question marks only)
+                found.update(connection.execute(query, some).fetchall())
+        return found
+
+    def add(self, values: dict[bytes, float]) -> None:
+        """Keep these; what another process wrote first stays, so that two runs at a time read the same."""
+        with self._open() as connection:
+            connection.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", values.items())
+
+
+def reference_logps(
+    run: "Run", model: Any, rows: Sequence["Row"], layout: "Layout", cache: ReferenceCache
+) -> tuple[list[list[float]], Use]:
+    """The reference's log-probability of each row's completions [R][k], from the cache where it has them.
+
+    `model` is the reference itself, on its device. Under several processes each computes its share and all read the
+    same file. Progress goes to metrics.jsonl; a cancel is heeded between micro-batches, and loses a few seconds' work
+    at most. Raises Cancelled.
+    """
+    from training.engine import processes
+
+    keys = [_keys(row) for row in rows]
+    found = cache.find(key for pair in keys for key in pair)
+    missing = [number for number, pair in enumerate(keys) if any(key not in found for key in pair)]
+    processes.wait()  # so that no process reads what another has already added: shares would differ
+    use = Use(sum(key in found for pair in keys for key in pair), 2 * len(missing))
+    if missing:
+        log.info("reference log-probabilities: %d of %d rows to compute", len(missing), len(rows))
+        mine = missing[processes.rank() :: processes.count()]
+        _compute(run, model, [rows[number] for number in mine], layout, cache, len(missing))
+        processes.wait()
+        found = cache.find(key for pair in keys for key in pair)
+    return [[found[key] for key in pair] for pair in keys], use
+
+
+def _compute(
+    run: "Run", model: Any, rows: Sequence["Row"], layout: "Layout", cache: ReferenceCache, total: int
+) -> None:
+    import dataclasses
+
+    import torch
+
+    from training.engine import packed, processes
+
+    wide = dataclasses.replace(layout, budget=layout.budget * FORWARD_FACTOR)
+    began = saved = time.monotonic()
+    done = 0
+    fresh: dict[bytes, float] = {}
+    model.eval()
+    try:
+        for cut in wide.cut(rows):
+            run.stop_if_cancelled()
+            some = [rows[position] for position in cut]
+            with torch.inference_mode():
+                batch = wide.lay_out(some).to(model.device)
+                sums = batch.sums(packed.score(model, batch, wide.mask_dtype).logps).tolist()
+            for row, logps in zip(some, sums, strict=True):
+                fresh.update(zip(_keys(row), logps, strict=True))
+            done += len(some)
+            now = time.monotonic()
+            if now - saved > SAVE_EVERY_SECONDS:
+                cache.add(fresh)
+                fresh, saved = {}, now
+            seen = min(total, done * processes.count())
+            left = (len(rows) - done) * (now - began) / done
+            run.record(stage="reference", done=seen, total=total, time_left_s=round(left, 1))
+    finally:
+        cache.add(fresh)
+
+
+def _keys(row: "Row") -> list[bytes]:
+    prompt, common = row.shared[: row.prompt_tokens], row.shared[row.prompt_tokens :]
+    return [sequence_key(prompt, common + tail) for tail in row.tails]

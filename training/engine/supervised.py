@@ -1,0 +1,49 @@
+"""TRL's SFTTrainer over packed rows: loss on completions only, no padding waste, no attention across documents."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl import SFTTrainer
+
+from training.engine import packed
+from training.engine.checkpointing import WholeCheckpoints
+from training.engine.packing import Row
+from training.engine.stepping import Example, Layout, PackedSteps, Part, StepCollator
+
+
+def totals(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, float]:
+    """Tokens that the loss is a mean over."""
+    return {"scored": float(sum(row.scored for row in rows))}
+
+
+def collator(layout: Layout) -> StepCollator:
+    return StepCollator(layout, ("completion_ids",), (), totals)
+
+
+class PlainSupervisedTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
+    """TRL's own computing."""
+
+
+class PackedSupervisedTrainer(PackedSteps, PlainSupervisedTrainer):  # type: ignore[misc]
+    """Made with `data_collator=collator(layout)`; the dataset has prompt_ids and completion_ids."""
+
+    def __init__(self, *args: Any, layout: Layout, **kwargs: Any) -> None:
+        self.layout = layout
+        super().__init__(*args, **kwargs)
+
+    def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
+        batch = part.batch
+        scored = packed.score(model, batch, self.layout.mask_dtype)
+        loss = -scored.logps.double().sum() / totals["scored"]
+        with torch.no_grad():
+            sums = {
+                "scored": float(len(scored.logps)),
+                "top1": float(scored.top1.sum()),
+                "tokens": float(sum(row.prompt_tokens + row.completion_tokens[0] for row in batch.rows)),
+            }
+        return loss.float(), sums
+
+    def log_sums(self, sums: dict[str, float]) -> dict[str, float]:
+        return {"mean_token_accuracy": sums["top1"] / max(1.0, sums["scored"])}
