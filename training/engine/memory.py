@@ -6,16 +6,14 @@ Korthikanti et al. 2022 ("Reducing activation recomputation in large transformer
 derivation, and tests compare the sum with measured peaks.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from training.engine.config import LoraSettings
-from training.engine.errors import ModelError
+from training.engine.shapes import Config, Shape
 
 Method = Literal["lora", "qlora", "full"]
 Objective = Literal["sft", "dpo"]
-Config = Mapping[str, Any]
 
 FP32 = 4
 BF16 = 2
@@ -32,149 +30,196 @@ TILE_WORDS = 32768
 # Copies of a tile in float32 that its backward holds at once beside the tile itself, without Triton's kernels.
 TILE_COPIES = 5
 
-# transformers' names of dense decoder-only architectures, and what in them is not in their configuration.
-NORMS_IN_LAYER = {"gemma2": 4, "gemma3_text": 4}
-QK_NORM = {"qwen3", "gemma3_text"}
-QKV_BIAS = {"qwen2"}
-KNOWN = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
+# Python with torch, transformers, TRL and PEFT at work on a CPU; a CUDA context with its kernels on a GPU.
+PROCESS = 500_000_000
+GPU_CONTEXT = 600_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
-    """A dense decoder-only transformer in numbers; `from_config` reads them from a config.json.
+class Estimate:
+    """The highest memory of a training by part, in bytes, when a step has more than one micro-batch.
 
-    hidden, intermediate: widths. head_size: width of one head. norms: in each layer. qk_norm: whether queries and
-    keys are normalised by head. tied: whether the head shares the weights of the embedding.
+    weights: of the model and its adapters. gradients, optimizer: of the trained weights only. activations: what the
+    backward pass keeps of one micro-batch, with the attention mask. logits: the head's tiles and gradients.
+    update: what the optimizer's step needs for a moment, when activations are gone (all parameters at once on a GPU).
+    process: interpreter and libraries (on a GPU: its context), which `total` leaves out.
     """
 
-    model_type: str
-    hidden: int
-    layers: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    intermediate: int
-    vocabulary: int
-    tied: bool
-    qkv_bias: bool
-    output_bias: bool
-    mlp_bias: bool
-    qk_norm: bool
-    norms: int
-
-    @classmethod
-    def from_config(cls, config: Config) -> "Shape":
-        """Raises ModelError for architectures that are not of this kind, and for a config.json that lacks a number."""
-        config = {**config, **config["text_config"]} if isinstance(config.get("text_config"), Mapping) else config
-        kind = str(config.get("model_type", "llama"))
-        if kind not in KNOWN:
-            raise ModelError(
-                f"the memory of model_type {kind!r} cannot be estimated from config.json: known are {', '.join(KNOWN)}"
-            )
-        try:
-            heads = int(config["num_attention_heads"])
-            hidden = int(config["hidden_size"])
-            attention_bias = bool(config.get("attention_bias", False))
-            return cls(
-                model_type=kind,
-                hidden=hidden,
-                layers=int(config["num_hidden_layers"]),
-                heads=heads,
-                kv_heads=int(config.get("num_key_value_heads") or heads),
-                head_size=int(config.get("head_dim") or hidden // heads),
-                intermediate=int(config["intermediate_size"]),
-                vocabulary=int(config["vocab_size"]),
-                tied=bool(config.get("tie_word_embeddings", kind.startswith("gemma"))),
-                qkv_bias=attention_bias or kind in QKV_BIAS,
-                output_bias=attention_bias and kind not in QKV_BIAS,
-                mlp_bias=bool(config.get("mlp_bias", False)),
-                qk_norm=kind in QK_NORM,
-                norms=NORMS_IN_LAYER.get(kind, 2),
-            )
-        except KeyError as error:
-            raise ModelError(f"config.json has no {error.args[0]}: not a config.json of transformers") from error
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    logits: int
+    update: int
+    process: int
 
     @property
-    def query(self) -> int:
-        """Width of all queries of a token."""
-        return self.heads * self.head_size
+    def total(self) -> int:
+        return self.weights + self.gradients + self.optimizer + max(self.activations + self.logits, self.update)
 
-    @property
-    def key(self) -> int:
-        """Width of all keys of a token, and of all values."""
-        return self.kv_heads * self.head_size
+    def parts(self) -> dict[str, int]:
+        names = ("weights", "gradients", "optimizer", "activations", "logits", "total")
+        return {name: getattr(self, name) for name in names}
 
-    @property
-    def linears(self) -> tuple[tuple[int, int], ...]:
-        """(inputs, outputs) of a layer's linear modules: q, k, v, o, gate, up, down."""
-        h, f = self.hidden, self.intermediate
-        return ((h, self.query), (h, self.key), (h, self.key), (self.query, h), (h, f), (h, f), (f, h))
 
-    @property
-    def linear_parameters(self) -> int:
-        """Weights of all layers' linear modules: what quantisation holds in fewer bits."""
-        return self.layers * sum(inputs * outputs for inputs, outputs in self.linears)
+def estimate(
+    config: Config,
+    *,
+    method: Method,
+    objective: Objective,
+    bytes_per_value: int,
+    tokens: int,
+    line: int,
+    scored: int | None = None,
+    lora: LoraSettings | None = None,
+    gradient_checkpointing: bool = False,
+    packing: bool = True,
+    gpu: bool = False,
+    parameters: int | None = None,
+) -> Estimate:
+    """What a training with these settings needs.
 
-    @property
-    def embedding_parameters(self) -> int:
-        return self.vocabulary * self.hidden
+    tokens: of one micro-batch, padding included; `micro_batch` gives them. line: tokens of its longest line. scored:
+    how many of the tokens have a log-probability computed (default: all). parameters: of the model, where they were
+    counted (default: from the configuration). DPO needs no second model: its reference is computed beforehand.
+    Raises ModelError where `Shape.from_config` does.
+    """
+    shape = Shape.from_config(config)
+    parameters = shape.parameters if parameters is None else parameters
+    static = static_bytes(shape, method=method, bytes_per_value=bytes_per_value, lora=lora, parameters=parameters)
+    adapters = method != "full"
+    dense_mask = objective == "dpo" and not gpu
+    activations = tokens * activation_bytes_per_token(
+        config,
+        lora=adapters,
+        bytes_per_value=bytes_per_value,
+        gradient_checkpointing=gradient_checkpointing,
+        rank=(lora or LoraSettings()).r,
+        dense_mask=dense_mask,
+    )
+    if dense_mask:
+        activations += tokens * line * bytes_per_value
+    if shape.eager:  # scores after the soft cap's tanh, and after the softmax (in float32, then in the layer's type)
+        scores = 2 * FP32 if bytes_per_value == FP32 else 2 * BF16 + FP32
+        activations += tokens * line * shape.heads * shape.layers * scores
+    if method == "qlora":  # one module at a time is brought back to its full width
+        activations += bytes_per_value * max(inputs * outputs for inputs, outputs in shape.linears)
+    whole_logits = objective == "sft" and not packing
+    return Estimate(
+        **static,
+        activations=activations,
+        logits=head_bytes(
+            shape,
+            scored=tokens if scored is None or whole_logits else scored,
+            bytes_per_value=bytes_per_value,
+            trained=not adapters,
+            whole=whole_logits,
+            gpu=gpu,
+        ),
+        update=static["optimizer"] // 2 if gpu else 0,
+        process=GPU_CONTEXT if gpu else PROCESS,
+    )
 
-    @property
-    def parameters(self) -> int:
-        """Of the whole model; a tied head counts once."""
-        biases = (self.query + 2 * self.key) * self.qkv_bias
-        biases += self.hidden * self.output_bias + (2 * self.intermediate + self.hidden) * self.mlp_bias
-        norms = self.norms * self.hidden + 2 * self.head_size * self.qk_norm
-        inner = self.linear_parameters + self.layers * (biases + norms)
-        return inner + self.hidden + self.embedding_parameters * (1 if self.tied else 2)
 
-    def lora_parameters(self, settings: LoraSettings) -> int:
-        """Of the adapters: r · (inputs + outputs) for each target, and DoRA's magnitudes."""
-        names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-        everywhere = "all-linear" in settings.targets
-        chosen = [
-            size
-            for name, size in zip(names, self.linears, strict=True)
-            if everywhere or any(name == target or target.endswith(f".{name}") for target in settings.targets)
-        ]
-        one = sum(settings.r * (inputs + outputs) + outputs * settings.dora for inputs, outputs in chosen)
-        return self.layers * one
+def static_bytes(
+    shape: Shape,
+    *,
+    method: Method,
+    bytes_per_value: int,
+    lora: LoraSettings | None = None,
+    parameters: int | None = None,
+) -> dict[str, int]:
+    """Weights, gradients and AdamW's two moments: what does not depend on the data.
+
+    Trained weights are float32, whatever they are computed in. Under autocast (`bytes_per_value` 2) full fine-tuning
+    keeps a bfloat16 copy of them as well, until the backward pass has used it.
+    """
+    settings = lora or LoraSettings()
+    parameters = shape.parameters if parameters is None else parameters
+    trained = parameters if method == "full" else shape.lora_parameters(settings)
+    if method == "full":
+        weights = FP32 * parameters
+        if bytes_per_value == BF16:
+            weights += BF16 * shape.linear_parameters
+    else:
+        packed = shape.linear_parameters if method == "qlora" else 0
+        narrow = INT8_BYTES if settings.quantization == "8bit" else NF4_BYTES
+        weights = bytes_per_value * (parameters - packed) + round(narrow * packed) + FP32 * trained
+    return {"weights": weights, "gradients": FP32 * trained, "optimizer": ADAM_MOMENTS * trained}
+
+
+def micro_batch(
+    objective: Objective, *, packing: bool, max_length: int, micro_batch_tokens: int, batch_size: int
+) -> tuple[int, int]:
+    """(tokens of the largest micro-batch, tokens of its longest line) for rows of `max_length` tokens a text.
+
+    Packed, a pair is one line of at most twice `max_length` tokens (its prompt counts once: usually far fewer), and a
+    line longer than the budget stands alone. Plain TRL computes `batch_size` rows, each side of a pair by itself.
+    """
+    if packing:
+        line = max_length * (2 if objective == "dpo" else 1)
+        return max(micro_batch_tokens, line), line
+    return batch_size * max_length * (2 if objective == "dpo" else 1), max_length
 
 
 def activation_bytes_per_token(
-    config: Config, *, lora: bool, bytes_per_value: int, gradient_checkpointing: bool, rank: int = 16
+    config: Config,
+    *,
+    lora: bool,
+    bytes_per_value: int,
+    gradient_checkpointing: bool,
+    rank: int = 16,
+    dense_mask: bool = True,
 ) -> int:
     """What the backward pass needs to keep for one token of a micro-batch, in all layers.
 
     `bytes_per_value` 4 is float32 throughout; 2 is bfloat16 under autocast, as the trainers run on GPUs: a float32
     model in full fine-tuning, a bfloat16 base with float32 adapters under LoRA. With `gradient_checkpointing` only the
-    input of each layer stays, and one layer at a time is computed again. Attention masks and the head are not in it
-    (`mask_bytes`, `head_bytes`). Raises ModelError for architectures that `Shape` does not know.
+    input of each layer stays, and one layer at a time is computed again. `dense_mask`: SDPA with a mask of our own, for
+    which keys and values are repeated for each query head. The mask itself and the head are not in it. Raises
+    ModelError where `Shape.from_config` does.
     """
     shape = Shape.from_config(config)
     residual = FP32 if bytes_per_value == FP32 or not lora else BF16
-    layer = _layer_bytes(shape, lora, bytes_per_value, rank)
+    layer = _layer_bytes(shape, lora, bytes_per_value, rank, dense_mask)
     edges = 3 * FP32 * shape.hidden  # the embedding's output, and the last norm's two tensors
     transient = bytes_per_value * (3 * shape.intermediate + 2 * shape.hidden)  # gradients within one feed-forward part
     kept = shape.layers * residual * shape.hidden + layer if gradient_checkpointing else shape.layers * layer
     return kept + edges + transient
 
 
-def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int) -> int:
+def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dense_mask: bool) -> int:
     """What autograd saves for one token in one layer; docs/memory.md has the list."""
     h, f, q = shape.hidden, shape.intermediate, shape.query
-    half = bytes_per_value == BF16
     norms = FP32 * h * shape.norms  # each norm's input, in float32 whatever the rest is
-    normed = 0 if lora else FP32 * h * shape.norms  # what its weight is multiplied with, where that is trained
-    if half:
-        inputs = BF16 * (5 * h)  # autocast makes a copy for each of q, k, v, gate and up
-        inputs += BF16 * (q + f) if lora else 0  # and PEFT one for o's and down's adapters
+    if not lora:
+        norms += FP32 * h * shape.norms  # what its weight is multiplied with, since that is trained
+    if bytes_per_value == BF16:
+        inputs = BF16 * 5 * h  # autocast makes a copy for each of q, k, v, gate and up
+        inputs += BF16 * q if lora else 0  # and PEFT one for o's adapter
     else:
         inputs = FP32 * 2 * h
-    # Keys and values are repeated for each query head before SDPA, which keeps them with the queries and its output.
-    attention = bytes_per_value * 4 * q + FP32 * shape.heads
+    keys = q if dense_mask else shape.key
+    attention = bytes_per_value * 2 * (q + keys) + FP32 * shape.heads  # queries, keys, values, output; log-sum-exp
     if shape.qk_norm:
         attention += FP32 * (q + shape.key) * (1 if lora else 2)
     feed_forward = bytes_per_value * 4 * f  # gate, its activation, up, and their product
     adapters = bytes_per_value * 7 * rank if lora else 0
-    return norms + normed + inputs + attention + feed_forward + adapters
+    return norms + inputs + attention + feed_forward + adapters
+
+
+def head_bytes(shape: Shape, *, scored: int, bytes_per_value: int, trained: bool, whole: bool, gpu: bool) -> int:
+    """Of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as plain TRL's SFT has them.
+
+    The tiles' buffer is TILE_WORDS wide even for a smaller vocabulary. `trained`: the gradient of the head's weight is
+    made anew for each micro-batch, then added to what is there.
+    """
+    gradient = FP32 * shape.embedding_parameters if trained else 0
+    states = scored * shape.hidden * (bytes_per_value + FP32)
+    if whole:
+        return states + gradient + scored * shape.vocabulary * (bytes_per_value + 2 * FP32)
+    lines = min(scored, TILE_TOKENS)
+    tile = lines * TILE_WORDS * bytes_per_value
+    if not gpu:
+        tile += TILE_COPIES * FP32 * lines * min(shape.vocabulary, TILE_WORDS)
+    return states + gradient + tile
