@@ -1,12 +1,25 @@
 """(user, id) → object, or 404, for the rows of training."""
 
+from collections.abc import Collection
+
+from django.http import Http404
+
 from annotation.access import MANAGERS, STAFF, Person, found, within
-from annotation.models import Role
-from training.models import Checkpoint, Evaluation, Generation, Round, Run
+from annotation.models import Project, Role
+from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 
 def run_for(user: Person, run_id: int, roles: tuple[Role, ...] = STAFF) -> Run:
     return found(within(Run.objects.select_related("project", "dataset", "parent"), user, roles).filter(pk=run_id))
+
+
+def runs_for(user: Person, project: Project, run_ids: Collection[int]) -> list[Run]:
+    """The runs of this project with these ids, in order of id; 404 where one of them is not among them."""
+    rows = within(Run.objects.select_related("project", "dataset", "parent", "checkpoint"), user, STAFF)
+    runs = list(rows.filter(project=project, pk__in=run_ids).order_by("pk"))
+    if len(runs) != len(set(run_ids)):
+        raise Http404
+    return runs
 
 
 def checkpoint_for(user: Person, checkpoint_id: int, roles: tuple[Role, ...] = STAFF) -> Checkpoint:
@@ -25,3 +38,8 @@ def generation_for(user: Person, generation_id: int) -> Generation:
 
 def round_for(user: Person, round_id: int, roles: tuple[Role, ...] = STAFF) -> Round:
     return found(within(Round.objects.select_related("project"), user, roles).filter(pk=round_id))
+
+
+def learning_curve_for(user: Person, curve_id: int) -> LearningCurve:
+    rows = LearningCurve.objects.select_related("project", "dataset", "created_by")
+    return found(within(rows, user, STAFF).filter(pk=curve_id))

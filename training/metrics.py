@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.engine.runfiles import RunDirectory
-
-CURVE_POINTS = 200
-CHART_WIDTH, CHART_HEIGHT = 560, 150
 
 # What a person sees of a step, in this order: (key, words).
 LIVE_FIGURES = [
@@ -22,14 +18,21 @@ LIVE_FIGURES = [
     ("learning_rate", _("learning rate")),
 ]
 
+# What an engine does beside its steps, in words.
+STAGES = {"reference": _("computing reference log-probabilities, %(done)s of %(total)s")}
+
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an engine is: `done` of `total` (steps, candidates or rows), and its newest figures."""
+    """How far an engine is: `done` of `total` (steps, candidates or rows), and its newest figures.
+
+    `stage` names what it does before its steps (`reference`), or which part of an evaluation it is at.
+    """
 
     done: int = 0
     total: int = 0
     unit: str = "steps"
+    stage: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     tokens_per_s: float | None = None
     time_left_s: float | None = None
@@ -37,6 +40,16 @@ class Progress:
     @property
     def share(self) -> float:
         return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """Such as: step 12 of 120."""
+        said = _("step %(done)s of %(total)s")
+        if self.stage:
+            said = STAGES.get(self.stage, _("%(done)s of %(total)s rows"))
+        elif self.unit != "steps":
+            said = _("%(done)s of %(total)s texts")
+        return str(said) % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
 
     @property
     def words(self) -> list[tuple[str, str]]:
@@ -49,24 +62,6 @@ class Progress:
         return found
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One line of a chart, as SVG coordinates, with its ends and bounds in words."""
-
-    name: str
-    points: str
-    first: str
-    last: str
-    low: str
-    high: str
-    steps: int
-
-    @property
-    def sentence(self) -> str:
-        values = {"name": self.name, "first": self.first, "last": self.last, "steps": self.steps}
-        return gettext("%(name)s went from %(first)s to %(last)s over %(steps)s steps.") % values
-
-
 def read_progress(directory: RunDirectory) -> Progress:
     """The progress that metrics.jsonl shows; all zero while there is none."""
     lines, _ = directory.read_metrics()
@@ -75,48 +70,20 @@ def read_progress(directory: RunDirectory) -> Progress:
 
 def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
     done = total = 0
-    unit = "steps"
+    unit, stage = "steps", ""
     figures: dict[str, float] = {}
     speed = left = None
     for line in lines:
         if "step" in line:
             done, total = line["step"], line.get("total_steps", total)
+            unit, stage = "steps", ""
         elif "done" in line:
             done, total = line["done"], line.get("total", total)
-            unit = "rows" if "stage" in line else "texts"
+            stage = str(line.get("stage", ""))
+            unit = "rows" if stage else "texts"
         figures |= {key: line[key] for key, _ in LIVE_FIGURES if isinstance(line.get(key), int | float)}
         speed, left = line.get("tokens_per_s", speed), line.get("time_left_s", left)
-    return Progress(done, total, unit, figures, speed, left)
-
-
-def curves(directory: RunDirectory) -> list[Curve]:
-    """Loss, and reward accuracy where there is one, over the steps. A step done twice counts as it was last done."""
-    lines, _ = directory.read_metrics()
-    found = []
-    for key, words in LIVE_FIGURES[:3]:
-        by_step = {line["step"]: float(line[key]) for line in lines if "step" in line and key in line}
-        if len(by_step) > 1:
-            found.append(curve(key, capfirst(str(words)), sorted(by_step.items())))
-    return found
-
-
-def curve(key: str, name: str, series: Sequence[tuple[int, float]]) -> Curve:
-    """`series` of (step, value) in order of step; long ones are drawn as means of neighbours."""
-    size = -(-len(series) // CURVE_POINTS)
-    means = []
-    for start in range(0, len(series), size):
-        part = series[start : start + size]
-        means.append((part[-1][0], sum(value for _, value in part) / len(part)))
-    values = [value for _, value in means]
-    low, high = min(values), max(values)
-    first, last = means[0][0], means[-1][0]
-    points = " ".join(
-        f"{(step - first) / max(1, last - first) * CHART_WIDTH:.1f},"
-        f"{CHART_HEIGHT - (value - low) / ((high - low) or 1) * CHART_HEIGHT:.1f}"
-        for step, value in means
-    )
-    words = [figure(key, value) for value in (values[0], values[-1], low, high)]
-    return Curve(name, points, words[0], words[1], words[2], words[3], steps=series[-1][0])
+    return Progress(done, total, unit, stage, figures, speed, left)
 
 
 # ---- an evaluation's table ----

@@ -1,10 +1,12 @@
 from django.urls import path
 
-from training.views import checkpoints, runs
+from training.views import checkpoints, comparison, runs
 
 urlpatterns = [
     path("projects/<slug:slug>/runs/", runs.index, name="runs"),
+    path("projects/<slug:slug>/runs/compare/", comparison.compare, name="runs_compare"),
     path("runs/<int:run_id>/", runs.detail, name="run"),
+    path("runs/<int:run_id>/metrics.json", runs.metrics, name="run_metrics"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="run_cancel"),
     path("runs/<int:run_id>/resume/", runs.resume_run, name="run_resume"),
     path("projects/<slug:slug>/checkpoints/", checkpoints.index, name="checkpoints"),

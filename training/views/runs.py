@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,13 +19,16 @@ from annotation.views.requests import SignedInRequest
 from training import model_folders
 from training.access import run_for
 from training.forms import RunForm
-from training.metrics import curves, read_progress
+from training.history import news, run_charts
+from training.metrics import Progress, progress_of, read_progress
 from training.models import Checkpoint, EngineJob, Run
+from training.notes import notes_of
+from training.preflight import method_words, preflight_words, read_preflight
 from training.queueing import cancel, resume
 from training.runs import command_line, create_run
 
 RUNS_A_PAGE = 30
-LOG_LINES = 6
+LOG_LINES, MORE_LOG_LINES = 12, 400
 
 
 @login_required
@@ -81,34 +84,60 @@ ENDINGS = {
 @login_required
 @require_GET
 def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
-    """While the run is live, htmx asks every two seconds for the part that changes."""
+    """While the run is live, htmx asks every two seconds for the part that changes, charts.js for new points."""
     run = run_for(request.user, run_id)
     checkpoint = Checkpoint.objects.filter(run=run).first()
-    progress = read_progress(run.directory)
+    lines, offset = run.directory.read_metrics()
+    progress, preflight = progress_of(lines), read_preflight(run.directory)
+    rows = run.dataset.train_rows if run.dataset else 0
     context: dict[str, Any] = {
         "project": run.project, "section": "runs", "run": run, "checkpoint": checkpoint, "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
-        "title": run_title(run, checkpoint, progress.done, progress.total), "curves": curves(run.directory),
-        "log": run.directory.log_tail(LOG_LINES),
+        "title": run_title(run, checkpoint, progress),
+        "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
+        "preflight": preflight_words(preflight), "method": method_words(run.result),
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }  # fmt: skip
     if request.htmx:
         return render(request, "training/run.html#live", context)
-    context["started_from"] = model_folders.short_name(run.base_model) if run.base_model else ""
-    context["command"] = command_line(run) if run.dataset_id else ""
-    context["settings"] = settings_of(run)
+    more = request.GET.get("log") == "more"
+    log_lines = MORE_LOG_LINES if more else LOG_LINES
+    context |= {
+        "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any("step" in x for x in lines),
+        "log": run.directory.log_tail(log_lines), "log_lines": log_lines, "more": more,
+        "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
+        "command": command_line(run) if run.dataset_id else "", "settings": settings_of(run),
+    }  # fmt: skip
     return render(request, "training/run.html", context)
 
 
-def run_title(run: Run, checkpoint: Checkpoint | None, done: int, total: int) -> str:
+@login_required
+@require_GET
+def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
+    """What metrics.jsonl gained since byte `offset`, as points for the charts; the charts' sentences; the log's end."""
+    run = run_for(request.user, run_id)
+    live = run.is_live  # asked first: what an engine writes last is read after it
+    asked = {name: request.GET.get(name, "0") for name in ("offset", "lines")}
+    if not all(value.isdecimal() for value in asked.values()):
+        return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
+    lines, offset = run.directory.read_metrics(int(asked["offset"]))
+    charts = run_charts(run.directory.read_metrics()[0]) if lines else []
+    log_lines = min(int(asked["lines"]), MORE_LOG_LINES)
+    told = {
+        "live": live, "offset": offset, "sentences": {chart.key: chart.sentence for chart in charts},
+        "log": run.directory.log_tail(log_lines) if log_lines else "", **news(lines),
+    }  # fmt: skip
+    return JsonResponse(told, headers={"Cache-Control": "no-store"})
+
+
+def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> str:
     number = run.pk
     if run.status == EngineJob.Status.QUEUED:
         return _("Run %(number)s waits for its turn") % {"number": number}
     if run.status == EngineJob.Status.RUNNING:
         return (
-            _("Run %(number)s is training: step %(done)s of %(total)s")
-            % {"number": number, "done": f"{done:,}", "total": f"{total:,}"}
-            if total
+            _("Run %(number)s is training: %(progress)s") % {"number": number, "progress": progress.sentence}
+            if progress.total
             else _("Run %(number)s is starting") % {"number": number}
         )
     if checkpoint is not None:
