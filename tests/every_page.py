@@ -33,7 +33,7 @@ from annotation.submission import submit
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 from training.engine.config import ModelSource, TrainingConfig
-from training.models import Checkpoint, Evaluation, Generation, Round, Run
+from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 # Addresses that no walk opens by GET: they are posted to, answer with a file, or only exist inside another page's flow.
 NOT_PAGES = {
@@ -157,7 +157,9 @@ def training_rows(project: Project, dataset: Any) -> dict[str, int]:
         project=project, checkpoint=checkpoint, dataset=dataset, result={"metrics": metrics}, **done
     )
     generation = Generation.objects.create(project=project, checkpoint=checkpoint, **done)
+    curve = LearningCurve.objects.create(project=project, dataset=dataset, shares=[0.5, 1.0])
+    Run.objects.filter(pk=run.pk).update(curve=curve)
     return {
         "run_id": run.pk, "checkpoint_id": checkpoint.pk, "evaluation_id": evaluation.pk,
-        "generation_id": generation.pk, "round_id": round.pk,
+        "generation_id": generation.pk, "round_id": round.pk, "curve_id": curve.pk,
     }  # fmt: skip

@@ -39,6 +39,8 @@ def main(directory: RunDirectory) -> int:
         if behaviour in ("deaf", "torn", "hangs"):
             time.sleep(120)
             return 1
+        if directory.read_config().program == "evaluate":
+            return evaluate(directory)
         if directory.read_config().program == "generate":
             return generate(directory, "the same" if behaviour == "repeats" else directory.read_config().model.adapters)
         return train(directory, pause=0.05 if behaviour == "slow" else 0)
@@ -58,7 +60,24 @@ def train(directory: RunDirectory, pause: float) -> int:
         time.sleep(pause)
     leave_model(directory)
     metrics = {"steps": step, "first_loss": 3.0, "loss": 3 / step}
-    directory.write_result(status="succeeded", error="", metrics=metrics, tokens=1234, wall_s=2.0)
+    used = round(1000 * directory.read_config().share)
+    directory.write_result(status="succeeded", error="", metrics=metrics, tokens=1234, wall_s=2.0, rows={"used": used})
+    return 0
+
+
+def evaluate(directory: RunDirectory) -> int:
+    """200 held-out pairs; the more of the prompts a model was trained on, the more of them come out right."""
+    model = Path(directory.read_config().model.adapters[-1])
+    share = json.loads((model.parent / "run.json").read_text())["share"]
+    right = round(200 * (0.5 + 0.45 * share**0.5))
+    with (directory.path / "scores.jsonl").open("w") as file:
+        for row in range(200):
+            logps = {"model_chosen_logp": -3 if row < right else -7, "model_rejected_logp": -5}
+            before = {"reference_chosen_logp": -5, "reference_rejected_logp": -5}
+            file.write(json.dumps({"row": row, **logps, **before}) + "\n")
+    accuracy = right / 200
+    metrics = {"reward_accuracy": accuracy, "reward_accuracy_interval": [accuracy - 0.06, accuracy + 0.06]}
+    directory.write_result(status="succeeded", error="", metrics={"rows": 200, **metrics}, tokens=9)
     return 0
 
 

@@ -5,4 +5,5 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("training.urls.runs")),
     path("", include("training.urls.rounds")),
+    path("", include("training.urls.learning_curves")),
 ]

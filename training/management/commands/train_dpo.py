@@ -1,7 +1,7 @@
-from training.management.training import TrainingCommand
+from training.management.learning_curve import LearningCurveCommand
 
 
-class Command(TrainingCommand):
+class Command(LearningCurveCommand):
     help = (
         "Direct preference optimisation on a frozen dataset of pairs, LoRA by default. Start from an SFT checkpoint "
         "(--adapter) or a base model (--model). Shows its progress; Ctrl-C saves and stops. "

@@ -1,7 +1,7 @@
-from training.management.training import TrainingCommand
+from training.management.learning_curve import LearningCurveCommand
 
 
-class Command(TrainingCommand):
+class Command(LearningCurveCommand):
     help = (
         "Supervised fine-tuning on a frozen dataset, LoRA by default. Shows its progress; Ctrl-C saves and stops. "
         "Exit code 0: succeeded, 1: failed, 3: cancelled."
