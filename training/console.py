@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from django.core.management.base import CommandError, CommandParser, OutputWrapper
@@ -24,10 +24,11 @@ EVERY_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 10.0
 
 
-def wait_for(job: EngineJob, out: OutputWrapper) -> str:
+def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterable[EngineJob]] = lambda: ()) -> str:
     """Drive the queue until this job is over, showing its progress; returns its status.
 
-    Ctrl-C asks the engine to save and stop; a second one leaves it to itself and raises KeyboardInterrupt.
+    Ctrl-C asks the engine to save and stop, and cancels what `cancel_too` names first, so that nothing else is
+    started; a second one leaves it to itself and raises KeyboardInterrupt.
     """
     console = Console(stderr=True)
     bar = Progress(
@@ -68,10 +69,9 @@ def wait_for(job: EngineJob, out: OutputWrapper) -> str:
                     out.write(f"{job_name(job)} goes on by itself; manage.py watch_engine_jobs looks after it")
                     raise
                 asked_to_stop = True
-                try:
-                    cancel(job, None)
-                except Conflict:
-                    continue  # it ended this moment
+                for stopped in (*cancel_too(), job):
+                    with suppress(Conflict):  # it ended this moment
+                        cancel(stopped, None)
 
 
 def report(job: EngineJob, out: OutputWrapper, err: OutputWrapper, *, said: str = "") -> None:

@@ -14,7 +14,7 @@ from training.learning_curves import SHARES, Reading, evaluation_of, read_learni
 from training.management.training import TrainingCommand
 from training.models import EngineJob, Evaluation, LearningCurve, Run
 from training.options import numbers
-from training.queueing import cancel, resume
+from training.queueing import resume
 
 Status = EngineJob.Status
 
@@ -102,14 +102,10 @@ class LearningCurveCommand(TrainingCommand):
 
     def _waited(self, curve: LearningCurve, job: Run | Evaluation) -> str:
         job.refresh_from_db()
-        status = wait_for(job, self.stdout)
+        status = wait_for(job, self.stdout, lambda: live_jobs(curve, job))
         if job.error:
             self.stderr.write(job.error)
         if status == Status.CANCELLED:
-            for run in runs_of(curve):
-                for other in (run, evaluation_of(curve, run)):
-                    if other is not None and other.is_live:
-                        cancel(other, None)
             self.stdout.write(f"{curve}: cancelled. {self._how_to_resume(curve)}")
             self.stdout.flush()
             sys.exit(3)
@@ -117,6 +113,11 @@ class LearningCurveCommand(TrainingCommand):
 
     def _how_to_resume(self, curve: LearningCurve) -> str:
         return f"To go on with what is missing: manage.py train_{self.trainer} --learning-curve --resume {curve.pk}"
+
+
+def live_jobs(curve: LearningCurve, but: EngineJob) -> list[Run | Evaluation]:
+    jobs = [job for run in runs_of(curve) for job in (run, evaluation_of(curve, run)) if job is not None]
+    return [job for job in jobs if job.is_live and job != but]
 
 
 def show_curve(reading: Reading) -> None:
