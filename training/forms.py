@@ -14,7 +14,7 @@ from training.rounds import DEFAULT_PROMPTS, fresh_prompts
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO)
+TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
 NUMBERS = (
     "epochs", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "seed", "save_steps", "beta",
 )  # fmt: skip
@@ -66,12 +66,22 @@ class RunForm(forms.Form):
     lora_r = whole(_("LoRA rank"), initial=16)
     lora_alpha = whole(_("LoRA alpha"), initial=32)
     lora_targets = forms.CharField(label=_("LoRA modules"), initial="all-linear", required=False)
-    beta = real(_("Beta"), initial=0.1, help_text=_("DPO: how firmly it is held to its start."))
+    beta = real(_("Beta"), initial=0.1, help_text=_("DPO and KTO: how firmly it is held to its start."))
     losses = forms.ChoiceField(
         label=_("Loss"),
         choices=[("sigmoid,sft", _("DPO with an SFT term")), ("sigmoid", _("Plain DPO"))],
         required=False,
         help_text=_("The SFT term keeps the preferred texts likely."),
+    )
+    soft_labels = forms.ChoiceField(
+        label=_("Where people disagreed"),
+        choices=[("yes", _("learn the share that preferred it")), ("no", _("learn the majority alone"))],
+        required=False,
+    )
+    ties = forms.ChoiceField(
+        label=_("Pairs called equal"),
+        choices=[("learn", _("learn from them too")), ("drop", _("leave them out"))],
+        required=False,
     )
     evaluate = forms.BooleanField(label=_("Evaluate the checkpoint afterwards"), initial=True, required=False)
 
@@ -92,8 +102,13 @@ class RunForm(forms.Form):
         kind, _, name = given["start"].partition(":")
         trainer = given["dataset"].purpose
         options = {key: given[key] for key in NUMBERS if given[key] is not None}
-        if trainer == Run.Trainer.DPO and given["losses"]:
-            options["losses"] = tuple(given["losses"].split(","))
+        if trainer == Run.Trainer.DPO:
+            if given["losses"]:
+                options["losses"] = tuple(given["losses"].split(","))
+            if given["soft_labels"]:
+                options["soft_labels"] = given["soft_labels"] == "yes"
+            if given["ties"]:
+                options["ties"] = given["ties"]
         if given["method"] == "full":
             options["lora"] = None
         else:

@@ -108,8 +108,11 @@ class Compared:
     lines: Lines
 
 
-def compared_charts(runs: Sequence[Compared]) -> list[Chart]:
-    """The same metrics over each other, one line a run; metrics that fewer than two points tell of are left out."""
+def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list[Chart]:
+    """The same metrics over each other, one line a run; metrics that fewer than two points tell of are left out.
+
+    `same_loss` is whether the runs minimise the same loss: otherwise the chart of it says that it compares badly.
+    """
     histories = [(run, steps_of(run.lines)) for run in runs]
     charts = []
     for key, title, percent in COMPARED:
@@ -121,11 +124,14 @@ def compared_charts(runs: Sequence[Compared]) -> list[Chart]:
                 styles.append(run.style)
         if not curves:
             continue
-        ends = ", ".join(f"{curve.name} {figure(key, curve.y[-1])}" for curve in curves)
+        ends = ", ".join(f"{curve.name}: {figure(key, curve.y[-1])}" for curve in curves)
+        sentence = gettext("At the end: %(figures)s.") % {"figures": ends}
+        if key == "loss" and not same_loss:
+            sentence += " " + gettext("These runs minimise different losses: compare their accuracy and margin.")
         charts.append(
             line_chart(
-                curves, key=key, title=str(title), percent=percent, styles=styles, smooth=key != "learning_rate",
-                sentence=gettext("At the end: %(figures)s.") % {"figures": ends},
+                curves, key=key, title=str(title), sentence=sentence, percent=percent, styles=styles,
+                smooth=key != "learning_rate",
             )
         )  # fmt: skip
     return charts

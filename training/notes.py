@@ -244,10 +244,13 @@ def few_rows(facts: Facts) -> Note | None:
     rows = round(facts.rows * float(facts.config.get("share") or 1))
     if not 0 < rows < FEW_ROWS or epochs < MANY_EPOCHS:
         return None
-    return Note("few_rows", "info", _(
-        "%(rows)s rows, each seen %(epochs)s times: the model may learn them by heart. More labels help more than "
-        "more epochs."
-    ) % {"rows": rows, "epochs": f"{epochs:g}"})  # fmt: skip
+    said = ngettext(
+        "%(rows)s row, seen %(epochs)s times: the model may learn it by heart. More labels help more than more epochs.",
+        "%(rows)s rows, each seen %(epochs)s times: the model may learn them by heart. More labels help more than more "
+        "epochs.",
+        rows,
+    )
+    return Note("few_rows", "info", said % {"rows": rows, "epochs": f"{epochs:g}"})
 
 
 def noisy(facts: Facts) -> Note | None:

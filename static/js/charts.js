@@ -3,37 +3,8 @@
   const { Bokeh } = window;
   if (!Bokeh) return; // the small drawings stay
 
-  // The policy refuses <style> elements, in which Bokeh keeps the styles of its parts: adopted style sheets say the
-  // same and need no exception from it.
-  const sheets = new WeakMap();
-  const { InlineStyleSheet } = Bokeh.require("core/dom");
-  const places = new WeakMap();
-  const update = InlineStyleSheet.prototype._update;
-  const uninstall = (style) => {
-    const place = places.get(style);
-    if (place) place.adoptedStyleSheets = place.adoptedStyleSheets.filter((sheet) => sheet !== sheets.get(style));
-    places.delete(style);
-  };
-  Object.assign(InlineStyleSheet.prototype, {
-    _update(css) {
-      update.call(this, css);
-      sheets.get(this)?.replaceSync(css);
-    },
-    install(element) {
-      uninstall(this);
-      if (!sheets.has(this)) {
-        sheets.set(this, new CSSStyleSheet());
-        sheets.get(this).replaceSync(this.css);
-      }
-      const place = element instanceof ShadowRoot ? element : document;
-      place.adoptedStyleSheets = [...place.adoptedStyleSheets, sheets.get(this)];
-      places.set(this, place);
-    },
-    uninstall() { uninstall(this); },
-    remove() { uninstall(this); },
-  });
-
   const model = (name, values) => new (Bokeh.Models.get(name))(values);
+  const LANGUAGE = document.documentElement.lang;
   const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 4], [5, 2, 1, 2]];
   const KEEP = 1200; // points of a line; more are thinned
   const charts = [];
@@ -71,8 +42,8 @@
       const { spec } = this;
       this.axes = ["below", "left"].map((side, dimension) => {
         const label = dimension ? spec.y : "";
-        const formatter = dimension && spec.percent ? model("NumeralTickFormatter", { format: "0 %" })
-          : dimension ? model("BasicTickFormatter", { precision: "auto" }) : model("NumeralTickFormatter", { format: "0,0" });
+        const formatter = model("BasicTickFormatter", {});
+        formatter.doFormat = (ticks) => ticks.map((tick) => (dimension ? this.number(tick, 0) : tick.toLocaleString(LANGUAGE)));
         const ticker = model("BasicTicker", { desired_num_ticks: dimension ? 4 : 5, ...(dimension ? {} : { min_interval: 1 }) });
         return model("LinearAxis", { axis_label: label, formatter, ticker, minor_tick_line_color: null, axis_line_color: null, major_tick_line_color: null });
       });
@@ -185,12 +156,15 @@
       const said = this.lines.filter((line) => line.x.length).map((line) => `${this.lines.length > 1 ? `${line.name} ` : ""}${this.number(line.y[near(line.x)])}`);
       const place = steps[near(steps)];
       this.mark.location = place;
-      this.readout.textContent = `${this.spec.x} ${place.toLocaleString()}: ${said.join(" · ")}`;
+      this.readout.textContent = `${this.spec.x} ${place.toLocaleString(LANGUAGE)}: ${said.join(" · ")}`;
     }
 
-    number(value) {
-      if (this.spec.percent) return `${(100 * value).toFixed(1)} %`;
-      return value && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+    // As training/metrics.py says figures.
+    number(value, decimals = 1) {
+      if (this.spec.percent) return `${(100 * value).toFixed(decimals)} %`;
+      const size = Math.abs(value);
+      if (value && (size < 1e-3 || size >= 1e6)) return Number(value.toPrecision(3)).toExponential().replace("-", "−").replace("+", "");
+      return Number(value.toPrecision(4)).toLocaleString(LANGUAGE, { maximumFractionDigits: 10 }).replace("-", "−");
     }
 
     reset() { this.view?.reset(); }

@@ -42,11 +42,16 @@ def compare(request: SignedInRequest, slug: str) -> HttpResponse:
     context |= {
         "title": _("Runs compared: %(names)s") % {"names": ", ".join(str(run.pk) for run in runs)},
         "compared": list(zip(compared, runs, strict=True)),
-        "charts": compared_charts(compared),
+        "charts": compared_charts(compared, same_loss=len({_loss(run) for run in runs}) == 1),
         "settings": differing([_settings(run) for run in runs]),
         "figures": _figures(project, runs, lines),
     }
     return render(request, "training/compare.html", context)
+
+
+def _loss(run: Run) -> tuple[str, ...]:
+    """What the run minimises."""
+    return (run.trainer, *(str(run.config.get(name)) for name in ("losses", "loss_weights", "strength_offset")))
 
 
 def _settings(run: Run) -> dict[str, str]:
@@ -69,7 +74,7 @@ def _figures(project: Project, runs: list[Run], lines: list[Any]) -> list[tuple[
     for run, part in zip(runs, lines, strict=True):
         table = {str(_("Status")): str(run.get_status_display())}
         for name, value in progress_of(part).words:
-            if name != _("left"):
+            if name not in (_("left"), _("learning rate")):
                 table[_("%(figure)s, in training") % {"figure": capfirst(name)}] = value
         found = newest.get(run.pk)
         for figure in evaluation_figures((found.result or {}).get("metrics", {})) if found else []:
