@@ -131,7 +131,14 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
     content.manifest = {
         "konomi_dataset": 1,
         "sha256": content.sha256,
-        "project": {"id": project.pk, "slug": project.slug, "name": project.name},
+        "project": {
+            "id": project.pk,
+            "slug": project.slug,
+            "name": project.name,
+            "goal": project.goal,
+            "source_language": project.source_language,
+            "target_language": project.target_language,
+        },
         "selection": selection.as_dict(),
         "rows": {"train": train.rows, "held_out": held_out.rows, "by_kind": dict(sorted(by_kind.items()))},
         "left_out": dict(sorted(left_out.items())),

@@ -116,7 +116,7 @@ def _start_engine(job: EngineJob, lock: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", program, str(directory.path)],
             cwd=settings.BASE_DIR,
-            env={**_environment(), "KONOMI_RUN_LOCK_FD": str(lock)},
+            env={**engine_environment(), "KONOMI_RUN_LOCK_FD": str(lock)},
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=log_file,
@@ -125,7 +125,8 @@ def _start_engine(job: EngineJob, lock: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _environment() -> dict[str, str]:
+def engine_environment() -> dict[str, str]:
+    """What an engine gets of this process's environment: never the site's key or database."""
     kept = {name: value for name, value in os.environ.items() if name in ENVIRONMENT}
     kept |= {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIXES)}
     kept.pop("HF_TOKEN", None)

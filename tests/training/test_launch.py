@@ -236,6 +236,6 @@ def test_a_base_model_made_from_scratch_is_a_checkpoint_to_start_from(fake_run, 
 def test_engines_get_no_secrets(fake_run, monkeypatch):
     monkeypatch.setenv("KONOMI_SECRET_KEY", "x" * 40)
     monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
-    environment = launch._environment()
+    environment = launch.engine_environment()
     assert not {"KONOMI_SECRET_KEY", "DATABASE_URL"} & set(environment)
     assert environment["HF_HUB_OFFLINE"] == "1"

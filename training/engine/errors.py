@@ -21,5 +21,9 @@ class DivergedError(EngineError):
     """A loss or a gradient that is no longer a number."""
 
 
+class MergeError(EngineError):
+    """Adapters that cannot be folded into their base, or not here."""
+
+
 class Cancelled(Exception):
     """Raised where a program notices that it was asked to stop and has nothing to save first."""

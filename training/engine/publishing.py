@@ -34,9 +34,17 @@ def finish_model(
     """Tokenizer, lineage and card beside the weights in `partial`, which then becomes model/."""
     tokenizer.save_pretrained(partial)
     save_lineage(partial, run.config.model, adapter=adapter)
-    card = cards.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts)
+    manifest = read_manifest(run.directory.path / run.config.dataset)
+    card = cards.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts, manifest=manifest)
     (partial / "README.md").write_text(card, encoding="utf-8")
     publish(partial, run.directory.model)
+
+
+def read_manifest(dataset: Path) -> dict[str, Any]:
+    """What the dataset says of itself; empty for one without a manifest."""
+    file = dataset / "manifest.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
 
 
 def final_metrics(run: Run) -> dict[str, Any]:

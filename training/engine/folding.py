@@ -1,0 +1,118 @@
+"""Adapters folded into a model, and how far the logits move by that."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from training.engine.data import read_rows
+from training.engine.errors import MergeError, ModelError
+
+# The logits that are compared: of so many sequences, none longer than so many tokens.
+SEQUENCES, TOKENS = 4, 96
+
+log = logging.getLogger("konomi.engine")
+
+
+def fold(
+    model: PreTrainedModel, adapters: Sequence[str], sequences: list[list[int]]
+) -> tuple[PreTrainedModel, list[torch.Tensor], float]:
+    """The model with the adapters folded in, its logits, and how far they are from those of the live adapters.
+
+    "Live" is PEFT with the adapters unmerged. Plain LoRA adds up, so a row of such links is live together; where an
+    adapter depends on the weights below it (DoRA, retrained modules), those before it are folded in first.
+    """
+    largest, after = 0.0, []
+    for group in groups(adapters):
+        names = [f"link{number}" for number in range(len(group))]
+        try:
+            live = PeftModel.from_pretrained(model, group[0], adapter_name=names[0], is_trainable=False)
+            for name, folder in zip(names[1:], group[1:], strict=True):
+                live.load_adapter(folder, adapter_name=name, is_trainable=False)
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            raise ModelError(f"{' + '.join(group)} cannot be loaded onto its base: {error}") from error
+        live.base_model.set_adapter(names)
+        before = logits(live.eval(), sequences)
+        try:
+            model = live.merge_and_unload(safe_merge=True, adapter_names=names)
+        except ValueError as error:
+            raise MergeError(f"{' + '.join(group)} cannot be merged: {error}") from error
+        model.peft_config = None
+        del model.peft_config
+        after = logits(model.eval(), sequences)
+        difference = difference_of(before, after)
+        log.info("%s: logits differ by %.2g at most", " + ".join(group), difference)
+        largest = difference if difference != difference else max(largest, difference)
+        if largest != largest:
+            break
+    return model, after, largest
+
+
+def groups(adapters: Sequence[str]) -> list[list[str]]:
+    """The adapters in order, neighbours together that are plain LoRA."""
+    found: list[list[str]] = []
+    plain_before = False
+    for folder in adapters:
+        plain = is_plain_lora(Path(folder))
+        if plain and plain_before:
+            found[-1].append(folder)
+        else:
+            found.append([folder])
+        plain_before = plain
+    return found
+
+
+def is_plain_lora(folder: Path) -> bool:
+    """Whether the adapter only adds to weights, whatever those are."""
+    try:
+        settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} has no readable adapter_config.json: not a PEFT adapter ({error})") from error
+    more = ("use_dora", "modules_to_save", "trainable_token_indices", "layer_replication")
+    return settings.get("peft_type") == "LORA" and settings.get("bias", "none") == "none" and not any(
+        settings.get(name) for name in more
+    )  # fmt: skip
+
+
+def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], str]:
+    """What the logits are compared on, and in words what that is."""
+    if dataset is not None and (dataset / "train.parquet").is_file():
+        rows = read_rows(dataset, "train")
+        chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
+        found = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]
+        if all(found):
+            return found, f"{len(found)} texts of {dataset}"
+    ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in tokenizer.all_special_ids]
+    stride = max(1, len(ids) // (SEQUENCES * TOKENS))
+    spread = ids[::stride][: SEQUENCES * TOKENS]
+    parts = [spread[number::SEQUENCES] for number in range(SEQUENCES)]
+    return [part for part in parts if part], f"{len(spread)} tokens from all over the vocabulary"
+
+
+def text_of(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> str:
+    answer = row.get("chosen") or row.get("completion") or []
+    if isinstance(row["prompt"], str):
+        return row["prompt"] + str(answer or "")
+    return str(tokenizer.apply_chat_template([*row["prompt"], *answer], tokenize=False))
+
+
+def logits(model: Any, sequences: list[list[int]]) -> list[torch.Tensor]:
+    """Of each sequence alone, [tokens, vocabulary] in float32."""
+    with torch.inference_mode():
+        return [model(input_ids=torch.tensor([ids])).logits[0].float() for ids in sequences]
+
+
+def logits_of_folder(folder: Path, sequences: list[list[int]]) -> list[torch.Tensor]:
+    """As anybody would load it, but for the float32 that the comparison needs."""
+    return logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), sequences)
+
+
+def difference_of(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
+    """The largest absolute difference; NaN where there is one."""
+    return max((float((a - b).abs().max()) for a, b in zip(one, other, strict=True)), key=lambda x: (x != x, x))

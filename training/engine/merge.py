@@ -1,0 +1,289 @@
+"""Folds adapters into their base, along the whole lineage (SFT, then DPO), into a model that loads by itself.
+
+`python -m training.engine.merge --base FOLDER --adapter FOLDER [--adapter FOLDER …] --to FOLDER`
+
+Merged in float32, on the CPU. Before and after are compared on token sequences of the dataset, or of the vocabulary;
+only then are the weights rounded to `--dtype` and written, aside, checked once more, and renamed. Progress goes to
+stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
+Exit code 0: succeeded, 1: failed, 130: interrupted, with nothing left behind.
+"""
+
+import argparse
+import gc
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from training.engine.config import ModelSource
+from training.engine.errors import MergeError, ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+TOLERANCE = 1e-4
+SHARD = re.compile(r"\d+(\.\d+)?[KMG]B")
+MEMORY_MARGIN, DISK_MARGIN = 1.1, 1.02
+
+log = logging.getLogger("konomi.engine")
+
+
+def merge(
+    source: ModelSource,
+    to: Path,
+    *,
+    dtype: str = "",
+    shard_size: str = "2GB",
+    dataset: Path | None = None,
+    tolerance: float = TOLERANCE,
+) -> dict[str, Any]:
+    """Write the chain as one model into `to`, which must not exist yet; returns what was done and measured.
+
+    `dtype` is fp32, bf16 or fp16; empty: as the base is stored. `dataset` is a folder with train.parquet, whose texts
+    are compared. Raises MergeError where there is nothing to merge, no room, or logits that differ by more than
+    `tolerance`; ModelError for a link that cannot be loaded.
+    """
+    began = time.monotonic()
+    to = to.resolve()
+    parameters, stored = weights_of(Path(source.base))
+    dtype = dtype or stored
+    check(source, to, parameters, dtype, shard_size)
+    with written_aside(to) as partial:
+        from training.engine import cards, folding, models
+
+        log.info("loading %s (%s parameters) and %d adapters", source.base, f"{parameters:,}", len(source.adapters))
+        tokenizer = models.load_tokenizer(source)
+        model = models.load_model(ModelSource(base=source.base)).requires_grad_(False)
+        models.check_fits(model, tokenizer)
+        sequences, of_what = folding.token_sequences(dataset, tokenizer)
+        log.info("comparing logits on %s", of_what)
+        model, after, difference = folding.fold(model, source.adapters, sequences)
+        log.info("merged: logits differ by %.2g at most (allowed: %g)", difference, tolerance)
+        if not difference <= tolerance:  # a NaN is not
+            raise MergeError(
+                f"after merging, the logits differ by {difference:.3g}, more than {tolerance:g}: nothing was written. "
+                "An adapter may have been trained on another base, or in another order"
+            )
+        set_stop_tokens(model, tokenizer)
+        write(model, partial, DTYPES[dtype], shard_size)
+        del model
+        gc.collect()
+        tokenizer.save_pretrained(partial)
+        keep_sentencepiece(source, partial)
+        rounding = folding.difference_of(folding.logits_of_folder(partial, sequences), after)
+        log.info("written as %s and loaded back: logits differ by %.2g at most", dtype, rounding)
+        if not rounding < float("inf") or (dtype == "fp32" and rounding > tolerance):
+            raise MergeError(
+                f"the written model, loaded back, gives logits that differ by {rounding:.3g}: {dtype} cannot hold "
+                "these weights. Choose another --dtype (bf16 has the range of fp32)"
+            )
+        facts = {
+            "dtype": dtype,
+            "compared": of_what,
+            "largest_difference": difference,
+            "largest_difference_as_written": rounding,
+            "parameters": parameters,
+        }
+        lineage = merged_lineage(source, facts)
+        (partial / "lineage.json").write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        (partial / "README.md").write_text(cards.merged_card(lineage), "utf-8")
+        shards = len(list(partial.glob("*.safetensors")))
+    size = sum(file.stat().st_size for file in to.iterdir())
+    return {"folder": str(to), "shards": shards, "bytes": size, "wall_s": round(time.monotonic() - began, 1), **facts}
+
+
+# ---- before anything is loaded ----
+
+
+def weights_of(base: Path) -> tuple[int, str]:
+    """(parameters, dtype) from the headers of the base's safetensors files; nothing is loaded."""
+    from safetensors import SafetensorError, safe_open
+
+    if not base.is_dir():
+        raise ModelError(f"model folder {str(base)!r} does not exist: a base from a hub is fetched into a folder first")
+    parameters, by_dtype = 0, dict[str, int]()
+    for file in sorted(base.glob("*.safetensors")):
+        try:
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118  (it is no dictionary)
+                    piece = opened.get_slice(name)
+                    count = 1
+                    for side in piece.get_shape():
+                        count *= side
+                    parameters += count
+                    by_dtype[piece.get_dtype()] = by_dtype.get(piece.get_dtype(), 0) + count
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{file} is not a whole safetensors file: {error}. Fetch it again") from error
+    if not parameters:
+        raise ModelError(f"{base} has no *.safetensors weights: not a model that can be merged into")
+    return parameters, STORED.get(max(by_dtype, key=lambda name: by_dtype[name]), "fp32")
+
+
+def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size: str) -> None:
+    """Raises MergeError for whatever would make the work in vain."""
+    if not source.adapters:
+        raise MergeError(f"{source.base} holds full weights: there is no adapter to merge. It loads as it is")
+    if dtype not in DTYPES:
+        raise MergeError(f"--dtype is one of {', '.join(DTYPES)}, not {dtype!r}")
+    if not SHARD.fullmatch(shard_size):
+        raise MergeError(f"--shard-size is a number with KB, MB or GB, such as 2GB, not {shard_size!r}")
+    if to.exists():
+        raise MergeError(f"{to} exists already: remove it, or name another folder")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    memory = int(4 * parameters * MEMORY_MARGIN)
+    there = psutil.virtual_memory().available + psutil.swap_memory().free
+    log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(there))
+    if memory > there:
+        raise MergeError(
+            f"merging needs about {gigabytes(memory)} of memory (4 bytes for each of {parameters:,} parameters, and a "
+            f"tenth), and {gigabytes(there)} are free: end other programs, or merge on a larger machine"
+        )
+    disk = int(BYTES[dtype] * parameters * DISK_MARGIN)
+    room = shutil.disk_usage(to.parent).free
+    if disk > room:
+        raise MergeError(
+            f"the merged model takes {gigabytes(disk)} as {dtype}, and {to.parent} has {gigabytes(room)} left: free "
+            "space there, or name another folder"
+        )
+
+
+def gigabytes(count: int) -> str:
+    return f"{count / 1e9:.2g} GB"
+
+
+@contextmanager
+def written_aside(to: Path) -> Iterator[Path]:
+    """A folder that becomes `to` at the end, whole and on disk; whatever goes wrong, nothing of it stays."""
+    from training.engine.publishing import publish
+
+    for stale in to.parent.glob(f".{to.name}.partial-*"):
+        pid = stale.name.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):  # of a merge that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+    partial = to.parent / f".{to.name}.partial-{os.getpid()}"
+    partial.mkdir()
+    try:
+        yield partial
+        if to.exists():
+            raise MergeError(f"{to} came to be in the meantime: it is left as it is, remove one of the two")
+        publish(partial, to)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+# ---- writing ----
+
+
+def set_stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Generation settings that stop where the tokenizer's answers end, and that transformers agrees to write."""
+    from training.engine.models import stop_token_ids
+
+    settings = model.generation_config
+    stops = sorted(stop_token_ids(model, tokenizer))
+    settings.eos_token_id = stops if len(stops) > 1 else stops[0]
+    settings.pad_token_id = tokenizer.pad_token_id
+    try:
+        settings.validate(strict=True)
+    except ValueError:
+        settings.do_sample = True  # a temperature without sampling: published models have that, their authors mean it
+
+
+def write(model: "PreTrainedModel", folder: Path, dtype: str, shard_size: str) -> None:
+    import torch
+
+    model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard_size)
+
+
+def keep_sentencepiece(source: ModelSource, folder: Path) -> None:
+    """tokenizer.model, where the base has one: other programs read it in place of tokenizer.json."""
+    file = Path(source.base) / "tokenizer.model"
+    if file.is_file() and not (folder / file.name).exists():
+        shutil.copyfile(file, folder / file.name)
+
+
+def merged_lineage(source: ModelSource, facts: dict[str, Any]) -> dict[str, Any]:
+    """lineage.json: full weights (`this`), and what was merged into what, each link with what its run says of it."""
+    import hashlib
+
+    links = []
+    for adapter in map(Path, source.adapters):
+        with (adapter / "adapter_model.safetensors").open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        link: dict[str, Any] = {"folder": str(adapter), "sha256": digest}
+        run = adapter.parent / "run.json"
+        if run.is_file():
+            config = json.loads(run.read_text(encoding="utf-8"))
+            link |= {name: config.get(name) for name in ("run_id", "program", "dataset_sha256")}
+        links.append(link)
+    return {
+        "base": source.base,
+        "adapters": list(source.adapters),
+        "this": "full",
+        "merged": {"base": source.base, "adapters": links, **facts},
+    }
+
+
+# ---- the program ----
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m training.engine.merge", description=__doc__.splitlines()[0])
+    parser.add_argument("--base", required=True, metavar="FOLDER")
+    parser.add_argument("--adapter", action="append", default=[], metavar="FOLDER", help="in order; may be repeated")
+    parser.add_argument("--to", required=True, type=Path, metavar="FOLDER")
+    parser.add_argument("--dtype", default="", metavar="|".join(DTYPES), help="default: as the base is stored")
+    parser.add_argument("--shard-size", default="2GB")
+    parser.add_argument("--dataset", type=Path, metavar="FOLDER", help="with train.parquet, whose texts are compared")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="of the logits; default 1e-4")
+    given = parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    if os.environ.get("KONOMI_ALLOW_HUB") != "1":
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    outcome: dict[str, Any]
+    try:
+        done = merge(
+            ModelSource(base=given.base, adapters=tuple(given.adapter)), given.to, dtype=given.dtype,
+            shard_size=given.shard_size, dataset=given.dataset, tolerance=given.tolerance,
+        )  # fmt: skip
+        outcome, code = {"status": "succeeded", **done}, 0
+    except KeyboardInterrupt:
+        outcome, code = {"status": "cancelled", "error": "interrupted: nothing was written"}, 130
+    except Exception as error:
+        from training.engine.program import explain
+
+        if not isinstance(error, MergeError | ModelError):
+            log.exception("merging failed")
+        said = explain(error, given.to.parent)
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            said = f"Out of memory: end other programs, or merge on a larger machine. ({error})"
+        outcome, code = {"status": "failed", "error": said}, 1
+    sys.stdout.write(json.dumps(outcome, ensure_ascii=False) + "\n")
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    for ignored in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)  # once is enough: what follows is clearing up
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from training import model_folders
+from training.checkpoints import model_source
+from training.console import find_checkpoint, plain_errors
+from training.engine.config import ModelSource
+from training.launch import engine_environment
+from training.metrics import duration
+from training.models import Checkpoint
+
+INTERRUPTED = 130
+
+
+class Command(BaseCommand):
+    help = (
+        "Fold a checkpoint's adapters into their base, along its whole lineage (SFT, then DPO), and write a model that "
+        "loads by itself: sharded safetensors, tokenizer, lineage and card. The logits before and after are compared "
+        "first. Takes 4 bytes of memory for each parameter. Ctrl-C leaves nothing behind."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("checkpoint", type=int, help="its id")
+        parser.add_argument(
+            "--to", metavar="FOLDER", type=Path,
+            help="a folder that is not there yet; default var/models/<project>-checkpoint-<id>, which runs may start "
+            "from",
+        )  # fmt: skip
+        parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="default: as the base is stored")
+        parser.add_argument("--shard-size", default="2GB", help="the largest file, such as 500MB; default 2GB")
+        parser.add_argument("--tolerance", type=float, help="how far logits may move, in float32; default 1e-4")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        checkpoint = find_checkpoint(options["checkpoint"])
+        with plain_errors():
+            source = model_source(checkpoint)
+        if not source.adapters:
+            raise CommandError(
+                f"checkpoint {checkpoint.pk} holds full weights: there is nothing to merge. It loads as it is from "
+                f"{source.base}"
+            )
+        default = Path(settings.VAR) / "models" / f"{checkpoint.project.slug}-checkpoint-{checkpoint.pk}"
+        to = (options["to"] or default).resolve()
+        outcome = run_engine(engine_arguments(checkpoint, source, to, options), self)
+        rounding = outcome["largest_difference_as_written"]
+        self.stdout.write(
+            f"{checkpoint} merged into {to}: {outcome['parameters']:,} parameters as {outcome['dtype']} in "
+            f"{outcome['shards']} {'file' if outcome['shards'] == 1 else 'files'}, logits differ by "
+            f"{outcome['largest_difference']:.2g} at most ({rounding:.2g} as written), took "
+            f"{duration(outcome['wall_s'])}"
+        )
+        if any(to.is_relative_to(root) for root in model_folders.roots()):
+            self.stdout.write(f"runs may start from it: --model {model_folders.short_name(str(to))}")
+
+
+def engine_arguments(checkpoint: Checkpoint, source: ModelSource, to: Path, options: dict[str, Any]) -> list[str]:
+    words = ["--base", source.base, "--to", str(to), "--shard-size", options["shard_size"]]
+    for adapter in source.adapters:
+        words += ["--adapter", adapter]
+    dataset = checkpoint.run.directory.dataset
+    if (dataset / "train.parquet").is_file():
+        words += ["--dataset", str(dataset)]
+    for name in ("dtype", "tolerance"):
+        if options[name] is not None:
+            words += [f"--{name}", str(options[name])]
+    return words
+
+
+def run_engine(words: list[str], command: BaseCommand) -> dict[str, Any]:
+    """The engine as a process of its own, its progress on stderr; what it says of a success.
+
+    Ctrl-C is handed on once, and the engine clears up. Raises CommandError with the engine's own words.
+    """
+    engine = subprocess.Popen(
+        [sys.executable, "-m", "training.engine.merge", *words],
+        cwd=settings.BASE_DIR, env=engine_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,  # a terminal's Ctrl-C would reach it twice
+    )  # fmt: skip
+    while True:
+        try:
+            said = engine.communicate()[0].strip().splitlines()
+            break
+        except KeyboardInterrupt:
+            command.stderr.write("stopping …")
+            engine.send_signal(signal.SIGINT)
+    try:
+        outcome: dict[str, Any] = json.loads(said[-1])
+    except (IndexError, ValueError) as error:
+        raise CommandError(
+            f"merging was ended from outside (exit code {engine.returncode}), most likely for want of memory: it takes "
+            "4 bytes for each parameter, and a tenth more"
+        ) from error
+    if outcome["status"] != "succeeded":
+        raise CommandError(outcome["error"], returncode=max(1, engine.returncode))
+    return outcome
