@@ -169,7 +169,7 @@ def explain(error: BaseException, folder: Path) -> str:
     """One sentence or two for result.json: what happened, and what to do about it."""
     text = str(error).strip()
     kind = type(error).__name__
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return (
             "Out of memory. Lower batch_size (raise gradient_accumulation by the same factor to keep the effective "
             f"batch) or max_length, use LoRA, or turn gradient_checkpointing on. ({kind}: {text.splitlines()[0][:300]})"
@@ -183,7 +183,7 @@ def explain(error: BaseException, folder: Path) -> str:
     return f"{kind}: {text[:2000]}. The traceback is in the log."
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return (
         isinstance(error, MemoryError)
