@@ -57,8 +57,8 @@ def create_evaluation(
             run_id=name,
             model=model_source(checkpoint),
             parent=start,
-            # The implicit reward of DPO is measured against the model that the run started from.
-            reference=start if run.trainer == Run.Trainer.DPO else None,
+            # The implicit reward of DPO and KTO is measured against the model that the run started from.
+            reference=start if run.trainer in (Run.Trainer.DPO, Run.Trainer.KTO) else None,
             versions=code_versions(),
             **{
                 "beta": run.config.get("beta", 0.1),

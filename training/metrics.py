@@ -112,6 +112,13 @@ FIGURES = [
         True,
     ),
     (
+        "label_accuracy",
+        "",
+        _("Label accuracy"),
+        _("texts that gained probability when people called them good, and lost it when they called them bad"),
+        True,
+    ),
+    (
         "reward_margin",
         "",
         _("Preference margin"),

@@ -100,6 +100,80 @@ def test_desirable_rows_of_a_kto_dataset(tiny, tmp_path):
     assert directory.read_result()["metrics"]["rows"] == 3
 
 
+def test_labelled_rows_are_measured_by_the_reward_of_kto(tiny, sft_adapter, tmp_path):
+    trained = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
+    rows = [{**row, "label": number % 3 > 0} for number, row in enumerate(sft_rows(9))]
+    directory = evaluation(tmp_path, rows, model=trained, parent=tiny, reference=tiny, beta=0.5)
+    assert run_here("evaluate", directory) == 0, directory.read_result()
+    figures = directory.read_result()["metrics"]
+    rewards = [0.5 * (logp(trained, row, "completion")[0] - logp(tiny, row, "completion")[0]) for row in rows]
+    right = [(reward > 0) == row["label"] for reward, row in zip(rewards, rows, strict=True)]
+    assert figures["rows"] == 6  # perplexity is that of the good texts
+    assert figures["label_accuracy"] == pytest.approx(sum(right) / 9)
+    good = [reward for reward, row in zip(rewards, rows, strict=True) if row["label"]]
+    margin = sum(good) / 6 - (sum(rewards) - sum(good)) / 3
+    assert figures["reward_margin"] == pytest.approx(margin, abs=1e-3)
+    assert [score["label"] for score in texts(tmp_path / "scores.jsonl")] == [row["label"] for row in rows]
+    assert figures["outputs"] == 6
+
+
+def encoded(source, rows):
+    from training.engine import data
+    from training.engine.data import Counts
+
+    found = data.tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
+    return [(item.prompt_ids, item.completion_ids) for item in found]
+
+
+@pytest.mark.parametrize("reason", ["", "an architecture of its own"])
+def test_scores_do_not_depend_on_the_batches(tiny, monkeypatch, caplog, reason):
+    from training.engine import models, packed
+    from training.engine.scoring import Scorer
+
+    rows = [{**row, "prompt": user(chat(n)[0] * (1 + n % 3))} for n, row in enumerate(dpo_rows(9))]
+    pairs = encoded(tiny, rows)
+    assert len({len(prompt) for prompt, _ in pairs}) > 1
+    model = models.load_model(tiny)
+    if reason:
+        monkeypatch.setattr(packed, "why_not", lambda model: reason)
+    heard = []
+    with caplog.at_level("INFO", logger="konomi.engine"):
+        wide = Scorer(model, pad_id=0).score(pairs, heard.append)
+    assert heard == [18]
+    assert ("scored without packing" in caplog.text) == bool(reason)
+    narrow = Scorer(models.load_model(tiny), pad_id=0, most_tokens=150).score(pairs, heard.append)
+    assert len(heard) > 3
+    for one, other, row in zip(wide, narrow, rows, strict=True):
+        for column, score, again in zip(("chosen", "rejected"), one, other, strict=True):
+            assert (score.logp, score.tokens) == (pytest.approx(logp(tiny, row, column)[0], abs=1e-4), again.tokens)
+            assert again.logp == pytest.approx(score.logp, abs=1e-4)
+
+
+def test_batches_hold_to_their_budget_and_are_halved_when_memory_runs_out(caplog):
+    import torch
+
+    from training.engine.batching import in_batches
+
+    lengths = [5, 30, 10, 30, 5, 5, 10, 5]
+    seen = []
+    in_batches(lengths, seen.append, cost=lambda rows, longest: rows * longest, budget=30)
+    assert [[lengths[n] for n in batch] for batch in seen] == [[30], [30], [10, 10, 5], [5, 5, 5]]
+    done = []
+
+    def small_machine(batch):
+        if sum(lengths[n] for n in batch) > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        done.append(batch)
+
+    with caplog.at_level("WARNING", logger="konomi.engine"):
+        in_batches(lengths, small_machine, cost=lambda rows, longest: rows * longest, budget=10_000)
+    assert sorted(n for batch in done for n in batch) == list(range(8))
+    assert caplog.text.count("halved") == 1
+    lengths[0] = 50
+    with pytest.raises(torch.OutOfMemoryError):  # a single row that does not fit
+        in_batches([50], small_machine, cost=lambda rows, longest: longest, budget=1)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "no preference")],

@@ -59,6 +59,39 @@ def test_an_interrupted_run_continues_to_the_same_texts(whole, tiny, tmp_path):
     assert by_key(directory) == by_key(whole)
 
 
+def test_texts_do_not_depend_on_what_is_generated_beside_them(whole, tiny, tmp_path, monkeypatch):
+    from training.engine import batching
+
+    monkeypatch.setattr(batching, "free_bytes", lambda device: 1)
+    directory = generation(tmp_path / "alone", tiny)
+    assert run_here("generate", directory) == 0
+    assert len([line for line in directory.read_metrics()[0] if "done" in line]) == 28  # one text at a time
+    assert by_key(directory) == by_key(whole)
+    # Near the end of the context, a short prompt has the room that is its own, not its neighbour's.
+    monkeypatch.undo()
+    prompts = [{"id": 1, "messages": user("pool " * 30)}, {"id": 2, "messages": user("The bar.")}]
+    together = generation(tmp_path / "two", tiny, prompts, samples=1, temperature=0, max_new_tokens=100)
+    assert run_here("generate", together) == 0
+    single = generation(tmp_path / "one", tiny, prompts[1:], samples=1, temperature=0, max_new_tokens=100)
+    assert run_here("generate", single) == 0
+    assert by_key(single)[(2, 0)] == by_key(together)[(2, 0)]
+    assert by_key(together)[(1, 0)]["tokens"] < by_key(together)[(2, 0)]["tokens"] <= 100
+
+
+def test_the_cost_of_a_token_in_the_cache_is_what_the_cache_holds(tiny):
+    import torch
+
+    from training.engine import models
+    from training.engine.batching import Costs
+
+    model = models.load_model(tiny)
+    cache = model(torch.arange(14).view(2, 7), use_cache=True).past_key_values
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert Costs.of(model).cache_token * 14 == held
+    costs = Costs.of(model)
+    assert costs.generation(4, 100, 20) == 2 * costs.generation(2, 100, 20) > 4 * 120 * costs.cache_token
+
+
 def test_a_cancelled_run_keeps_what_it_has(tiny, tmp_path):
     directory = generation(tmp_path, tiny)
     directory.request_cancel()

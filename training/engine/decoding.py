@@ -1,13 +1,38 @@
-"""Sampling and greedy decoding in batches, the same however often a run was interrupted."""
+"""Sampling and greedy decoding, the same whatever stands beside a text in its batch.
 
+Each answer draws from random numbers of its own and ends at its own limit, so neither the memory that is free nor an
+interruption changes a text (but for ties within the last digits, which batches of other shapes may round otherwise).
+"""
+
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteriaList
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from training.engine import batching
 
 # A prompt that leaves less room than this for an answer is reported as too long.
 LEAST_ROOM = 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer to write: the prompt's tokens, the most tokens that it may have, and the seed of its draws."""
+
+    prompt_ids: list[int]
+    room: int
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -25,59 +50,111 @@ def room(prompt_tokens: int, context: int, max_new_tokens: int) -> int:
     return min(max_new_tokens, left) if left >= min(LEAST_ROOM, max_new_tokens) else 0
 
 
-def batches(lengths: Sequence[int], rows: int) -> list[list[int]]:
-    """Positions cut into batches of about equal length, the longest first (memory runs out at once, if it does)."""
-    order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
-    return [order[start : start + rows] for start in range(0, len(order), rows)]
+def seed_of(*parts: int) -> int:
+    """A seed (63 bits) for what these numbers name, such as (seed, prompt, sample)."""
+    digest = hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
-@torch.inference_mode()  # type: ignore[untyped-decorator]
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[list[int]],
+    asked: Sequence[Asked],
+    done: Callable[[list[int], list[Generated]], None],
     *,
     stop_ids: set[int],
-    max_new_tokens: int,
-    samples: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
-    seed: int = 0,
+    most_rows: int = 16,
+    budget: int | None = None,
     check: Callable[[], None] = lambda: None,
-) -> list[list[Generated]]:
-    """`samples` answers to each prompt of one batch; `check` is called at each token and may raise to stop.
+) -> None:
+    """Writes all answers, the longest prompts first; `done` hears the positions and answers of each batch.
 
-    The random state is set from `seed`, so that a batch gives the same answers whatever was generated before it.
+    `temperature=0` is greedy. A batch has `most_rows` rows at most, and fewer where keys and values, activations and
+    logits would take more than `budget` bytes (by default, what the free memory allows). `check` is called at each
+    token and may raise to stop.
     """
-    width = max(map(len, prompts))
-    input_ids_BT = torch.full((len(prompts), width), tokenizer.pad_token_id)
+    costs = batching.Costs.of(model)
+    most_room = max((item.room for item in asked), default=0)
+
+    def compute(positions: list[int]) -> None:
+        rows = [asked[position] for position in positions]
+        done(positions, _batch(model, tokenizer, rows, stop_ids, temperature, top_p, check))
+
+    batching.in_batches(
+        [len(item.prompt_ids) for item in asked],
+        compute,
+        cost=lambda rows, longest: costs.generation(rows, longest, most_room),
+        budget=batching.free_bytes(model.device) if budget is None else budget,
+        most_rows=most_rows,
+    )
+
+
+class Draw(LogitsProcessor):  # type: ignore[misc]
+    """Leaves one token of each row: the one at which the summed probabilities pass the row's random number."""
+
+    def __init__(self, uniforms_BT: torch.Tensor, width: int) -> None:
+        self.uniforms_BT, self.width = uniforms_BT, width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step = input_ids.shape[1] - self.width
+        sums_BV = scores.double().softmax(-1).cumsum(-1)
+        at_B1 = self.uniforms_BT[:, step : step + 1] * sums_BV[:, -1:]
+        token_B1 = torch.searchsorted(sums_BV, at_B1, right=True).clamp(max=scores.shape[1] - 1)
+        return torch.full_like(scores, -torch.inf).scatter_(1, token_B1, 0.0)
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]
+def _batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Sequence[Asked],
+    stop_ids: set[int],
+    temperature: float,
+    top_p: float,
+    check: Callable[[], None],
+) -> list[Generated]:
+    width = max(len(item.prompt_ids) for item in asked)
+    most = max(item.room for item in asked)
+    device = model.device
+    input_ids_BT = torch.full((len(asked), width), tokenizer.pad_token_id)
     attention_mask_BT = torch.zeros_like(input_ids_BT)
-    for row, ids in enumerate(prompts):
-        input_ids_BT[row, width - len(ids) :] = torch.tensor(ids)
-        attention_mask_BT[row, width - len(ids) :] = 1
-    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
+    for row, item in enumerate(asked):
+        input_ids_BT[row, width - len(item.prompt_ids) :] = torch.tensor(item.prompt_ids)
+        attention_mask_BT[row, width - len(item.prompt_ids) :] = 1
+    rooms_B = torch.tensor([item.room for item in asked], device=device)
+    processors = LogitsProcessorList()
+    if temperature:
+        processors.append(TemperatureLogitsWarper(temperature))
+        if top_p < 1:
+            processors.append(TopPLogitsWarper(top_p))
+        # Drawn on the CPU, one row at a time: the same numbers on every device and beside any other row.
+        uniforms_BT = torch.stack(
+            [
+                torch.rand(most, dtype=torch.float64, generator=torch.Generator().manual_seed(item.seed))
+                for item in asked
+            ]
+        )
+        processors.append(Draw(uniforms_BT.to(device), width))
     # Set on the model: `generate` fills what is not given from there, and a base model's recommended settings
     # (top_k, repetition penalty) must not slip into what was asked for.
     model.generation_config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        num_return_sequences=samples,
-        eos_token_id=sorted(stop_ids),
-        pad_token_id=tokenizer.pad_token_id,
-        **sampling,
+        max_new_tokens=most, do_sample=False, eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id
     )
 
     def stopping(ids_BT: torch.Tensor, scores: torch.Tensor, **kwargs: object) -> torch.Tensor:
         check()
-        return torch.zeros(ids_BT.shape[0], dtype=torch.bool, device=ids_BT.device)
+        return rooms_B <= ids_BT.shape[1] - width
 
-    torch.manual_seed(seed)
     output_BT = model.generate(
-        input_ids=input_ids_BT.to(model.device),
-        attention_mask=attention_mask_BT.to(model.device),
+        input_ids=input_ids_BT.to(device),
+        attention_mask=attention_mask_BT.to(device),
+        logits_processor=processors,
         stopping_criteria=StoppingCriteriaList([stopping]),
     )
-    answers = [_read(tokenizer, ids, stop_ids) for ids in output_BT[:, width:].tolist()]
-    return [answers[start : start + samples] for start in range(0, len(answers), samples)]
+    written = output_BT[:, width:].tolist()
+    return [_read(tokenizer, ids[: item.room], stop_ids) for ids, item in zip(written, asked, strict=True)]
 
 
 def _read(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop_ids: set[int]) -> Generated:

@@ -38,11 +38,15 @@ def evaluate(run: Run) -> Outcome:
     counts.rows = len(rows)
     columns = scored_columns(rows)
     positions = data.preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
+    answerable = positions
+    labelled = columns == ("completion",) and "label" in rows[0] and config.reference is not None
+    if labelled:  # undesirable rows count where there is a reward to measure them by
+        positions = list(range(len(rows)))
 
     tokenizer = models.load_tokenizer(config.model)
     roles = {"model": config.model, "parent": config.parent, "reference": config.reference}
     sources = {role: source for role, source in roles.items() if source is not None}
-    answered = choose_prompts(rows, positions, config)
+    answered = choose_prompts(rows, answerable, config)
     work = Progress(
         run, len(positions) * len(columns) * len(set(sources.values())), len(answered) * (1 + bool(config.parent))
     )
@@ -63,10 +67,11 @@ def evaluate(run: Run) -> Outcome:
         scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
         del model
     by_role = {role: scores[source] for role, source in sources.items()}
-    write_scores(run.directory.path / SCORES, sequences, by_role, columns)
+    labels = [bool(rows[item.row]["label"]) for item in sequences] if labelled else []
+    write_scores(run.directory.path / SCORES, sequences, by_role, columns, labels)
 
     answers = {role: outputs[source] for role, source in sources.items() if role != "reference"}
-    metrics = scored_figures(by_role, config, pairs=len(columns) == 2)
+    metrics = scored_figures(by_role, config, pairs=len(columns) == 2, labels=labels)
     metrics |= answered_figures(run, [rows[position] for position in answered], answers)
     return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict()})
 
@@ -139,13 +144,11 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     """For each row the scores of its completions."""
     from training.engine.scoring import Scorer
 
-    texts = [(item.prompt_ids, ids) for item in sequences for ids in item.completion_ids]
-    width = len(sequences[0].completion_ids)
-    scorer = Scorer(model, pad_id=pad_id, batch_size=work.run.config.batch_size)
-    found = scorer.score(texts, lambda rows: work.advance(rows, "score"))
-    work.tokens += sum(len(prompt) + len(completion) for prompt, completion in texts)
-    log.info("%d completions scored", len(found))
-    return [found[start : start + width] for start in range(0, len(found), width)]
+    texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
+    found = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
+    work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
+    log.info("%d completions scored", sum(map(len, found)))
+    return found
 
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
@@ -158,33 +161,45 @@ def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> li
     encoded = data.prompt_ids(tokenizer, prompts)
     context = models.context_length(model)
     answers = [""] * len(prompts)
-    for batch in decoding.batches([len(ids) for ids in encoded], config.batch_size):
-        rooms = {position: decoding.room(len(encoded[position]), context, config.max_new_tokens) for position in batch}
-        fitting = [position for position in batch if rooms[position]]
-        if fitting:
-            generated = decoding.generate(
-                model,
-                tokenizer,
-                [encoded[position] for position in fitting],
-                stop_ids=models.stop_token_ids(model, tokenizer),
-                max_new_tokens=min(rooms[position] for position in fitting),
-                check=work.run.stop_if_cancelled,
-            )
-            for position, texts in zip(fitting, generated, strict=True):
-                answers[position] = texts[0].text
-                work.tokens += texts[0].tokens
-        work.advance(len(batch), "answer")
+    rooms = [decoding.room(len(ids), context, config.max_new_tokens) for ids in encoded]
+    fitting = [position for position, room in enumerate(rooms) if room]
+    work.advance(len(prompts) - len(fitting), "answer")
+
+    def keep(positions: list[int], generated: list[decoding.Generated]) -> None:
+        for position, text in zip(positions, generated, strict=True):
+            answers[fitting[position]] = text.text
+            work.tokens += text.tokens
+        work.advance(len(positions), "answer")
+
+    decoding.generate(
+        model,
+        tokenizer,
+        [decoding.Asked(encoded[position], rooms[position]) for position in fitting],
+        keep,
+        stop_ids=models.stop_token_ids(model, tokenizer),
+        most_rows=config.batch_size,
+        check=work.run.stop_if_cancelled,
+    )
     return answers
 
 
-def scored_figures(by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool) -> dict[str, Any]:
-    """Everything that follows from log-probabilities."""
+def scored_figures(
+    by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool, labels: list[bool]
+) -> dict[str, Any]:
+    """Everything that follows from log-probabilities. `labels` of KTO rows (or none) are in the order of the rows."""
     from training.engine import figures
 
-    good = {role: [row[0] for row in rows] for role, rows in by_role.items()}
+    every = {role: [row[0] for row in rows] for role, rows in by_role.items()}
+    good = every
+    if labels:
+        good = {
+            role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
+        }
     metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": figures.perplexity(good["model"])}
     if "parent" in good:
         metrics["parent_perplexity"] = figures.perplexity(good["parent"])
+    if labels:
+        metrics |= figures.label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
         return metrics
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
@@ -233,12 +248,16 @@ def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]])
 
 
 def write_scores(
-    path: Path, sequences: list["Sequences"], by_role: dict[str, list[list["Score"]]], columns: tuple[str, ...]
+    path: Path,
+    sequences: list["Sequences"],
+    by_role: dict[str, list[list["Score"]]],
+    columns: tuple[str, ...],
+    labels: list[bool],
 ) -> None:
-    """A line for each row: `<role>_<column>_logp` (summed) and `<column>_tokens`."""
+    """A line for each row: `<role>_<column>_logp` (summed), `<column>_tokens`, and `label` where there are labels."""
     lines = []
     for number, item in enumerate(sequences):
-        line: dict[str, Any] = {"row": item.row}
+        line: dict[str, Any] = {"row": item.row, **({"label": labels[number]} if labels else {})}
         for place, column in enumerate(columns):
             line[f"{column}_tokens"] = by_role["model"][number][place].tokens
             for role, rows in by_role.items():

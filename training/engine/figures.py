@@ -49,6 +49,23 @@ def reward_figures(pairs: Sequence[Pair], reference: Sequence[Pair], beta: float
     }
 
 
+def label_figures(
+    scores: Sequence[Score], reference: Sequence[Score], labels: Sequence[bool], beta: float
+) -> dict[str, Any]:
+    """The implicit reward of KTO, beta · (log π − log π_ref), on rows that are desirable (true) or not.
+
+    A row is on the right side when it is desirable and gained probability, or undesirable and lost it. The margin
+    (of the mean rewards) needs both kinds.
+    """
+    rewards = [beta * (score.logp - before.logp) for score, before in zip(scores, reference, strict=True)]
+    won = wins([reward if label else -reward for reward, label in zip(rewards, labels, strict=True)])
+    found: dict[str, Any] = {"label_accuracy": float(np.mean(won)), "label_accuracy_interval": interval(won)}
+    kinds = {kind: [r for r, label in zip(rewards, labels, strict=True) if label is kind] for kind in (True, False)}
+    if kinds[True] and kinds[False]:
+        found["reward_margin"] = float(np.mean(kinds[True]) - np.mean(kinds[False]))
+    return found
+
+
 def perplexity(scores: Sequence[Score]) -> float:
     """exp of the mean negative log-probability over all completion tokens."""
     tokens = sum(score.tokens for score in scores)

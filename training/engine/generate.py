@@ -1,11 +1,12 @@
 """Candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
 
-Batches are a function of the prompts alone and each has its own seed, so the texts do not depend on where a run was
-interrupted. A prompt that is too long gets a line `{"prompt", "error"}`.
+Each text has a seed of its own, so it depends neither on where a run was interrupted nor on what was generated beside
+it. A prompt that is too long gets a line `{"prompt", "error"}`.
 
 `python -m training.engine.generate RUN_DIR`
 """
 
+import dataclasses
 import json
 import os
 import time
@@ -55,41 +56,42 @@ def generate(run: Run) -> Outcome:
 
     total = len(fitting) * config.samples
     progress = Progress(run, total, sum(_have(done, id_, config.samples) for id_, _ in fitting))
-    rows = max(1, config.batch_size // config.samples)
+    wanted = [(id_, index) for id_, _ in fitting for index in range(config.samples) if (id_, index) not in done]
+    ids_of = dict(fitting)
+    asked = [
+        decoding.Asked(
+            ids_of[id_],
+            decoding.room(len(ids_of[id_]), context, config.max_new_tokens),
+            decoding.seed_of(config.seed, id_, index),
+        )
+        for id_, index in wanted
+    ]
     unfinished = 0
+
+    def keep(positions: list[int], answers: list[decoding.Generated]) -> None:
+        nonlocal unfinished
+        lines = [
+            {"prompt": wanted[position][0], "index": wanted[position][1], **dataclasses.asdict(answer)}
+            for position, answer in zip(positions, answers, strict=True)
+        ]
+        _append(path, lines)
+        unfinished += sum(not answer.finished for answer in answers)
+        progress.step(len(lines), sum(answer.tokens for answer in answers))
+        run.stop_if_cancelled()
+
     try:
-        for number, positions in enumerate(decoding.batches([len(ids) for _, ids in fitting], rows)):
-            batch = [fitting[position] for position in positions]
-            missing = [[i for i in range(config.samples) if (id_, i) not in done] for id_, _ in batch]
-            if not any(missing):
-                continue
-            run.stop_if_cancelled()
-            answers = decoding.generate(
-                model,
-                tokenizer,
-                [ids for _, ids in batch],
-                stop_ids=stop_ids,
-                max_new_tokens=min(decoding.room(len(ids), context, config.max_new_tokens) for _, ids in batch),
-                samples=config.samples,
-                temperature=config.temperature,
-                top_p=config.top_p,
-                seed=config.seed * 1_000_003 + number,
-                check=run.stop_if_cancelled,
-            )
-            lines = [
-                {
-                    "prompt": id_,
-                    "index": i,
-                    "text": texts[i].text,
-                    "tokens": texts[i].tokens,
-                    "finished": texts[i].finished,
-                }
-                for (id_, _), texts, wanted in zip(batch, answers, missing, strict=True)
-                for i in wanted
-            ]
-            _append(path, lines)
-            unfinished += sum(not line["finished"] for line in lines)
-            progress.step(len(lines), sum(answer.tokens for texts in answers for answer in texts))
+        run.stop_if_cancelled()
+        decoding.generate(
+            model,
+            tokenizer,
+            asked,
+            keep,
+            stop_ids=stop_ids,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            most_rows=config.batch_size,
+            check=run.stop_if_cancelled,
+        )
     except Cancelled:
         return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens, cancelled=True)
     return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens)

@@ -1,5 +1,7 @@
-"""Log-probabilities of given completions, in length-sorted batches of bounded size."""
+"""Log-probabilities of given completions: a prompt is computed once for all of its completions, the head on theirs
+only, in batches sorted by length and bounded by tokens."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,10 +9,16 @@ import torch
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from training.engine.decoding import batches
+from training.engine import batching, packed, packing
 
-# Rows are put together up to `batch_size`, but never more than so many tokens with their padding.
-TOKEN_BUDGET = 16_384
+log = logging.getLogger("konomi.engine")
+
+# Tokens of a batch with their padding, whatever the memory: larger batches are no faster.
+MOST_TOKENS = 16_384
+# Rows on which the packed forward is compared with the plain one.
+CHECKED_ROWS = 2
+
+Text = tuple[list[int], list[list[int]]]  # a prompt and its completions, as token ids
 
 
 @dataclass(frozen=True)
@@ -26,27 +34,84 @@ class Score:
 
 
 class Scorer:
-    """Scores completions with one model, which is changed: its head is replaced by TRL's tiled one.
+    """Scores completions with one model, which is changed: its head is replaced by one that works in tiles.
 
-    The tiled head never holds logits of all positions, so a large vocabulary does not set the batch size.
+    Logits of all positions are never held, so a large vocabulary does not set the size of a batch. `most_tokens`
+    bounds a batch; the scores do not depend on it.
     """
 
-    def __init__(self, model: PreTrainedModel, *, pad_id: int, batch_size: int) -> None:
-        self.model, self.pad_id, self.batch_size = model, pad_id, batch_size
+    def __init__(self, model: PreTrainedModel, *, pad_id: int, most_tokens: int = MOST_TOKENS) -> None:
+        self.model, self.pad_id = model, pad_id
+        self.costs = batching.Costs.of(model)
+        self.most_tokens = most_tokens
+        packed.add_packed_forward(model)
         add_fused_lm_head(model)
 
     def score(
-        self, texts: Sequence[tuple[list[int], list[int]]], advance: Callable[[int], None] = lambda rows: None
-    ) -> list[Score]:
-        """One score for each (prompt, completion), in the order given; `advance` hears of each batch's rows."""
-        lengths = [len(prompt) + len(completion) for prompt, completion in texts]
-        scores: dict[int, Score] = {}
-        longest = max(lengths, default=1)
-        for batch in batches(lengths, max(1, min(self.batch_size, TOKEN_BUDGET // max(1, longest)))):
-            for position, logp in zip(batch, self._logps([texts[p] for p in batch]), strict=True):
-                scores[position] = Score(logp, len(texts[position][1]))
-            advance(len(batch))
-        return [scores[position] for position in range(len(texts))]
+        self, texts: Sequence[Text], advance: Callable[[int], None] = lambda completions: None
+    ) -> list[list[Score]]:
+        """The scores of each prompt's completions, in the order given; `advance` hears of each batch's completions.
+
+        All prompts have as many completions as the first one.
+        """
+        if not texts:
+            return []
+        plain = self._why_plain(texts)
+        if plain:
+            log.info("scored without packing: %s", plain)
+        sums = self._plain(texts, advance) if plain else self._packed(texts, advance)
+        return [
+            [Score(logp, len(ids)) for logp, ids in zip(logps, completions, strict=True)]
+            for logps, (_, completions) in zip(sums, texts, strict=True)
+        ]
+
+    def _why_plain(self, texts: Sequence[Text]) -> str:
+        if not all(prompt for prompt, _ in texts):
+            return "a prompt has no token"
+        if why := packed.why_not(self.model):
+            return why
+        shortest = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
+        some = [packing.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
+        return str(packed.differs(self.model, some, pad_id=self.pad_id, mask_dtype=self.model.dtype))
+
+    def _in_batches(self, lengths: Sequence[int], compute: Callable[[list[int]], None]) -> None:
+        token = self.costs.working_token
+        mask = self.model.dtype.itemsize + 1  # of two places: a number, and the truth value that it is made from
+        batching.in_batches(
+            lengths,
+            compute,
+            cost=lambda rows, longest: rows * longest * (token + mask * longest),
+            budget=min(batching.free_bytes(self.model.device), self.most_tokens * token),
+        )
+
+    def _packed(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
+        rows = [packing.make_row(position, *text) for position, text in enumerate(texts)]
+        found: dict[int, list[float]] = {}
+
+        def compute(positions: list[int]) -> None:
+            with torch.inference_mode():
+                batch = packing.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
+                batch = batch.to(self.model.device)
+                sums = batch.sums(packed.score(self.model, batch, self.model.dtype).logps).tolist()
+            found.update(zip(positions, sums, strict=True))
+            advance(sum(len(texts[position][1]) for position in positions))
+
+        self._in_batches([row.computed for row in rows], compute)
+        return [found[position] for position in range(len(texts))]
+
+    def _plain(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
+        """Every completion with its prompt before it, by TRL's head."""
+        pairs = [(prompt, completion) for prompt, completions in texts for completion in completions]
+        found: dict[int, float] = {}
+
+        def compute(positions: list[int]) -> None:
+            logps = self._logps([pairs[position] for position in positions])
+            found.update(zip(positions, logps, strict=True))
+            advance(len(positions))
+
+        self._in_batches([len(prompt) + len(completion) for prompt, completion in pairs], compute)
+        each = len(texts[0][1])
+        return [[found[start + n] for n in range(each)] for start in range(0, len(pairs), each)]
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _logps(self, texts: list[tuple[list[int], list[int]]]) -> list[float]:
@@ -66,5 +131,7 @@ class Scorer:
             labels=labels_BT.to(device),
             fused_lm_head=True,
         )
-        logps: list[float] = output.log_probs.float().sum(dim=1).tolist()
+        logps: list[float] = (
+            output.log_probs.double().masked_fill((labels_BT[:, 1:] == -100).to(device), 0).sum(dim=1).tolist()
+        )
         return logps

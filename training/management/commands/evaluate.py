@@ -36,6 +36,6 @@ class Command(BaseCommand):
         wait_for(evaluation, self.stdout)
         show_evaluation(evaluation)
         metrics = (evaluation.result or {}).get("metrics", {})
-        shown = ("reward_accuracy", "reward_margin", "logp_accuracy", "perplexity", "chrf", "bleu")
+        shown = ("reward_accuracy", "label_accuracy", "reward_margin", "logp_accuracy", "perplexity", "chrf", "bleu")
         said = ", ".join(f"{key} {number(metrics[key])}" for key in shown if key in metrics)
         report(evaluation, self.stdout, self.stderr, said=said)

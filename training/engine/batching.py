@@ -1,0 +1,101 @@
+"""Batches for evaluation and generation: sorted by length, and no larger than the memory that is free.
+
+What a batch costs is estimated from the model's configuration; where memory runs out all the same, the batch is
+halved, and the budget with it.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from training.engine.program import is_out_of_memory
+
+log = logging.getLogger("konomi.engine")
+
+# Of the memory that is free when a model is loaded. The rest is for what the estimate leaves out, and for others.
+SHARE = {"cpu": 0.4, "cuda": 0.7}
+# Copies of a row's logits while one token of it is drawn: float32 (as given, filtered, sorted) and two of float64.
+LOGIT_BYTES = 3 * 4 + 2 * 8
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Bytes that inference needs beside the weights.
+
+    cache_token: keys and values of one token in all layers. working_token: what one layer computes of one token.
+    draw: the logits of one row.
+    """
+
+    cache_token: int
+    working_token: int
+    draw: int
+
+    @classmethod
+    def of(cls, model: Any) -> "Costs":
+        """From the configuration; numbers that an architecture does not have are taken as a plain Llama's."""
+        config = model.config.get_text_config()
+        size = model.dtype.itemsize
+        heads = config.num_attention_heads
+        head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+        kv_heads = getattr(config, "num_key_value_heads", None) or heads
+        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        return cls(
+            cache_token=2 * config.num_hidden_layers * kv_heads * head_size * size,
+            working_token=(6 * config.hidden_size + 3 * inner + 2 * heads * head_size) * size,
+            draw=config.vocab_size * LOGIT_BYTES,
+        )
+
+    def generation(self, rows: int, prompt: int, room: int) -> int:
+        """Of so many rows, padded to `prompt` tokens, that may write `room` more each."""
+        return rows * ((prompt + room) * self.cache_token + prompt * self.working_token + self.draw)
+
+
+def free_bytes(device: torch.device) -> int:
+    """What batches may take: a share of the memory that is free now."""
+    if device.type == "cuda":
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(SHARE["cuda"] * (torch.cuda.mem_get_info(device)[0] + held))
+    return int(SHARE["cpu"] * psutil.virtual_memory().available)
+
+
+def in_batches(
+    lengths: Sequence[int],
+    compute: Callable[[list[int]], None],
+    *,
+    cost: Callable[[int, int], int],
+    budget: int,
+    most_rows: int | None = None,
+) -> None:
+    """Calls `compute` with positions of `lengths` until all had their turn, the longest first.
+
+    `cost(rows, longest)` of a batch is at most `budget`, but a batch has one row at least. A batch for which memory
+    runs out is halved, and so are those after it; it is raised for a single row. `compute` must leave nothing behind
+    when it raises.
+    """
+    waiting = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
+    halved = False
+    while waiting:
+        longest = lengths[waiting[0]]
+        rows = 1
+        while rows < min(len(waiting), most_rows or len(waiting)) and cost(rows + 1, longest) <= budget:
+            rows += 1
+        batch = waiting[:rows]
+        try:
+            compute(batch)
+        except Exception as error:
+            if rows == 1 or not is_out_of_memory(error):
+                raise
+            budget = cost(rows // 2, longest)
+        else:
+            del waiting[:rows]
+            continue
+        # Out of the handler: the traceback would keep the batch's tensors alive.
+        if not halved:
+            log.warning("out of memory with %d texts of up to %d tokens side by side: halved", rows, longest)
+        halved = True
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
