@@ -26,8 +26,10 @@ class BokehFinder(BaseFinder):
         return []
 
     def find(self, path: str, find_all: bool = False, **options: Any) -> Any:
-        found = self.storage.path(FILE) if path == f"bokeh/{FILE}" else None
-        return ([found] if found else []) if find_all else found
+        if path != f"bokeh/{FILE}":
+            return []  # as Django's own finders say that they have none
+        found = self.storage.path(FILE)
+        return [found] if find_all else found
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[Any]:
         yield FILE, self.storage

@@ -51,7 +51,7 @@ MANAGER_ONLY = {
 }  # fmt: skip
 NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
 STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds", "remarks",
-              "remark_answer", "remark_settle"}  # fmt: skip
+              "remark_answer", "remark_settle", "runs_compare", "run_metrics"}  # fmt: skip
 
 
 def patterns(resolver=None, prefix=""):

@@ -1,0 +1,242 @@
+"""Curves: their points for a live page, over several runs, and what preflight.json says in words."""
+
+import json
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.urls import reverse
+
+from annotation.models import Role
+from tests.factories import ProjectFactory, UserFactory, join
+from training.charts import POINTS, Line, line_chart, sampled
+from training.history import news, points_of, run_charts, steps_of
+from training.models import Checkpoint, Evaluation, Run
+
+pytestmark = pytest.mark.django_db
+
+
+def step(number, **figures):
+    return {"step": number, "total_steps": 40, "loss": 3.0 / number, **figures}
+
+
+@pytest.fixture
+def trained(fake_run):
+    """`trained(lines, **fields)`: a run that is over, with these lines in its metrics.jsonl."""
+
+    def make(lines, **fields):
+        run = fake_run("succeeds")
+        for line in lines:
+            run.directory.append_metric(**line)
+        Run.objects.filter(pk=run.pk).update(**{"status": "succeeded", **fields})
+        return run
+
+    return make
+
+
+# ---- pure ----
+
+
+def test_a_step_done_twice_counts_as_it_was_last_done():
+    lines = [step(1), step(2), step(3), step(4), {"event": "resumed"}, step(2, loss=9.0), step(3, loss=8.0)]
+    assert points_of(steps_of(lines), "loss") == ([1, 2, 3], [3.0, 9.0, 8.0])
+    assert news(lines[4:])["from"] == 2
+    assert news([{"event": "saved"}]) == {"from": None, "points": {}}
+
+
+def test_long_lines_are_sampled_as_means():
+    x, y = sampled(range(1, 100_001), [float(n % 2) for n in range(100_000)])
+    assert len(x) == POINTS
+    assert x[-1] == 100_000
+    assert set(y) == {0.5}
+    assert sampled([1, 2, 3], [1.0, float("nan"), 2.0]) == ([1, 3], [1.0, 2.0])
+    assert sampled([], []) == ([], [])
+
+
+def test_a_chart_says_itself_three_ways():
+    lines = [Line("chosen", [1, 2], [0.0, 4.0], "reward_chosen"), Line("rejected", [1, 2], [2.0, 0.0])]
+    chart = line_chart(lines, key="rewards", title="Rewards", sentence="They part.")
+    assert chart.legend == [(1, "chosen"), (2, "rejected")]
+    assert chart.drawn == [(1, "0.0,150.0 560.0,0.0"), (2, "0.0,75.0 560.0,150.0")]
+    assert chart.spec["lines"][0] == {
+        "name": "chosen", "key": "reward_chosen", "style": 1, "x": [1, 2], "y": [0.0, 4.0], "low": [], "high": [],
+    }  # fmt: skip
+    interval = Line("gain", [10, 100], [0.5, 0.6], low=[0.4, 0.5], high=[0.6, 0.7])
+    assert line_chart([interval], key="k", title="t", sentence="s").spec["lines"][0]["high"] == [0.6, 0.7]
+
+
+def test_charts_are_those_of_the_metrics_that_there_are():
+    lines = [step(n, token_accuracy=0.5, learning_rate=1e-4) for n in (1, 2)]
+    charts = run_charts(lines)
+    assert [chart.key for chart in charts] == ["loss", "token_accuracy", "learning_rate"]
+    assert charts[0].sentence == "Loss went from 3 to 1.5 over 2 steps."
+    waiting = {chart.key: chart for chart in run_charts([], live=True)}
+    assert not waiting["margin"].drawn, "it stands ready for the first points"
+
+
+# ---- the live page ----
+
+
+def test_metrics_come_from_where_the_page_has_them(sign_in, manager, trained):
+    run = trained([step(n, reward_chosen=0.1 * n, reward_rejected=-0.1) for n in range(1, 4)])
+    client, url = sign_in(manager), reverse("run_metrics", args=[run.pk])
+    first = client.get(url).json()
+    assert first["points"]["loss"] == [[1, 2, 3], [3.0, 1.5, 1.0]]
+    assert set(first["points"]) == {"loss", "reward_chosen", "reward_rejected"}
+    assert first["live"] is False
+    run.directory.append_metric(**step(4))
+    run.directory.log_path.write_text("one\ntwo <b>\nthree\n")
+    told = client.get(url, {"offset": first["offset"], "lines": 2}).json()
+    assert told["points"] == {"loss": [[4], [0.75]]}
+    assert told["from"] == 4
+    assert told["log"] == "two <b>\nthree"
+    assert told["sentences"]["loss"] == "Loss went from 3 to 0.75 over 4 steps."
+    nothing = client.get(url, {"offset": told["offset"]}).json()
+    assert (nothing["points"], nothing["from"], nothing["log"]) == ({}, None, "")
+    assert client.get(url, {"offset": "-1"}).status_code == 400
+    assert client.get(url, {"offset": "x"}).status_code == 400
+    page = client.get(reverse("run", args=[run.pk])).text
+    assert f'data-offset="{told["offset"]}"' in page
+    assert "bokeh.min.js" in page
+    assert "data-live" not in page
+    assert "Chosen went from 0.1 to 0.3 over 3 steps." in page
+
+
+def test_a_live_page_has_every_chart_ready(sign_in, manager, trained):
+    run = trained([{"stage": "reference", "done": 120, "total": 900, "time_left_s": 30}], status="running")
+    page = sign_in(manager).get(reverse("run", args=[run.pk])).text
+    assert "computing reference log-probabilities, 120 of 900" in page
+    assert page.count('data-chart="') == 9
+    assert 'data-live="yes"' in page
+
+
+def test_the_log_has_more_lines(sign_in, manager, trained):
+    run = trained([])
+    run.directory.log_path.write_text("\n".join(f"line {n}." for n in range(100)))
+    client, url = sign_in(manager), reverse("run", args=[run.pk])
+    page = client.get(url).text
+    assert "line 99." in page
+    assert "line 50." not in page
+    assert "bokeh" not in page, "nothing to draw"
+    assert "line 50." in client.get(url, {"log": "more"}).text
+
+
+def test_bokeh_is_one_file_of_the_installed_package():
+    assert finders.find("bokeh/bokeh.min.js").endswith("server/static/js/bokeh.min.js")
+    assert finders.find("bokeh/compiler.js") is None
+    served = [path for finder in finders.get_finders() for path, _ in finder.list(None) if "bokeh" in path]
+    assert served == ["bokeh.min.js"]
+
+
+# ---- what was known before and after ----
+
+PREFLIGHT = {
+    "checks": [
+        {"name": "bos", "status": "ok", "words": "One BOS a row."},
+        {"name": "stop", "status": "warning", "words": "2 answers <b>never</b> stop."},
+    ],
+    "lengths": {"bins": [0, 32, 64], "counts": [4, 8], "longest": 60, "median": 40, "p95": 55},
+    "truncated": {"count": 3, "rows": [1, 2, 3]},
+    "dropped": {},
+    "memory": {
+        "estimate_bytes": {"weights": 2**30, "gradients": 0, "total": 2**31}, "available_bytes": 2**33,
+        "measured_peak_bytes": 2**30,
+    },
+    "time": {"seconds_per_step": 2.0, "steps": 90, "estimate_s": 180.0},
+}  # fmt: skip
+
+
+def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
+    method = {"packing": False, "why": "mamba keeps a state"}
+    result = {"status": "succeeded", "method": method, "reference_cache": {"hits": 780, "computed": 120}}
+    run = trained([step(1), step(2)], result=result)
+    (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
+    page = sign_in(manager).get(reverse("run", args=[run.pk])).text.replace("\xa0", " ")
+    assert "Checked before the first step: 1 warning" in page
+    assert "2 answers &lt;b&gt;never&lt;/b&gt; stop." in page
+    assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
+    assert page.count("<rect ") == 2
+    assert "It needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
+    assert "The longest batch was tried and took 1.0 GB." in page
+    assert "90 steps should take about 3 min." in page
+    assert "780 taken from the cache, 120 computed" in page
+    assert "Computed by plain TRL: mamba keeps a state" in page
+    assert 'data-note="rows_cut"' in page
+    assert 'data-note="plain_trl"' in page
+
+
+# ---- several runs ----
+
+
+def test_runs_are_compared(sign_in, manager, project, trained):
+    first = trained([step(n) for n in range(1, 4)])
+    second = trained([step(n, loss=6.0 / n) for n in range(1, 4)])
+    config = {**second.config, "learning_rate": 0.5}
+    Run.objects.filter(pk=second.pk).update(config=config)
+    checkpoint = Checkpoint.objects.create(project=project, run=second, dataset=second.dataset, form="adapter",
+                                           path="runs/none", sha256="0" * 64)  # fmt: skip
+    for chrf in (11.5, 31.25):
+        Evaluation.objects.create(project=project, checkpoint=checkpoint, dataset=second.dataset, status="succeeded",
+                                  result={"metrics": {"chrf": chrf}})  # fmt: skip
+    client, url = sign_in(manager), reverse("runs_compare", args=[project.slug])
+    page = client.get(url, {"run": [first.pk, second.pk]}).text
+    assert f"At the end: run {first.pk}: 1, run {second.pk}: 2." in page
+    assert page.count("<polyline") == 2
+    assert "line-2" in page
+    assert '<tr><th scope="row">learning_rate</th><td>0.0002</td><td>0.5</td></tr>' in page
+    assert '<th scope="row">epochs</th>' not in page, "the same in both"
+    assert "31.25" in page
+    assert "11.5" not in page, "the newest evaluation counts"
+    listed = client.get(reverse("runs", args=[project.slug])).text
+    assert f'aria-label="Compare run {first.pk}"' in listed
+
+
+def test_who_may_compare_what(sign_in, client, manager, project, trained):
+    runs = [trained([step(1), step(2)]).pk for _ in range(7)]
+    url = reverse("runs_compare", args=[project.slug])
+    elsewhere = ProjectFactory()
+    theirs = Run.objects.create(project=elsewhere, trainer="sft")
+    signed = sign_in(manager)
+    for asked in ([], runs[:1], runs):
+        page = signed.get(url, {"run": asked}).text
+        assert "Choose two to six runs to compare" in page
+        assert page.count(" checked>") == len(asked)
+    assert signed.get(url, {"run": [runs[0], theirs.pk]}).status_code == 404
+    assert signed.get(url, {"run": [runs[0], 10**6]}).status_code == 404
+    assert signed.get(url, {"run": [runs[0], "x"]}).status_code == 404
+    assert signed.get(reverse("runs_compare", args=[elsewhere.slug]), {"run": runs[:2]}).status_code == 404
+    assert signed.get(reverse("run_metrics", args=[theirs.pk])).status_code == 404
+    pages = [(url, {"run": runs[:2]}), (reverse("run_metrics", args=[runs[0]]), {})]
+    for person, status in (
+        (UserFactory(), 404),
+        (join(project, Role.ANNOTATOR), 404),
+        (join(project, Role.REVIEWER), 200),
+    ):
+        assert {sign_in(person).get(*page).status_code for page in pages} == {status}
+    client.logout()
+    assert {client.get(*page).status_code for page in pages} == {302}
+
+
+def test_a_kto_dataset_trains_by_kto_from_the_page(sign_in, manager, project, freeze, model_shell):
+    dataset = freeze("kto", held_out=0)
+    answer = sign_in(manager).post(
+        reverse("runs", args=[project.slug]),
+        {"dataset": dataset.pk, "start": f"model:{model_shell}", "method": "lora", "beta": "0.2", "ties": "drop"},
+    )
+    assert answer.status_code == 302
+    run = Run.objects.get()
+    assert (run.trainer, run.config["program"], run.config["beta"]) == ("kto", "train_kto", 0.2)
+    assert run.config["ties"] == "learn", "a choice of DPO's alone"
+
+
+def test_a_dpo_run_takes_what_people_disagreed_on_as_chosen(sign_in, manager, project, freeze, model_shell):
+    dataset = freeze("dpo", held_out=0)
+    given = {
+        "dataset": dataset.pk,
+        "start": f"model:{model_shell}",
+        "method": "lora",
+        "soft_labels": "no",
+        "ties": "drop",
+    }
+    sign_in(manager).post(reverse("runs", args=[project.slug]), given)
+    config = Run.objects.get().config
+    assert (config["soft_labels"], config["ties"]) == (False, "drop")
