@@ -34,7 +34,7 @@ from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 from training.engine.config import ModelSource, TrainingConfig
-from training.models import Checkpoint, Evaluation, Generation, Round, Run
+from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -50,8 +50,8 @@ MANAGER_ONLY = {
     "batch_change", "batch_release_person", "task_give",
 }  # fmt: skip
 NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
-STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds", "remarks",
-              "remark_answer", "remark_settle", "runs_compare", "run_metrics"}  # fmt: skip
+STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds",
+              "remarks", "remark_answer", "remark_settle", "runs_compare", "run_metrics", "learning_curve"}  # fmt: skip
 
 
 def patterns(resolver=None, prefix=""):
@@ -82,6 +82,7 @@ def training_rows(project, dataset):
         "evaluation_id": Evaluation.objects.create(project=project, checkpoint=checkpoint, dataset=dataset).pk,
         "generation_id": Generation.objects.create(project=project, checkpoint=checkpoint).pk,
         "round_id": Round.objects.create(project=project, number=1).pk,
+        "curve_id": LearningCurve.objects.create(project=project, dataset=dataset, shares=[0.5, 1.0]).pk,
     }
 
 
