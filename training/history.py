@@ -55,10 +55,23 @@ def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
         curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
         if not live and max(len(curve.x) for curve in curves) < 2:
             continue
-        sentence = " ".join(curve_sentence(curve) for curve in curves if curve.x)
+        sentence = chart_sentence(curves)
         smooth = key not in ("learning_rate",)
         charts.append(line_chart(curves, key=key, title=str(title), sentence=sentence, percent=percent, smooth=smooth))
     return charts
+
+
+def chart_sentences(lines: Lines) -> dict[str, str]:
+    """What each chart says, from its first and its last points; they need not be all."""
+    steps = steps_of(lines)
+    said = {}
+    for key, (_title, metrics, _percent) in CHARTS.items():
+        said[key] = chart_sentence([Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics])
+    return {key: sentence for key, sentence in said.items() if sentence}
+
+
+def chart_sentence(curves: Sequence[Line]) -> str:
+    return " ".join(curve_sentence(curve) for curve in curves if curve.x)
 
 
 def curve_sentence(curve: Line) -> str:

@@ -1,5 +1,8 @@
 """What a run directory tells of its progress: the figures of now, curves, and an evaluation's table."""
 
+import contextlib
+import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +11,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from training.engine.runfiles import RunDirectory
+
+END_BYTES = 64_000
 
 # What a person sees of a step, in this order: (key, words).
 LIVE_FIGURES = [
@@ -64,8 +69,25 @@ class Progress:
 
 def read_progress(directory: RunDirectory) -> Progress:
     """The progress that metrics.jsonl shows; all zero while there is none."""
-    lines, _ = directory.read_metrics()
-    return progress_of(lines)
+    return progress_of(read_ends(directory))
+
+
+def read_ends(directory: RunDirectory) -> list[dict[str, Any]]:
+    """The first and the last lines of metrics.jsonl (all of a short one): what a page asks for again and again must
+    not grow with the run."""
+    path = directory.metrics_path
+    size = path.stat().st_size if path.exists() else 0
+    if size <= 2 * END_BYTES:
+        return directory.read_metrics()[0]
+    with path.open("rb") as file:
+        start = file.read(END_BYTES)
+        file.seek(-END_BYTES, os.SEEK_END)
+        end = file.read()
+    lines = []
+    for line in [*start.splitlines()[:-1], *end.splitlines()[1:]]:
+        with contextlib.suppress(json.JSONDecodeError):  # torn, or being written
+            lines.append(json.loads(line))
+    return lines
 
 
 def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:

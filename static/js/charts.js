@@ -170,11 +170,18 @@
     reset() { this.view?.reset(); }
   }
 
-  for (const figure of document.querySelectorAll("figure[data-chart]")) {
-    const chart = new Chart(figure);
-    charts.push(chart);
-    if (!figure.hidden) chart.draw();
+  // The charts that stand on the page now; htmx may have brought new ones in place of old.
+  function gather() {
+    for (const gone of charts.filter((chart) => !chart.figure.isConnected)) charts.splice(charts.indexOf(gone), 1);
+    for (const figure of document.querySelectorAll("figure[data-chart]")) {
+      if (charts.some((chart) => chart.figure === figure)) continue;
+      const chart = new Chart(figure);
+      charts.push(chart);
+      if (!figure.hidden) chart.draw();
+    }
   }
+  gather();
+  document.addEventListener("htmx:afterSettle", gather);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => chart.axes && chart.colours()));
 
   // ---- smoothing, and back to the whole ----

@@ -10,6 +10,7 @@ from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
 from training.charts import POINTS, Line, line_chart, sampled
 from training.history import news, points_of, run_charts, steps_of
+from training.metrics import read_ends
 from training.models import Checkpoint, Evaluation, Run
 
 pytestmark = pytest.mark.django_db
@@ -107,6 +108,29 @@ def test_a_live_page_has_every_chart_ready(sign_in, manager, trained):
     assert "computing reference log-probabilities, 120 of 900" in page
     assert page.count('data-chart="') == 9
     assert 'data-live="yes"' in page
+
+
+def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, trained):
+    run = trained([], status="running")
+    with run.directory.metrics_path.open("w") as file:
+        file.write('{"event": "started"}\n')
+        file.writelines(json.dumps({"step": n, "total_steps": 9000, "loss": 9.0 / n}) + "\n" for n in range(1, 5001))
+        file.write('{"step": 5001, "total_st')
+    assert len(read_ends(run.directory)) < 3000
+    client, url = sign_in(manager), reverse("run", args=[run.pk])
+    live = client.get(url, headers={"HX-Request": "true", "HX-Target": "live"}).text
+    assert "step 5,000 of 9,000" in live
+    assert "data-chart" not in live
+    told = client.get(
+        reverse("run_metrics", args=[run.pk]), {"offset": run.directory.metrics_path.stat().st_size - 300}
+    )
+    assert told.json()["sentences"]["loss"] == "Loss went from 9 to 0.0018 over 5,000 steps."
+    (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
+    notes = client.get(url, headers={"HX-Request": "true", "HX-Target": "notes"}).text
+    assert 'data-note="rows_cut"' in notes
+    assert "every 10s" in notes
+    assert "Checked before the first step" in notes
+    assert "<h1>" not in notes
 
 
 def test_the_log_has_more_lines(sign_in, manager, trained):

@@ -1,5 +1,6 @@
 """Runs: the list with the form that starts one, and the live page of each."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -19,8 +20,8 @@ from annotation.views.requests import SignedInRequest
 from training import model_folders
 from training.access import run_for
 from training.forms import RunForm
-from training.history import news, run_charts
-from training.metrics import Progress, progress_of, read_progress
+from training.history import chart_sentences, news, run_charts
+from training.metrics import Progress, read_ends, read_progress
 from training.models import Checkpoint, EngineJob, Run
 from training.notes import notes_of
 from training.preflight import method_words, preflight_words, read_preflight
@@ -84,25 +85,27 @@ ENDINGS = {
 @login_required
 @require_GET
 def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
-    """While the run is live, htmx asks every two seconds for the part that changes, charts.js for new points."""
+    """While the run is live, htmx asks every two seconds for the part that changes, more seldom for the notes, and
+    charts.js for new points."""
     run = run_for(request.user, run_id)
+    if request.htmx and request.htmx.target == "notes":
+        part = {"run": run, **findings(run, run.directory.read_metrics()[0])}
+        return render(request, "training/run.html#notes", part)
     checkpoint = Checkpoint.objects.filter(run=run).first()
-    lines, offset = run.directory.read_metrics()
-    progress, preflight = progress_of(lines), read_preflight(run.directory)
-    rows = run.dataset.train_rows if run.dataset else 0
+    progress = read_progress(run.directory)
     context: dict[str, Any] = {
         "project": run.project, "section": "runs", "run": run, "checkpoint": checkpoint, "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
-        "title": run_title(run, checkpoint, progress),
-        "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
-        "preflight": preflight_words(preflight), "method": method_words(run.result),
+        "title": run_title(run, checkpoint, progress), "method": method_words(run.result),
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }  # fmt: skip
     if request.htmx:
         return render(request, "training/run.html#live", context)
     more = request.GET.get("log") == "more"
     log_lines = MORE_LOG_LINES if more else LOG_LINES
+    lines, offset = run.directory.read_metrics()
     context |= {
+        **findings(run, lines),
         "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any("step" in x for x in lines),
         "log": run.directory.log_tail(log_lines), "log_lines": log_lines, "more": more,
         "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
@@ -121,13 +124,22 @@ def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
     if not all(value.isdecimal() for value in asked.values()):
         return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
     lines, offset = run.directory.read_metrics(int(asked["offset"]))
-    charts = run_charts(run.directory.read_metrics()[0]) if lines else []
     log_lines = min(int(asked["lines"]), MORE_LOG_LINES)
     told = {
-        "live": live, "offset": offset, "sentences": {chart.key: chart.sentence for chart in charts},
+        "live": live, "offset": offset, "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
         "log": run.directory.log_tail(log_lines) if log_lines else "", **news(lines),
     }  # fmt: skip
     return JsonResponse(told, headers={"Cache-Control": "no-store"})
+
+
+def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was found before the first step, and what the figures say since."""
+    rows = run.dataset.train_rows if run.dataset else 0
+    preflight = read_preflight(run.directory)
+    return {
+        "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
+        "preflight": preflight_words(preflight),
+    }
 
 
 def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> str:
