@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from training.engine.config import TIE_THRESHOLD
 PAIR_LOSSES = ("sigmoid", "ipo", "sigmoid_norm")
 LOSSES = (*PAIR_LOSSES, "sft")
 
-Real = Tensor | float
+Real: TypeAlias = Tensor | float
 
 
 def dpo_loss(

@@ -38,7 +38,7 @@ class Scored:
     top1: Tensor
 
 
-def why_not(model: PreTrainedModel) -> str:
+def why_not(model: Any) -> str:
     """Why this model cannot compute packed rows; empty when nothing speaks against it."""
     config = model.config.get_text_config()
     if model.config.is_encoder_decoder:
@@ -130,7 +130,7 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
     return {"position_ids": batch.position_ids, "attention_mask": mask(window)}
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dtype: torch.dtype) -> str:
     """What is wrong with the packed forward on these rows; empty when it agrees with the plain one."""
     device = model.device

@@ -91,7 +91,7 @@ class MicroBatch:
     @property
     def places(self) -> int:
         """Tokens that the model computes, padding included."""
-        return self.input_ids.numel()
+        return int(self.input_ids.numel())
 
     @property
     def computed(self) -> int:

@@ -34,7 +34,7 @@ class PlainPreferenceTrainer(WholeCheckpoints, DPOTrainer):  # type: ignore[misc
         return dataset
 
 
-class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):  # type: ignore[misc]
+class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
     """Made with `data_collator=collator(layout)`; the dataset has prompt_ids, COMPLETIONS and TERMS."""
 
     def __init__(self, *args: Any, layout: Layout, tie_threshold: float = TIE_THRESHOLD, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):  # type: ign
         )
         return loss.float(), self._sums(part, logps, scored)
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def _sums(self, part: Part, logps: losses.PairLogps, scored: packed.Scored) -> dict[str, float]:
         rewards = self.beta * logps.ratios
         sided = part.terms["tie"] < 1  # a pair that all called equal has no side to be right about

@@ -4,7 +4,9 @@
 starts `accelerate launch` itself, and holds the run directory's lock for all of them.
 """
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from training.engine.config import TrainingConfig
 
 # Set by an engine for the processes that it starts: it holds the lock and tells how they ended.
 LED = "KONOMI_LED"
+PR_SET_PDEATHSIG = 1
 
 
 def count() -> int:
@@ -62,20 +65,29 @@ def join() -> None:
 def _gpu() -> bool:
     import torch
 
-    return torch.cuda.is_available()
+    return bool(torch.cuda.is_available())
+
+
+def die_with_parent() -> None:
+    """The kernel ends this process with the one that started it (Linux): a killed leader leaves nobody behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def launch(program: str, config: TrainingConfig, folder: Path) -> subprocess.Popen[bytes]:
     """`config.processes` processes of this program on the run directory, led by this one."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(config.processes)]
     environment = {**os.environ, LED: "1"}
+    if not _gpu():
+        environment["ACCELERATE_USE_CPU"] = "true"
     if config.accelerate_config:
         command += ["--config_file", config.accelerate_config]
     else:
         command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-        command += ["--multi_gpu"] if _gpu() else ["--cpu"]
+        # For CPUs too: with --cpu accelerate starts a single process. `ACCELERATE_USE_CPU` keeps them off GPUs.
+        command += ["--multi_gpu"]
         if config.threads or not _gpu():
             threads = config.threads or max(1, (os.cpu_count() or 1) // config.processes)
             command += ["--num_cpu_threads_per_process", str(threads)]
     command += ["-m", f"training.engine.{program}", str(folder)]
-    return subprocess.Popen(command, env=environment)
+    return subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)

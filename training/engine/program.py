@@ -23,10 +23,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from training.engine.config import Config, ConfigError
+from training.engine import processes
+from training.engine.config import Config, ConfigError, TrainingConfig
 from training.engine.errors import Cancelled, EngineError
 from training.engine.runfiles import AlreadyRunning, RunDirectory
 
+# What a process that died without a word leaves to say.
+LOST = "The log may say more; where it does not, memory ran out. Resume to go on from the last checkpoint"
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "sacrebleu")
 
@@ -40,6 +43,7 @@ class Run:
     directory: RunDirectory
     config: Any
     started: float = field(default_factory=time.monotonic)
+    listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     _stop_signal: bool = False
 
     def cancelled(self) -> bool:
@@ -54,8 +58,11 @@ class Run:
         return time.monotonic() - self.started
 
     def record(self, **values: Any) -> None:
-        """A line of metrics.jsonl, with the time it was written."""
-        self.directory.append_metric(**values, at=round(time.time(), 3))
+        """A line of metrics.jsonl, with the time it was written. Of several processes the first one writes."""
+        if processes.is_first():
+            self.directory.append_metric(**values, at=round(time.time(), 3))
+            for listener in self.listeners:
+                listener(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +91,10 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if not directory.path.is_dir():
         sys.stderr.write(f"{directory.path} is not a folder: name a run directory, with a run.json in it\n")
         return 1
+    if processes.is_led():
+        processes.die_with_parent()
+    if processes.is_led() or not processes.is_first():
+        return _execute(name, work, directory)  # whoever leads these processes holds the lock
     try:
         with directory.engine_lock():
             return _execute(name, work, directory)
@@ -94,7 +105,8 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
 
 
 def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory) -> int:
-    directory.result_path.unlink(missing_ok=True)  # an earlier ending is not this one's
+    if processes.is_first():
+        directory.result_path.unlink(missing_ok=True)  # an earlier ending is not this one's
     started = time.monotonic()
     result: dict[str, Any]
     try:
@@ -102,11 +114,18 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
         if config.program != name:
             raise ConfigError(f"run.json is for {config.program}: run python -m training.engine.{config.program}")
         run = Run(directory=directory, config=config, started=started)
+        if isinstance(config, TrainingConfig) and config.processes > 1 and processes.count() == 1:
+            if processes.is_led():
+                raise ConfigError("accelerate started one process only: accelerate_config must name several")
+            return _lead(name, run)
         _listen_to_signals(run)
         _prepare_environment(config)
         log.info("%s: run %s in %s", name, config.run_id, directory.path)
         run.stop_if_cancelled()
-        outcome = work(run)
+        from training.engine import tracking
+
+        with tracking.following(run):
+            outcome = work(run)
         status = "cancelled" if outcome.cancelled else "succeeded"
         result = {"status": status, "error": "", "metrics": outcome.metrics, "tokens": outcome.tokens}
         result |= outcome.details
@@ -119,7 +138,30 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
     return _finish(name, directory, result)
 
 
+def _lead(name: str, run: Run) -> int:
+    """Start the run's processes, wait for them, and have the last word where they could not."""
+    directory = run.directory
+    log.info("%s: run %s as %d processes", name, run.config.run_id, run.config.processes)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        directory.request_cancel()  # which all processes see
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with processes.launch(name, run.config, directory.path) as launcher:
+        launcher.wait()
+    result = directory.read_result()
+    if result is not None:
+        return EXIT_CODES[result["status"]]
+    status = "cancelled" if directory.cancel_requested() else "failed"
+    error = "" if status == "cancelled" else f"One of the processes died (exit code {launcher.returncode}). {LOST}"
+    lost = {"status": status, "error": error, "metrics": {}, "tokens": 0, "wall_s": round(run.elapsed(), 3)}
+    return _finish(name, directory, lost | {"versions": versions()})
+
+
 def _finish(name: str, directory: RunDirectory, result: dict[str, Any]) -> int:
+    if not processes.is_first():
+        return EXIT_CODES[result["status"]]
     try:
         if result["status"] == "cancelled":
             directory.append_metric(event="cancelled", at=round(time.time(), 3))

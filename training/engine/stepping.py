@@ -105,6 +105,7 @@ class PackedSteps(Trainer):  # type: ignore[misc]
     """
 
     layout: Layout
+    _total_train_tokens: int  # TRL's
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         raise NotImplementedError

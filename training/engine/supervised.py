@@ -26,7 +26,7 @@ class PlainSupervisedTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc
     """TRL's own computing."""
 
 
-class PackedSupervisedTrainer(PackedSteps, PlainSupervisedTrainer):  # type: ignore[misc]
+class PackedSupervisedTrainer(PackedSteps, PlainSupervisedTrainer):
     """Made with `data_collator=collator(layout)`; the dataset has prompt_ids and completion_ids."""
 
     def __init__(self, *args: Any, layout: Layout, **kwargs: Any) -> None:

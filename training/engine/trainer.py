@@ -35,13 +35,21 @@ OVERHEAD = 8e6
 CHECKED_ROWS = 3
 
 
-def load(config: TrainingConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Tokenizer and model to train: under LoRA the frozen weights may be in half precision, trained ones never are."""
+def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Tokenizer and model to train: under LoRA the frozen weights may be in half precision, trained ones never are.
+
+    `folder` is the run directory, for what has to be written before (see `quantized`).
+    """
     processes.join()
     torch.set_num_threads(config.threads or torch.get_num_threads())
     tokenizer = models.load_tokenizer(config.model)
     dtype = models.compute_dtype(config.precision) if config.lora else torch.float32
-    model = models.load_model(config.model, dtype=dtype)
+    if config.lora and config.lora.quantization != "none":
+        from training.engine.quantized import load_quantized
+
+        model = load_quantized(config.model, config.lora, run_folder=folder, dtype=dtype)
+    else:
+        model = models.load_model(config.model, dtype=dtype)
     models.check_fits(model, tokenizer)
     set_seed(config.seed)  # what comes next is the adapter's random start
     return model, tokenizer
@@ -105,7 +113,7 @@ def arguments(run: Run, length: int, *, packing: bool = False) -> dict[str, Any]
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": config.save_total_limit,
-        "report_to": list(config.report_to) or "none",
+        "report_to": "none",  # `tracking` follows the metrics of every program, under our names
         "disable_tqdm": True,
         "push_to_hub": False,
     }
@@ -121,7 +129,8 @@ def why_plain(config: TrainingConfig, model: PreTrainedModel, losses: Sequence[s
     others = [name for name in config.losses if losses and name not in losses]
     if others:
         return f"the loss {', '.join(others)} is computed by TRL only"
-    return packed.why_not(model)
+    why: str = packed.why_not(model)
+    return why
 
 
 def why_wrong(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str:
