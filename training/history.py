@@ -29,12 +29,17 @@ CHARTS: dict[str, tuple[Any, list[tuple[str, Any]], bool]] = {
 METRICS = [key for _title, metrics, _percent in CHARTS.values() for key, _name in metrics]
 
 
+def is_step(line: Mapping[str, Any]) -> bool:
+    """Events (saved, resumed) name the step at which they happened; that makes them no step."""
+    return isinstance(line.get("step"), int) and "event" not in line
+
+
 def steps_of(lines: Lines) -> list[Mapping[str, Any]]:
     """The step lines in order. A step done twice (killed, resumed) counts as it was last done, and what the run had
     done beyond it before is forgotten."""
     steps: list[Mapping[str, Any]] = []
     for line in lines:
-        if not isinstance(line.get("step"), int):
+        if not is_step(line):
             continue
         while steps and steps[-1]["step"] >= line["step"]:
             steps.pop()
@@ -92,7 +97,7 @@ def news(lines: Lines) -> dict[str, Any]:
     steps = steps_of(lines)
     points = {key: sampled(*points_of(steps, key)) for key in METRICS}
     return {
-        "from": min((line["step"] for line in lines if isinstance(line.get("step"), int)), default=None),
+        "from": min((line["step"] for line in lines if is_step(line)), default=None),
         "points": {key: values for key, values in points.items() if values[0]},
     }
 

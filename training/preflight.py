@@ -33,13 +33,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Preflight:
-    """`checks` are (status, words), `sentences` what was measured, `bars` the histogram of lengths."""
+    """`checks` are (status, words), `sentences` what was measured, `bars` and `edges` the histogram of lengths."""
 
     checks: Sequence[tuple[str, str]]
     warnings: int
     sentences: Sequence[str]
     bars: Sequence[Bar]
     lengths: str
+    edges: str
     width: int
 
     @property
@@ -70,6 +71,7 @@ def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
     checks = [(str(check.get("status")), str(check.get("words", ""))) for check in found.get("checks") or []]
     lengths = found.get("lengths") or {}
     counts = [int(count) for count in lengths.get("counts") or []]
+    bins = [int(edge) for edge in lengths.get("bins") or []]
     sentences = [said for said in (_memory(found.get("memory") or {}), _time(found.get("time") or {})) if said]
     return Preflight(
         sorted(checks, key=lambda check: check[0] == "ok"),
@@ -77,6 +79,7 @@ def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
         sentences,
         _bars(counts),
         _lengths(lengths) if counts else "",
+        _("%(first)s to %(last)s tokens") % {"first": bins[0], "last": f"{bins[-1]:,}"} if bins else "",
         BAR_WIDTH * len(counts),
     )
 

@@ -38,10 +38,11 @@ def trained(fake_run):
 
 
 def test_a_step_done_twice_counts_as_it_was_last_done():
-    lines = [step(1), step(2), step(3), step(4), {"event": "resumed"}, step(2, loss=9.0), step(3, loss=8.0)]
+    done = [step(1), {"event": "saved", "step": 1}, step(2), step(3), step(4)]
+    lines = [*done, {"event": "resumed", "step": 1}, step(2, loss=9.0), step(3, loss=8.0)]
     assert points_of(steps_of(lines), "loss") == ([1, 2, 3], [3.0, 9.0, 8.0])
-    assert news(lines[4:])["from"] == 2
-    assert news([{"event": "saved"}]) == {"from": None, "points": {}}
+    assert news(lines[5:])["from"] == 2
+    assert news([{"event": "saved", "step": 3}]) == {"from": None, "points": {}}
 
 
 def test_long_lines_are_sampled_as_means():
@@ -179,6 +180,7 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     assert "2 answers &lt;b&gt;never&lt;/b&gt; stop." in page
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
+    assert "0 to 64 tokens" in page
     assert "It needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
     assert "The longest batch was tried and took 1.0 GB." in page
     assert "90 steps should take about 3 min." in page

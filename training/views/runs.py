@@ -20,7 +20,7 @@ from annotation.views.requests import SignedInRequest
 from training import model_folders
 from training.access import run_for
 from training.forms import RunForm
-from training.history import chart_sentences, news, run_charts
+from training.history import chart_sentences, is_step, news, run_charts
 from training.metrics import Progress, read_ends, read_progress
 from training.models import Checkpoint, EngineJob, Run
 from training.notes import notes_of
@@ -106,7 +106,7 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
     lines, offset = run.directory.read_metrics()
     context |= {
         **findings(run, lines),
-        "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any("step" in x for x in lines),
+        "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any(map(is_step, lines)),
         "log": run.directory.log_tail(log_lines), "log_lines": log_lines, "more": more,
         "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
         "command": command_line(run) if run.dataset_id else "", "settings": settings_of(run),
