@@ -26,7 +26,7 @@ def train(run: Run) -> Outcome:
     rows = data.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
     data.check_columns(rows, "dpo", "train.parquet")
-    model, tokenizer = trainer.load(config)
+    model, tokenizer = trainer.load(config, run.directory.path)
     length = trainer.max_length(config, model)
 
     def prepare(*, packable: bool) -> "tuple[list[Sequences], Counts]":

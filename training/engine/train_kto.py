@@ -39,7 +39,7 @@ def train(run: Run) -> Outcome:
     rows = nested_subset(rows, config.share, config.seed)
     data.check_columns(rows, "kto", "train.parquet")
     labels = read_labels(rows, "train.parquet")
-    model, tokenizer = trainer.load(config)
+    model, tokenizer = trainer.load(config, run.directory.path)
     length = trainer.max_length(config, model)
     sequences, counts = data.training_sequences(
         rows,

@@ -22,7 +22,7 @@ def train(run: Run) -> Outcome:
     rows = data.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
     data.check_columns(rows, "sft", "train.parquet")
-    model, tokenizer = trainer.load(config)
+    model, tokenizer = trainer.load(config, run.directory.path)
     length = trainer.max_length(config, model)
     sequences, counts = data.training_sequences(
         rows,

@@ -1,0 +1,102 @@
+"""QLoRA (Dettmers et al. 2023): the frozen base held in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
+
+import json
+import logging
+import os
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from peft import prepare_model_for_kbit_training
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+
+from training.engine import models, processes
+from training.engine.config import LoraSettings, ModelSource
+from training.engine.errors import ModelError
+from training.engine.publishing import publish, save_lineage
+
+log = logging.getLogger("konomi.engine")
+
+MERGED = "quantization-base"
+
+
+def load_quantized(
+    source: ModelSource, settings: LoraSettings, *, run_folder: Path, dtype: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """The chain as one frozen model whose linear layers are held in `settings.quantization`, computing in `dtype`.
+
+    4 bit is NF4 with double quantisation, 8 bit is LLM.int8(). What is not quantised (embeddings, norms, head) is
+    float32. Adapters of the chain are merged in float32 first, into a folder in `run_folder` that a resumed run uses
+    again. Raises ModelError where bitsandbytes is missing or does not run on this machine.
+    """
+    if settings.quantization == "none":
+        raise ValueError("nothing to quantise: models.load_model loads this")
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"quantization {settings.quantization} needs bitsandbytes: pip install 'konomi[quantized]', or train "
+            "without --quantization"
+        )
+    folder = merged_base(source, run_folder) if source.adapters else Path(source.base)
+    # It says of every product that float32 becomes float16 on the way, which is how 8 bit works.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    device: str | int = int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            quantization_config=quantization_config(settings, dtype),
+            dtype=dtype,
+            device_map={"": device},
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ModelError(
+            f"{folder} cannot be held in {settings.quantization} on this machine: {error}. Train without --quantization"
+        ) from error
+    log.info("%s held in %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
+    return model.eval()
+
+
+def quantization_config(settings: LoraSettings, dtype: torch.dtype) -> BitsAndBytesConfig:
+    if settings.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def merged_base(source: ModelSource, run_folder: Path) -> Path:
+    """The chain merged in float32, written once, whole or not at all; of several processes the first one writes."""
+    folder = run_folder / MERGED
+    if processes.is_first() and not _is_of(folder, source):
+        size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
+        free = shutil.disk_usage(run_folder).free
+        if free < 2 * size:  # the base may be in half precision
+            raise ModelError(
+                f"merging the chain before it is quantised takes up to {2 * size / 1e9:.2g} GB in {run_folder}, which "
+                f"has {free / 1e9:.2g} GB left: free space there, or start from a merged model (manage.py merge)"
+            )
+        partial = run_folder / f".{MERGED}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        model = models.load_model(source)
+        model.generation_config = None  # not needed here, and published ones are not always valid
+        model.save_pretrained(partial, max_shard_size="2GB")
+        save_lineage(partial, source, adapter=False)
+        publish(partial, folder)
+    processes.wait()
+    return folder
+
+
+def _is_of(folder: Path, source: ModelSource) -> bool:
+    lineage = folder / "lineage.json"
+    if not lineage.is_file():
+        return False
+    said = json.loads(lineage.read_text(encoding="utf-8"))
+    return (said["base"], tuple(said["adapters"])) == (source.base, source.adapters)
