@@ -49,9 +49,10 @@ def test_the_chosen_log_probability_falls_as_well():
 
 
 def test_the_first_loss_is_ln_2():
-    wrong = lines(loss=ramp(0.9, 0.5))
+    wrong = lines(loss=ramp(0.9, 0.5), reward_margin=ramp(0.4, 1.5))
     assert "0.9, not 0.693" in said(wrong)["first_loss"].sentence
     assert said(wrong)["first_loss"].tone == "bad"
+    assert said(lines(loss=ramp(0.9, 0.5))) == {}, "no margin yet: the first rows weigh more than others"
     assert said(lines(count=4))["first_loss"].tone == "info"
     with_term = lines(count=4, total=60, loss=2.1)
     assert "because the SFT term is added" in said(with_term, SFT_TERM)["first_loss"].sentence
@@ -127,7 +128,7 @@ def test_a_fallback_to_plain_trl_names_its_reason():
 
 
 def test_the_weightiest_comes_first_and_what_was_undone_does_not_count():
-    given = lines(loss=ramp(0.9, 0.5), reward_chosen=ramp(0.0, -0.6))
+    given = lines(loss=ramp(0.9, 0.5), reward_margin=ramp(0.4, 1.5), reward_chosen=ramp(0.0, -0.6))
     assert [note.tone for note in notes_of(given, config=DPO)] == ["bad", "info"]
-    begun_anew = [*lines(loss=ramp(0.9, 0.5)), *lines()]
+    begun_anew = [*given, *lines()]
     assert said(begun_anew) == {}
