@@ -21,6 +21,10 @@ class DivergedError(EngineError):
     """A loss or a gradient that is no longer a number."""
 
 
+class MemoryShortError(EngineError):
+    """A step that does not fit into memory, found before the first one."""
+
+
 class MergeError(EngineError):
     """Adapters that cannot be folded into their base, or not here."""
 

@@ -211,15 +211,15 @@ def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dens
 def head_bytes(shape: Shape, *, scored: int, bytes_per_value: int, trained: bool, whole: bool, gpu: bool) -> int:
     """Of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as plain TRL's SFT has them.
 
-    The tiles' buffer is TILE_WORDS wide even for a smaller vocabulary. `trained`: the gradient of the head's weight is
-    made anew for each micro-batch, then added to what is there.
+    `trained`: the gradient of the head's weight is made anew for each micro-batch, then added to what is there. The
+    tiles' buffer is TILE_WORDS wide even for a smaller vocabulary; on a CPU what is not written to takes no memory.
     """
     gradient = FP32 * shape.embedding_parameters if trained else 0
     states = scored * shape.hidden * (bytes_per_value + FP32)
     if whole:
         return states + gradient + scored * shape.vocabulary * (bytes_per_value + 2 * FP32)
     lines = min(scored, TILE_TOKENS)
-    tile = lines * TILE_WORDS * bytes_per_value
-    if not gpu:
-        tile += TILE_COPIES * FP32 * lines * min(shape.vocabulary, TILE_WORDS)
-    return states + gradient + tile
+    if gpu:
+        return states + gradient + lines * TILE_WORDS * bytes_per_value
+    tile = lines * min(shape.vocabulary, TILE_WORDS)
+    return states + gradient + tile * (bytes_per_value + TILE_COPIES * FP32)

@@ -29,6 +29,9 @@ DEFAULT_CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '\\nAssistant:\\n' -}}{%- endif -%}"
 )
 
+# Set on a tokenizer that was given the template above: preflight says so.
+TEMPLATE_ADDED = "konomi_template_added"
+
 PAD_TOKENS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|endoftext|>", "<unk>")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 
@@ -87,6 +90,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     if not tokenizer.chat_template:
         log.info("the tokenizer has no chat template: the plain default is used and saved with the model")
         tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
+        setattr(tokenizer, TEMPLATE_ADDED, True)
     _set_pad_token(tokenizer)
     tokenizer.padding_side = "right"
     return tokenizer

@@ -1,0 +1,64 @@
+"""Whether training rows give held-out prompts away. Free of torch."""
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from training.engine.errors import DatasetError
+
+Row = Mapping[str, Any]
+COLUMNS = ("prompt", "prompt_id", "source_document")
+NAMED = 5
+
+
+def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
+    """How many held-out rows there are in `<folder>/held_out.parquet`, none of which `rows` gives away.
+
+    Raises DatasetError where a training row has the prompt of a held-out one (by its id, or by its text after Unicode
+    NFC and with white space collapsed), or comes from the same source document.
+    """
+    path = folder / "held_out.parquet"
+    if not path.is_file():
+        return 0
+    try:
+        present = pq.read_schema(path).names
+        held_out = pq.read_table(path, columns=[name for name in COLUMNS if name in present]).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(f"{path} is not a readable Parquet file: {error}") from error
+    for what, of in (("the prompt", prompt_text), ("the prompt_id", prompt_id), ("the source document", document)):
+        barred = {key for row in held_out if (key := of(row))}
+        shared = [number for number, row in enumerate(rows, 1) if of(row) in barred]
+        if shared:
+            first = ", ".join(map(str, shared[:NAMED])) + (", …" if len(shared) > NAMED else "")
+            raise DatasetError(
+                f"{len(shared)} rows of train.parquet share {what} with held_out.parquet (row {first}): figures on "
+                "held-out prompts would say nothing. Freeze the dataset again with a split by prompt and by document"
+            )
+    return len(held_out)
+
+
+def prompt_text(row: Row) -> str:
+    """The prompt in a form in which equal prompts are equal; empty where there is none."""
+    prompt = row.get("prompt")
+    if isinstance(prompt, str):
+        return _plain(prompt)
+    turns = [[turn["role"], _plain(turn.get("content") or "")] for turn in prompt or []]
+    return json.dumps(turns, ensure_ascii=False) if turns else ""
+
+
+def prompt_id(row: Row) -> str:
+    number = row.get("prompt_id")
+    return "" if number is None else str(number)
+
+
+def document(row: Row) -> str:
+    return str(row.get("source_document") or "")
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())

@@ -1,0 +1,45 @@
+"""What is found out before a model is loaded, and before an adapter is put on it: minutes before it would fail."""
+
+from collections import Counter
+from pathlib import Path
+
+from torch import nn
+
+from training.engine import machine, memory, shapes
+from training.engine.config import LoraSettings, ModelSource
+from training.engine.errors import ModelError
+
+NAMED = 12  # module names in a message
+
+
+def check_weights_fit(source: ModelSource) -> None:
+    """Raises ModelError where the weights alone need more than the memory that is free.
+
+    They are read into RAM in float32, whatever they are trained in. A hub name is not known before it is there.
+    """
+    folder = Path(source.base)
+    if not folder.is_dir():
+        return
+    parameters = shapes.count_parameters(folder)
+    needed, free = memory.FP32 * parameters, machine.available_ram()
+    if needed > free:
+        raise ModelError(
+            f"{folder} has {parameters:,} parameters, {machine.gigabytes(needed)} in float32, in which they are read; "
+            f"{machine.gigabytes(free)} of RAM are free. Take a machine with more, end other programs, or take a "
+            "smaller model"
+        )
+
+
+def check_lora_targets(model: nn.Module, settings: LoraSettings | None) -> None:
+    """Raises ModelError where a name in `lora.targets` is that of no module that can have an adapter."""
+    if settings is None or settings.targets == ("all-linear",):
+        return
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Embedding)]
+    missing = [t for t in settings.targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+    if missing:
+        known = Counter(name.rsplit(".", 1)[-1] for name in names)
+        there = ", ".join(name for name, _count in known.most_common(NAMED))
+        raise ModelError(
+            f"lora.targets: the model has no module named {', '.join(missing)}. There are {there}; all-linear takes "
+            "every linear one but the head"
+        )
