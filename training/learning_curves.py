@@ -114,7 +114,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
         )
         outcomes.append(outcome)
     verdict = judge(points, outcomes)
-    return Reading(curve, str(label), points, verdict, chart_of(curve, str(label), points, verdict))
+    return Reading(curve, str(label), points, verdict, chart_of(curve, str(label), points))
 
 
 def status_words(run: Run, evaluation: Evaluation | None) -> str:
@@ -127,7 +127,7 @@ def status_words(run: Run, evaluation: Evaluation | None) -> str:
     return str(run.get_status_display())
 
 
-def chart_of(curve: LearningCurve, label: str, points: Sequence[Point], verdict: Verdict) -> Chart | None:
+def chart_of(curve: LearningCurve, label: str, points: Sequence[Point]) -> Chart | None:
     drawn = [point for point in points if point.value is not None and point.labels]
     if len(drawn) < 2:
         return None
@@ -143,7 +143,13 @@ def chart_of(curve: LearningCurve, label: str, points: Sequence[Point], verdict:
         [line],
         key=f"curve-{curve.pk}",
         title=label,
-        sentence=" ".join([f"{verdict.title}.", *verdict.words[:1]]),
+        sentence=_("%(first)s after %(few)s rows, %(last)s after %(many)s.")
+        % {
+            "first": drawn[0].value_words,
+            "few": f"{drawn[0].labels:,}",
+            "last": drawn[-1].value_words,
+            "many": f"{drawn[-1].labels:,}",
+        },
         x_label=_("rows trained on"),
         percent=points[0].percent,
         markers=True,
