@@ -224,7 +224,7 @@ def estimate(
         share = sum(scored) / sum(lines)
     else:
         lines = [len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in batch]
-        tokens = max(lines) * config.batch_size * (1 if purpose == "sft" else 2)
+        tokens = max(lines) * config.batch_size * (2 if purpose == "dpo" else 1)
         share = 1.0  # plain TRL scores prompts too
     quantized = config.lora is not None and config.lora.quantization != "none"
     try:

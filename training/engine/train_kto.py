@@ -26,7 +26,7 @@ def train(run: Run) -> Outcome:
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
-    from training.engine import data, models, trainer
+    from training.engine import data, models, preflight, trainer
     from training.engine.checkpointing import WholeCheckpoints
 
     class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
@@ -81,7 +81,24 @@ def train(run: Run) -> Outcome:
         processing_class=tokenizer,
         peft_config=trainer.lora(config.lora),
     )
-    return trainer.run_training(run, kto, tokenizer, counts)
+    return trainer.run_training(
+        run,
+        kto,
+        tokenizer,
+        counts,
+        details={"method": {"packing": False, "why": "KTO is computed by TRL only"}},
+        preflight=lambda: preflight.check(
+            run,
+            purpose="kto",
+            rows=rows,
+            sequences=sequences,
+            counts=counts,
+            model=kto.model,
+            tokenizer=tokenizer,
+            max_length=length,
+            dry_run=None,
+        ),
+    )
 
 
 def check_batch_size(config: TrainingConfig) -> None:
