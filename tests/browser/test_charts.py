@@ -120,6 +120,9 @@ def test_runs_over_each_other(page, live_server, client, manager, errors):
     axe(page)
     page.locator("figure[data-chart=loss] .plot").hover()
     expect(page.locator("figure[data-chart=reward_accuracy] .readout")).to_contain_text(f"run {runs[1].pk}")
+    page.emulate_media(color_scheme="dark")
+    chart(page, lambda chart: chart["painted"])  # repainted in the colours of the night
+    axe(page)
     assert not errors
 
 
