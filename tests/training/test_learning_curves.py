@@ -17,9 +17,10 @@ from training.learning_curves import read_learning_curve, runs_of, start_learnin
 from training.metrics import read_progress
 from training.models import Checkpoint, Evaluation, LearningCurve, Run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+LAUNCHES = pytest.mark.django_db(transaction=True)
 
 
+@LAUNCHES
 def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_shell, capsys, client, project, manager):
     dataset = freeze("dpo")
     call_command(
@@ -53,6 +54,7 @@ def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_s
     assert url in client.get(reverse("runs", args=[project.slug])).text
 
 
+@LAUNCHES
 def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     manage, freeze, model_shell, settings, monkeypatch, capsys
 ):
@@ -85,6 +87,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     assert list(kept) == list(Checkpoint.objects.values_list("sha256", flat=True))
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -144,6 +147,7 @@ def measured(fake_engine, project, freeze, model_shell):
     return make
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("right", "rows", "kind", "words"),
     [
@@ -163,6 +167,7 @@ def test_the_verdict_is_as_firm_as_the_held_out_set(measured, right, rows, kind,
         assert verdict.gain.rows_needed > 100
 
 
+@pytest.mark.django_db
 def test_a_curve_on_its_way_says_so_and_strangers_see_nothing(
     fake_engine, freeze, model_shell, project, client, django_assert_max_num_queries
 ):
