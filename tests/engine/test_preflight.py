@@ -157,21 +157,18 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
 
 
 def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(tiny, tmp_path, monkeypatch):
-    from training.engine import machine
+    from training.engine import machine, preflight
 
-    monkeypatch.setattr(machine, "available_ram", lambda: 1_000_000)
+    monkeypatch.setattr(preflight, "available_bytes", lambda model: 1_000_000)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))
-    monkeypatch.setattr(machine.psutil.Process, "memory_info", lambda self: type("Info", (), {"rss": 0}))
     assert run_here("train_sft", directory) == 0, directory.read_result()
-    assert (
-        "GB of RAM are needed, 0.0 GB are there. Lower micro_batch_tokens"
-        in warnings_of(preflight_of(directory))["memory"]
-    )
+    words = warnings_of(preflight_of(directory))["memory"]
+    assert "GB of RAM are needed, 1.0 MB are there. Lower micro_batch_tokens" in words
 
     monkeypatch.setattr(machine, "available_ram", lambda: 10_000)
     directory = make_run(tmp_path / "b", training("train_sft", tiny), sft_rows(6))
     assert run_here("train_sft", directory) == 1
-    assert re.search(r"has [\d,]+ parameters, .* in float32.*GB of RAM are free", directory.read_result()["error"])
+    assert re.search(r"has [\d,]+ parameters, .* in float32.* of RAM are free", directory.read_result()["error"])
 
 
 def test_lora_targets_that_the_model_does_not_have_are_named(tiny, tmp_path):

@@ -64,5 +64,5 @@ def gpus() -> list[Gpu]:
 
 
 def gigabytes(count: float) -> str:
-    """In GB of 10⁹ bytes, as in "14.5 GB"."""
-    return f"{count / 1e9:,.1f} GB"
+    """In GB of 10⁹ bytes, as in "14.5 GB"; below a tenth in MB."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"

@@ -183,9 +183,14 @@ def activation_bytes_per_token(
     residual = FP32 if bytes_per_value == FP32 or not lora else BF16
     layer = _layer_bytes(shape, lora, bytes_per_value, rank, dense_mask)
     edges = 3 * FP32 * shape.hidden  # the embedding's output, and the last norm's two tensors
-    transient = bytes_per_value * (3 * shape.intermediate + 2 * shape.hidden)  # gradients within one feed-forward part
+    transient = transient_bytes_per_token(shape, bytes_per_value)
     kept = shape.layers * residual * shape.hidden + layer if gradient_checkpointing else shape.layers * layer
     return kept + edges + transient
+
+
+def transient_bytes_per_token(shape: Shape, bytes_per_value: int) -> int:
+    """Gradients within one feed-forward part, which come and go during the backward pass."""
+    return bytes_per_value * (3 * shape.intermediate + 2 * shape.hidden)
 
 
 def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dense_mask: bool) -> int:

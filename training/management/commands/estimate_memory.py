@@ -1,0 +1,154 @@
+from pathlib import Path
+from typing import IO, Any, cast
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from training.checkpoints import model_source
+from training.console import find_checkpoint, plain_errors
+from training.engine import machine, memory, shapes
+from training.engine.config import LoraSettings
+from training.engine.errors import ModelError
+from training.model_folders import resolve, source_of
+
+METHODS: tuple[tuple[memory.Method, str], ...] = (("lora", "LoRA"), ("qlora", "QLoRA"), ("full", "full"))
+OBJECTIVES: tuple[memory.Objective, ...] = ("sft", "dpo")
+PRECISIONS = ((memory.FP32, "fp32"), (memory.BF16, "bf16"))
+UNKNOWN = "–"
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+
+
+class Command(BaseCommand):
+    help = (
+        "What memory a training of a model would need, part by part, for LoRA, QLoRA and full fine-tuning, SFT and "
+        "DPO, in float32 and bfloat16, beside what this machine has. Nothing is loaded; a config.json is enough "
+        "(--config), or a number of parameters (--parameters, without activations). GB are 10^9 bytes."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        which = parser.add_argument_group("which model (one of these)")
+        which.add_argument("model", nargs="?", default="", help="a model folder, or the id of a checkpoint")
+        which.add_argument("--config", help="a config.json, before any weights are there")
+        which.add_argument("--parameters", type=float, help="a number such as 7.24e9: static parts only")
+        how = parser.add_argument_group("how it would be trained")
+        how.add_argument("--max-length", type=int, default=1024, help="tokens of prompt and completion; default 1024")
+        how.add_argument(
+            "--micro-batch-tokens", type=int, default=0, help="tokens computed at a time; default: the longest row"
+        )
+        how.add_argument("--no-packing", action="store_true", help="as plain TRL computes it, --batch-size rows a time")
+        how.add_argument("--batch-size", type=int, default=8, help="rows side by side without packing; default 8")
+        how.add_argument("--lora-r", type=int, default=16, help="the adapter's rank; default 16")
+        how.add_argument("--gradient-checkpointing", action="store_true", help="keep only the input of each layer")
+        how.add_argument("--gpu", action="store_true", help="as on a GPU; default: where this machine has one")
+        parser.add_argument("--width", type=int, help="of the tables, in characters; default: the terminal's")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        given = [name for name in ("model", "config", "parameters") if options[name]]
+        if len(given) != 1:
+            raise CommandError("which model? Give a model folder or a checkpoint's id, or --config, or --parameters")
+        for name in ("max_length", "batch_size", "lora_r"):
+            if options[name] < 1:
+                raise CommandError(f"--{name.replace('_', '-')} must be at least 1")
+        gpus = machine.gpus()
+        console = Console(file=cast(IO[str], self.stdout), width=options["width"])
+        try:
+            if options["parameters"]:
+                parameters = int(options["parameters"])
+                if parameters < 1:
+                    raise CommandError("--parameters must be at least 1")
+                rows = static_rows(parameters)
+            else:
+                config, counted = self.model(options)
+                shape = shapes.Shape.from_config(config)
+                parameters = counted or shape.parameters
+                rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
+                if not shape.known:
+                    said = (
+                        f"{shape.model_type or 'the model'} is not among {', '.join(shapes.KNOWN)}: taken for a Llama"
+                    )
+                    self.stderr.write(said)
+        except ModelError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(weights_in_words(parameters))
+        console.print(table(rows))
+        self.stdout.write(there(gpus))
+
+    def model(self, options: dict[str, Any]) -> tuple[shapes.Config, int]:
+        """The configuration, and the parameters that the weights' headers count (0: no weights there)."""
+        if options["config"]:
+            path = Path(options["config"])
+            return shapes.read_config(path / "config.json" if path.is_dir() else path), 0
+        with plain_errors():
+            if options["model"].isdecimal():
+                base = str(model_source(find_checkpoint(int(options["model"]))).base)
+            else:
+                base = source_of(options["model"]).base
+            folder = resolve(base)
+        return shapes.read_config(folder / "config.json"), shapes.count_parameters(folder)
+
+
+def estimated_rows(config: shapes.Config, counted: int, options: dict[str, Any], *, gpu: bool) -> list[list[str]]:
+    packing = not options["no_packing"]
+    rows = []
+    for method, name in METHODS:
+        for objective in OBJECTIVES:
+            tokens, line = memory.micro_batch(
+                objective,
+                packing=packing,
+                max_length=options["max_length"],
+                micro_batch_tokens=options["micro_batch_tokens"],
+                batch_size=options["batch_size"],
+            )
+            for bytes_per_value, precision in PRECISIONS:
+                found = memory.estimate(
+                    config,
+                    method=method,
+                    objective=objective,
+                    bytes_per_value=bytes_per_value,
+                    tokens=tokens,
+                    line=line,
+                    lora=LoraSettings(r=options["lora_r"]),
+                    gradient_checkpointing=options["gradient_checkpointing"],
+                    packing=packing,
+                    gpu=gpu,
+                    parameters=counted or None,
+                )
+                parts = [machine.gigabytes(getattr(found, part)) for part in PARTS]
+                total = machine.gigabytes(found.total)
+                rows.append([name, objective.upper(), precision, *parts, total, machine.gigabytes(found.process)])
+    return rows
+
+
+def static_rows(parameters: int) -> list[list[str]]:
+    """For so many parameters, without what depends on the architecture (adapters, activations, logits)."""
+    sizes = [("LoRA", "fp32", memory.FP32), ("LoRA", "bf16", memory.BF16), ("QLoRA", "4 bits", memory.NF4_BYTES)]
+    unknown = [UNKNOWN] * 6
+    rows = [[name, "any", width, machine.gigabytes(size * parameters), *unknown] for name, width, size in sizes]
+    full = [machine.gigabytes(size * parameters) for size in (memory.FP32, memory.FP32, memory.ADAM_MOMENTS)]
+    return [*rows, ["full", "any", "fp32", *full, *unknown[2:]]]
+
+
+def table(rows: list[list[str]]) -> Table:
+    found = Table(title="memory by part")
+    for name in ("method", "objective", "precision"):
+        found.add_column(name)
+    for name in (*PARTS, "total", "process"):
+        found.add_column(name, justify="right")
+    for row in rows:
+        found.add_row(*row)
+    return found
+
+
+def weights_in_words(parameters: int) -> str:
+    sizes = [machine.gigabytes(size * parameters) for size in (memory.BF16, memory.FP32, memory.NF4_BYTES)]
+    return (
+        f"{parameters:,} parameters: {sizes[0]} in half precision, {sizes[1]} in full precision, {sizes[2]} in 4 bits "
+        "(GB: 10^9 bytes)"
+    )
+
+
+def there(gpus: list[machine.Gpu]) -> str:
+    ram = f"{machine.gigabytes(machine.available_ram())} of {machine.gigabytes(machine.total_ram())} RAM free"
+    cards = [f"{gpu.name}: {machine.gigabytes(gpu.free)} of {machine.gigabytes(gpu.total)} free" for gpu in gpus]
+    return f"This machine: {'; '.join([ram, *cards] if cards else [ram, 'no NVIDIA GPU'])}"
