@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -233,7 +232,6 @@ def test_no_room_and_a_folder_that_is_there(lineage, tmp_path, capsys, monkeypat
     assert "1e-06 GB left" in run_merge(capsys, *words(lineage, to))[1]["error"]
     memory = merge.psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(merge.psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(merge.psutil, "swap_memory", lambda: SimpleNamespace(free=0))
     assert "of memory (4 bytes for each" in run_merge(capsys, *words(lineage, to))[1]["error"]
     assert leftovers(tmp_path) == []
 

@@ -25,11 +25,13 @@ def test_an_adapter_is_trained_on_a_quantised_chain_and_merges_into_the_whole_on
     from training.engine.quantized import MERGED, load_quantized
 
     source = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
-    settings = LoraSettings(r=4, alpha=8, quantization=bits)
+    settings = LoraSettings(r=4, alpha=8, quantization=bits, dora=bits == "4bit")
     directory = make_run(tmp_path / "1", training("train_dpo", source, max_steps=6, lora=settings), dpo_rows(12))
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     losses = [line["loss"] for line in directory.read_metrics()[0] if "loss" in line]
-    assert losses[0] == pytest.approx(0.693147, abs=1e-5)
+    # LLM.int8() rounds the activations too, by the row: those of the reference pass had other neighbours. DoRA takes
+    # norms of dequantised weights.
+    assert losses[0] == pytest.approx(0.693147, abs=1e-4 if bits == "4bit" else 1e-3)
     assert losses[-1] < losses[0] - 0.01
     assert "The base was held in" in (directory.model / "README.md").read_text()
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from training.engine import machine
 from training.engine.config import ModelSource
 from training.engine.errors import MergeError, ModelError
 
@@ -145,7 +146,7 @@ def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size
         raise MergeError(f"{to} exists already: remove it, or name another folder")
     to.parent.mkdir(parents=True, exist_ok=True)
     memory = int(4 * parameters * MEMORY_MARGIN)
-    there = psutil.virtual_memory().available + psutil.swap_memory().free
+    there = machine.available_ram()
     log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(there))
     if memory > there:
         raise MergeError(
@@ -189,17 +190,13 @@ def written_aside(to: Path) -> Iterator[Path]:
 
 
 def set_stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Generation settings that stop where the tokenizer's answers end, and that transformers agrees to write."""
+    """Generation settings that stop where the tokenizer's answers end."""
     from training.engine.models import stop_token_ids
 
     settings = model.generation_config
     stops = sorted(stop_token_ids(model, tokenizer))
     settings.eos_token_id = stops if len(stops) > 1 else stops[0]
     settings.pad_token_id = tokenizer.pad_token_id
-    try:
-        settings.validate(strict=True)
-    except ValueError:
-        settings.do_sample = True  # a temperature without sampling: published models have that, their authors mean it
 
 
 def write(model: "PreTrainedModel", folder: Path, dtype: str, shard_size: str) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from training.engine.config import ModelSource, Precision
 from training.engine.errors import ModelError
-from training.engine.publishing import LINEAGE
+from training.engine.publishing import LINEAGE, make_writable
 
 log = logging.getLogger("konomi.engine")
 
@@ -70,6 +70,7 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
         if _is_memory(error):
             raise
         raise ModelError(f"{_words(source)} cannot be loaded: {error}") from error
+    make_writable(model.generation_config)
     log.info("loaded %s: %s parameters", _words(source), f"{model.num_parameters():,}")
     return model.to(dtype).requires_grad_(True).eval()  # merging leaves the weights frozen
 

@@ -11,7 +11,7 @@ from training.engine.config import ModelSource
 from training.engine.program import Run
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 LINEAGE = "lineage.json"
 
@@ -45,6 +45,17 @@ def read_manifest(dataset: Path) -> dict[str, Any]:
     file = dataset / "manifest.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return found
+
+
+def make_writable(settings: "GenerationConfig") -> None:
+    """Generation settings that transformers agrees to write, which it refuses after hours of training otherwise.
+
+    Published models carry a temperature or top_p without `do_sample`: their authors mean to sample.
+    """
+    try:
+        settings.validate(strict=True)
+    except ValueError:
+        settings.do_sample = True
 
 
 def final_metrics(run: Run) -> dict[str, Any]:

@@ -86,7 +86,6 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
         partial = run_folder / f".{MERGED}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         model = models.load_model(source)
-        model.generation_config = None  # not needed here, and published ones are not always valid
         model.save_pretrained(partial, max_shard_size="2GB")
         save_lineage(partial, source, adapter=False)
         publish(partial, folder)
