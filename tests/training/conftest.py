@@ -66,9 +66,9 @@ def freeze(project, settings):
         digest = hashlib.sha256(f"{project.slug} {purpose} {train} {held_out}".encode()).hexdigest()
         folder = settings.VAR / "datasets" / digest
         folder.mkdir(parents=True)
-        for name, count in (("train", train), ("held_out", held_out)):
+        for name, count, first in (("train", train, 0), ("held_out", held_out, train)):  # no prompt is in both
             table = pa.table({column: [] for column in columns(purpose, 0)})
-            rows = [columns(purpose, number) for number in range(count)]
+            rows = [columns(purpose, number) for number in range(first, first + count)]
             pq.write_table(pa.Table.from_pylist(rows) if rows else table, folder / f"{name}.parquet")
         (folder / "manifest.json").write_text("{}")
         return DatasetVersion.objects.create(
