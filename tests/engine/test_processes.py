@@ -1,15 +1,10 @@
 """One run as two processes: the same training as one process makes, and no process left behind."""
 
-import json
-import os
-import signal
-import time
-
 import psutil
 import pytest
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, start, training
-from tests.engine.test_training import equal, events, logged, wait_for, weights
+from tests.engine.test_training import events, logged, wait_for, weights
 from training.engine.config import LoraSettings
 
 pytestmark = pytest.mark.engine
@@ -26,14 +21,14 @@ def alone(tiny, tmp_path_factory):
 
 def rows():
     """Pairs of unequal lengths, so that the processes' shares of a step differ."""
-    found = dpo_rows(36)
+    found = dpo_rows(40)  # whole steps: a last part of one would be filled up with rows of the beginning
     for number, row in enumerate(found):
         row["chosen"][0]["content"] += " Thank you." * (number % 5)
     return found
 
 
 def workers_of(process) -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children(recursive=True) if "train_dpo" in child.cmdline()]
+    return [child for child in psutil.Process(process.pid).children(recursive=True) if "RANK" in child.environ()]
 
 
 def test_two_processes_with_accumulation_train_as_one_does(tiny, alone, tmp_path):
@@ -57,25 +52,16 @@ def test_two_processes_with_accumulation_train_as_one_does(tiny, alone, tmp_path
         torch.testing.assert_close(weights(directory.model)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_a_killed_process_fails_the_run_in_clear_words_and_a_resume_ends_as_if_it_had_lived(tiny, tmp_path):
-    config = training("train_dpo", tiny, batch_size=4, processes=2, **{**RUN, "max_steps": 400})
+def test_a_killed_process_fails_the_run_in_clear_words(tiny, tmp_path):
+    config = training("train_dpo", tiny, batch_size=4, processes=2, **{**RUN, "max_steps": 100_000})
     directory = make_run(tmp_path, config, rows())
     process = start("train_dpo", directory)
-    wait_for(lambda: events(directory).count("saved") >= 1 or process.poll() is not None)
-    second = next(worker for worker in workers_of(process) if worker.environ().get("RANK") == "1")
+    wait_for(lambda: logged(directory) or process.poll() is not None)
+    second = next(worker for worker in workers_of(process) if worker.environ()["RANK"] == "1")
     second.kill()
     assert process.wait(90) == 1, directory.log_tail()
     assert "One of the processes died" in directory.read_result()["error"]
     assert not directory.is_alive()
-
-    directory.create(training("train_dpo", tiny, batch_size=4, processes=2, **RUN))
-    for newer in directory.path.glob("checkpoint-*"):
-        if newer.name not in ("checkpoint-4", "checkpoint-8"):
-            pytest.skip("the machine was so busy that the checkpoints of the first steps are gone")
-    directory.clear_for_resume()
-    process = start("train_dpo", directory)
-    wait_for(lambda: "resumed" in events(directory) or process.poll() is not None)
-    assert process.wait(90) == 0, directory.log_tail()
 
 
 def test_a_killed_leader_leaves_nobody_behind(tiny, tmp_path):

@@ -81,7 +81,8 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: python -m training.engine.{name} RUN_DIR\n{__doc__}")
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    level = logging.INFO if processes.is_first() else logging.WARNING  # what all processes say is said once
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.captureWarnings(True)
     warnings.simplefilter("ignore", FutureWarning)  # of the libraries about each other: nothing a reader could do
     for noisy in ("httpx", "httpcore", "urllib3", "fsspec", "filelock"):

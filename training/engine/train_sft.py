@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def train(run: Run) -> Outcome:
     """Fine-tune the model chain on dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine import data, models, packed, packing, trainer
+    from training.engine import data, models, packing, preflight, trainer
 
     config: TrainingConfig = run.config
     rows = data.read_rows(run.directory.path / config.dataset, "train")
@@ -36,7 +36,7 @@ def train(run: Run) -> Outcome:
     layout = None
     if not why:
         layout = trainer.make_layout(config, model, tokenizer)
-        packed.add_packed_forward(model.to(models.device()))
+        trainer.make_packable(model)
         packable = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
         why = trainer.why_wrong(model, packable, layout)
     details = {"method": trainer.method(why, layout)}
@@ -48,7 +48,7 @@ def train(run: Run) -> Outcome:
         tokenizer,
         counts,
         details=details,
-        preflight=lambda: __import__("training.engine.preflight", fromlist=["x"]).check(
+        preflight=lambda: preflight.check(
             run,
             purpose="sft",
             rows=rows,

@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, set_seed
 
-from training.engine import checkpointing, memory, models, packed, processes, publishing
+from training.engine import checkpointing, loading, memory, models, packed, processes, publishing
 from training.engine.callbacks import ProgressCallback
 from training.engine.config import LoraSettings, TrainingConfig
 from training.engine.data import Counts
@@ -43,6 +43,7 @@ def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrai
     processes.join()
     torch.set_num_threads(config.threads or torch.get_num_threads())
     tokenizer = models.load_tokenizer(config.model)
+    loading.check_weights_fit(config.model)
     dtype = models.compute_dtype(config.precision) if config.lora else torch.float32
     if config.lora and config.lora.quantization != "none":
         from training.engine.quantized import load_quantized
@@ -51,6 +52,7 @@ def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrai
     else:
         model = models.load_model(config.model, dtype=dtype)
     models.check_fits(model, tokenizer)
+    loading.check_lora_targets(model, config.lora)
     set_seed(config.seed)  # what comes next is the adapter's random start
     return model, tokenizer
 
@@ -140,7 +142,16 @@ def why_wrong(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> st
     """
     ordered = sorted(rows, key=lambda row: row.computed)
     step = max(1, len(ordered) // (2 * CHECKED_ROWS))
-    return packed.differs(model, ordered[::step][:CHECKED_ROWS], pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
+    some = ordered[::step][:CHECKED_ROWS]
+    why: str = packed.differs(model, some, pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
+    return why
+
+
+def make_packable(model: PreTrainedModel) -> None:
+    """The packed forward, on the device where the training will be."""
+    packed.add_packed_forward(model)
+    if getattr(model, "hf_quantizer", None) is None:  # quantized weights are where they were loaded to
+        model.to(models.device())
 
 
 def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Layout:
@@ -213,7 +224,7 @@ def run_training(
     resume = checkpointing.newest_whole(run.directory)
     if resume:
         log.info("resuming from %s", resume.name)
-    elif preflight is not None and (Path(__file__).parent / "preflight.py").exists():
+    elif preflight is not None:
         preflight()
     run.stop_if_cancelled()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
