@@ -60,7 +60,10 @@
       this.mark = model("Span", { dimension: "height", location: null, line_width: 1, level: "underlay" });
       this.plot.add_layout(this.mark, "center");
       // A finger scrolls the page; a mouse draws the part to look at, and two clicks go back.
-      if (matchMedia("(pointer: fine)").matches) this.plot.add_tools(model("BoxZoomTool", { dimensions: "auto" }));
+      if (matchMedia("(pointer: fine)").matches) {
+        this.zoom = model("BoxZoomTool", { dimensions: "auto" });
+        this.plot.add_tools(this.zoom);
+      }
       this.plot.on_event("doubletap", () => this.reset());
       this.plot.on_event("mousemove", (event) => charts.forEach((chart) => chart.point(event.x)));
       this.plot.on_event("mouseleave", () => charts.forEach((chart) => chart.point(null)));
@@ -101,6 +104,7 @@
       }
       for (const grid of this.grids) grid.grid_line_color = faint;
       this.mark.line_color = colour("--line-strong");
+      if (this.zoom) Object.assign(this.zoom.overlay, { line_color: soft, line_width: 1, line_dash: [], fill_color: soft, fill_alpha: 0.15 });
       this.parts.forEach(({ glyphs }, number) => {
         const paint = colour(`--line-${this.lines[number].style}`);
         for (const [name, glyph] of Object.entries(glyphs)) {
