@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks`: run every benchmark, one after the other, and write docs/benchmarks.md.
 
 A benchmark is a module in this folder that can be run by itself; it prints a table and leaves its figures in
-var/bench/<name>.json as {"machine": …, "commit": …, "figures": {key: value}}.
+var/bench/<name>.json as {"machine": …, "commit": …, "figures": {key: value}, "details": [[column, …], [cell, …], …]}.
 """
 
 import json
@@ -35,6 +35,10 @@ def page(results: list[tuple[str, dict]]) -> str:
         for key, value in result["figures"].items():
             shown = f"{value:.4g}" if isinstance(value, float) else value
             lines.append(f"| `{name}` | {key} | {shown} |")
+    for name, result in results:
+        if details := result.get("details"):
+            lines += ["", f"## {name}", "", "| " + " | ".join(details[0]) + " |", "|" + "---|" * len(details[0])]
+            lines += ["| " + " | ".join(line) + " |" for line in details[1:]]
     machines = sorted({f"{result.get('machine', 'unknown')}, commit {result.get('commit', 'unknown')}"
                        for _, result in results})  # fmt: skip
     return "\n".join([*lines, "", *[f"Measured on: {machine}." for machine in machines], ""])

@@ -37,8 +37,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks.report import DATA, ROOT, report
 
@@ -79,10 +77,10 @@ class Case:
 
 
 CASES = (
-    Case("a", "135 M, prompts ≈ 160, answers ≈ 90", rows=16, prompt=160, answer=90),
-    Case("hh", "stories260K, dialogues", rows=96, max_length=512),
-    Case("postedit", "stories260K, post-edits, 3 epochs", rows=192, epochs=3, max_length=512),
-    Case("worst", "135 M, prompts ≈ 24, answers ≈ 220", rows=16, prompt=24, answer=220, spread=0.1),
+    Case("a", "135 M, prompts ≈ 160, answers ≈ 90", rows=8, batch_size=4, prompt=160, answer=90),
+    Case("hh", "stories260K, dialogues", rows=64, max_length=512),
+    Case("postedit", "stories260K, post-edits, 3 epochs", rows=96, epochs=3, max_length=512),
+    Case("worst", "135 M, prompts ≈ 24, answers ≈ 220", rows=4, batch_size=4, prompt=24, answer=220, spread=0.1),
 )
 
 
@@ -109,9 +107,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="konomi-dpo-") as folder:
         bench = Bench(arguments.keep or Path(folder), arguments.threads, QUICK_SHAPE if arguments.quick else SHAPE)
         measured = {case.key: bench.run(case, contenders, turns) for case in cases}
-    show(cases, measured, contenders)
     figures = all_figures(cases, measured) | {"threads": arguments.threads, "load_before": load}
-    report("dpo_quick" if arguments.quick or arguments.only else "dpo", figures, NOTES)
+    name = "dpo_quick" if arguments.quick or arguments.only else "dpo"
+    report(name, figures, NOTES, table_of(cases, measured, contenders))
 
 
 class Bench:
@@ -175,32 +173,41 @@ def rows_of(case: Case, vocabulary: int) -> list[dict[str, str]]:
     """The case's rows as text, the same at each call. `vocabulary` is the made-up model's."""
     lots = random.Random(case.key)
     if case.prompt:
-        return [synthetic(case, lots, vocabulary) for _ in range(case.rows)]
+        return synthetic(case, lots, vocabulary)
     if case.key == "hh":
-        name, pair = "hh_rlhf_harmless_base_test", lambda row: (row["prompt"] + "\n", row["chosen"], row["rejected"])
+        name, columns = "hh_rlhf_harmless_base_test", ("prompt", "chosen", "rejected")
     else:
-        name, pair = "mlqe_pe_ende", lambda row: (row["source"] + "\n", row["post_edit_tok"], row["mt_tok"])
+        name, columns = "mlqe_pe_ende", ("source", "post_edit_tok", "mt_tok")
     lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    pairs = [tuple(text.strip(" ") for text in pair(json.loads(line))) for line in lines]
-    # Characters bound the tokens of stories260K from above: no row is dropped for its prompt's length.
-    fitting = [texts for texts in pairs if texts[1] and texts[2] and texts[1] != texts[2] and len(texts[0]) < 500]
-    columns = ("prompt", "chosen", "rejected")
-    return [dict(zip(columns, texts, strict=True)) for texts in lots.sample(fitting, case.rows)]
+    pairs = [tuple(json.loads(line)[column].strip() for column in columns) for line in lines]
+    # stories260K needs about 0.6 tokens a character and has 512 positions: no row is dropped for its prompt's length.
+    fitting = [texts for texts in pairs if texts[1] and texts[2] and texts[1] != texts[2] and len(texts[0]) < 700]
+    return [
+        {"prompt": f"{prompt}\n", "chosen": chosen, "rejected": rejected}
+        for prompt, chosen, rejected in lots.sample(fitting, case.rows)
+    ]
 
 
-def synthetic(case: Case, lots: random.Random, vocabulary: int) -> dict[str, str]:
-    """Random words, one token each (see `make_model`); lengths are lognormal with the case's means."""
+def synthetic(case: Case, lots: random.Random, vocabulary: int) -> list[dict[str, str]]:
+    """Random words, one token each (see `make_model`), with lognormal lengths of the case's means."""
 
-    def words(mean: int, most: int) -> str:
-        drawn = lots.lognormvariate(math.log(mean) - case.spread**2 / 2, case.spread)
-        return " ".join(f"w{lots.randrange(3, vocabulary)}" for _ in range(min(most, max(1, round(drawn)))))
+    def words(lengths: list[int]) -> list[str]:
+        return [" ".join(f"w{lots.randrange(3, vocabulary)}" for _ in range(length)) for length in lengths]
 
-    room = case.max_length - 1  # for the end of text
-    return {
-        "prompt": words(case.prompt, room // 2) + "\n",
-        "chosen": words(case.answer, room // 2),
-        "rejected": words(case.answer, room // 2),
-    }
+    prompts = words(lognormal(case.prompt, case, case.rows, lots))
+    answers = words(lognormal(case.answer, case, 2 * case.rows, lots))
+    return [
+        {"prompt": f"{prompt}\n", "chosen": chosen, "rejected": rejected}
+        for prompt, chosen, rejected in zip(prompts, answers[::2], answers[1::2], strict=True)
+    ]
+
+
+def lognormal(mean: int, case: Case, count: int, lots: random.Random) -> list[int]:
+    """The distribution's quantiles in random order: so few rows would else have another mean at each draw."""
+    normal = statistics.NormalDist(math.log(mean) - case.spread**2 / 2, case.spread)
+    lengths = [round(math.exp(normal.inv_cdf((number + 0.5) / count))) for number in range(count)]
+    lots.shuffle(lengths)
+    return lengths
 
 
 # ---- what it says ----
@@ -276,32 +283,33 @@ def padding(answers: Answers, name: str, case: Case) -> float:
     return float(1 - useful / answers[name][0]["tokens"])
 
 
-def show(cases: list[Case], measured: Mapping[str, Answers], contenders: tuple[str, ...]) -> None:
-    table = Table(
-        "case", "who", "s a step", "× ours", "tokens a step", "padding", "pre-pass tokens", "epoch 1, s", "all, s",
-        "peak MB", title="DPO, LoRA, fp32; × ours: median of the ratios within a turn",
-    )  # fmt: skip
+def table_of(cases: list[Case], measured: Mapping[str, Answers], contenders: tuple[str, ...]) -> list[list[str]]:
+    """A line for each contender in each case, the limit below; the first line names the columns."""
+    found = [
+        ["case", "who", "s a step", "× ours", "tokens a step", "padding", "pre-pass tokens", "epoch 1, s", "all, s",
+         "peak MB"]
+    ]  # fmt: skip
     for case in cases:
         answers = measured[case.key]
         for name in contenders:
             own = answers[name]
-            table.add_row(
-                case.title if name == contenders[0] else "",
-                name,
-                f"{seconds_a_step(own):.3g}",
-                f"{ratio(answers, name, stepping):.2f}",
-                f"{own[0]['tokens'] / (case.steps * case.epochs):,.0f}",
-                f"{padding(answers, name, case):.1%}",
-                f"{own[0]['tokens_before']:,}",
-                f"{statistics.median(one_epoch(case, answer) for answer in own):.1f}",
-                f"{statistics.median(all_of_it(answer) for answer in own):.1f}",
-                f"{statistics.median(answer['peak_bytes'] for answer in own) / 1e6:,.0f}",
+            found.append(
+                [
+                    case.title,
+                    name,
+                    f"{seconds_a_step(own):.3g}",
+                    f"{ratio(answers, name, stepping):.2f}",
+                    f"{own[0]['tokens'] / (case.steps * case.epochs):,.0f}",
+                    f"{padding(answers, name, case):.1%}",
+                    f"{own[0]['tokens_before']:,}",
+                    f"{statistics.median(one_epoch(case, answer) for answer in own):.1f}",
+                    f"{statistics.median(all_of_it(answer) for answer in own):.1f}",
+                    f"{statistics.median(answer['peak_bytes'] for answer in own) / 1e6:,.0f}",
+                ]
             )
-        limit = answers["limit"][0]
-        needed = f"{limit['tokens_needed'] / case.steps:,.0f}"
-        cells = ("", "limit", f"{limit_of(answers, case):.3g}", "", needed, "0.0%", "", "", "", "")
-        table.add_row(*cells, end_section=True)
-    Console(width=140).print(table)
+        needed = f"{answers['limit'][0]['tokens_needed'] / case.steps:,.0f}"
+        found.append([case.title, "limit", f"{limit_of(answers, case):.3g}", "", needed, "0.0%", "", "", "", ""])
+    return found
 
 
 NOTES = {

@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -32,15 +32,28 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def report(name: str, figures: Mapping[str, float | int | str], notes: Mapping[str, str] | None = None) -> None:
-    """Print the table, write the JSON, and end with the one line that a script can read."""
+def report(
+    name: str,
+    figures: Mapping[str, float | int | str],
+    notes: Mapping[str, str] | None = None,
+    details: Sequence[Sequence[str]] = (),
+) -> None:
+    """Print the tables, write the JSON, and end with the one line that a script can read.
+
+    `details` is a further table for readers, its first line the names of the columns.
+    """
     notes = notes or {}
+    if details:
+        further = Table(*details[0])
+        for line in details[1:]:
+            further.add_row(*line)
+        Console(width=140).print(further)
     table = Table("figure", "value", "what it is", title=f"{name} · {machine()} · {commit()}")
     for key, value in figures.items():
         table.add_row(key, shown(value), notes.get(key, ""))
     Console(width=140).print(table)
     RESULTS.mkdir(parents=True, exist_ok=True)
-    content = {"machine": machine(), "commit": commit(), "figures": dict(figures)}
+    content = {"machine": machine(), "commit": commit(), "figures": dict(figures), "details": details}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     print(f"{name}: " + " ".join(f"{key}={shown(value)}" for key, value in figures.items()))
 
