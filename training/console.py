@@ -138,7 +138,7 @@ def add_sampling_arguments(parser: CommandParser) -> None:
     sampling.add_argument("--temperature", type=float, help="0 is greedy; default 0.8")
     sampling.add_argument("--top-p", type=float, help="nucleus sampling (Holtzman et al. 2020); default 0.95")
     sampling.add_argument("--max-new-tokens", type=int, help="the longest text, in tokens; default 256")
-    sampling.add_argument("--batch-size", type=int, help="texts generated side by side; default 16")
+    sampling.add_argument("--batch-size", type=int, help="most texts generated side by side; default 16")
     sampling.add_argument("--seed", type=int, help="the same seed gives the same texts; default 17")
     sampling.add_argument("--threads", type=int, help="CPU threads of the engine; default all")
 

@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--metrics-limit", type=int, help="outputs compared with references at most; default 500")
         parser.add_argument("--max-new-tokens", type=int, help="the longest output, in tokens; default 128")
         parser.add_argument("--max-length", type=int, help="tokens of prompt and completion; default as in training")
-        parser.add_argument("--batch-size", type=int, help="rows side by side; default 16")
+        parser.add_argument("--batch-size", type=int, help="most texts written side by side; default 16")
         parser.add_argument("--seed", type=int, help="of the intervals and of which samples are kept; default 17")
         parser.add_argument("--threads", type=int, help="CPU threads of the engine; default as in training")
 
