@@ -155,7 +155,7 @@ def _lead(name: str, run: Run) -> int:
     if result is not None:
         return EXIT_CODES[result["status"]]
     status = "cancelled" if directory.cancel_requested() else "failed"
-    error = "" if status == "cancelled" else f"One of the processes died (exit code {launcher.returncode}). {LOST}"
+    error = "" if status == "cancelled" else f"One of the processes died (exit code {launcher.returncode}). {LOST}."
     lost = {"status": status, "error": error, "metrics": {}, "tokens": 0, "wall_s": round(run.elapsed(), 3)}
     return _finish(name, directory, lost | {"versions": versions()})
 
@@ -221,6 +221,8 @@ def explain(error: BaseException, folder: Path) -> str:
         return f"The disk is full. Free space under {folder}, then resume. ({kind}: {text[:300]})"
     if isinstance(error, EngineError | ConfigError):
         return text
+    if _is_lost_process(error):
+        return f"One of the processes died, and the others cannot go on. {LOST}. ({kind}: {text.splitlines()[0][:300]})"
     if isinstance(error, FileNotFoundError):
         return f"File not found: {error.filename or text}. Restore it, or make the run again."
     return f"{kind}: {text[:2000]}. The traceback is in the log."
@@ -235,6 +237,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         or "not enough memory" in text
         or "cuda out of memory" in text
     )
+
+
+def _is_lost_process(error: BaseException) -> bool:
+    text = str(error).lower()
+    lost = ("connection closed by peer", "connection reset", "read error", "nccl", "heartbeat")
+    return processes.count() > 1 and any(word in text for word in lost)
 
 
 def _is_disk_full(error: BaseException, folder: Path) -> bool:
