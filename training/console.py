@@ -62,7 +62,7 @@ def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterab
                 if not console.is_terminal and time.monotonic() - spoken > PLAIN_LINE_SECONDS:
                     spoken = time.monotonic()
                     counted = f"{progress.done} of {progress.total} {progress.unit}, " if progress.total else ""
-                    out.write(f"{job_name(job)}: {counted}{words}")
+                    out.write(f"{job_name(job)}: {counted}{words}".removesuffix(", "))
                 time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:

@@ -144,9 +144,14 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
             "The held-out set is too small to say: it has %(rows)s rows",
             gain.rows,
         ) % {"rows": f"{gain.rows:,}"}
+        needed = {"rows": f"{max(gain.rows + 1, gain.rows_needed):,}"}
         words += [
-            _("About %(rows)s held-out rows would tell a change of two per cent from none.")
-            % {"rows": f"{max(gain.rows + 1, gain.rows_needed):,}"}
+            (
+                _("About %(rows)s held-out rows would tell a gain of two points from none.")
+                if last.percent
+                else _("About %(rows)s held-out rows would tell a gain of 2 %% from none.")
+            )
+            % needed
         ]
     words += [_("Each point is one run: another seed would move it a little, which the intervals do not show.")]
     return Verdict(kind, title, [said for said in words if said], gain)
