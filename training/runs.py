@@ -1,10 +1,10 @@
 """Runs: one execution of a trainer, from its choices to its directory."""
 
 import dataclasses
-import importlib.util
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,6 @@ def create_run(
             _("no such option: %(names)s (there are %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
-    _check_trackers(options.get("report_to", ()))
     full = "lora" in options and options["lora"] is None
     chosen = default_options(trainer, full=full) | options
     if "losses" in options and "loss_weights" not in options:
@@ -90,6 +89,7 @@ def create_run(
                 chosen[name] = shape(**chosen[name])
             except TypeError as error:
                 raise InvalidInput(f"{name}: {error}") from error
+    _check_installed(chosen.get("report_to", ()), chosen.get("lora"))
     run = Run(
         project=project,
         trainer=trainer,
@@ -165,13 +165,17 @@ def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | Non
         )
 
 
-def _check_trackers(names: Sequence[str]) -> None:
+def _check_installed(trackers: Sequence[str], lora: Any) -> None:
     """The engine runs in this very environment: what it would miss is said before anything is queued."""
-    missing = [name for name in names if name in TRACKERS and importlib.util.find_spec(name) is None]
+    missing = [name for name in trackers if name in TRACKERS and find_spec(name) is None]
     if missing:
         raise InvalidInput(
             _("%(names)s is not installed: pip install 'konomi[tracking]', or leave it out of --report-to")
             % {"names": ", ".join(missing)}
+        )
+    if isinstance(lora, LoraSettings) and lora.quantization != "none" and find_spec("bitsandbytes") is None:
+        raise InvalidInput(
+            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or leave --quantization out")
         )
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 
 from tests.engine.conftest import ROOT, chat, dpo_rows, make_run, run_here, sft_rows, training
@@ -156,6 +157,12 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
     said = json.loads((to / "lineage.json").read_text())
     assert (said["this"], said["base"], said["adapters"]) == ("full", lineage.base, list(lineage.adapters))
     assert [link["run_id"] for link in said["merged"]["adapters"]] == ["train_sft", "train_dpo"]
+    front, card = (to / "README.md").read_text().split("---\n")[1:3]
+    assert yaml.safe_load(front) == {
+        "library_name": "transformers", "pipeline_tag": "text-generation", "base_model": lineage.base,
+        "base_model_relation": "finetune", "tags": ["konomi", "merged"],
+    }  # fmt: skip
+    assert f"3. `{lineage.adapters[1]}`: train_dpo (train_dpo), dataset `unknown`, weights sha256 `" in card
     from training.engine.models import chain_of
 
     assert chain_of(to) == ModelSource(base=str(to))

@@ -190,6 +190,17 @@ def test_bad_input_is_refused_with_the_remedy(fake_engine, freeze, model_shell, 
     assert not Run.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [(["--report-to", "wandb"], r"konomi\[tracking\]"), (["--quantization", "4bit"], "bitsandbytes")],
+)
+def test_what_is_not_installed_is_said_before_anything_is_queued(freeze, model_shell, monkeypatch, option, message):
+    monkeypatch.setattr(runs, "find_spec", lambda name: None)
+    with pytest.raises(CommandError, match=message):
+        call_command("train_sft", str(freeze("sft").pk), "--model", "shell", *option)
+    assert not Run.objects.exists()
+
+
 def test_generate_asks_for_what_is_missing(fake_run, project, prompts, capsys):
     checkpoint = Checkpoint.objects.get(run=watched(fake_run("succeeds"), "succeeded"))
     call_command("generate", project.slug, "--checkpoint", str(checkpoint.pk), "--limit", "2")
