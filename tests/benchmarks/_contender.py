@@ -6,6 +6,7 @@ text rows, draw the same batches in the same order, and are timed by the same ca
 """
 
 import importlib
+import itertools
 import json
 import resource
 import sys
@@ -28,7 +29,7 @@ class Meter:
         import transformers.trainer
 
         self.tokens = self.before = 0
-        self.ends: list[float] = []
+        self.ends: list[tuple[float, float]] = []  # by the clock on the wall, and in seconds of the processors
         self.losses: list[float] = []
         meter, plain = self, torch.nn.Embedding.forward
 
@@ -39,10 +40,10 @@ class Meter:
         class Stopwatch(transformers.TrainerCallback):  # type: ignore[misc]
             def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
                 meter.before = meter.tokens
-                meter.ends.append(time.perf_counter())
+                meter.ends.append((time.perf_counter(), time.process_time()))
 
             def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-                meter.ends.append(time.perf_counter())
+                meter.ends.append((time.perf_counter(), time.process_time()))
 
             def on_log(self, *args: Any, logs: dict[str, Any], **kwargs: Any) -> None:
                 if "loss" in logs:
@@ -52,9 +53,12 @@ class Meter:
         transformers.trainer.DEFAULT_CALLBACKS.append(Stopwatch)
 
     def figures(self) -> dict[str, Any]:
-        steps = [end - begin for begin, end in zip(self.ends, self.ends[1:], strict=False)]
+        wall, cpu = (
+            [end - begin for begin, end in itertools.pairwise(clock)] for clock in zip(*self.ends, strict=True)
+        )
         return {
-            "steps": steps,
+            "steps": wall,
+            "cpu_steps": cpu,
             "losses": self.losses,
             "tokens_before": self.before,
             "tokens": self.tokens - self.before,
