@@ -139,15 +139,23 @@ def saved_bytes(model, length: int, *, masked: bool, autocast: bool) -> int:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3_text"])
-@pytest.mark.parametrize("lora", [True, False])
-@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize(
+    ("family", "lora", "autocast"),
+    [
+        ("llama", True, True),
+        ("llama", True, False),
+        ("llama", False, True),
+        ("llama", False, False),
+        ("qwen3", False, False),
+        ("gemma3_text", True, False),
+    ],
+)
 def test_activations_are_those_that_autograd_saves(family, lora, autocast):
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
 
-    config = family_config(family, hidden_size=128, intermediate_size=352, num_hidden_layers=3)
+    config = family_config(family, hidden_size=128, intermediate_size=352, num_hidden_layers=4)
     half = torch.bfloat16 if autocast and lora else torch.float32
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=half)
     if lora:
@@ -155,13 +163,13 @@ def test_activations_are_those_that_autograd_saves(family, lora, autocast):
     width = memory.BF16 if autocast else memory.FP32
     shape = shapes.Shape.from_config(config.to_dict())
     for masked in (True, False):
-        measured = saved_bytes(model.train(), 256, masked=masked, autocast=autocast)
+        measured = saved_bytes(model.train(), 128, masked=masked, autocast=autocast)
         if autocast and not lora:
             measured -= memory.BF16 * shape.linear_parameters  # counted with the weights
         per_token = memory.activation_bytes_per_token(
             config.to_dict(), lora=lora, bytes_per_value=width, gradient_checkpointing=False, dense_mask=masked
         )
-        estimated = 256 * (per_token - memory.transient_bytes_per_token(shape, width))
+        estimated = 128 * (per_token - memory.transient_bytes_per_token(shape, width))
         assert measured == pytest.approx(estimated, rel=0.06), (masked, measured / estimated)
 
 
@@ -184,14 +192,15 @@ def runs(tmp_path_factory, tiny):
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder / "model")
     text = "The pool was fine and the garden too. " * 5
-    pair = {"prompt": user(text[:120]), "chosen": assistant(text[:120]), "rejected": assistant("No. " + text[:116])}
-    single = {"prompt": user(text[:120]), "completion": assistant(text[:120])}
-    how = {"max_steps": 2, "batch_size": 2, "micro_batch_tokens": 256, "max_length": 1024, "save_steps": 100}
+    pair = {"prompt": user(text[:60]), "chosen": assistant(text[:100]), "rejected": assistant("No. " + text[:96])}
+    single = {"prompt": user(text[:60]), "completion": assistant(text[:100])}
+    how = {"max_steps": 2, "micro_batch_tokens": 256, "max_length": 1024, "save_steps": 100}
     model = ModelSource(base=str(folder / "model"))
     return {
         "warm": make_run(folder / "warm", training("train_dpo", tiny, max_steps=1), dpo_rows(4)),
-        "lora": make_run(folder / "lora", training("train_dpo", model, **how), [pair] * 4),
-        "full": make_run(folder / "full", training("train_sft", model, lora=None, **how), [single] * 4),
+        "lora": make_run(folder / "lora", training("train_dpo", model, batch_size=1, **how), [pair] * 2),
+        # Two micro-batches in a step, so that the second meets the gradients of the first.
+        "full": make_run(folder / "full", training("train_sft", model, lora=None, batch_size=2, **how), [single] * 4),
     }
 
 

@@ -96,6 +96,23 @@ def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
     assert (directory.model / name).read_bytes() == (pairs.model / name).read_bytes()
 
 
+def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_path, monkeypatch):
+    from training.engine.stepping import PackedSteps
+
+    seen = []
+    real = PackedSteps.training_step
+
+    def step(self, model, *args, **kwargs):
+        seen.append(any(getattr(module, "gradient_checkpointing", False) for module in model.modules()))
+        return real(self, model, *args, **kwargs)
+
+    monkeypatch.setattr(PackedSteps, "training_step", step)
+    config = training("train_sft", tiny, max_steps=1, gradient_checkpointing=True)
+    directory = make_run(tmp_path, config, sft_rows(4))
+    assert run_here("train_sft", directory) == 0, directory.read_result()
+    assert seen == [True, True]
+
+
 @pytest.mark.parametrize(
     ("shared", "words"),
     [

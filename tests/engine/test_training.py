@@ -66,7 +66,7 @@ def test_sft_leaves_an_adapter_with_its_lineage_and_tells_how_it_went(tiny, tmp_
     assert expected | {"grad_norm", "at"} <= set(lines[1])
     assert "reward_margin" not in lines[1]
     assert lines[6]["total_steps"] == 6
-    assert events(directory) == ["started", "saved", "saved"]
+    assert events(directory) == ["preflight", "started", "saved", "saved"]
     assert {file.name for file in directory.model.iterdir()} >= {
         "adapter_model.safetensors", "adapter_config.json", "lineage.json", "README.md", "tokenizer.json"
     }  # fmt: skip

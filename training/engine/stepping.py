@@ -141,7 +141,10 @@ class PackedSteps(Trainer):  # type: ignore[misc]
     def dry_run(self, positions: Sequence[int]) -> None:
         """One forward and backward of these training rows as a step would do it; gradients and figures are dropped."""
         examples = [self.train_dataset[position] for position in positions]
-        with self._nothing_kept():
+        if self.args.activation_checkpointing:  # as `train` does, which comes later
+            self.model.activation_checkpointing_enable()
+        # Autocast is put on the model's forward by `train` as well.
+        with self._nothing_kept(), self.accelerator.autocast():
             self.training_step(self.model, self.data_collator(examples))
 
     @contextlib.contextmanager

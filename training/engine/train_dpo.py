@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 def train(run: Run) -> Outcome:
     """Train on the pairs of dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine import data, losses, models, packing, preflight, trainer
+    from training.engine import data, leakage, losses, models, packing, preflight, trainer
 
     config: TrainingConfig = run.config
     rows = data.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
     data.check_columns(rows, "dpo", "train.parquet")
+    leakage.check_held_out(run.directory.path / config.dataset, rows)  # before minutes go into the reference
     model, tokenizer = trainer.load(config, run.directory.path)
     length = trainer.max_length(config, model)
 
