@@ -28,7 +28,7 @@ def fold(
     "Live" is PEFT with the adapters unmerged. Plain LoRA adds up, so a row of such links is live together; where an
     adapter depends on the weights below it (DoRA, retrained modules), those before it are folded in first.
     """
-    largest, after = 0.0, []
+    furthest, after = 0.0, []
     for group in groups(adapters):
         names = [f"link{number}" for number in range(len(group))]
         try:
@@ -48,10 +48,10 @@ def fold(
         after = logits(model.eval(), sequences)
         difference = difference_of(before, after)
         log.info("%s: logits differ by %.2g at most", " + ".join(group), difference)
-        largest = difference if difference != difference else max(largest, difference)
-        if largest != largest:
+        furthest = difference if difference != difference else max(furthest, difference)
+        if furthest != furthest:
             break
-    return model, after, largest
+    return model, after, furthest
 
 
 def groups(adapters: Sequence[str]) -> list[list[str]]:
@@ -116,3 +116,7 @@ def logits_of_folder(folder: Path, sequences: list[list[int]]) -> list[torch.Ten
 def difference_of(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:
     """The largest absolute difference; NaN where there is one."""
     return max((float((a - b).abs().max()) for a, b in zip(one, other, strict=True)), key=lambda x: (x != x, x))
+
+
+def largest(logits: list[torch.Tensor]) -> float:
+    return max(float(values.abs().max()) for values in logits)

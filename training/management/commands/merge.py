@@ -35,7 +35,11 @@ class Command(BaseCommand):
         )  # fmt: skip
         parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="default: as the base is stored")
         parser.add_argument("--shard-size", default="2GB", help="the largest file, such as 500MB; default 2GB")
-        parser.add_argument("--tolerance", type=float, help="how far logits may move, in float32; default 1e-4")
+        parser.add_argument(
+            "--tolerance",
+            type=float,
+            help="how far logits may move, in float32, as a share of the largest above 1; default 1e-4",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         checkpoint = find_checkpoint(options["checkpoint"])
