@@ -129,7 +129,7 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
         )
     words = [gain_words(earlier, last, gain)]
     if gain.low > 0:
-        kind, title = "rising", _("Yes, more labels would probably help: the figure is still rising")
+        kind, title = "rising", _("Yes, more labels would probably help: the figure still improves")
         words += [prediction_words([point for point, _outcome in known])]
     elif gain.high < 0:
         kind, title = "falling", _("No: with more labels the figure became worse")

@@ -1,6 +1,7 @@
 """Learning curves: the command that trains their points, the page that draws them, and what it dares to say."""
 
 import json
+import math
 import re
 import signal
 
@@ -43,7 +44,7 @@ def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_s
 
     client.force_login(manager)
     page = client.get(url).text
-    assert "<h1>Yes, more labels would probably help: the figure is still rising</h1>" in page
+    assert "<h1>Yes, more labels would probably help: the figure still improves</h1>" in page
     assert "From 50 % to 100 % of the prompts the figure went from 82.0 % to 95.0 %: +13.0 points" in page
     assert re.search(r"twice the labels would bring about 9[5-9]\.\d %", page)
     assert "data-chart" in page
@@ -79,7 +80,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     call_command(*last.split()[1:])
     assert [run.status for run in runs_of(curve)] == ["succeeded", "succeeded"]
     assert Run.objects.count() == 2
-    assert "still rising" in capsys.readouterr().out
+    assert "still improves" in capsys.readouterr().out
     kept = Checkpoint.objects.values_list("sha256", flat=True)
     Evaluation.objects.order_by("id").first().delete()
     call_command(*last.split()[1:])  # one figure was lost: it is measured again, and nothing is trained
@@ -110,14 +111,25 @@ def test_what_makes_no_curve_is_refused(fake_engine, freeze, model_shell, comman
     assert not LearningCurve.objects.exists()
 
 
+def score(purpose, row, good):
+    """A line of scores.jsonl: of a pair, of a text called good or bad, or of an answer of ten tokens."""
+    if purpose == "dpo":
+        before = {"reference_chosen_logp": -2, "reference_rejected_logp": -2}
+        return {"model_chosen_logp": -1 if good else -3, "model_rejected_logp": -2, **before}
+    if purpose == "kto":
+        label = row % 2 == 0
+        return {"model_completion_logp": -1 if good == label else -3, "reference_completion_logp": -2, "label": label}
+    return {"model_completion_logp": -10 * math.log(2) * (not good), "completion_tokens": 10}
+
+
 @pytest.fixture
 def measured(fake_engine, project, freeze, model_shell):
-    """`measured([60, 70], rows=100)`: a curve whose points have so many of the held-out pairs right."""
+    """`measured([60, 70], rows=100)`: a curve whose points have so many of the held-out rows right."""
 
-    def make(right, rows, labels=1000):
+    def make(right, rows, labels=1000, purpose="dpo"):
         shares = [(n + 1) / len(right) for n in range(len(right))]
         curve = start_learning_curve(
-            project=project, dataset=freeze("dpo"), actor=None, shares=shares, base_model=str(model_shell)
+            project=project, dataset=freeze(purpose), actor=None, shares=shares, base_model=str(model_shell)
         )
         for run, share, won in zip(runs_of(curve), shares, right, strict=True):
             run.status, run.result = "succeeded", {"rows": {"used": round(share * labels)}}
@@ -128,19 +140,17 @@ def measured(fake_engine, project, freeze, model_shell):
                 json.dumps({"base": str(model_shell), "adapters": [], "this": "adapter"})
             )
             checkpoint = register_checkpoint(run)
-            metrics = {"reward_accuracy": won / rows, "reward_accuracy_interval": [0, 1]}
+            metrics = {
+                "dpo": {"reward_accuracy": won / rows, "reward_accuracy_interval": [0, 1]},
+                "kto": {"label_accuracy": won / rows, "label_accuracy_interval": [0, 1]},
+                "sft": {"perplexity": 2.0 ** (1 - won / rows)},
+            }[purpose]
             evaluation = Evaluation.objects.create(
                 project=project, checkpoint=checkpoint, dataset=curve.dataset, status="succeeded",
                 result={"metrics": metrics},
             )  # fmt: skip
             evaluation.directory.path.mkdir(parents=True)
-            lines = [
-                {
-                    "row": row, "model_chosen_logp": -1 if row < won else -3, "model_rejected_logp": -2,
-                    "reference_chosen_logp": -2, "reference_rejected_logp": -2,
-                }
-                for row in range(rows)
-            ]  # fmt: skip
+            lines = [{"row": row, **score(purpose, row, row < won)} for row in range(rows)]
             (evaluation.directory.path / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         return curve
 
@@ -165,6 +175,24 @@ def test_the_verdict_is_as_firm_as_the_held_out_set(measured, right, rows, kind,
     assert verdict.gain.value == pytest.approx((right[1] - right[0]) / rows)
     if kind == "unclear":
         assert verdict.gain.rows_needed > 100
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("purpose", "figure", "words"),
+    [
+        ("kto", "Label accuracy on held-out texts", "from 60.0 % to 90.0 %: +30.0 points"),
+        ("sft", "Perplexity of the held-out answers", "perplexity went from 1.32 to 1.072: better by +18.8 %"),
+    ],
+)
+def test_other_trainers_have_their_own_figure(measured, purpose, figure, words):
+    reading = read_learning_curve(measured([120, 180], 200, purpose=purpose))
+    assert reading.verdict.kind == "rising"
+    assert reading.figure == figure
+    assert words in reading.verdict.words[0]
+    low, value, high = reading.points[1].low, reading.points[1].value, reading.points[1].high
+    assert low < value < high
+    assert reading.chart is not None
 
 
 @pytest.mark.django_db
