@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +61,7 @@ def test_a_mistral_of_seven_billion_parameters_before_its_weights_are_there(tmp_
     cells = {tuple(row[:3]): row[3:] for row in rows}
     assert len(cells) == 12
     assert cells["full", "SFT", "fp32"][:3] == ["29.0 GB", "29.0 GB", "57.9 GB"]
+    assert cells["full", "DPO", "bf16"][:3] == ["29.0 GB", "29.0 GB", "57.9 GB"]
     assert cells["LoRA", "DPO", "bf16"][:3] == ["14.7 GB", "0.2 GB", "0.3 GB"]
     assert cells["QLoRA", "SFT", "bf16"][0] == "4.3 GB"
     assert "This machine: " in out
@@ -96,6 +98,24 @@ def test_a_model_folder_is_counted_from_the_headers_of_its_weights(tiny, setting
     assert counted == shapes.Shape.from_config(config).parameters
     call_command("estimate_memory", tiny.base, "--width", "160")
     assert f"{counted:,} parameters" in capsys.readouterr().out
+
+
+@pytest.mark.django_db
+def test_a_checkpoint_is_asked_by_its_number(tiny, own_var, capsys):
+    from tests.factories import ProjectFactory
+    from training.models import Checkpoint, Run
+
+    models = own_var / "models"
+    shutil.copytree(tiny.base, models / "base")
+    project = ProjectFactory()
+    run = Run.objects.create(project=project, trainer="sft", status="succeeded")
+    checkpoint = Checkpoint.objects.create(
+        project=project, run=run, form="adapter", path="runs/1/model", sha256="0" * 64, base_model=str(models / "base")
+    )
+    call_command("estimate_memory", str(checkpoint.pk), "--no-packing", "--width", "160")
+    assert f"{shapes.count_parameters(models / 'base'):,} parameters" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="no checkpoint 999"):
+        call_command("estimate_memory", "999")
 
 
 @pytest.mark.engine
@@ -165,7 +185,7 @@ def test_activations_are_those_that_autograd_saves(family, lora, autocast):
     for masked in (True, False):
         measured = saved_bytes(model.train(), 128, masked=masked, autocast=autocast)
         if autocast and not lora:
-            measured -= memory.BF16 * shape.linear_parameters  # counted with the weights
+            measured -= memory.BF16 * shape.linear_parameters  # copies of weights, which `estimate` adds
         per_token = memory.activation_bytes_per_token(
             config.to_dict(), lora=lora, bytes_per_value=width, gradient_checkpointing=False, dense_mask=masked
         )

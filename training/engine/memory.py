@@ -40,8 +40,9 @@ class Estimate:
     """The highest memory of a training by part, in bytes, when a step has more than one micro-batch.
 
     weights: of the model and its adapters. gradients, optimizer: of the trained weights only. activations: what the
-    backward pass keeps of one micro-batch, with the attention mask. logits: the head's tiles and gradients.
-    update: what the optimizer's step needs for a moment, when activations are gone (all parameters at once on a GPU).
+    backward pass keeps of one micro-batch, with the attention mask and autocast's copies of weights. logits: the
+    head's tiles and gradients. update: what the optimizer's step needs for a moment, when activations are gone (all
+    parameters at once on a GPU).
     process: interpreter and libraries (on a GPU: its context), which `total` leaves out.
     """
 
@@ -102,6 +103,10 @@ def estimate(
     if shape.eager:  # scores after the soft cap's tanh, and after the softmax (in float32, then in the layer's type)
         scores = 2 * FP32 if bytes_per_value == FP32 else 2 * BF16 + FP32
         activations += tokens * line * shape.heads * shape.layers * scores
+    if (
+        method == "full" and bytes_per_value == BF16
+    ):  # autocast's copies of the weights, until the backward pass is done
+        activations += BF16 * shape.linear_parameters
     if method == "qlora":  # one module at a time is brought back to its full width
         activations += bytes_per_value * max(inputs * outputs for inputs, outputs in shape.linears)
     whole_logits = objective == "sft" and not packing
@@ -131,16 +136,13 @@ def static_bytes(
 ) -> dict[str, int]:
     """Weights, gradients and AdamW's two moments: what does not depend on the data.
 
-    Trained weights are float32, whatever they are computed in. Under autocast (`bytes_per_value` 2) full fine-tuning
-    keeps a bfloat16 copy of them as well, until the backward pass has used it.
+    Trained weights are float32, whatever they are computed in; a frozen base is of `bytes_per_value`, or quantised.
     """
     settings = lora or LoraSettings()
     parameters = shape.parameters if parameters is None else parameters
     trained = parameters if method == "full" else shape.lora_parameters(settings)
     if method == "full":
         weights = FP32 * parameters
-        if bytes_per_value == BF16:
-            weights += BF16 * shape.linear_parameters
     else:
         packed = shape.linear_parameters if method == "qlora" else 0
         narrow = INT8_BYTES if settings.quantization == "8bit" else NF4_BYTES
