@@ -27,7 +27,9 @@ LAYERS = {"full_attention", "sliding_attention"}
 # Log-probabilities of single tokens may differ so much between the packed and the plain forward.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 LINE_MULTIPLE = 128  # FlexAttention's block size
-VOCABULARY_TILE = 32_768  # columns of the head that are computed at a time, as in TRL
+# Columns of the head that are computed at a time: on CUDA as in TRL. On a CPU larger tiles leave the caches, and their
+# memory is new at each operation.
+VOCABULARY_TILE = {"cuda": 32_768, "cpu": 4_096}
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ def add_packed_forward(model: PreTrainedModel) -> None:
         head = self.get_output_embeddings()
         hidden_ND = hidden_BLD.flatten(0, 1)[target_positions].to(head.weight.device)
         weight, bias = _whole(head.weight), _whole(head.bias)
+        tile = VOCABULARY_TILE.get(hidden_ND.device.type, VOCABULARY_TILE["cuda"])
         logps, _, _, _, top1 = ChunkedLogProbFunction.apply(
-            hidden_ND, weight, bias, target_ids, 1.0, VOCABULARY_TILE, *settings, ("log_probs", "is_top1")
+            hidden_ND, weight, bias, target_ids, 1.0, tile, *settings, ("log_probs", "is_top1")
         )
         return logps, top1
 
