@@ -176,7 +176,7 @@ def settings_of(run: Run) -> list[tuple[str, str]]:
 def text_of(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "–"
-    return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
+    return "–" if value in (None, "", "none") else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @login_required
