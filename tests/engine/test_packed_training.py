@@ -53,6 +53,15 @@ def test_accumulation_changes_nothing_in_sft(tiny, tmp_path):
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("changes", [{}, {"lora": None, "learning_rate": 1e-3}], ids=["lora", "full"])
+def test_half_precision_is_packed_too_and_its_reference_rounds_alike(tiny, tmp_path, changes):
+    config = training("train_dpo", tiny, max_steps=3, save_steps=100, precision="bf16", **changes)
+    directory = make_run(tmp_path, config, uneven(dpo_rows(8)))
+    assert run_here("train_dpo", directory) == 0, directory.read_result()
+    assert directory.read_result()["method"]["packing"] is True
+    assert logged(directory)[1]["loss"] == pytest.approx(LN_2, abs=0.01)
+
+
 def test_ties_are_learnt_from_or_dropped_and_counted(tiny, tmp_path):
     rows = dpo_rows(24)
     for row in rows[::3]:

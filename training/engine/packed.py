@@ -102,13 +102,19 @@ def _head_settings(config: Any) -> tuple[float | None, float]:
 def score(model: Any, batch: MicroBatch, mask_dtype: torch.dtype) -> Scored:
     """The scored tokens' log-probabilities under `model` (wrapped or not) with the forward above."""
     config = getattr(model, "module", model).config.get_text_config()
-    logps, top1 = model(
-        input_ids=batch.input_ids,
-        target_positions=batch.target_positions,
-        target_ids=batch.target_ids,
-        **attention_inputs(config, batch, mask_dtype),
-    )
+    with autocast(batch.input_ids.device, mask_dtype):
+        logps, top1 = model(
+            input_ids=batch.input_ids,
+            target_positions=batch.target_positions,
+            target_ids=batch.target_ids,
+            **attention_inputs(config, batch, mask_dtype),
+        )
     return Scored(logps, top1)
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """That of the training, for what is computed outside of it: policy and reference must round alike."""
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
 def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict[str, Any]:
@@ -149,7 +155,8 @@ def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dt
     for row in rows:
         for tail in row.tails:
             ids = row.shared + tail
-            logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
+            with autocast(device, mask_dtype):
+                logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
             plain = logits.float().log_softmax(-1).gather(1, torch.tensor(ids[1:], device=device)[:, None])[:, 0]
             found = packed[number].float()
             if len(found):

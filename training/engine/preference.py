@@ -72,18 +72,19 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
         right = (rewards[:, 0] > rewards[:, 1]) & sided
         chosen = part.batch.sum_sequences % 2 == 0
         values = {
-            "pairs": float(len(part.batch.rows)),
-            "sided": float(sided.sum()),
-            "right": float(right.sum()),
-            "reward_chosen": float(rewards[:, 0].sum()),
-            "reward_rejected": float(rewards[:, 1].sum()),
-            "logps_chosen": float(logps.policy[:, 0].sum()),
-            "logps_rejected": float(logps.policy[:, 1].sum()),
-            "chosen_tokens": float(logps.tokens[:, 0].sum()),
-            "top1": float(scored.top1[part.batch.sum_targets[chosen]].sum()),
-            "tokens": float(sum(2 * row.prompt_tokens + sum(row.completion_tokens) for row in part.batch.rows)),
+            "sided": sided.sum(),
+            "right": right.sum(),
+            "reward_chosen": rewards[:, 0].sum(),
+            "reward_rejected": rewards[:, 1].sum(),
+            "logps_chosen": logps.policy[:, 0].sum(),
+            "logps_rejected": logps.policy[:, 1].sum(),
+            "chosen_tokens": logps.tokens[:, 0].sum(),
+            "top1": scored.top1[part.batch.sum_targets[chosen]].sum(),
         }
-        return values
+        # Brought over from the device in one piece: each look at a single number would stop it.
+        found = dict(zip(values, torch.stack([value.double() for value in values.values()]).tolist(), strict=True))
+        tokens = sum(2 * row.prompt_tokens + sum(row.completion_tokens) for row in part.batch.rows)
+        return {**found, "pairs": float(len(part.batch.rows)), "tokens": float(tokens)}
 
     def log_sums(self, sums: dict[str, float]) -> dict[str, float]:
         pairs = sums["pairs"]
