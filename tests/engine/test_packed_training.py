@@ -166,3 +166,23 @@ def test_one_line_of_all_rows_gives_the_same_log_probabilities_by_flex_attention
         flex = packed.score(model, in_one, torch.float32).logps
     torch.testing.assert_close(dense, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(flex, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_micro_batch_can_be_made_two_where_processes_must_make_as_many():
+    """Under FSDP; a row alone gets an idle copy, which is computed and counts nothing."""
+    from training.engine import preference
+    from training.engine.stepping import Layout
+
+    numbers = {name: 0.5 for name in preference.TERMS}
+    examples = [{"prompt_ids": [1, 2], "chosen_ids": [3] * n, "rejected_ids": [4], **numbers} for n in (1, 2, 3)]
+    collator = preference.collator(Layout(pad_id=0, budget=100, overhead=100))
+    (part,) = collator(examples)["step"].parts
+    first, second = collator.halved(part)
+    assert [row.index for half in (first, second) for row in half.batch.rows] == [row.index for row in part.batch.rows]
+    assert len(first.terms["p"]) == len(first.batch.rows)
+    assert not first.idle
+    assert not second.idle
+    kept, idle = collator.halved(first)
+    assert kept is first
+    assert idle.idle
+    assert idle.batch is first.batch
