@@ -173,7 +173,7 @@ def test_a_micro_batch_can_be_made_two_where_processes_must_make_as_many():
     from training.engine import preference
     from training.engine.stepping import Layout
 
-    numbers = {name: 0.5 for name in preference.TERMS}
+    numbers = dict.fromkeys(preference.TERMS, 0.5)
     examples = [{"prompt_ids": [1, 2], "chosen_ids": [3] * n, "rejected_ids": [4], **numbers} for n in (1, 2, 3)]
     collator = preference.collator(Layout(pad_id=0, budget=100, overhead=100))
     (part,) = collator(examples)["step"].parts
