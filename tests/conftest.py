@@ -16,6 +16,19 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
 
 
+# The longest files, begun first: two workers then end at about the same time (with xdist's `--no-loadscope-reorder`).
+LONGEST = (
+    "tests/test_loop.py", "tests/browser/test_pages.py", "tests/training/test_story.py",
+    "tests/annotation/test_queue_race.py", "tests/demo/test_serve.py", "tests/browser/test_story.py",
+    "tests/engine/test_processes.py", "tests/engine/test_memory.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
+
+
 @pytest.fixture(autouse=True)
 def own_var(settings, tmp_path):
     """What the site writes goes to a folder of the test's own."""

@@ -113,7 +113,8 @@ class Person:
 
     def fill(self, action: str, *, files: dict | None = None, **fields: object) -> html.HtmlElement:
         """Post the form on the page whose action begins so: what stands in it, changed by `fields`."""
-        form = next((form for form in self.page.forms if (form.get("action") or "").startswith(action)), None)
+        posted = [form for form in self.page.forms if form.method == "POST"]
+        form = next((form for form in posted if (form.get("action") or "").startswith(action)), None)
         if form is None:
             raise RuntimeError(f"{self.page_url} has no form for {action}")
         values: dict[str, object] = {}

@@ -1,9 +1,12 @@
 """One run as two processes: the same training as one process makes, and no process left behind."""
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 
-from tests.engine.conftest import dpo_rows, make_run, run_here, start, training
+from tests.engine.conftest import ROOT, dpo_rows, make_run, run_here, start, training
 from tests.engine.test_training import events, logged, wait_for, weights
 from training.engine.config import LoraSettings
 
@@ -64,15 +67,19 @@ def test_a_killed_process_fails_the_run_in_clear_words(tiny, tmp_path):
     assert not directory.is_alive()
 
 
-def test_a_killed_leader_leaves_nobody_behind(tiny, tmp_path):
-    config = training("train_dpo", tiny, batch_size=4, processes=2, **{**RUN, "max_steps": 100_000})
-    directory = make_run(tmp_path, config, rows())
-    process = start("train_dpo", directory)
-    wait_for(lambda: len(logged(directory)) >= 1 or process.poll() is not None)
-    workers = workers_of(process)
-    assert len(workers) >= 2
+def test_a_killed_leader_leaves_nobody_behind(tmp_path):
+    """What starts processes and what they do first, without a training: the kernel ends them with their leader."""
+    follower = "import time; from training.engine import processes; processes.die_with_parent(); time.sleep(60)"
+    leader = (
+        "import subprocess, sys, time; from training.engine import processes;"
+        f"subprocess.Popen([sys.executable, '-c', {follower!r}], preexec_fn=processes.die_with_parent);"
+        "print('started', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", leader], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"started\n"
+    followers = psutil.Process(process.pid).children()
+    assert len(followers) == 1
     process.kill()
     process.wait(10)
-    _, left = psutil.wait_procs(workers, timeout=20)
+    _, left = psutil.wait_procs(followers, timeout=10)
     assert not left
-    assert not directory.is_alive()

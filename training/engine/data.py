@@ -227,10 +227,10 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
             counts.add("dropped_ties", position)
         else:
             kept.append(position)
-    if not kept:
+    if all(is_tie(rows[position]) for position in kept):
         raise DatasetError(
-            f"no preference to learn in {len(rows)} rows: {counts.dropped_ties} ties, {counts.dropped_equal} pairs "
-            "of equal texts"
+            f"no preference to learn in {len(rows)} rows: {len(rows) - counts.dropped_equal} ties, "
+            f"{counts.dropped_equal} pairs of equal texts"
         )
     if len(kept) < len(rows):
         log.warning("%d ties and %d pairs of equal texts left out", counts.dropped_ties, counts.dropped_equal)
