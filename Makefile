@@ -26,7 +26,7 @@ serve: $(VENV)/.installed ## Start the site: web, background worker, database (C
 	@$(RUN) manage.py serve --host $(HOST) --port $(PORT)
 
 test: lint ## Run all checks and all tests
-	KONOMI_VAR=$(TEST_VAR) $(VENV)/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	KONOMI_VAR=$(TEST_VAR) $(VENV)/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test ## Check style, types, templates, imports between zones, and migrations
 	$(VENV)/bin/ruff check .

@@ -16,7 +16,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
 
 
-# The longest files, begun first: two workers then end at about the same time (with xdist's `--no-loadscope-reorder`).
+# The longest files, begun first: the workers then end at about the same time (with xdist's `--no-loadscope-reorder`).
+# They mostly wait for processes that they started, so that three of them keep two cores busy.
 LONGEST = (
     "tests/test_loop.py", "tests/browser/test_pages.py", "tests/training/test_story.py",
     "tests/annotation/test_queue_race.py", "tests/demo/test_serve.py", "tests/browser/test_story.py",
