@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import assistant, dpo_rows, make_run, run_here, sft_rows, training
 from tests.engine.test_training import logged
-from training.engine.config import ModelSource
+from training.engine.config import LoraSettings, ModelSource
 
 pytestmark = pytest.mark.engine
 
@@ -60,6 +60,16 @@ def test_half_precision_is_packed_too_and_its_reference_rounds_alike(tiny, tmp_p
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     assert directory.read_result()["method"]["packing"] is True
     assert logged(directory)[1]["loss"] == pytest.approx(LN_2, abs=0.01)
+
+
+def test_dora_is_packed_too_and_starts_as_its_own_reference(tiny, tmp_path):
+    config = training("train_dpo", tiny, max_steps=4, save_steps=100, lora=LoraSettings(r=4, dora=True))
+    directory = make_run(tmp_path, config, uneven(dpo_rows(8)))
+    assert run_here("train_dpo", directory) == 0, directory.read_result()
+    assert directory.read_result()["method"]["packing"] is True
+    lines = logged(directory)
+    assert lines[1]["loss"] == pytest.approx(LN_2, abs=1e-5)
+    assert lines[4]["reward_margin"] > 0
 
 
 def test_ties_are_learnt_from_or_dropped_and_counted(tiny, tmp_path):
