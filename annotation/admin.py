@@ -17,7 +17,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from annotation import models
-from annotation.events import record
+from annotation.core.events import record
 from annotation.views.settings import actor
 
 admin.site.site_header = admin.site.site_title = "Konomi administration"

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import Annotation, Aspect, Kind, Project, User, WeightSet
 
 

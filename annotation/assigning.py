@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.assignment import give_back, release
-from annotation.errors import Conflict
-from annotation.events import record
+from annotation.core.errors import Conflict
+from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
 from annotation.queries import test_due
 

@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.errors import Conflict
+from annotation.core.errors import Conflict
+from annotation.core.prepared import TASK_TEXTS, columns, execute, instances, texts_of
 from annotation.models import Assignment, Batch, Prompt, Task, User
-from annotation.statements import TASK_TEXTS, columns, execute, instances, texts_of
 
 # One statement: what this person has in hand, its lease renewed; else the first free slot (`where`) of a task that they
 # have not had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.

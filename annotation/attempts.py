@@ -12,8 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.errors import Conflict
-from annotation.events import record
+from annotation.core.errors import Conflict
+from annotation.core.events import record
 from annotation.kinds import Shown, show
 from annotation.models import (
     Aspect,

@@ -2,8 +2,8 @@
 
 from allauth.account.auth_backends import AuthenticationBackend
 
+from annotation.core.prepared import select
 from annotation.models import User
-from annotation.statements import select
 
 
 class PeopleBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth is untyped

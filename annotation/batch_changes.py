@@ -5,8 +5,8 @@ import time
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidInput
-from annotation.events import record
+from annotation.core.errors import InvalidInput
+from annotation.core.events import record
 from annotation.models import Batch, Qualification, User
 
 LOWEST, HIGHEST = -1000, 1000

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from annotation.batch_changes import faults_of
 from annotation.batch_tasks import USABLE, tasks_query
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
 
 SEED_LIMIT = 2**31 - 1

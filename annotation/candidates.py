@@ -11,8 +11,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation.errors import InvalidInput
-from annotation.events import record
+from annotation.core.errors import InvalidInput
+from annotation.core.events import record
 from annotation.models import Project, Prompt, User
 from annotation.preparation.digests import canonical_json, text_digest
 

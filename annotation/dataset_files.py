@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.votes import LabelledPrompt, Message, Row
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}

@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from annotation.core.errors import DomainError, InvalidInput
+from annotation.core.events import record
 from annotation.dataset_files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.dataset_labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
-from annotation.errors import DomainError, InvalidInput
-from annotation.events import record
 from annotation.exports import ROWS_FOR, AgreementTally, ExportOptions
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.preparation.digests import canonical_json

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.votes import (
     Label,
     LabelledPrompt,

@@ -7,7 +7,7 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from django.forms.utils import ErrorDict
 from django.utils.translation import gettext_lazy as _
 
-from annotation.errors import DomainError, InvalidInput
+from annotation.core.errors import DomainError, InvalidInput
 from annotation.models import Aspect, Project, Role
 from annotation.projects import EDITABLE, GUIDELINE_LIMIT
 

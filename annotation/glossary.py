@@ -12,8 +12,8 @@ from django.db.models import F, TextField, Value
 from django.db.models.functions import StrIndex
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidInput
-from annotation.events import record
+from annotation.core.errors import InvalidInput
+from annotation.core.events import record
 from annotation.folding import UNSPACED, folded
 from annotation.models import GlossaryTerm, Project, User
 

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from django.db import transaction
 
+from annotation.core.events import record
+from annotation.core.prepared import execute
 from annotation.differences import Segment, differences
-from annotation.events import record
 from annotation.models import Guideline, GuidelineReading, Project, User
-from annotation.statements import execute
 
 # Unchanged text around a change, in lines: enough to find the place.
 CONTEXT_LINES = 2

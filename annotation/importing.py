@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation import staging
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record as record_event
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record as record_event
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table

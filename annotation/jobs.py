@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from annotation import assignment, importing
-from annotation.errors import Conflict
+from annotation.core.errors import Conflict
 from annotation.models import Import
 
 

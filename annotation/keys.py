@@ -8,8 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.errors import InvalidInput
-from annotation.events import record
+from annotation.core.errors import InvalidInput
+from annotation.core.events import record
 from annotation.models import User
 
 CHOOSING, RANKING = frozenset({"choosing"}), frozenset({"ranking"})

@@ -14,8 +14,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from annotation.aspects import locked, retire_aspect, save_aspect, save_aspects, save_weights
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import Guideline, Project, ReasonTag, Role, User
 from annotation.models.project import mqm_core
 from annotation.people import add_member

@@ -14,10 +14,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.access import MEMBERS, Person, found, within
 from annotation.batches import SEED_LIMIT
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.access import MEMBERS, Person, found, within
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import (
     Annotation,
     Batch,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from annotation.access import MEMBERS, within
+from annotation.core.access import MEMBERS, within
 from annotation.models import (
     Annotation,
     Assignment,

@@ -7,9 +7,9 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.access import STAFF, own_remarks, within
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.access import STAFF, own_remarks, within
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import Project, Remark, Task, User
 
 MAX_REMARK = 4_000

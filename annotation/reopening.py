@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.assignment import give_back, renew_lease
-from annotation.errors import Conflict
-from annotation.events import record
+from annotation.core.errors import Conflict
+from annotation.core.events import record
 from annotation.models import Annotation, Assignment, Batch, Draft, User
 
 State = Assignment.State

@@ -15,7 +15,7 @@ from django.db.models import Count, F, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from annotation.access import projects_of
+from annotation.core.access import projects_of
 from annotation.models import Annotation, Assignment, Batch, Project, TimeSpent, User
 
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation import jobs
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record as record_event
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record as record_event
 from annotation.importing import stored_mapping
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, identify

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from annotation.core.prepared import execute
 from annotation.models import Assignment, User
-from annotation.statements import execute
 
 VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 # A day: more can only be a clock that jumped.

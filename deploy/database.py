@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 DATABASE_NAME = "konomi"
-# Only the statements of `annotation.statements` are prepared. Each looks rows up by keys, and its plan is the same for
+# Only the statements of `annotation.core.prepared` are prepared. Each looks rows up by keys; its plan is the same for
 # all of them: it is made once a connection, instead of with every task, which costs more than running it.
 SESSION = "-c plan_cache_mode=force_generic_plan -c jit=off"
 

@@ -3,7 +3,7 @@
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.models import Session
 
-from annotation.statements import select
+from annotation.core.prepared import select
 
 CURRENT = "session_key = %(key)s AND expire_date > now()"
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from django.http import Http404
 
-from annotation.access import MANAGERS, STAFF, Person, found, within
+from annotation.core.access import MANAGERS, STAFF, Person, found, within
 from annotation.models import Project, Role
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 

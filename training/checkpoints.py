@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import Project, User
 from training import model_folders
 from training.engine.config import ModelSource

@@ -11,7 +11,7 @@ from django.db.models import Model
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from annotation.errors import Conflict, DomainError
+from annotation.core.errors import Conflict, DomainError
 from annotation.models import DatasetVersion, Project
 from training import launch
 from training.metrics import duration, read_progress

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, User
 from training import model_folders
 from training.checkpoints import model_source

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.candidates import NewCandidate, add_candidates, conversation
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Project, Prompt, User
 from training import model_folders
 from training.checkpoints import model_source

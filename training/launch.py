@@ -20,8 +20,8 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from annotation.errors import DomainError
-from annotation.events import record
+from annotation.core.errors import DomainError
+from annotation.core.events import record
 from training import rounds
 from training.checkpoints import register_checkpoint
 from training.engine.runfiles import AlreadyRunning

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training.charts import Chart, Line, line_chart
 from training.curve_verdict import Point, Verdict, judge, read_outcome

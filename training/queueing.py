@@ -18,8 +18,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.errors import Conflict, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
 from annotation.models import DatasetVersion, User
 from training.engine.config import Config, ConfigError, to_json
 from training.models import EngineJob

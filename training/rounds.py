@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.batches import open_batch
-from annotation.errors import Conflict, DomainError, InvalidInput
-from annotation.events import record
+from annotation.core.errors import Conflict, DomainError, InvalidInput
+from annotation.core.events import record
 from annotation.models import Batch, DatasetVersion, Kind, Project, Prompt, User
 from training.checkpoints import promoted_checkpoint
 from training.generations import create_generation, origin_of

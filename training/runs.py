@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training import model_folders, rounds
 from training import options as training_options

@@ -9,9 +9,9 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from annotation.core.errors import InvalidInput
 from annotation.differences import differences
 from annotation.edits import is_unspaced
-from annotation.errors import InvalidInput
 from annotation.kinds.ranking import read_ranking
 from annotation.kinds.shown import MAX_TEXT, Problem, Shown, Side, normal
 from annotation.kinds.spans import QUALITIES, ask, marked, present_spans, read_spans

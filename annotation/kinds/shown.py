@@ -9,9 +9,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from annotation.candidates import presented_order
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
+from annotation.core.prepared import execute, select
 from annotation.models import Aspect, Assignment, Kind, Project, Prompt, ReasonTag
-from annotation.statements import execute, select
 
 MAX_TEXT = 200_000
 # What a reader does not see at either end of a text.

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 
 SUFFIXES = {
     ".csv": "csv",

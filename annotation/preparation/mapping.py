@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 
 # In this order of preference, compared without case.
 NAMES = {

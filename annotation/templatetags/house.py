@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from annotation.access import STAFF, role_in
+from annotation.core.access import STAFF, role_in
 from annotation.models import Project, Role
 
 register = template.Library()

@@ -14,12 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import queries
-from annotation.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.assigning import assign, release_all
 from annotation.batch_changes import change_batch
 from annotation.batches import close_batch, open_batch, reopen_batch
+from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
+from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.differences import differences
-from annotation.errors import Conflict, DomainError, InvalidInput
 from annotation.forms_people import add_problems
 from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS

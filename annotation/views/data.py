@@ -11,8 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.access import MANAGERS, import_for, project_for
-from annotation.errors import DomainError, InvalidInput
+from annotation.core.access import MANAGERS, import_for, project_for
+from annotation.core.errors import DomainError, InvalidInput
 from annotation.forms_data import ColumnsForm, ReadForm, UploadForm
 from annotation.models import Candidate, Import, Project, Prompt, User
 from annotation.uploads import IntoUploads, confirm_import, preview_upload, receive_upload, reread_upload

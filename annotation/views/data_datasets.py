@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import MANAGERS, STAFF, dataset_for, project_for, role_in
+from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
+from annotation.core.errors import DomainError
 from annotation.datasets import FILES, freeze_dataset
-from annotation.errors import DomainError
 from annotation.forms_data import FreezeForm
 from annotation.models import DatasetVersion, Kind, Role
 from annotation.views.downloads import download

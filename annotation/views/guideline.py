@@ -7,9 +7,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import project_for, role_in
+from annotation.core.access import project_for, role_in
+from annotation.core.markdown import render_markdown
 from annotation.guidelines import for_reader, record_reading
-from annotation.markdown import render_markdown
 from annotation.models import Guideline, Role
 from annotation.views.requests import SignedInRequest, signed_in
 

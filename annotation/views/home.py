@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.access import projects_of
-from annotation.errors import DomainError
+from annotation.core.access import projects_of
+from annotation.core.errors import DomainError
 from annotation.forms_people import ProjectForm, add_problems
 from annotation.models import Membership, Role
 from annotation.projects import create_project

@@ -14,9 +14,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import queries
-from annotation.access import own_answer, projects_of
+from annotation.core.access import own_answer, projects_of
+from annotation.core.errors import Conflict
 from annotation.differences import Segment, differences
-from annotation.errors import Conflict
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.remarks import mark_read, remarks_by

@@ -15,9 +15,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.access import MANAGERS, found, project_for
 from annotation.accounts import BACKEND
-from annotation.errors import Conflict, DomainError
+from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.errors import Conflict, DomainError
 from annotation.forms_people import InvitationForm, JoinForm, RoleForm, add_problems
 from annotation.models import Invitation, Project, Role, User
 from annotation.people import RANK, accept_invitation, change_role, invite, join, remove_member, revoke_invitation

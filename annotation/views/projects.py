@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
 from annotation import queries
-from annotation.access import STAFF, project_for, role_in
+from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queries import Progress
 from annotation.remarks import open_remarks

@@ -10,9 +10,9 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.access import MANAGERS, found, project_for
 from annotation.attempts import grant_attempt
-from annotation.errors import DomainError
+from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.errors import DomainError
 from annotation.forms_people import add_problems
 from annotation.forms_tests import QualificationForm
 from annotation.kinds import KINDS

@@ -12,7 +12,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from annotation.access import found
 from annotation.attempts import (
     answer_item,
     items_in_order,
@@ -23,7 +22,8 @@ from annotation.attempts import (
     start_attempt,
 )
 from annotation.candidates import presented_order
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.access import found
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS
 from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
 from annotation.qualifications import asking, grade, qualification_for

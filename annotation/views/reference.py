@@ -15,9 +15,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation import glossary as actions
 from annotation import memory
-from annotation.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
+from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
+from annotation.core.errors import DomainError
 from annotation.differences import differences
-from annotation.errors import DomainError
 from annotation.folding import folded
 from annotation.forms_people import add_problems
 from annotation.forms_reference import TermForm, TermsForm

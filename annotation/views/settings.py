@@ -11,11 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation import aspects as aspect_actions
-from annotation.access import MANAGERS, found, project_for
+from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.errors import Conflict, DomainError
+from annotation.core.markdown import render_markdown
 from annotation.differences import differences
-from annotation.errors import Conflict, DomainError
 from annotation.forms_people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
-from annotation.markdown import render_markdown
 from annotation.models import Aspect, Guideline, Project, User
 from annotation.projects import publish_guideline, save_reason_tags, update_project
 

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
 from annotation import queries, submission
-from annotation.access import assignment_for, assignment_managed, assignment_once_of, batch_for
 from annotation.assignment import claim_next, renew_lease
 from annotation.assignment import release as release_assignment
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.guidelines import guideline_news
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch

@@ -14,8 +14,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from annotation import access
 from annotation.accounts import BACKEND
+from annotation.core import access
 from annotation.datasets import freeze_dataset
 from annotation.models import (
     Annotation,

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from annotation.accounts import create_account
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Event, User
 from tests.factories import PASSWORD, ProjectFactory, UserFactory
 
@@ -199,7 +199,7 @@ def test_staff_see_no_rows_of_projects_they_are_not_in(client, sign_in):
 def test_administrators_change_accounts_and_look_at_the_rest(client, sign_in, administrator, mira):
     sign_in(administrator)
     project = ProjectFactory()
-    from annotation.events import record
+    from annotation.core.events import record
 
     event = record(verb="project.created", target=project, actor=administrator, project=project)
     for model in ("user", "project", "invitation", "guideline", "prompt", "assignment", "annotation", "datasetversion"):

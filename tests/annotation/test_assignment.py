@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from annotation.assignment import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release
 from annotation.batches import close_batch
-from annotation.errors import Conflict
+from annotation.core.errors import Conflict
 from annotation.models import (
     Annotation,
     Assignment,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from annotation.batch_tasks import USABLE
 from annotation.batches import close_batch, open_batch, reopen_batch
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds.shown import words_of
 from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel, many

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.candidates import NewCandidate, add_candidates, conversation, presented_order
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.models import Candidate, Event
 from tests.factories import ProjectFactory, PromptFactory, UserFactory
 

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from annotation.core.errors import InvalidInput
 from annotation.datasets import Leak, freeze_dataset
-from annotation.errors import InvalidInput
 from annotation.models import Annotation, Assignment, Batch, Candidate, DatasetVersion, Event, Kind, Prompt, Role, Task
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 

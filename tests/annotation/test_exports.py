@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.exports import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
 from annotation.votes import Label, LabelledPrompt, ranked_pairs, weighted_score
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation import glossary
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.folding import folded
 from annotation.models import Event, GlossaryTerm, Role
 from tests.factories import ProjectFactory, UserFactory, join

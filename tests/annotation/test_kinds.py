@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.assignment import claim_next
+from annotation.core.errors import InvalidInput
 from annotation.edits import edits_between, tokens
-from annotation.errors import InvalidInput
 from annotation.kinds import KINDS, show
 from annotation.kinds.spans import Positions
 from annotation.models import Candidate, Kind, Prompt, ReasonTag, Role

@@ -14,7 +14,7 @@ from annotation.assignment import claim_next
 from annotation.attempts import start_attempt
 from annotation.batch_changes import change_batch
 from annotation.batches import close_batch
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import (
     Assignment,
     Batch,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.markdown import render_markdown
+from annotation.core.markdown import render_markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotation.assignment import claim_next
 from annotation.batches import close_batch
-from annotation.errors import Conflict
+from annotation.core.errors import Conflict
 from annotation.models import Annotation, Assignment, Draft, Event, Kind, Project, Role
 from annotation.reopening import reopen_submission
 from annotation.submission import save_draft, skip, submit, undo_last

@@ -4,8 +4,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.aspects import restore_aspect, retire_aspect
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.differences import differences
-from annotation.errors import Conflict, InvalidInput
 from annotation.models import Annotation, Aspect, Assignment, Batch, Event, Guideline, Project, Role, Task
 from annotation.people import add_member
 from annotation.projects import (

@@ -21,7 +21,7 @@ from annotation.attempts import (
 )
 from annotation.batch_changes import change_batch
 from annotation.batches import close_batch
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import (
     Annotation,
     Assignment,

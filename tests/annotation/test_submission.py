@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from annotation.assignment import claim_next, expire_leases, release
 from annotation.batches import close_batch
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Annotation, Assignment, Draft, Event, QueueCursor, Role, Task, TimeSpent
 from annotation.submission import save_draft, skip, submit, undo_last
 from annotation.worktime import Spent

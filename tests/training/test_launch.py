@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Event
 from tests.training.conftest import ROOT, until, watched
 from training import launch

@@ -5,7 +5,7 @@ from threading import Thread
 import pytest
 from django.db import connection
 
-from annotation.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Candidate, Event, Task
 from tests.factories import PromptFactory
 from tests.training.conftest import until, watched

@@ -9,7 +9,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from annotation.access import STAFF, project_for
+from annotation.core.access import STAFF, project_for
 from annotation.models import Project
 from annotation.views.requests import SignedInRequest
 from training.access import runs_for

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation import queries
-from annotation.access import MANAGERS, STAFF, project_for, role_in
-from annotation.errors import DomainError
+from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.errors import DomainError
 from annotation.forms_people import add_problems
 from annotation.models import Batch, DatasetVersion, Project, Role
 from annotation.views.requests import SignedInRequest

@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 from annotation.models import Project, Role, User
 from annotation.people import add_member
 from annotation.projects import create_project, publish_guideline

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.accounts import create_account
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 
 
 class Command(BaseCommand):

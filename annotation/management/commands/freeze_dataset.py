@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from annotation.core.errors import DomainError
 from annotation.datasets import freeze_dataset
-from annotation.errors import DomainError
 from annotation.exports import ExportOptions
 from annotation.models import DatasetVersion, Kind, Project
 

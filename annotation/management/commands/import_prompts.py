@@ -13,7 +13,7 @@ from django.db import transaction
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from annotation.errors import InvalidInput
+from annotation.core.errors import InvalidInput
 from annotation.importing import ImportRefused, import_file, import_folder
 from annotation.models import Import, Project
 from annotation.preparation.files import FORMATS, ReadOptions

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 from annotation.models import Project, Role, User
 from annotation.people import invite
 

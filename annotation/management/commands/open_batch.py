@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.batches import open_batch
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 from annotation.models import Kind, Project, Prompt
 
 

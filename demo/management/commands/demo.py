@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 from demo.accounts import Account
 from demo.concierge import CONCIERGE
 from demo.seed import base_run, seed

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from annotation.errors import DomainError
+from annotation.core.errors import DomainError
 from annotation.models import Assignment, Batch, Project
 from demo.accounts import simulated_annotators
 from demo.simulation import Tally, simulate

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
+from annotation.core.prepared import TASK_TEXTS, columns, execute, instances, texts_of
 from annotation.models import (
     Annotation,
     Assignment,
@@ -20,7 +21,6 @@ from annotation.models import (
     Task,
     User,
 )
-from annotation.statements import TASK_TEXTS, columns, execute, instances, texts_of
 
 Person = User | AnonymousUser
 ModelT = TypeVar("ModelT", bound=Model)
