@@ -14,7 +14,7 @@ from django.utils import timezone
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.models import Project, Prompt, User
-from annotation.preparation.digests import canonical_json, text_digest
+from annotation.text.digests import canonical_json, text_digest
 
 CHUNK = 2000
 ORIGIN = re.compile(r"(checkpoint|import|human):[^\x00-\x1f\x7f]{1,180}")

@@ -20,7 +20,7 @@ from annotation.dataset_files import SplitWriter, canonical_row, content_sha256,
 from annotation.dataset_labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.exports import ROWS_FOR, AgreementTally, ExportOptions
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
-from annotation.preparation.digests import canonical_json
+from annotation.text.digests import canonical_json
 from annotation.votes import LabelledPrompt
 
 Progress = Callable[[int], None]  # prompts done so far

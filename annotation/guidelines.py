@@ -11,8 +11,8 @@ from django.db import transaction
 
 from annotation.core.events import record
 from annotation.core.prepared import execute
-from annotation.differences import Segment, differences
 from annotation.models import Guideline, GuidelineReading, Project, User
+from annotation.text.differences import Segment, differences
 
 # Unchanged text around a change, in lines: enough to find the place.
 CONTEXT_LINES = 2

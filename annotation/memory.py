@@ -18,8 +18,8 @@ from django.db.models.functions import Length
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from annotation.folding import UNSPACED, folded
 from annotation.models import Annotation, Kind, MemoryEntry, Project, User
+from annotation.text.normalization import UNSPACED, folded
 
 BANDS = 32
 # A sketch of the beginning says enough of a long text, and costs the same for all.

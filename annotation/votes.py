@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
-from annotation.preparation.digests import text_digest
+from annotation.text.digests import text_digest
 
 Message = dict[str, str]
 CHOICE_STRENGTH = {1: 0.5, 2: 1.0}  # "slightly better", "clearly better" as shares of the scale

@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
-from annotation.differences import differences
-from annotation.edits import is_unspaced
 from annotation.kinds.ranking import read_ranking
 from annotation.kinds.shown import MAX_TEXT, Problem, Shown, Side, normal
 from annotation.kinds.spans import QUALITIES, ask, marked, present_spans, read_spans
 from annotation.models import Project
+from annotation.text.differences import differences
+from annotation.text.edit_distance import is_unspaced
 
 HEADING = gettext_lazy("Which is better?")
 # Letters of the upper row, in the order of the tags; where each side has its own, the sides share them.

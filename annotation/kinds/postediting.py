@@ -6,9 +6,9 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from annotation.edits import edits_between, is_unspaced
 from annotation.kinds.shown import Shown, normal, read_text
 from annotation.models import Project
+from annotation.text.edit_distance import edits_between, is_unspaced
 
 HEADING = gettext_lazy("Mend this text")
 

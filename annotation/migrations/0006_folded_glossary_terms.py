@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from annotation.folding import folded
+from annotation.text.normalization import folded
 
 
 def fold(apps, schema_editor):
@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "glossaryterm",
             "folded",
-            models.TextField(help_text="The source as it is looked for: see `annotation.folding`."),
+            models.TextField(help_text="The source as it is looked for: see `annotation.text.normalization`."),
         ),
     ]

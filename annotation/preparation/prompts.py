@@ -6,9 +6,9 @@ import re
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
-from annotation.preparation.digests import canonical_json, falls_in_share, messages_digest, text_digest
 from annotation.preparation.formats import Row
 from annotation.preparation.mapping import Mapping, MappingError, file_origin
+from annotation.text.digests import canonical_json, falls_in_share, messages_digest, text_digest
 
 TEXT_LIMIT = 100_000  # characters
 METADATA_LIMIT = 20_000

@@ -19,12 +19,12 @@ from annotation.batch_changes import change_batch
 from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
-from annotation.differences import differences
 from annotation.forms_people import add_problems
 from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
 from annotation.submission import SKIP_REASONS
+from annotation.text.differences import differences
 from annotation.views.requests import SignedInRequest
 
 TASKS_A_PAGE = 25

@@ -16,11 +16,11 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation import queries
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
-from annotation.differences import Segment, differences
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.remarks import mark_read, remarks_by
 from annotation.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
+from annotation.text.differences import Segment, differences
 from annotation.views.requests import SignedInRequest, signed_in
 
 ANSWERS_A_PAGE = 25

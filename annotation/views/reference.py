@@ -17,11 +17,11 @@ from annotation import glossary as actions
 from annotation import memory
 from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.differences import differences
-from annotation.folding import folded
 from annotation.forms_people import add_problems
 from annotation.forms_reference import TermForm, TermsForm
 from annotation.models import GlossaryTerm, Kind, Project, Role
+from annotation.text.differences import differences
+from annotation.text.normalization import folded
 from annotation.views.requests import SignedInRequest, signed_in
 from annotation.views.settings import actor, settings_page
 

@@ -14,10 +14,10 @@ from annotation import aspects as aspect_actions
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
-from annotation.differences import differences
 from annotation.forms_people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
 from annotation.models import Aspect, Guideline, Project, User
 from annotation.projects import publish_guideline, save_reason_tags, update_project
+from annotation.text.differences import differences
 
 PAGES = [
     ("general", _("General"), "project_settings"),

@@ -6,7 +6,7 @@
   const { word } = konomi;
   const base = (language) => language.split(/[-_]/)[0].toLowerCase();
 
-  // ---- tokens and distance: as annotation/edits.py has them, so that the page's figures are the server's --------------
+  // ---- tokens and distance: as annotation/text/edit_distance.py has them, so that the page's figures are the server's --------------
   const WORD = /[\p{L}\p{N}\p{M}_]+(?:['’][\p{L}\p{N}\p{M}_]+)*|[^\s\x1c-\x1f\x85]/gu;
   const CHARACTER = /[^\s\x1c-\x1f\x85]\p{M}*/gu;
   // A letter with its accents is one letter, however it is composed.

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from annotation import glossary
 from annotation.core.errors import InvalidInput
-from annotation.folding import folded
 from annotation.models import Event, GlossaryTerm, Role
+from annotation.text.normalization import folded
 from tests.factories import ProjectFactory, UserFactory, join
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from annotation.importing import import_file
 from annotation.models import Candidate, Event, Import, Prompt
-from annotation.preparation.digests import messages_digest
+from annotation.text.digests import messages_digest
 from tests.annotation.import_helpers import EXPECTED, ROWS, as_csv, as_jsonl, as_parquet, loaded
 from tests.factories import ProjectFactory
 

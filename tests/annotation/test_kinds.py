@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from annotation.assignment import claim_next
 from annotation.core.errors import InvalidInput
-from annotation.edits import edits_between, tokens
 from annotation.kinds import KINDS, show
 from annotation.kinds.spans import Positions
 from annotation.models import Candidate, Kind, Prompt, ReasonTag, Role
+from annotation.text.edit_distance import edits_between, tokens
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, join
 

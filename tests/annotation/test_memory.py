@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation import memory
-from annotation.folding import folded
 from annotation.models import Annotation, Assignment, Kind, MemoryEntry, Prompt, Role, Task
+from annotation.text.normalization import folded
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 

@@ -5,7 +5,6 @@ from django.core.management import CommandError, call_command
 
 from annotation.aspects import restore_aspect, retire_aspect
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.differences import differences
 from annotation.models import Annotation, Aspect, Assignment, Batch, Event, Guideline, Project, Role, Task
 from annotation.people import add_member
 from annotation.projects import (
@@ -17,6 +16,7 @@ from annotation.projects import (
     save_weights,
     update_project,
 )
+from annotation.text.differences import differences
 from tests.factories import PASSWORD, PromptFactory, UserFactory
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from annotation import glossary
-from annotation.edits import edits_between, is_unspaced
 from annotation.models import Annotation, Candidate, Kind, Role
+from annotation.text.edit_distance import edits_between, is_unspaced
 from tests.annotation.work_helpers import batch_of
 from tests.browser import page_helpers
 from tests.browser.page_helpers import axe, next_task

@@ -5,7 +5,7 @@ import re
 
 from rapidfuzz.distance import Indel
 
-from annotation.edits import MARKS
+from annotation.text.edit_distance import MARKS
 
 Segment = tuple[str, str]  # ("same" | "ins" | "del", text)
 # One sign of a script that is written without spaces, a run of space, a word, or a punctuation mark.
