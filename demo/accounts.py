@@ -8,9 +8,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from annotation.accounts import create_account
+from annotation.members.accounts import create_account
+from annotation.members.memberships import add_member
 from annotation.models import Membership, Project, Role, User
-from annotation.people import add_member
 
 WORDS = (
     "amber", "anchor", "autumn", "balcony", "basil", "bridge", "candle", "cedar", "cherry", "coast", "copper", "cotton",

@@ -148,8 +148,8 @@ CANCEL_GRACE_SECONDS = float(os.environ.get("KONOMI_CANCEL_GRACE_SECONDS", "120"
 
 # ---- people ----
 AUTH_USER_MODEL = "annotation.User"
-AUTHENTICATION_BACKENDS = ["annotation.backends.PeopleBackend"]
-ACCOUNT_ADAPTER = "annotation.accounts.InvitationOnlyAdapter"
+AUTHENTICATION_BACKENDS = ["annotation.members.auth_backend.PeopleBackend"]
+ACCOUNT_ADAPTER = "annotation.members.accounts.InvitationOnlyAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]

@@ -58,7 +58,7 @@ def sign_in(client):
     """Sign a user in with the test client: `sign_in(user)`; returns the client."""
 
     def sign(user):
-        client.force_login(user, backend="annotation.backends.PeopleBackend")
+        client.force_login(user, backend="annotation.members.auth_backend.PeopleBackend")
         return client
 
     return sign

@@ -14,6 +14,7 @@ from annotation.assignment import claim_next
 from annotation.attempts import start_attempt
 from annotation.datasets import freeze_dataset
 from annotation.glossary import add_term
+from annotation.members.memberships import invite
 from annotation.models import (
     Assignment,
     Batch,
@@ -27,7 +28,6 @@ from annotation.models import (
     Role,
     User,
 )
-from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from annotation.submission import submit
 from tests.annotation.work_helpers import ONE, TWO, batch_of

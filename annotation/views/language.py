@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from annotation.accounts import choose_language
+from annotation.members.accounts import choose_language
 from annotation.models import User
 
 

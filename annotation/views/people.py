@@ -15,12 +15,20 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.accounts import BACKEND
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.forms_people import InvitationForm, JoinForm, RoleForm, add_problems
+from annotation.members.accounts import BACKEND
+from annotation.members.memberships import (
+    RANK,
+    accept_invitation,
+    change_role,
+    invite,
+    join,
+    remove_member,
+    revoke_invitation,
+)
 from annotation.models import Invitation, Project, Role, User
-from annotation.people import RANK, accept_invitation, change_role, invite, join, remove_member, revoke_invitation
 from annotation.views.settings import actor, settings_page
 
 

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.errors import InvalidInput
-from annotation.keys import GROUPS, actions, key_of, label_of, move_keys, reset_keys
+from annotation.members.shortcuts import GROUPS, actions, key_of, label_of, move_keys, reset_keys
 from annotation.views.requests import BY_SCRIPT, SignedInRequest, signed_in
 from annotation.words import page_person
 

@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from annotation.accounts import BACKEND
 from annotation.core import access
 from annotation.datasets import freeze_dataset
+from annotation.members.accounts import BACKEND
+from annotation.members.memberships import invite
 from annotation.models import (
     Annotation,
     Assignment,
@@ -30,7 +31,6 @@ from annotation.models import (
     Role,
     Task,
 )
-from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 from training.engine.config import ModelSource, TrainingConfig

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from annotation.accounts import create_account
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.members.accounts import create_account
 from annotation.models import Event, User
 from tests.factories import PASSWORD, ProjectFactory, UserFactory
 

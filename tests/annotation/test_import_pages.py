@@ -214,7 +214,7 @@ def test_imports_are_for_managers_only(hotel, sign_in, settings):
 
 def test_an_upload_needs_its_token(hotel, settings):
     client = Client(enforce_csrf_checks=True)
-    client.force_login(join(hotel, Role.MANAGER), backend="annotation.backends.PeopleBackend")
+    client.force_login(join(hotel, Role.MANAGER), backend="annotation.members.auth_backend.PeopleBackend")
     assert upload(client, "a.csv", "text\nOne\n").status_code == 403
     assert not list(settings.UPLOADS_DIR.rglob("*"))
     assert not Import.objects.exists()

@@ -10,8 +10,15 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation.core.errors import Conflict
+from annotation.members.memberships import (
+    LastManager,
+    accept_invitation,
+    change_role,
+    invite,
+    remove_member,
+    revoke_invitation,
+)
 from annotation.models import Assignment, Batch, Event, Invitation, Membership, Role, Task, User
-from annotation.people import LastManager, accept_invitation, change_role, invite, remove_member, revoke_invitation
 from tests.factories import PASSWORD, ProjectFactory, PromptFactory, UserFactory, join
 
 pytestmark = pytest.mark.django_db

@@ -15,6 +15,7 @@ from annotation.attempts import start_attempt
 from annotation.batch_changes import change_batch
 from annotation.batches import close_batch
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.members.memberships import remove_member
 from annotation.models import (
     Assignment,
     Batch,
@@ -29,7 +30,6 @@ from annotation.models import (
     Role,
     Task,
 )
-from annotation.people import remove_member
 from annotation.submission import save_draft, skip, submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import AspectFactory, CandidateFactory, UserFactory, join

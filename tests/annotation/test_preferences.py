@@ -5,7 +5,7 @@ import json
 import pytest
 from lxml import html
 
-from annotation.keys import actions, faults
+from annotation.members.shortcuts import actions, faults
 from annotation.models import Event, Kind, Role
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import join

@@ -5,8 +5,8 @@ from django.core.management import CommandError, call_command
 
 from annotation.aspects import restore_aspect, retire_aspect
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.members.memberships import add_member
 from annotation.models import Annotation, Aspect, Assignment, Batch, Event, Guideline, Project, Role, Task
-from annotation.people import add_member
 from annotation.projects import (
     create_project,
     publish_guideline,

@@ -267,7 +267,7 @@ def fill(question: dict) -> dict:
         Membership.objects.create(project=project, user=user, role=Role.ANNOTATOR)
         session = SessionStore()
         session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "annotation.backends.PeopleBackend"
+        session[BACKEND_SESSION_KEY] = "annotation.members.auth_backend.PeopleBackend"
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.save()
         sessions.append(session.session_key)

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 def give_session(context, live_server, client, user):
     """The session of a sign-in, given to the browser."""
-    client.force_login(user, backend="annotation.backends.PeopleBackend")
+    client.force_login(user, backend="annotation.members.auth_backend.PeopleBackend")
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
 
 

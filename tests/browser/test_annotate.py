@@ -243,7 +243,7 @@ def test_the_other_pages_are_accessible_in_both_schemes(signed_in, live_server, 
 
 def test_without_javascript_a_task_is_done_and_a_draft_kept(browser, live_server, hana, project, client):
     batch = batch_of(project, Kind.WRITING)
-    client.force_login(hana, backend="annotation.backends.PeopleBackend")
+    client.force_login(hana, backend="annotation.members.auth_backend.PeopleBackend")
     context = browser.new_context(java_script_enabled=False)
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
     page = context.new_page()

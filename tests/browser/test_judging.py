@@ -274,7 +274,7 @@ def test_good_and_bad_passages_of_a_choice(signed_in, live_server, project):
 
 def test_a_finger_marks_what_it_selects(browser, live_server, project, hana, client):
     batch = batch_of(project)
-    client.force_login(hana, backend="annotation.backends.PeopleBackend")
+    client.force_login(hana, backend="annotation.members.auth_backend.PeopleBackend")
     context = browser.new_context(has_touch=True, viewport={"width": 390, "height": 844})
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
     page = context.new_page()

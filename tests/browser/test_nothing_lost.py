@@ -136,7 +136,7 @@ def test_nobody_sees_what_another_person_left_in_the_browser(writing, live_serve
     page.close(run_before_unload=False)
     context.set_offline(False)
     ren = join(project, Role.ANNOTATOR, name="Ren Abe")
-    client.force_login(ren, backend="annotation.backends.PeopleBackend")
+    client.force_login(ren, backend="annotation.members.auth_backend.PeopleBackend")
     cookie = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
     context.add_cookies([cookie])
     later = context.new_page()

@@ -6,9 +6,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 
-from annotation.accounts import BACKEND
+from annotation.members.accounts import BACKEND
+from annotation.members.memberships import invite
 from annotation.models import Batch, Role
-from annotation.people import invite
 from annotation.projects import publish_guideline, save_aspects, save_reason_tags
 from tests import every_page
 from tests.factories import PASSWORD, ProjectFactory, join

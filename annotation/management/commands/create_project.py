@@ -5,8 +5,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from annotation.core.errors import DomainError
+from annotation.members.memberships import add_member
 from annotation.models import Project, Role, User
-from annotation.people import add_member
 from annotation.projects import create_project, publish_guideline
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.accounts import create_account
 from annotation.core.errors import DomainError
+from annotation.members.accounts import create_account
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import reverse
 
 from annotation.core.errors import DomainError
+from annotation.members.memberships import invite
 from annotation.models import Project, Role, User
-from annotation.people import invite
 
 
 class Command(BaseCommand):

@@ -13,7 +13,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import User
 
-BACKEND = "annotation.backends.PeopleBackend"
+BACKEND = "annotation.members.auth_backend.PeopleBackend"
 
 
 class InvitationOnlyAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
