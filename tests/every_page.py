@@ -28,7 +28,7 @@ from annotation.models import (
     Role,
     User,
 )
-from annotation.projects import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
 from annotation.submission import submit
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join

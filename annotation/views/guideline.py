@@ -9,8 +9,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.core.access import project_for, role_in
 from annotation.core.markdown import render_markdown
-from annotation.guidelines import for_reader, record_reading
 from annotation.models import Guideline, Role
+from annotation.projects.guidelines import for_reader, record_reading
 from annotation.views.requests import SignedInRequest, signed_in
 
 

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import aspects as aspect_actions
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
 from annotation.forms_people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
 from annotation.models import Aspect, Guideline, Project, User
-from annotation.projects import publish_guideline, save_reason_tags, update_project
+from annotation.projects import aspects as aspect_actions
+from annotation.projects.settings import publish_guideline, save_reason_tags, update_project
 from annotation.text.differences import differences
 
 PAGES = [

@@ -16,9 +16,9 @@ from annotation.assignment import claim_next, renew_lease
 from annotation.assignment import release as release_assignment
 from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.guidelines import guideline_news
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch
+from annotation.projects.guidelines import guideline_news
 from annotation.queries import test_due
 from annotation.submission import SKIP_REASONS
 from annotation.timesheets import active_today

@@ -4,9 +4,9 @@ import pytest
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.guidelines import around_changes, guideline_news
 from annotation.models import Event, GuidelineReading, Role
-from annotation.projects import publish_guideline
+from annotation.projects.guidelines import around_changes, guideline_news
+from annotation.projects.settings import publish_guideline
 from tests.factories import ProjectFactory, join
 
 pytestmark = pytest.mark.django_db

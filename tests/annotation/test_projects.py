@@ -3,11 +3,11 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.aspects import restore_aspect, retire_aspect
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.memberships import add_member
 from annotation.models import Annotation, Aspect, Assignment, Batch, Event, Guideline, Project, Role, Task
-from annotation.projects import (
+from annotation.projects.aspects import restore_aspect, retire_aspect
+from annotation.projects.settings import (
     create_project,
     publish_guideline,
     save_aspect,

@@ -7,7 +7,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.aspects import retire_aspect
 from annotation.assignment import claim_next
 from annotation.attempts import (
     answer_item,
@@ -32,6 +31,7 @@ from annotation.models import (
     QualificationAttempt,
     Role,
 )
+from annotation.projects.aspects import retire_aspect
 from annotation.qualification_results import item_rates, takers
 from annotation.qualifications import (
     NewItem,

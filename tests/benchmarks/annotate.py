@@ -223,7 +223,7 @@ def fill(question: dict) -> dict:
 
     from annotation.batches import open_batch
     from annotation.models import Kind, Membership, ReasonTag, Role, User
-    from annotation.projects import create_project, publish_guideline
+    from annotation.projects.settings import create_project, publish_guideline
     from deploy.sessions import SessionStore
 
     tasks = question["tasks"]

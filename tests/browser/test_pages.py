@@ -9,7 +9,7 @@ from django.test import Client
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import invite
 from annotation.models import Batch, Role
-from annotation.projects import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
 from tests import every_page
 from tests.factories import PASSWORD, ProjectFactory, join
 

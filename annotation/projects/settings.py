@@ -13,12 +13,12 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from annotation.aspects import locked, retire_aspect, save_aspect, save_aspects, save_weights
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.members.memberships import add_member
 from annotation.models import Guideline, Project, ReasonTag, Role, User
 from annotation.models.project import mqm_core
+from annotation.projects.aspects import locked, retire_aspect, save_aspect, save_aspects, save_weights
 
 __all__ = [
     "create_project", "publish_guideline", "retire_aspect", "save_aspect", "save_aspects", "save_reason_tags",
