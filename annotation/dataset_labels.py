@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db import connection
 
-from annotation.candidates import conversation_of
 from annotation.core.errors import InvalidInput
 from annotation.exports import ExportOptions
+from annotation.importing.candidates import conversation_of
 from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
 from annotation.votes import Label, LabelledPrompt
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from celery import shared_task
 from django.conf import settings
 
-from annotation import assignment, importing
+from annotation import assignment
 from annotation.core.errors import Conflict
+from annotation.importing import run
 from annotation.models import Import
 
 
@@ -15,15 +16,15 @@ def import_file(import_id: int) -> None:
     """Read an uploaded file. Its twin is `manage.py import_prompts`."""
     record = Import.objects.select_related("project", "created_by").get(pk=import_id)
     try:
-        importing.run_import(record=record, path=Path(settings.UPLOADS_DIR) / record.path)
-    except (importing.ImportRefused, Conflict):
+        run.run_import(record=record, path=Path(settings.UPLOADS_DIR) / record.path)
+    except (run.ImportRefused, Conflict):
         return  # the Import says why; or another worker is at it
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def resume_imports() -> None:
     """Queue again what waits for long, and what was being read by a worker that died."""
-    for import_id in importing.stranded_imports():
+    for import_id in run.stranded_imports():
         import_file.delay(import_id)
 
 

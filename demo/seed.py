@@ -13,7 +13,7 @@ from django.conf import settings
 
 from annotation.batches import open_batch
 from annotation.glossary import add_term
-from annotation.importing import import_file
+from annotation.importing.run import import_file
 from annotation.models import Batch, Kind, Project, Prompt, User
 from annotation.projects.aspects import save_aspects, save_weights
 from annotation.projects.settings import create_project, publish_guideline, save_reason_tags

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from annotation.candidates import NewCandidate, add_candidates, conversation
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.importing.candidates import NewCandidate, add_candidates, conversation
 from annotation.models import Project, Prompt, User
 from training import model_folders
 from training.checkpoints import model_source

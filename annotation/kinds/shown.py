@@ -8,9 +8,9 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from annotation.candidates import presented_order
 from annotation.core.errors import InvalidInput
 from annotation.core.prepared import execute, select
+from annotation.importing.candidates import presented_order
 from annotation.models import Aspect, Assignment, Kind, Project, Prompt, ReasonTag
 
 MAX_TEXT = 200_000

@@ -21,9 +21,9 @@ from annotation.attempts import (
     standing,
     start_attempt,
 )
-from annotation.candidates import presented_order
 from annotation.core.access import found
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
 from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
 from annotation.qualifications import asking, grade, qualification_for

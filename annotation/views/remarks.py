@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.candidates import presented_order
 from annotation.core.access import STAFF, assignment_once_of, found, own_remarks, project_for, remark_for
 from annotation.core.errors import DomainError, InvalidInput
+from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Candidate, Project, Remark
 from annotation.remarks import (

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.candidates import NewCandidate, add_candidates, conversation, presented_order
 from annotation.core.errors import InvalidInput
+from annotation.importing.candidates import NewCandidate, add_candidates, conversation, presented_order
 from annotation.models import Candidate, Event
 from tests.factories import ProjectFactory, PromptFactory, UserFactory
 

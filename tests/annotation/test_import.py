@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.importing import import_file
+from annotation.importing.run import import_file
 from annotation.models import Candidate, Event, Import, Prompt
 from annotation.text.digests import messages_digest
 from tests.annotation.import_helpers import EXPECTED, ROWS, as_csv, as_jsonl, as_parquet, loaded

@@ -10,8 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from annotation import jobs, staging
-from annotation.importing import IMPORT_LOCK, stranded_imports
+from annotation import jobs
+from annotation.importing import staging
+from annotation.importing.run import IMPORT_LOCK, stranded_imports
 from annotation.models import Event, Import, Prompt, Role
 from tests.annotation.import_helpers import EXPECTED, ROWS, as_csv, loaded
 from tests.factories import ProjectFactory, join

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from annotation.core.errors import InvalidInput
-from annotation.importing import ImportRefused, import_file, import_folder
+from annotation.importing.run import ImportRefused, import_file, import_folder
 from annotation.models import Import, Project
 from annotation.preparation.files import FORMATS, ReadOptions
 from annotation.preparation.formats import open_table

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from annotation import jobs
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record as record_event
-from annotation.importing import stored_mapping
+from annotation.importing.run import stored_mapping
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, identify
 from annotation.preparation.formats import open_table

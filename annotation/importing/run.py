@@ -13,15 +13,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from annotation import staging
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record as record_event
+from annotation.importing import staging
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, checked_mapping, detect_mapping
 from annotation.preparation.prompts import Fault, ParsedPrompt, PromptParser
-from annotation.preparation.rest import FaultLog, write_rest
+from annotation.preparation.rejected_rows import FaultLog, write_rest
 
 Progress = Callable[[int, float], None]  # rows read so far, share of the file (0…1)
 
