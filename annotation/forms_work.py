@@ -8,8 +8,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from annotation.batch_changes import HIGHEST, LOWEST
 from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
+from annotation.queue.batch_changes import HIGHEST, LOWEST
 
 KINDS = [
     (Kind.WRITING, _("Writing: people answer the prompt themselves")),

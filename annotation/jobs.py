@@ -5,10 +5,10 @@ from pathlib import Path
 from celery import shared_task
 from django.conf import settings
 
-from annotation import assignment
 from annotation.core.errors import Conflict
 from annotation.importing import run
 from annotation.models import Import
+from annotation.queue import claims
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -31,4 +31,4 @@ def resume_imports() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def expire_leases() -> None:
     """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
-    assignment.expire_leases()
+    claims.expire_leases()

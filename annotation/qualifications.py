@@ -14,7 +14,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.batches import SEED_LIMIT
 from annotation.core.access import MEMBERS, Person, found, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
@@ -29,6 +28,7 @@ from annotation.models import (
     Role,
     User,
 )
+from annotation.queue.batches import SEED_LIMIT
 
 # Two people's right answers in a free text differ: these kinds are the ones that can be graded.
 TESTABLE = (Kind.SCORING, Kind.CHOOSING)

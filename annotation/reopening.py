@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.assignment import give_back, renew_lease
 from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Annotation, Assignment, Batch, Draft, User
+from annotation.queue.claims import give_back, renew_lease
 
 State = Assignment.State
 

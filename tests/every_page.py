@@ -10,7 +10,6 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from annotation.assignment import claim_next
 from annotation.attempts import start_attempt
 from annotation.datasets import freeze_dataset
 from annotation.glossary import add_term
@@ -29,6 +28,7 @@ from annotation.models import (
     User,
 )
 from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.queue.claims import claim_next
 from annotation.submission import submit
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join

@@ -7,10 +7,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from annotation.batches import open_batch
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.core.events import record
 from annotation.models import Batch, DatasetVersion, Kind, Project, Prompt, User
+from annotation.queue.batches import open_batch
 from training.checkpoints import promoted_checkpoint
 from training.generations import create_generation, origin_of
 from training.models import Checkpoint, Generation, Round, Run

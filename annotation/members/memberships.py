@@ -4,11 +4,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.assigning import release_all
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.core.events import record
 from annotation.members.accounts import create_account
 from annotation.models import Invitation, Membership, Project, Role, User
+from annotation.queue.manual_assignment import release_all
 
 RANK = {Role.ANNOTATOR: 1, Role.REVIEWER: 2, Role.MANAGER: 3}
 

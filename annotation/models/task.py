@@ -124,7 +124,7 @@ class Assignment(models.Model):
 
 class QueueCursor(models.Model):
     """How far down a batch's queue a person has been served. What lies before it was theirs already or in other hands
-    when they passed; it is looked through again once nothing is left behind it (see `annotation.assignment`)."""
+    when they passed; it is looked through again once nothing is left behind it (see `annotation.queue.claims`)."""
 
     annotator = models.ForeignKey(User, models.CASCADE, related_name="+")
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="+")

@@ -13,16 +13,16 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import queries
-from annotation.assigning import assign, release_all
-from annotation.batch_changes import change_batch
-from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.forms_people import add_problems
 from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
+from annotation.queue import progress
+from annotation.queue.batch_changes import change_batch
+from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.manual_assignment import assign, release_all
 from annotation.submission import SKIP_REASONS
 from annotation.text.differences import differences
 from annotation.views.requests import SignedInRequest
@@ -79,7 +79,7 @@ def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def batch_page(
     request: SignedInRequest, batch: Batch, *, form: BatchChangeForm | None = None, status: int = 200
 ) -> HttpResponse:
-    (progress,) = queries.progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
+    (progress,) = progress.progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
     manages = role_in(request.user, batch.project) == Role.MANAGER
     only = request.GET.get("only", "")
     page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))

@@ -14,7 +14,7 @@ from annotation.core.errors import DomainError
 from annotation.forms_people import ProjectForm, add_problems
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
-from annotation.queries import work_for
+from annotation.queue.progress import work_for
 from annotation.remarks import unread_answers, waiting_for
 from annotation.timesheets import time_sheet, today, totals
 from annotation.views.settings import actor

@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from annotation import queries
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
+from annotation.queue import progress
 from annotation.remarks import mark_read, remarks_by
 from annotation.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
 from annotation.text.differences import Segment, differences
@@ -33,7 +33,7 @@ MAX_SEARCH = 200
 def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
-    rows = queries.submitted_by(request.user).annotate(first_at=first_submitted())
+    rows = progress.submitted_by(request.user).annotate(first_at=first_submitted())
     page = Paginator(narrowed(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     texts = texts_of(list(page))
     query = request.GET.copy()

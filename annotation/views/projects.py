@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
-from annotation import queries
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
-from annotation.queries import Progress
+from annotation.queue import progress
+from annotation.queue.progress import Progress
 from annotation.remarks import open_remarks
 from annotation.views.requests import SignedInRequest
 
@@ -23,8 +23,8 @@ from annotation.views.requests import SignedInRequest
 def project(request: SignedInRequest, slug: str) -> HttpResponse:
     found = project_for(request.user, slug)
     role = role_in(request.user, found)
-    progress = queries.progress(found)
-    mine = {item.batch.pk: item for item in queries.work_for(request.user) if item.project.pk == found.pk}
+    progress = progress.progress(found)
+    mine = {item.batch.pk: item for item in progress.work_for(request.user) if item.project.pk == found.pk}
     context = {
         "project": found, "section": "progress", "role": role, "headline": headline(progress),
         "rows": [{"progress": item, "work": mine.get(item.batch.pk)} for item in progress],

@@ -6,11 +6,11 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation.batch_tasks import USABLE
-from annotation.batches import close_batch, open_batch, reopen_batch
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds.shown import words_of
 from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
+from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.task_selection import USABLE
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel, many
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
 

@@ -7,11 +7,11 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.assignment import claim_next
 from annotation.core.errors import InvalidInput
 from annotation.kinds import KINDS, show
 from annotation.kinds.spans import Positions
 from annotation.models import Candidate, Kind, Prompt, ReasonTag, Role
+from annotation.queue.claims import claim_next
 from annotation.text.edit_distance import edits_between, tokens
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, join

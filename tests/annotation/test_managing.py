@@ -9,11 +9,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from annotation.assigning import assign, release_all
-from annotation.assignment import claim_next
 from annotation.attempts import start_attempt
-from annotation.batch_changes import change_batch
-from annotation.batches import close_batch
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.memberships import remove_member
 from annotation.models import (
@@ -30,6 +26,10 @@ from annotation.models import (
     Role,
     Task,
 )
+from annotation.queue.batch_changes import change_batch
+from annotation.queue.batches import close_batch
+from annotation.queue.claims import claim_next
+from annotation.queue.manual_assignment import assign, release_all
 from annotation.submission import save_draft, skip, submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import AspectFactory, CandidateFactory, UserFactory, join

@@ -9,10 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.assignment import claim_next
-from annotation.batches import close_batch
 from annotation.core.errors import Conflict
 from annotation.models import Annotation, Assignment, Draft, Event, Kind, Project, Role
+from annotation.queue.batches import close_batch
+from annotation.queue.claims import claim_next
 from annotation.reopening import reopen_submission
 from annotation.submission import save_draft, skip, submit, undo_last
 from tests.annotation.work_helpers import batch_of, hotel

@@ -7,7 +7,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from annotation.assignment import claim_next
 from annotation.attempts import (
     answer_item,
     grant_attempt,
@@ -18,8 +17,6 @@ from annotation.attempts import (
     standing,
     start_attempt,
 )
-from annotation.batch_changes import change_batch
-from annotation.batches import close_batch
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import (
     Annotation,
@@ -40,7 +37,10 @@ from annotation.qualifications import (
     qualification_for,
     retire_qualification,
 )
-from annotation.queries import progress, work_for
+from annotation.queue.batch_changes import change_batch
+from annotation.queue.batches import close_batch
+from annotation.queue.claims import claim_next
+from annotation.queue.progress import progress, work_for
 from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel, many
 from tests.factories import UserFactory, join

@@ -18,10 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from annotation.assignment import claim_next, expire_leases, release
-from annotation.batches import close_batch
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Annotation, Assignment, Draft, Event, QueueCursor, Role, Task, TimeSpent
+from annotation.queue.batches import close_batch
+from annotation.queue.claims import claim_next, expire_leases, release
 from annotation.submission import save_draft, skip, submit, undo_last
 from annotation.worktime import Spent
 from tests.annotation.test_assignment import ANSWER, run_out
@@ -102,7 +102,7 @@ def test_with_overlap_another_free_slot_of_the_task_is_taken_instead(db):
     )
     annotation = submit(assignment=mine, payload=ANSWER, annotator=hana)
     assert annotation.assignment_id != mine.pk
-    assert annotation.assignment.annotator == hana
+    assert annotation.queue.claims.annotator == hana
 
 
 def test_drafts_are_kept_and_renew_the_lease_and_a_late_one_changes_nothing(story):

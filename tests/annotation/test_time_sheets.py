@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html
 
-from annotation.assignment import claim_next
 from annotation.models import Annotation, Assignment, Kind, Role, TimeSpent
+from annotation.queue.claims import claim_next
 from annotation.reopening import reopen_submission
 from annotation.templatetags.durations import duration
 from annotation.timesheets import time_sheet, totals

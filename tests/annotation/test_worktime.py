@@ -8,8 +8,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from annotation.assignment import claim_next
 from annotation.models import Annotation, Assignment, Event, Role, TimeSpent
+from annotation.queue.claims import claim_next
 from annotation.submission import submit, undo_last
 from annotation.worktime import Spent, record_time
 from tests.annotation.test_assignment import ANSWER

@@ -1,7 +1,7 @@
 """What the tests of the queue share: a project with prompts and candidates, ready for batches of each kind."""
 
-from annotation.batches import open_batch
 from annotation.models import Batch, Candidate, Kind, Project, Prompt
+from annotation.queue.batches import open_batch
 from tests.factories import (
     AspectFactory,
     CandidateFactory,

@@ -221,9 +221,9 @@ def fill(question: dict) -> dict:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.db import connection
 
-    from annotation.batches import open_batch
     from annotation.models import Kind, Membership, ReasonTag, Role, User
     from annotation.projects.settings import create_project, publish_guideline
+    from annotation.queue.batches import open_batch
     from deploy.sessions import SessionStore
 
     tasks = question["tasks"]
@@ -299,8 +299,8 @@ def limit(question: dict) -> dict:
     import psycopg
     from django.db import connection
 
-    from annotation.assignment import AHEAD, CLAIM
     from annotation.models import Batch, User
+    from annotation.queue.claims import AHEAD, CLAIM
     from annotation.submission import FINISH
 
     batch = Batch.objects.get(pk=question["batch"])

@@ -7,9 +7,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from annotation.assignment import claim_next
 from annotation.models import Annotation, GuidelineReading, Kind, Remark, Role, TimeSpent
 from annotation.projects.settings import publish_guideline
+from annotation.queue.claims import claim_next
 from annotation.remarks import add_remark, answer_remark
 from annotation.reopening import reopen_submission
 from annotation.submission import submit

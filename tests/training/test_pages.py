@@ -4,8 +4,8 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
-from annotation.batches import open_batch
 from annotation.models import Event, Role
+from annotation.queue.batches import open_batch
 from tests.factories import CandidateFactory, UserFactory, join
 from tests.training.conftest import watched
 from training import launch

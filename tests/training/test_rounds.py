@@ -136,7 +136,7 @@ def test_a_failed_generation_fails_the_round_until_it_is_taken_up(project, promo
 
 
 def test_batches_that_no_round_has_belong_to_the_newest(project, promoted, prompts):
-    from annotation.batches import open_batch
+    from annotation.queue.batches import open_batch
 
     PromptFactory(project=project)
     batch = open_batch(project=project, kind="writing", name="By hand", actor=None)

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from annotation.assignment import expire_leases
+from annotation.queue.claims import expire_leases
 
 
 class Command(BaseCommand):

@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation.batches import open_batch
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project, Prompt
+from annotation.queue.batches import open_batch
 
 
 class Command(BaseCommand):

@@ -11,11 +11,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.assignment import give_back, release
 from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
-from annotation.queries import test_due
+from annotation.queue.claims import give_back, release
+from annotation.queue.progress import test_due
 
 # Long enough to come back to it tomorrow; what nobody opens returns to the queue as any other lease does.
 GIVEN_FOR = timedelta(days=1)

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.batch_changes import faults_of
-from annotation.batch_tasks import USABLE, tasks_query
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
+from annotation.queue.batch_changes import faults_of
+from annotation.queue.task_selection import USABLE, tasks_query
 
 SEED_LIMIT = 2**31 - 1
 MAX_ALTERNATIVES = 6
