@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from annotation.answers.submission import skip, submit
 from annotation.kinds import Shown, show
 from annotation.models import Aspect, Assignment, Batch, Kind, User
 from annotation.queue.claims import claim_next
-from annotation.submission import skip, submit
 from demo import grammar
 from demo.judgement import coverage, formality, made_formal, wholeness
 from demo.phrases import PHRASES

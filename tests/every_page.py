@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from annotation.answers.submission import submit
 from annotation.attempts import start_attempt
 from annotation.datasets import freeze_dataset
 from annotation.glossary import add_term
@@ -29,7 +30,6 @@ from annotation.models import (
 )
 from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
 from annotation.queue.claims import claim_next
-from annotation.submission import submit
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 from training.engine.config import ModelSource, TrainingConfig

@@ -2,7 +2,7 @@
 template in templates/annotation/kinds/. To add a kind: both of these, a line here, and a choice in `models.Kind`."""
 
 from annotation.kinds import choosing, postediting, scoring, writing
-from annotation.kinds.shown import KindSlice, Shown, show
+from annotation.kinds.presentation import KindSlice, Shown, show
 from annotation.models import Kind
 
 KINDS: dict[str, KindSlice] = {

@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
+from annotation.kinds.presentation import MAX_TEXT, Problem, Shown, Side, normal
 from annotation.kinds.ranking import read_ranking
-from annotation.kinds.shown import MAX_TEXT, Problem, Shown, Side, normal
 from annotation.kinds.spans import QUALITIES, ask, marked, present_spans, read_spans
 from annotation.models import Project
 from annotation.text.differences import differences

@@ -6,7 +6,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from annotation.kinds.shown import Shown, normal, read_text
+from annotation.kinds.presentation import Shown, normal, read_text
 from annotation.models import Project
 from annotation.text.edit_distance import edits_between, is_unspaced
 

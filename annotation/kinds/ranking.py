@@ -3,7 +3,7 @@
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from annotation.kinds.shown import Problem, Shown
+from annotation.kinds.presentation import Problem, Shown
 
 
 def read_ranking(form: QueryDict, shown: Shown) -> tuple[list[list[int]], list[Problem]]:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
-from annotation.kinds.shown import Problem, Shown, Side
+from annotation.kinds.presentation import Problem, Shown, Side
 from annotation.kinds.spans import SEVERITIES, ask, marked, present_spans, read_spans
 from annotation.models import Aspect
 

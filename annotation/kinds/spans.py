@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.kinds.shown import Problem, Shown, Side
+from annotation.kinds.presentation import Problem, Shown, Side
 
 # MQM's, from the least.
 SEVERITIES: dict[str, str | Promise] = {

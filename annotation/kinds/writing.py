@@ -6,7 +6,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.kinds.shown import Shown, read_text
+from annotation.kinds.presentation import Shown, read_text
 from annotation.models import Project
 
 HEADING = gettext_lazy("Write the answer")

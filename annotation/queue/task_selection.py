@@ -39,7 +39,7 @@ SEVERAL = """
         FROM (SELECT DISTINCT ON (prompt_id, words) prompt_id, id FROM usable
             ORDER BY prompt_id, words, md5(%(seed)s::text || ':' || id)) AS texts
     ) AS placed WHERE place <= %(alternatives)s GROUP BY prompt_id HAVING count(*) > 1"""
-# Two candidates that read the same are one text: `annotation.kinds.shown.words_of` in SQL.
+# Two candidates that read the same are one text: `annotation.kinds.presentation.words_of` in SQL.
 USABLE = r"""
     SELECT c.id, c.prompt_id, c.origin, md5(btrim(
         normalize(replace(replace(c.text, E'\r\n', E'\n'), E'\r', E'\n'), NFC), E' \t\n\r\u00a0\u3000'

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from annotation.answers.submission import SKIP_REASONS
 from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.forms_people import add_problems
@@ -23,7 +24,6 @@ from annotation.queue import progress
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.manual_assignment import assign, release_all
-from annotation.submission import SKIP_REASONS
 from annotation.text.differences import differences
 from annotation.views.requests import SignedInRequest
 

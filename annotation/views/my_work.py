@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from annotation.answers.remarks import mark_read, remarks_by
+from annotation.answers.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue import progress
-from annotation.remarks import mark_read, remarks_by
-from annotation.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
 from annotation.text.differences import Segment, differences
 from annotation.views.requests import SignedInRequest, signed_in
 

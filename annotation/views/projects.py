@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET
 
+from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue import progress
 from annotation.queue.progress import Progress
-from annotation.remarks import open_remarks
 from annotation.views.requests import SignedInRequest
 
 

@@ -13,12 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import STAFF, assignment_once_of, found, own_remarks, project_for, remark_for
-from annotation.core.errors import DomainError, InvalidInput
-from annotation.importing.candidates import presented_order
-from annotation.kinds import KINDS
-from annotation.models import Annotation, Assignment, Candidate, Project, Remark
-from annotation.remarks import (
+from annotation.answers.remarks import (
     MAX_REMARK,
     add_remark,
     answer_remark,
@@ -28,6 +23,11 @@ from annotation.remarks import (
     remarks_in,
     settle,
 )
+from annotation.core.access import STAFF, assignment_once_of, found, own_remarks, project_for, remark_for
+from annotation.core.errors import DomainError, InvalidInput
+from annotation.importing.candidates import presented_order
+from annotation.kinds import KINDS
+from annotation.models import Annotation, Assignment, Candidate, Project, Remark
 from annotation.views.requests import SignedInRequest, signed_in
 
 REMARKS_A_PAGE = 20

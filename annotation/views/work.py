@@ -11,7 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from annotation import submission
+from annotation.answers import submission
+from annotation.answers.submission import SKIP_REASONS
+from annotation.answers.timesheets import active_today
+from annotation.answers.worktime import read_spent, record_time
 from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
@@ -21,11 +24,8 @@ from annotation.queue import progress
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import test_due
-from annotation.submission import SKIP_REASONS
-from annotation.timesheets import active_today
 from annotation.views.requests import SignedInRequest, signed_in
 from annotation.words import page_person, words
-from annotation.worktime import read_spent, record_time
 
 
 @never_cache

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
+from annotation.answers.submission import submit
 from annotation.core.errors import Conflict
 from annotation.models import (
     Annotation,
@@ -27,7 +28,6 @@ from annotation.models import (
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release
 from annotation.queue.progress import work_for
-from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel, many
 from tests.factories import CandidateFactory, PromptFactory, join
 

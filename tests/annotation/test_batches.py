@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.kinds.shown import words_of
+from annotation.kinds.presentation import words_of
 from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.task_selection import USABLE

@@ -6,10 +6,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answers.remarks import add_remark, answer_remark
+from annotation.answers.submission import submit
 from annotation.models import Kind, Qualification, QualificationAttempt, Role, TimeSpent
 from annotation.queue.claims import claim_next
-from annotation.remarks import add_remark, answer_remark
-from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import join
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from annotation.answers.submission import save_draft, skip, submit
 from annotation.attempts import start_attempt
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.memberships import remove_member
@@ -30,7 +31,6 @@ from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
 from annotation.queue.manual_assignment import assign, release_all
-from annotation.submission import save_draft, skip, submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import AspectFactory, CandidateFactory, UserFactory, join
 

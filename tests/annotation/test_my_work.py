@@ -9,12 +9,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answers.reopening import reopen_submission
+from annotation.answers.submission import save_draft, skip, submit, undo_last
 from annotation.core.errors import Conflict
 from annotation.models import Annotation, Assignment, Draft, Event, Kind, Project, Role
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
-from annotation.reopening import reopen_submission
-from annotation.submission import save_draft, skip, submit, undo_last
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import UserFactory, join
 

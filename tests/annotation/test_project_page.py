@@ -6,11 +6,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from annotation.answers.submission import skip, submit, undo_last
 from annotation.models import Batch, Kind, Role
 from annotation.queue import progress
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
-from annotation.submission import skip, submit, undo_last
 from tests.annotation.test_assignment import ANSWER
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel
 from tests.factories import GuidelineFactory, ProjectFactory, UserFactory, join

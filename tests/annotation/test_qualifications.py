@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from annotation.answers.submission import submit
 from annotation.attempts import (
     answer_item,
     grant_attempt,
@@ -41,7 +42,6 @@ from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
 from annotation.queue.progress import progress, work_for
-from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel, many
 from tests.factories import UserFactory, join
 

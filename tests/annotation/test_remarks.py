@@ -5,9 +5,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from annotation.answers.remarks import add_remark, answer_remark
 from annotation.models import Event, Kind, Remark, Role
 from annotation.queue.claims import claim_next
-from annotation.remarks import add_remark, answer_remark
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel
 from tests.factories import UserFactory, join
 

@@ -18,12 +18,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from annotation.answers.submission import save_draft, skip, submit, undo_last
+from annotation.answers.worktime import Spent
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Annotation, Assignment, Draft, Event, QueueCursor, Role, Task, TimeSpent
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next, expire_leases, release
-from annotation.submission import save_draft, skip, submit, undo_last
-from annotation.worktime import Spent
 from tests.annotation.test_assignment import ANSWER, run_out
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import join

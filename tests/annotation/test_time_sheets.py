@@ -11,11 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html
 
+from annotation.answers.reopening import reopen_submission
+from annotation.answers.timesheets import time_sheet, totals
 from annotation.models import Annotation, Assignment, Kind, Role, TimeSpent
 from annotation.queue.claims import claim_next
-from annotation.reopening import reopen_submission
 from annotation.templatetags.durations import duration
-from annotation.timesheets import time_sheet, totals
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import UserFactory, join
 

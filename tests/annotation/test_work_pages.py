@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answers.submission import submit
 from annotation.models import Annotation, Assignment, Candidate, Draft, Kind, Membership, Role, Task
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next, expire_leases
-from annotation.submission import submit
 from tests.annotation.test_assignment import run_out
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel, many
 from tests.factories import AspectFactory, UserFactory, join

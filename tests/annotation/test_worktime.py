@@ -8,10 +8,10 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answers.submission import submit, undo_last
+from annotation.answers.worktime import Spent, record_time
 from annotation.models import Annotation, Assignment, Event, Role, TimeSpent
 from annotation.queue.claims import claim_next
-from annotation.submission import submit, undo_last
-from annotation.worktime import Spent, record_time
 from tests.annotation.test_assignment import ANSWER
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import join

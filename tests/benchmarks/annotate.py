@@ -299,9 +299,9 @@ def limit(question: dict) -> dict:
     import psycopg
     from django.db import connection
 
+    from annotation.answers.submission import FINISH
     from annotation.models import Batch, User
     from annotation.queue.claims import AHEAD, CLAIM
-    from annotation.submission import FINISH
 
     batch = Batch.objects.get(pk=question["batch"])
     people = list(User.objects.filter(memberships__project=batch.project_id).values_list("pk", flat=True))

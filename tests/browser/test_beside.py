@@ -7,12 +7,12 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
+from annotation.answers.remarks import add_remark, answer_remark
+from annotation.answers.reopening import reopen_submission
+from annotation.answers.submission import submit
 from annotation.models import Annotation, GuidelineReading, Kind, Remark, Role, TimeSpent
 from annotation.projects.settings import publish_guideline
 from annotation.queue.claims import claim_next
-from annotation.remarks import add_remark, answer_remark
-from annotation.reopening import reopen_submission
-from annotation.submission import submit
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.browser.page_helpers import axe, give_session
 from tests.factories import join

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation import memory
+from annotation.answers.reopening import undo_last
+from annotation.answers.worktime import KEEP, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.prepared import columns, execute, instances, select
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
-from annotation.reopening import undo_last
-from annotation.worktime import KEEP, Spent, record_time
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
 
