@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.glossary import LIMITS
+from annotation.reference.glossary import LIMITS
 
 MAX_BYTES = 5_000_000
 

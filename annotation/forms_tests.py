@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Annotation, Kind
-from annotation.qualifications import MAX_ATTEMPTS, MAX_EXPLANATION, MAX_TOLERANCE, NewItem
+from annotation.qualification.tests import MAX_ATTEMPTS, MAX_EXPLANATION, MAX_TOLERANCE, NewItem
 
 TICKED_UP_TO = 20
 

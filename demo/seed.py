@@ -11,12 +11,12 @@ from typing import Any
 
 from django.conf import settings
 
-from annotation.glossary import add_term
 from annotation.importing.run import import_file
 from annotation.models import Batch, Kind, Project, Prompt, User
 from annotation.projects.aspects import save_aspects, save_weights
 from annotation.projects.settings import create_project, publish_guideline, save_reason_tags
 from annotation.queue.batches import open_batch
+from annotation.reference.glossary import add_term
 from demo import concierge
 from demo.accounts import PEOPLE, Account, ensure_people, join_project, simulated_annotators
 from demo.phrases import GLOSSARY, PHRASES

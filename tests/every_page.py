@@ -11,9 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.answers.submission import submit
-from annotation.attempts import start_attempt
 from annotation.datasets import freeze_dataset
-from annotation.glossary import add_term
 from annotation.members.memberships import invite
 from annotation.models import (
     Assignment,
@@ -29,7 +27,9 @@ from annotation.models import (
     User,
 )
 from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.qualification.attempts import start_attempt
 from annotation.queue.claims import claim_next
+from annotation.reference.glossary import add_term
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 from training.engine.config import ModelSource, TrainingConfig

@@ -11,13 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import memory
 from annotation.answers.reopening import undo_last
 from annotation.answers.worktime import KEEP, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.prepared import columns, execute, instances, select
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
+from annotation.reference import translation_memory
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
 
@@ -132,7 +132,7 @@ def submit(
     with transaction.atomic() if remembered else nullcontext():
         if annotation := finish(assignment, owner, payload, spent):
             if remembered:
-                memory.remember(annotation=annotation)
+                translation_memory.remember(annotation=annotation)
             return annotation
     return submit_again(assignment, owner, payload, spent)
 
@@ -226,7 +226,7 @@ def add_annotation(
         idle_seconds=time["idle"],
     )  # fmt: skip
     Draft.objects.filter(task_id=assignment.task_id, annotator=owner).delete()
-    memory.remember(annotation=annotation)
+    translation_memory.remember(annotation=annotation)
     record(
         verb="annotation.submitted", target=annotation, actor=owner, project=batch.project,
         after={"assignment": slot_id, "version": version},
@@ -258,7 +258,7 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent
             raise Conflict(_("This task is not in hand any more."))
         if assignment.annotator is not None:
             record_time(assignment=assignment, annotator=assignment.annotator, spent=spent)
-            memory.forget(task_id=assignment.task_id, author=assignment.annotator)
+            translation_memory.forget(task_id=assignment.task_id, author=assignment.annotator)
         Annotation.objects.filter(assignment=assignment, is_current=True).update(is_current=False)
         Draft.objects.filter(task_id=assignment.task_id, annotator_id=assignment.annotator_id).delete()
         Task.objects.select_for_update(no_key=True).get(pk=assignment.task_id)

@@ -10,15 +10,15 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.attempts import grant_attempt
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import DomainError
 from annotation.forms_people import add_problems
 from annotation.forms_tests import QualificationForm
 from annotation.kinds import KINDS
 from annotation.models import Batch, Candidate, Project, Qualification, Role, User
-from annotation.qualification_results import item_rates, takers
-from annotation.qualifications import (
+from annotation.qualification.attempts import grant_attempt
+from annotation.qualification.results import item_rates, takers
+from annotation.qualification.tests import (
     MAX_ITEMS,
     TESTABLE,
     create_qualification,

@@ -12,7 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from annotation.attempts import (
+from annotation.core.access import found
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.importing.candidates import presented_order
+from annotation.kinds import KINDS
+from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
+from annotation.qualification.attempts import (
     answer_item,
     items_in_order,
     next_item,
@@ -21,12 +26,7 @@ from annotation.attempts import (
     standing,
     start_attempt,
 )
-from annotation.core.access import found
-from annotation.core.errors import Conflict, InvalidInput
-from annotation.importing.candidates import presented_order
-from annotation.kinds import KINDS
-from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
-from annotation.qualifications import asking, grade, qualification_for
+from annotation.qualification.tests import asking, grade, qualification_for
 from annotation.templatetags.percent import percent
 from annotation.views.requests import SignedInRequest, signed_in
 from annotation.words import page_person, words

@@ -13,13 +13,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation import glossary as actions
-from annotation import memory
 from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.forms_people import add_problems
 from annotation.forms_reference import TermForm, TermsForm
 from annotation.models import GlossaryTerm, Kind, Project, Role
+from annotation.reference import glossary as actions
+from annotation.reference import translation_memory
 from annotation.text.differences import differences
 from annotation.text.normalization import folded
 from annotation.views.requests import SignedInRequest, signed_in
@@ -37,10 +37,10 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     if batch.kind not in (Kind.WRITING, Kind.POSTEDITING):
         raise Http404
     project = batch.project
-    similar = memory.similar(
+    similar = translation_memory.similar(
         project=project, text=prompt.text, person=request.user, task_id=assignment.task_id, prompt_id=prompt.pk
     )
-    ratio = memory.length_ratio(project)
+    ratio = translation_memory.length_ratio(project)
     context = {
         "project": project, "assignment": assignment, "ratio": f"{ratio:.3f}" if ratio else "",
         "terms": actions.terms_in(project=project, text=prompt.text),

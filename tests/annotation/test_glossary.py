@@ -7,9 +7,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import glossary
 from annotation.core.errors import InvalidInput
 from annotation.models import Event, GlossaryTerm, Role
+from annotation.reference import glossary
 from annotation.text.normalization import folded
 from tests.factories import ProjectFactory, UserFactory, join
 

@@ -10,7 +10,6 @@ from django.db import connection
 from django.urls import reverse
 
 from annotation.answers.submission import save_draft, skip, submit
-from annotation.attempts import start_attempt
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.memberships import remove_member
 from annotation.models import (
@@ -27,6 +26,7 @@ from annotation.models import (
     Role,
     Task,
 )
+from annotation.qualification.attempts import start_attempt
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next

@@ -5,8 +5,8 @@ from django.core.management import call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation import memory
 from annotation.models import Annotation, Assignment, Kind, MemoryEntry, Prompt, Role, Task
+from annotation.reference import translation_memory
 from annotation.text.normalization import folded
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
@@ -30,12 +30,12 @@ def answered(project, person, text, target, *, prompt=None, kind=Kind.WRITING):
     annotation = Annotation.objects.create(
         assignment=slot, task=slot.task, annotator=person, kind=kind, payload={"text": target}
     )
-    memory.remember(annotation=annotation)
+    translation_memory.remember(annotation=annotation)
     return annotation
 
 
 def seen(project, person, text, *, prompt=None, task=None, limit=3):
-    found = memory.similar(
+    found = translation_memory.similar(
         project=project, text=text, person=person, limit=limit,
         prompt_id=prompt.pk if prompt else 0, task_id=task.pk if task else 0,
     )  # fmt: skip
@@ -47,7 +47,7 @@ def test_what_is_alike_is_found_and_what_is_not_is_not(project):
     answered(project, hana, "Could we have a quieter room on a higher floor?", "上の階の静かなお部屋をお願いします。")
     answered(project, hana, "Breakfast is served from seven to ten in the morning.", "朝食は七時から十時までです。")
     answered(project, hana, "部屋が静かで、よく眠れました。", "The room was quiet and I slept well.")
-    near = memory.similar(
+    near = translation_memory.similar(
         project=project, text="Could we have a quieter room on a lower floor?", person=hana, task_id=0, prompt_id=0
     )
     assert [hit.target for hit in near] == ["上の階の静かなお部屋をお願いします。"]
@@ -82,9 +82,9 @@ def test_a_new_version_replaces_the_earlier_and_a_withdrawn_answer_is_forgotten(
     hana = join(project, Role.ANNOTATOR)
     annotation = answered(project, hana, "Where is the lift?", "リフトはどこ？")
     annotation.payload, annotation.version = {"text": "エレベーターはどこですか。"}, 2
-    memory.remember(annotation=annotation)
+    translation_memory.remember(annotation=annotation)
     assert seen(project, hana, "Where is the lift?") == ["エレベーターはどこですか。"]
-    memory.forget(task_id=annotation.task_id, author=hana)
+    translation_memory.forget(task_id=annotation.task_id, author=hana)
     assert not MemoryEntry.objects.exists()
 
 
@@ -93,20 +93,20 @@ def test_a_choice_is_remembered_only_with_a_fix(project):
     annotation = answered(project, hana, "Where is the lift?", "x")
     annotation.kind, annotation.payload = Kind.CHOOSING, {"choice": "one", "fixes": {"1": "直した"}}
     annotation.version = 2
-    memory.remember(annotation=annotation)
+    translation_memory.remember(annotation=annotation)
     assert MemoryEntry.objects.get().target == "直した"
     annotation.payload, annotation.version = {"choice": "tie"}, 3
-    memory.remember(annotation=annotation)
+    translation_memory.remember(annotation=annotation)
     assert not MemoryEntry.objects.exists()
 
 
 def test_remembering_is_one_statement(project, django_assert_num_queries):
     annotation = answered(project, join(project, Role.ANNOTATOR), "Where is the lift?", "どこ？")
     with django_assert_num_queries(1):
-        memory.remember(annotation=annotation)
+        translation_memory.remember(annotation=annotation)
     annotation.kind, annotation.payload = Kind.SCORING, {"scores": {}}
     with django_assert_num_queries(0):
-        memory.remember(annotation=annotation)
+        translation_memory.remember(annotation=annotation)
 
 
 def test_the_memory_is_built_again_from_the_answers_that_stand(project, capsys):
@@ -126,11 +126,11 @@ def test_the_memory_is_built_again_from_the_answers_that_stand(project, capsys):
 
 @given(st.text(max_size=200), st.integers(1, 1000))
 def test_a_sketch_fits_its_column_and_knows_its_project(text, project_id):
-    numbers = memory.sketch(text, project_id)
-    assert len(numbers) in (0, memory.BANDS)
+    numbers = translation_memory.sketch(text, project_id)
+    assert len(numbers) in (0, translation_memory.BANDS)
     assert all(-(2**31) <= number < 2**31 for number in numbers)
-    assert numbers == memory.sketch(f"  {text}\n", project_id)
-    assert not numbers or numbers != memory.sketch(text, project_id + 1)
+    assert numbers == translation_memory.sketch(f"  {text}\n", project_id)
+    assert not numbers or numbers != translation_memory.sketch(text, project_id + 1)
     assert bool(numbers) == bool(folded(text))
 
 
@@ -162,4 +162,4 @@ WORDS = [
 @given(st.permutations(WORDS), st.integers(0, len(WORDS) - 1))
 def test_a_text_with_one_word_changed_shares_a_number_with_its_former_self(words, at):
     changed = [*words[:at], "elevator", *words[at + 1 :]]
-    assert set(memory.sketch(" ".join(words), 1)) & set(memory.sketch(" ".join(changed), 1))
+    assert set(translation_memory.sketch(" ".join(words), 1)) & set(translation_memory.sketch(" ".join(changed), 1))

@@ -8,16 +8,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.answers.submission import submit
-from annotation.attempts import (
-    answer_item,
-    grant_attempt,
-    items_in_order,
-    next_item,
-    passed,
-    shown_item,
-    standing,
-    start_attempt,
-)
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import (
     Annotation,
@@ -30,8 +20,18 @@ from annotation.models import (
     Role,
 )
 from annotation.projects.aspects import retire_aspect
-from annotation.qualification_results import item_rates, takers
-from annotation.qualifications import (
+from annotation.qualification.attempts import (
+    answer_item,
+    grant_attempt,
+    items_in_order,
+    next_item,
+    passed,
+    shown_item,
+    standing,
+    start_attempt,
+)
+from annotation.qualification.results import item_rates, takers
+from annotation.qualification.tests import (
     NewItem,
     create_qualification,
     is_right,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from annotation import glossary, memory
 from annotation.models import Annotation, Assignment, Kind, MemoryEntry, Role
+from annotation.reference import glossary, translation_memory
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.factories import UserFactory, join
 
@@ -38,7 +38,7 @@ def answer_all(batch, person):
             assignment=slot, task=slot.task, annotator=person, kind=batch.kind,
             payload={"text": f"{slot.task.prompt.text} <b>訳</b>"},
         )  # fmt: skip
-        memory.remember(annotation=annotation)
+        translation_memory.remember(annotation=annotation)
 
 
 def test_terms_and_similar_texts_without_names(sign_in, project, hana, kei):
@@ -88,7 +88,7 @@ def test_as_many_queries_for_many_texts_as_for_few(sign_in, project, hana, kei, 
 def test_the_usual_length_is_learnt_from_twenty_texts(project, kei):
     for _ in range(3):
         answer_all(batch_of(project, Kind.WRITING), kei)
-    assert memory.length_ratio(project) is None
+    assert translation_memory.length_ratio(project) is None
     answer_all(batch_of(project, Kind.WRITING), kei)
     MemoryEntry.objects.update(source="12345", target="123456789")
-    assert memory.length_ratio(project) == pytest.approx(1.8)
+    assert translation_memory.length_ratio(project) == pytest.approx(1.8)

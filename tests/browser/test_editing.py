@@ -7,8 +7,8 @@ import unicodedata
 import pytest
 from playwright.sync_api import expect
 
-from annotation import glossary
 from annotation.models import Annotation, Candidate, Kind, Role
+from annotation.reference import glossary
 from annotation.text.edit_distance import edits_between, is_unspaced
 from tests.annotation.work_helpers import batch_of
 from tests.browser import page_helpers

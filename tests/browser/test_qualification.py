@@ -6,9 +6,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from annotation.answers.submission import submit
-from annotation.attempts import items_in_order, shown_item
 from annotation.models import Kind, Qualification, QualificationAttempt, Role
-from annotation.qualifications import NewItem, create_qualification
+from annotation.qualification.attempts import items_in_order, shown_item
+from annotation.qualification.tests import NewItem, create_qualification
 from annotation.queue.claims import claim_next
 from tests.annotation.work_helpers import batch_of, hotel
 from tests.browser.page_helpers import give_session

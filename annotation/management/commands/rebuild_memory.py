@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from annotation import memory
 from annotation.models import Project
+from annotation.reference import translation_memory
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("Reading answers")
-            kept = memory.rebuild(
+            kept = translation_memory.rebuild(
                 project=project, progress=lambda done, total: bar.update(task, completed=done, total=total)
             )
         self.stdout.write(f"{project.slug}: {kept:,} texts in the memory")

@@ -28,7 +28,7 @@ from annotation.models import (
     User,
     WeightSet,
 )
-from annotation.qualifications import asking, grade
+from annotation.qualification.tests import asking, grade
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from annotation.attempts import granted_to
 from annotation.models import Membership, Qualification, QualificationAttempt, QualificationItem, User
-from annotation.qualifications import grade
+from annotation.qualification.attempts import granted_to
+from annotation.qualification.tests import grade
 
 # From so many first tries on, an item that so few get right is taken for a bad item.
 ENOUGH_TRIES = 3
