@@ -6,7 +6,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from annotation.exports import ExportOptions
+from annotation.datasets.rows import ExportOptions
 from annotation.models import Batch, DatasetVersion, Kind, Project
 from annotation.preparation.files import ReadOptions
 from annotation.preparation.mapping import Mapping, MappingError, file_origin

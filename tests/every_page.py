@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.answers.submission import submit
-from annotation.datasets import freeze_dataset
+from annotation.datasets.freeze import freeze_dataset
 from annotation.members.memberships import invite
 from annotation.models import (
     Assignment,

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.datasets import FILES, freeze_dataset
+from annotation.datasets.freeze import FILES, freeze_dataset
 from annotation.forms_data import FreezeForm
 from annotation.models import DatasetVersion, Kind, Role
 from annotation.views.downloads import download

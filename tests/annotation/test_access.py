@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.core import access
-from annotation.datasets import freeze_dataset
+from annotation.datasets.freeze import freeze_dataset
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import invite
 from annotation.models import (

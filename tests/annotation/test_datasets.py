@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotation.core.errors import InvalidInput
-from annotation.datasets import Leak, freeze_dataset
+from annotation.datasets.freeze import Leak, freeze_dataset
 from annotation.models import Annotation, Assignment, Batch, Candidate, DatasetVersion, Event, Kind, Prompt, Role, Task
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 
@@ -228,8 +228,8 @@ def test_a_leak_raises(told, settings):
 
 @pytest.mark.parametrize(("field", "message"), [("digest", "has the same text"), ("prompt_id", "is held out itself")])
 def test_each_barred_thing_raises(told, field, message):
-    from annotation.datasets import HeldOutPrompts
-    from annotation.votes import LabelledPrompt
+    from annotation.datasets.freeze import HeldOutPrompts
+    from annotation.datasets.votes import LabelledPrompt
 
     held = Prompt.objects.get(source_document="mail 2")
     fresh = {"prompt_id": -1, "digest": "0" * 64, "source_document": "mail 3"}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.core.errors import InvalidInput
-from annotation.exports import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
-from annotation.votes import Label, LabelledPrompt, ranked_pairs, weighted_score
+from annotation.datasets.rows import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
+from annotation.datasets.votes import Label, LabelledPrompt, ranked_pairs, weighted_score
 
 A, B, C = 11, 12, 13
 TEXTS = {A: "Certainly, madam.", B: "Sure.", C: "Whatever."}

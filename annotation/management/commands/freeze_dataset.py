@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from annotation.core.errors import DomainError
-from annotation.datasets import freeze_dataset
-from annotation.exports import ExportOptions
+from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.rows import ExportOptions
 from annotation.models import DatasetVersion, Kind, Project
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
-from annotation.votes import (
+from annotation.datasets.votes import (
     Label,
     LabelledPrompt,
     Row,

@@ -11,10 +11,10 @@ from typing import Any
 from django.db import connection
 
 from annotation.core.errors import InvalidInput
-from annotation.exports import ExportOptions
+from annotation.datasets.rows import ExportOptions
+from annotation.datasets.votes import Label, LabelledPrompt
 from annotation.importing.candidates import conversation_of
 from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
-from annotation.votes import Label, LabelledPrompt
 
 PROMPTS_AT_ONCE = 500
 
