@@ -62,7 +62,7 @@ class Work:
     needs_test: bool = False
 
 
-def progress(project: Project) -> list[Progress]:
+def project_progress(project: Project) -> list[Progress]:
     """How far each batch of the project is, in one query: open ones first, then by priority, newest first."""
     return progress_of(Batch.objects.filter(project=project))
 

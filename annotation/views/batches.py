@@ -20,10 +20,10 @@ from annotation.forms_people import add_problems
 from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
-from annotation.queue import progress
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.manual_assignment import assign, release_all
+from annotation.queue.progress import progress_of
 from annotation.text.differences import differences
 from annotation.views.requests import SignedInRequest
 
@@ -79,7 +79,7 @@ def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def batch_page(
     request: SignedInRequest, batch: Batch, *, form: BatchChangeForm | None = None, status: int = 200
 ) -> HttpResponse:
-    (progress,) = progress.progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
+    (progress,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
     manages = role_in(request.user, batch.project) == Role.MANAGER
     only = request.GET.get("only", "")
     page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))

@@ -19,7 +19,7 @@ from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
-from annotation.queue import progress
+from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
 from annotation.views.requests import SignedInRequest, signed_in
 
@@ -33,7 +33,7 @@ MAX_SEARCH = 200
 def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
-    rows = progress.submitted_by(request.user).annotate(first_at=first_submitted())
+    rows = submitted_by(request.user).annotate(first_at=first_submitted())
     page = Paginator(narrowed(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     texts = texts_of(list(page))
     query = request.GET.copy()

@@ -13,8 +13,7 @@ from django.views.decorators.http import require_GET
 from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
-from annotation.queue import progress
-from annotation.queue.progress import Progress
+from annotation.queue.progress import Progress, project_progress, work_for
 from annotation.views.requests import SignedInRequest
 
 
@@ -23,8 +22,8 @@ from annotation.views.requests import SignedInRequest
 def project(request: SignedInRequest, slug: str) -> HttpResponse:
     found = project_for(request.user, slug)
     role = role_in(request.user, found)
-    progress = progress.progress(found)
-    mine = {item.batch.pk: item for item in progress.work_for(request.user) if item.project.pk == found.pk}
+    progress = project_progress(found)
+    mine = {item.batch.pk: item for item in work_for(request.user) if item.project.pk == found.pk}
     context = {
         "project": found, "section": "progress", "role": role, "headline": headline(progress),
         "rows": [{"progress": item, "work": mine.get(item.batch.pk)} for item in progress],

@@ -20,10 +20,9 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, Shown, show
 from annotation.models import Assignment, Batch
 from annotation.projects.guidelines import guideline_news
-from annotation.queue import progress
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
-from annotation.queue.progress import test_due
+from annotation.queue.progress import done_by, progress_of, test_due, work_for
 from annotation.views.requests import SignedInRequest, signed_in
 from annotation.words import page_person, words
 
@@ -195,8 +194,8 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
         messages.info(request, _("This batch asks for a test first."))
         test = reverse("qualification", args=[batch.qualification_id])
         return HttpResponseClientRedirect(test) if request.htmx else redirect(test)
-    (standing,) = progress.progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
-    elsewhere = [item for item in progress.work_for(request.user) if item.available and item.batch.pk != batch.pk]
+    (standing,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
+    elsewhere = [item for item in work_for(request.user) if item.available and item.batch.pk != batch.pk]
     context = {
         "batch": standing.batch, "project": batch.project, "standing": standing, "notice": notice,
         "submitted": submitted, "said": _("Submitted. No task is left here.") if submitted else "",
@@ -209,8 +208,8 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
     if request.htmx:
         return render(request, "annotation/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
-    context["done_by_me"] = progress.done_by(request.user, batch)
+    context["done_by_me"] = done_by(request.user, batch)
     context |= {"words": words(), "person": page_person(request.user)}
     context["today_seconds"] = round(active_today(request.user))
-    context.setdefault("standing_bar", progress.progress_of(Batch.objects.filter(pk=batch.pk))[0])
+    context.setdefault("standing_bar", progress_of(Batch.objects.filter(pk=batch.pk))[0])
     return render(request, "annotation/work.html", context, status=status)

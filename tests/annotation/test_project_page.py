@@ -8,9 +8,9 @@ from django.urls import reverse
 
 from annotation.answers.submission import skip, submit, undo_last
 from annotation.models import Batch, Kind, Role
-from annotation.queue import progress
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
+from annotation.queue.progress import done_by, project_progress, work_for
 from tests.annotation.test_assignment import ANSWER
 from tests.annotation.work_helpers import ONE, TWO, batch_of, hotel
 from tests.factories import GuidelineFactory, ProjectFactory, UserFactory, join
@@ -28,12 +28,12 @@ def test_progress_counts_slots_and_replaces_the_skipped():
     submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
     skip(assignment=claim_next(batch=batch, annotator=hana), reason="broken")
     claim_next(batch=batch, annotator=ken)
-    (progress,) = progress.progress(project)
+    (progress,) = project_progress(project)
     assert (progress.done, progress.in_hand, progress.free, progress.skipped, progress.total) == (1, 1, 6, 1, 8)
     undo_last(annotator=hana, batch=batch)  # the answer stands while its author looks at it again
-    (progress,) = progress.progress(project)
+    (progress,) = project_progress(project)
     assert (progress.done, progress.in_hand, progress.free) == (1, 1, 6)
-    assert progress.done_by(hana, batch) == 1
+    assert done_by(hana, batch) == 1
 
 
 def test_work_for_lists_open_batches_with_what_is_to_be_had():
@@ -43,14 +43,14 @@ def test_work_for_lists_open_batches_with_what_is_to_be_had():
     batch_of(other)
     close_batch(batch=closed, actor=None)
     submit(assignment=claim_next(batch=done, annotator=hana), payload=ANSWER)
-    work = progress.work_for(hana)
+    work = work_for(hana)
     assert [(item.batch, item.project, item.done_by_me, item.available) for item in work] == [
         (fresh, project, 0, True),
         (done, project, 1, False),
     ]
     claim_next(batch=fresh, annotator=hana)
-    assert progress.work_for(hana)[0].available
-    assert progress.work_for(UserFactory()) == []
+    assert work_for(hana)[0].available
+    assert work_for(UserFactory()) == []
 
 
 def test_the_page_says_in_words_how_far_it_is(sign_in):

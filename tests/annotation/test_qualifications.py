@@ -456,12 +456,12 @@ def test_retiring_keeps_the_batches_that_ask_for_it_going(sign_in, project, mio,
 
 
 def test_nothing_of_a_test_reaches_queue_progress_or_answers(project, mio, hana, choosing_test):
-    before = [(row.batch.pk, row.done, row.total) for row in progress(project)]
+    before = [(row.batch.pk, row.done, row.total) for row in project_progress(project)]
     annotations, slots = Annotation.objects.count(), Assignment.objects.count()
     attempt = start_attempt(qualification=choosing_test, user=hana)
     for item in items_in_order(attempt):
         answer_item(attempt=attempt, item=item, payload=item.expected)
-    assert [(row.batch.pk, row.done, row.total) for row in progress(project)] == before
+    assert [(row.batch.pk, row.done, row.total) for row in project_progress(project)] == before
     assert (Annotation.objects.count(), Assignment.objects.count()) == (annotations, slots)
     assert work_for(hana) == []
 

@@ -13,7 +13,7 @@ from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.forms_people import add_problems
 from annotation.models import Batch, DatasetVersion, Project, Role
-from annotation.queue import progress
+from annotation.queue.progress import project_progress
 from annotation.views.requests import SignedInRequest
 from training.access import round_for
 from training.checkpoints import promoted_checkpoint
@@ -79,7 +79,7 @@ def chain_of(project: Project) -> list[dict[str, Any]]:
     in_rounds: dict[int | None, set[int]] = {}
     for batch_id, round_id in Batch.objects.filter(project=project).values_list("pk", "rounds"):
         in_rounds.setdefault(round_id or rounds[0].pk, set()).add(batch_id)  # what is in none belongs to the newest
-    progress = {row.batch.pk: row for row in progress.progress(project)}
+    progress = {row.batch.pk: row for row in project_progress(project)}
     runs = list(Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint").order_by("id"))
     evaluations: dict[int, list[Evaluation]] = {}
     for evaluation in Evaluation.objects.filter(project=project).order_by("id"):
