@@ -5,8 +5,8 @@ from deploy.health import health
 
 urlpatterns = [
     path("healthz", health, name="healthz"),
-    path("accounts/", include("annotation.urls.accounts")),
+    path("accounts/", include("annotation.web.urls.accounts")),
     path("administration/", admin.site.urls),
-    path("", include("annotation.urls")),
+    path("", include("annotation.web.urls")),
     path("", include("training.urls")),
 ]

@@ -97,7 +97,7 @@ def show(assignment: Assignment, *, like: Shown | None = None) -> Shown:
 
 
 def words_of(text: str) -> str:
-    """A text as a reader takes it: two with the same words are never compared. `annotation.queue.task_selection` says the
+    """A text as a reader takes it: two with the same words are never compared. `queue.task_selection` says the
     same in SQL."""
     return unicodedata.normalize("NFC", normal(text)).strip(BLANKS)
 

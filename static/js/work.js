@@ -1,5 +1,5 @@
 // The frame of the annotation pages: keys, panels, focus after each swap, and `window.konomi`, which a kind's own
-// script uses. The pages work without any of it. What it says comes from annotation/words.py.
+// script uses. The pages work without any of it. What it says comes from annotation/web/script_messages.py.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);

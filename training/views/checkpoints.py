@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Role
-from annotation.views.requests import SignedInRequest
+from annotation.web.http import SignedInRequest
 from training import model_folders
 from training.access import checkpoint_for
 from training.checkpoints import last_evaluation, lineage, promote, promoted_checkpoint

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.core.access import STAFF, project_for
 from annotation.models import Project
-from annotation.views.requests import SignedInRequest
+from annotation.web.http import SignedInRequest
 from training.access import runs_for
 from training.history import Compared, compared_charts, differing
 from training.metrics import evaluation_figures, progress_of

@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from annotation.views.requests import SignedInRequest
+from annotation.web.http import SignedInRequest
 from training.access import learning_curve_for
 from training.learning_curves import read_learning_curve
 

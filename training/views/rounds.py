@@ -11,10 +11,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.forms_people import add_problems
 from annotation.models import Batch, DatasetVersion, Project, Role
 from annotation.queue.progress import project_progress
-from annotation.views.requests import SignedInRequest
+from annotation.web.forms.people import add_problems
+from annotation.web.http import SignedInRequest
 from training.access import round_for
 from training.checkpoints import promoted_checkpoint
 from training.forms import RoundForm

@@ -14,9 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.forms_people import add_problems
 from annotation.models import Project, Role
-from annotation.views.requests import SignedInRequest
+from annotation.web.forms.people import add_problems
+from annotation.web.http import SignedInRequest
 from training import model_folders
 from training.access import run_for
 from training.forms import RunForm

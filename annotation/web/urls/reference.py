@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import reference
+from annotation.web.views import reference
 
 SETTINGS = "projects/<slug:slug>/settings/glossary/"
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import home, language, people, settings
+from annotation.web.views import home, language, people, settings
 
 SETTINGS = "projects/<slug:slug>/settings/"
 

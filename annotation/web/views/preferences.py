@@ -11,8 +11,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.errors import InvalidInput
 from annotation.members.shortcuts import GROUPS, actions, key_of, label_of, move_keys, reset_keys
-from annotation.views.requests import BY_SCRIPT, SignedInRequest, signed_in
-from annotation.words import page_person
+from annotation.web.http import BY_SCRIPT, SignedInRequest, signed_in
+from annotation.web.script_messages import page_person
 
 
 @never_cache

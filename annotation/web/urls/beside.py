@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.views import guideline, my_work, remarks, time
+from annotation.web.views import guideline, my_work, remarks, timesheets
 
 PROJECT = "projects/<slug:slug>/"
 
@@ -17,7 +17,7 @@ urlpatterns = [
     path("my-work/", my_work.my_work, name="my_work"),
     path("my-work/<int:annotation_id>/", my_work.versions, name="my_answer"),
     path("my-work/<int:annotation_id>/reopen/", my_work.reopen, name="my_answer_reopen"),
-    path("my-time/", time.my_time, name="my_time"),
-    path(f"{PROJECT}time/", time.time_sheets, name="time_sheets"),
-    path(f"{PROJECT}time/file/", time.time_file, name="time_file"),
+    path("my-time/", timesheets.my_time, name="my_time"),
+    path(f"{PROJECT}time/", timesheets.time_sheets, name="time_sheets"),
+    path(f"{PROJECT}time/file/", timesheets.time_file, name="time_file"),
 ]

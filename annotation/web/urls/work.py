@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import batches, projects, work
+from annotation.web.views import batches, projects, work
 
 urlpatterns = [
     path("batches/<int:batch_id>/work/", work.work, name="work"),

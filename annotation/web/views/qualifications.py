@@ -28,8 +28,8 @@ from annotation.qualification.attempts import (
 )
 from annotation.qualification.tests import asking, grade, qualification_for
 from annotation.templatetags.percent import percent
-from annotation.views.requests import SignedInRequest, signed_in
-from annotation.words import page_person, words
+from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.script_messages import page_person, words
 
 
 @never_cache

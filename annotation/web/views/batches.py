@@ -16,8 +16,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.answers.submission import SKIP_REASONS
 from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
-from annotation.forms_people import add_problems
-from annotation.forms_work import AssignForm, BatchChangeForm, BatchForm
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
 from annotation.queue.batch_changes import change_batch
@@ -25,7 +23,9 @@ from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.progress import progress_of
 from annotation.text.differences import differences
-from annotation.views.requests import SignedInRequest
+from annotation.web.forms.people import add_problems
+from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
+from annotation.web.http import SignedInRequest
 
 TASKS_A_PAGE = 25
 

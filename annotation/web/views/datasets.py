@@ -18,10 +18,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.datasets.freeze import FILES, freeze_dataset
-from annotation.forms_data import FreezeForm
 from annotation.models import DatasetVersion, Kind, Role
-from annotation.views.downloads import download
-from annotation.views.requests import SignedInRequest
+from annotation.web.downloads import download
+from annotation.web.forms.data import FreezeForm
+from annotation.web.http import SignedInRequest
 
 DATASETS_A_PAGE = 25
 ROWS_SHOWN = 8

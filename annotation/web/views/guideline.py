@@ -11,7 +11,7 @@ from annotation.core.access import project_for, role_in
 from annotation.core.markdown import render_markdown
 from annotation.models import Guideline, Role
 from annotation.projects.guidelines import for_reader, record_reading
-from annotation.views.requests import SignedInRequest, signed_in
+from annotation.web.http import SignedInRequest, signed_in
 
 
 @signed_in

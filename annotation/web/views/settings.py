@@ -13,11 +13,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
-from annotation.forms_people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
 from annotation.models import Aspect, Guideline, Project, User
 from annotation.projects import aspects as aspect_actions
 from annotation.projects.settings import publish_guideline, save_reason_tags, update_project
 from annotation.text.differences import differences
+from annotation.web.forms.people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
 
 PAGES = [
     ("general", _("General"), "project_settings"),

@@ -12,8 +12,6 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import DomainError
-from annotation.forms_people import add_problems
-from annotation.forms_tests import QualificationForm
 from annotation.kinds import KINDS
 from annotation.models import Batch, Candidate, Project, Qualification, Role, User
 from annotation.qualification.attempts import grant_attempt
@@ -25,8 +23,10 @@ from annotation.qualification.tests import (
     model_answers,
     retire_qualification,
 )
-from annotation.views.requests import SignedInRequest
-from annotation.views.settings import settings_page
+from annotation.web.forms.people import add_problems
+from annotation.web.forms.qualification import QualificationForm
+from annotation.web.http import SignedInRequest
+from annotation.web.views.settings import settings_page
 
 
 @login_required

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from annotation.views import qualification_settings as settings
-from annotation.views import qualifications
+from annotation.web.views import qualification_settings as settings
+from annotation.web.views import qualifications
 
 TEST = "qualifications/<int:qualification_id>/"
 SETTINGS = "projects/<slug:slug>/settings/tests/"

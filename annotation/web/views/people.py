@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
-from annotation.forms_people import InvitationForm, JoinForm, RoleForm, add_problems
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import (
     RANK,
@@ -29,7 +28,8 @@ from annotation.members.memberships import (
     revoke_invitation,
 )
 from annotation.models import Invitation, Project, Role, User
-from annotation.views.settings import actor, settings_page
+from annotation.web.forms.people import InvitationForm, JoinForm, RoleForm, add_problems
+from annotation.web.views.settings import actor, settings_page
 
 
 def people_page(

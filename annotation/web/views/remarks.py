@@ -28,7 +28,7 @@ from annotation.core.errors import DomainError, InvalidInput
 from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Candidate, Project, Remark
-from annotation.views.requests import SignedInRequest, signed_in
+from annotation.web.http import SignedInRequest, signed_in
 
 REMARKS_A_PAGE = 20
 SAID = {

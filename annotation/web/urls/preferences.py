@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.views import preferences
+from annotation.web.views import preferences
 
 urlpatterns = [
     path("preferences/", preferences.preferences, name="preferences"),

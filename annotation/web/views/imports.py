@@ -13,11 +13,11 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, import_for, project_for
 from annotation.core.errors import DomainError, InvalidInput
-from annotation.forms_data import ColumnsForm, ReadForm, UploadForm
 from annotation.importing.uploads import IntoUploads, confirm_import, preview_upload, receive_upload, reread_upload
 from annotation.models import Candidate, Import, Project, Prompt, User
-from annotation.views.downloads import download
-from annotation.views.requests import SignedInRequest
+from annotation.web.downloads import download
+from annotation.web.forms.data import ColumnsForm, ReadForm, UploadForm
+from annotation.web.http import SignedInRequest
 
 PROMPTS_A_PAGE = 50
 IMPORTS_SHOWN = 10

@@ -21,7 +21,7 @@ from annotation.kinds import KINDS
 from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
-from annotation.views.requests import SignedInRequest, signed_in
+from annotation.web.http import SignedInRequest, signed_in
 
 ANSWERS_A_PAGE = 25
 MAX_SEARCH = 200

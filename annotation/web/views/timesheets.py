@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from annotation.answers.timesheets import Line, by_person, month_of, site_zone, time_sheet, today, totals
 from annotation.core.access import MANAGERS, project_for, projects_of
 from annotation.preparation.rejected_rows import neutral_cell
-from annotation.views.requests import SignedInRequest, signed_in
+from annotation.web.http import SignedInRequest, signed_in
 
 
 @never_cache

@@ -15,15 +15,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.forms_people import add_problems
-from annotation.forms_reference import TermForm, TermsForm
 from annotation.models import GlossaryTerm, Kind, Project, Role
 from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
 from annotation.text.normalization import folded
-from annotation.views.requests import SignedInRequest, signed_in
-from annotation.views.settings import actor, settings_page
+from annotation.web.forms.people import add_problems
+from annotation.web.forms.reference import TermForm, TermsForm
+from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.views.settings import actor, settings_page
 
 
 @never_cache

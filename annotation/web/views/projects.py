@@ -14,7 +14,7 @@ from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue.progress import Progress, project_progress, work_for
-from annotation.views.requests import SignedInRequest
+from annotation.web.http import SignedInRequest
 
 
 @login_required

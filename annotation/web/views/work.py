@@ -23,8 +23,8 @@ from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, progress_of, test_due, work_for
-from annotation.views.requests import SignedInRequest, signed_in
-from annotation.words import page_person, words
+from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.script_messages import page_person, words
 
 
 @never_cache

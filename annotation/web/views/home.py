@@ -13,11 +13,11 @@ from annotation.answers.remarks import unread_answers, waiting_for
 from annotation.answers.timesheets import time_sheet, today, totals
 from annotation.core.access import projects_of
 from annotation.core.errors import DomainError
-from annotation.forms_people import ProjectForm, add_problems
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
 from annotation.queue.progress import work_for
-from annotation.views.settings import actor
+from annotation.web.forms.people import ProjectForm, add_problems
+from annotation.web.views.settings import actor
 
 # So many batches have work for you; from ten on in figures.
 NUMBERS = (

@@ -1,0 +1,13 @@
+"""One module a part of the site; each has its own `urlpatterns`."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("annotation.web.urls.people")),
+    path("", include("annotation.web.urls.data")),
+    path("", include("annotation.web.urls.preferences")),
+    path("", include("annotation.web.urls.work")),
+    path("", include("annotation.web.urls.qualifications")),
+    path("", include("annotation.web.urls.reference")),
+    path("", include("annotation.web.urls.beside")),
+]

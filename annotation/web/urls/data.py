@@ -1,0 +1,16 @@
+from django.urls import path
+
+from annotation.web.views import datasets, imports
+
+urlpatterns = [
+    path("projects/<slug:slug>/prompts/", imports.prompts, name="prompts"),
+    path("projects/<slug:slug>/import/", imports.import_new, name="import_new"),
+    path("imports/<int:import_id>/", imports.import_page, name="import"),
+    path("imports/<int:import_id>/columns/", imports.import_columns, name="import_columns"),
+    path("imports/<int:import_id>/reread/", imports.import_reread, name="import_reread"),
+    path("imports/<int:import_id>/faults/", imports.import_faults, name="import_faults"),
+    path("imports/<int:import_id>/rest/", imports.import_rest, name="import_rest"),
+    path("projects/<slug:slug>/datasets/", datasets.datasets, name="datasets"),
+    path("datasets/<int:dataset_id>/", datasets.dataset, name="dataset"),
+    path("datasets/<int:dataset_id>/files/<str:name>", datasets.dataset_file, name="dataset_file"),
+]
