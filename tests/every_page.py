@@ -32,7 +32,7 @@ from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
 from tests.annotation.work_helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
-from training.engine.config import ModelSource, TrainingConfig
+from training.contract.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 # Addresses that no walk opens by GET: they are posted to, answer with a file, or only exist inside another page's flow.

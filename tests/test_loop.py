@@ -69,8 +69,8 @@ def latest(person: Person, path: str, word: str) -> int:
 
 def base_model(site: Site) -> str:
     """A small model trained from scratch on the grammar, as the demonstration does it; its folder."""
-    from training.engine.config import ModelSource, TrainingConfig
-    from training.engine.runfiles import RunDirectory
+    from training.contract.config import ModelSource, TrainingConfig
+    from training.contract.run_directory import RunDirectory
 
     directory = RunDirectory(site.var / "models" / "small")
     config = TrainingConfig(

@@ -16,7 +16,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import Project, User
 from training import model_folders
-from training.engine.config import ModelSource
+from training.contract.config import ModelSource
 from training.models import Checkpoint, Evaluation, Run
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq}

@@ -11,7 +11,7 @@ from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, User
 from training import model_folders
 from training.checkpoints import model_source
-from training.engine.config import EvaluationConfig, ModelSource
+from training.contract.config import EvaluationConfig, ModelSource
 from training.models import Checkpoint, Evaluation, Run
 from training.queueing import code_versions, enqueue, lend_dataset
 

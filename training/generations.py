@@ -13,7 +13,7 @@ from annotation.importing.candidates import NewCandidate, add_candidates, conver
 from annotation.models import Project, Prompt, User
 from training import model_folders
 from training.checkpoints import model_source
-from training.engine.config import GenerationConfig
+from training.contract.config import GenerationConfig
 from training.models import Checkpoint, Generation, Round
 from training.queueing import code_versions, enqueue
 

@@ -24,7 +24,7 @@ from annotation.core.errors import DomainError
 from annotation.core.events import record
 from training import rounds
 from training.checkpoints import register_checkpoint
-from training.engine.runfiles import AlreadyRunning
+from training.contract.run_directory import AlreadyRunning
 from training.evaluations import create_evaluation
 from training.generations import take_in
 from training.models import EngineJob, Evaluation, Generation, Run

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.engine.runfiles import RunDirectory
+from training.contract.run_directory import RunDirectory
 
 END_BYTES = 64_000
 

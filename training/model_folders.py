@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
-from training.engine.config import ModelSource
+from training.contract.config import ModelSource
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Deep enough for roots that hold publisher/model folders, shallow enough to stay quick on a shared disk.

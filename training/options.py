@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from training.engine.config import LoraSettings, Precision, Quantization, TrainingConfig
+from training.contract.config import LoraSettings, Precision, Quantization, TrainingConfig
 
 DPO, KTO = "dpo", "kto"
 

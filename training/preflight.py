@@ -9,7 +9,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from training.engine.runfiles import RunDirectory
+from training.contract.run_directory import RunDirectory
 from training.metrics import duration
 
 BAR_WIDTH, BAR_HEIGHT = 10, 60

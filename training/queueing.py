@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import DatasetVersion, User
-from training.engine.config import Config, ConfigError, to_json
+from training.contract.config import Config, ConfigError, to_json
 from training.models import EngineJob
 
 DATASET_FILES = ("train.parquet", "held_out.parquet", "manifest.json")

@@ -17,7 +17,7 @@ from annotation.models import DatasetVersion, Project, User
 from training import model_folders, rounds
 from training import options as training_options
 from training.checkpoints import model_source
-from training.engine.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
 from training.models import Checkpoint, Run
 from training.queueing import code_versions, enqueue, lend_dataset
 

@@ -33,7 +33,7 @@ from annotation.models import (
 )
 from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
-from training.engine.config import ModelSource, TrainingConfig
+from training.contract.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 pytestmark = pytest.mark.django_db

@@ -128,10 +128,10 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
     """`python -m training.engine.train_dpo` on a run directory, in this process that has paid for the imports."""
     import shutil
 
+    from training.contract.config import ModelSource, TrainingConfig
+    from training.contract.run_directory import RunDirectory
     from training.engine import train_dpo
-    from training.engine.config import ModelSource, TrainingConfig
     from training.engine.program import main
-    from training.engine.runfiles import RunDirectory
 
     config = TrainingConfig(
         program="train_dpo",

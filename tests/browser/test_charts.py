@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from annotation.models import Role
 from tests.browser.page_helpers import axe, give_session
 from tests.factories import ProjectFactory, join
-from training.engine.config import ModelSource, TrainingConfig, to_json
+from training.contract.config import ModelSource, TrainingConfig, to_json
 from training.models import Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

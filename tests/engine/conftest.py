@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.engine.config import Architecture, ModelSource, TrainingConfig
-from training.engine.runfiles import RunDirectory
+from training.contract.config import Architecture, ModelSource, TrainingConfig
+from training.contract.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Architecture(vocab_size=400, hidden_size=32, layers=2, heads=4, intermediate_size=64, context=128)

@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
+from training.contract.run_directory import RunDirectory
 from training.engine.program import main
-from training.engine.runfiles import RunDirectory
 
 
 def resident(name: str) -> int:

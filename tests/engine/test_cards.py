@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, training
+from training.contract.config import LoraSettings, ModelSource, TrainingConfig
 from training.engine import cards
-from training.engine.config import LoraSettings, ModelSource, TrainingConfig
 
 MANIFEST = {
     "konomi_dataset": 1,

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.engine.conftest import assistant, dpo_rows, make_run, run_here, sft_rows, training, user
-from training.engine.config import ModelSource
-from training.engine.runfiles import RunDirectory
+from training.contract.config import ModelSource
+from training.contract.run_directory import RunDirectory
 
 pytestmark = pytest.mark.engine
 
@@ -133,8 +133,8 @@ def template(tokenizer, text):
 
 
 def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
+    from training.contract.errors import DatasetError
     from training.engine import data
-    from training.engine.errors import DatasetError
 
     def prepare(changed, rows=None):
         data.training_sequences(
@@ -163,8 +163,8 @@ def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
 def test_a_model_folder_must_hold_safetensors_and_a_fitting_tokenizer(tiny, tmp_path):
     import shutil
 
+    from training.contract.errors import ModelError
     from training.engine import models
-    from training.engine.errors import ModelError
 
     with pytest.raises(ModelError, match="does not exist"):
         models.load_model(ModelSource(base=str(tmp_path / "none")))

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from tests.engine.conftest import assistant, chat, dpo_rows, make_run, run_here, training, user
-from training.engine.config import LoraSettings, ModelSource
+from training.contract.config import LoraSettings, ModelSource
 
 pytestmark = pytest.mark.engine
 

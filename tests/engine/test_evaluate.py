@@ -6,7 +6,7 @@ import math
 import pytest
 
 from tests.engine.conftest import chat, dpo_rows, make_run, run_here, sft_rows, start, texts, user, write_rows
-from training.engine.config import EvaluationConfig, ModelSource
+from training.contract.config import EvaluationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.engine import config as configs
-from training.engine.config import (
+from training.contract import config as configs
+from training.contract.config import (
     TRACKERS,
     Architecture,
     ConfigError,
@@ -19,7 +19,7 @@ from training.engine.config import (
     ModelSource,
     TrainingConfig,
 )
-from training.engine.runfiles import AlreadyRunning, RunDirectory
+from training.contract.run_directory import AlreadyRunning, RunDirectory
 
 names = st.text(min_size=1, max_size=20)
 positive = st.floats(min_value=1e-9, max_value=1e3)
@@ -97,7 +97,7 @@ def test_a_run_is_alive_exactly_while_its_process_lives(tmp_path):
     directory = RunDirectory(tmp_path)
     assert not directory.is_alive()
     code = (
-        "import sys; from pathlib import Path; from training.engine.runfiles import RunDirectory\n"
+        "import sys; from pathlib import Path; from training.contract.run_directory import RunDirectory\n"
         f"with RunDirectory(Path({str(tmp_path)!r})).engine_lock(): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -128,7 +128,7 @@ def test_the_newest_whole_checkpoint_counts(tmp_path):
 
 
 def test_importing_the_contract_does_not_import_torch():
-    code = "import sys, training.engine.config, training.engine.runfiles; print('torch' in sys.modules)"
+    code = "import sys, training.contract.config, training.contract.run_directory; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 

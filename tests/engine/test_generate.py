@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.engine.conftest import chat, make_run, run_here, start, texts, user
-from training.engine.config import GenerationConfig, ModelSource
+from training.contract.config import GenerationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.engine.conftest import assistant, chat, make_run, run_here, training, user
 from tests.engine.test_training import equal, events, logged, weights
-from training.engine.config import ModelSource, TrainingConfig
-from training.engine.runfiles import RunDirectory
+from training.contract.config import ModelSource, TrainingConfig
+from training.contract.run_directory import RunDirectory
 from training.engine.train_kto import mismatched
 from training.engine.train_kto import weights as kto_weights
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.engine.config import TIE_THRESHOLD
+from training.contract.config import TIE_THRESHOLD
 from training.engine.losses import PairLogps, PairTerms, combined_loss, dpo_loss, ipo_loss, tie_loss
 
 margins = st.floats(-30, 30)

@@ -10,9 +10,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.engine.conftest import ROOT, assistant, dpo_rows, make_run, training, user
-from training.engine import memory, shapes
-from training.engine.config import LoraSettings, ModelSource
-from training.engine.errors import ModelError
+from training.contract import memory_estimate, model_shape
+from training.contract.config import LoraSettings, ModelSource
+from training.contract.errors import ModelError
 
 # Mistral AI's Mistral-7B-v0.1, by the numbers published with it.
 MISTRAL_7B = {
@@ -86,16 +86,16 @@ def test_what_cannot_be_estimated_is_said(tmp_path):
         call_command("estimate_memory", "/etc")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(ModelError, match="not a whole safetensors file"):
-        shapes.count_parameters(tmp_path)
+        model_shape.count_parameters(tmp_path)
 
 
 def test_a_model_folder_is_counted_from_the_headers_of_its_weights(tiny, settings, capsys):
     from pathlib import Path
 
     settings.MODEL_ROOTS = [Path(tiny.base).parent]
-    config = shapes.read_config(Path(tiny.base) / "config.json")
-    counted = shapes.count_parameters(Path(tiny.base))
-    assert counted == shapes.Shape.from_config(config).parameters
+    config = model_shape.read_config(Path(tiny.base) / "config.json")
+    counted = model_shape.count_parameters(Path(tiny.base))
+    assert counted == model_shape.Shape.from_config(config).parameters
     call_command("estimate_memory", tiny.base, "--width", "160")
     assert f"{counted:,} parameters" in capsys.readouterr().out
 
@@ -113,7 +113,7 @@ def test_a_checkpoint_is_asked_by_its_number(tiny, own_var, capsys):
         project=project, run=run, form="adapter", path="runs/1/model", sha256="0" * 64, base_model=str(models / "base")
     )
     call_command("estimate_memory", str(checkpoint.pk), "--no-packing", "--width", "160")
-    assert f"{shapes.count_parameters(models / 'base'):,} parameters" in capsys.readouterr().out
+    assert f"{model_shape.count_parameters(models / 'base'):,} parameters" in capsys.readouterr().out
     with pytest.raises(CommandError, match="no checkpoint 999"):
         call_command("estimate_memory", "999")
 
@@ -128,7 +128,7 @@ def test_parameters_are_those_that_transformers_and_peft_make(family):
     config = family_config(family)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-        shape = shapes.Shape.from_config(config.to_dict())
+        shape = model_shape.Shape.from_config(config.to_dict())
         assert shape.parameters == model.num_parameters()
         settings = LoraSettings(r=4, targets=("q_proj", "down_proj"))
         for targets, ours in (("all-linear", LoraSettings(r=4)), (list(settings.targets), settings)):
@@ -180,16 +180,16 @@ def test_activations_are_those_that_autograd_saves(family, lora, autocast):
     model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=half)
     if lora:
         model = get_peft_model(model, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
-    width = memory.BF16 if autocast else memory.FP32
-    shape = shapes.Shape.from_config(config.to_dict())
+    width = memory_estimate.BF16 if autocast else memory_estimate.FP32
+    shape = model_shape.Shape.from_config(config.to_dict())
     for masked in (True, False):
         measured = saved_bytes(model.train(), 128, masked=masked, autocast=autocast)
         if autocast and not lora:
-            measured -= memory.BF16 * shape.linear_parameters  # copies of weights, which `estimate` adds
-        per_token = memory.activation_bytes_per_token(
+            measured -= memory_estimate.BF16 * shape.linear_parameters  # copies of weights, which `estimate` adds
+        per_token = memory_estimate.activation_bytes_per_token(
             config.to_dict(), lora=lora, bytes_per_value=width, gradient_checkpointing=False, dense_mask=masked
         )
-        estimated = 128 * (per_token - memory.transient_bytes_per_token(shape, width))
+        estimated = 128 * (per_token - memory_estimate.transient_bytes_per_token(shape, width))
         assert measured == pytest.approx(estimated, rel=0.06), (masked, measured / estimated)
 
 

@@ -13,8 +13,8 @@ import yaml
 from django.core.management import CommandError, call_command
 
 from tests.engine.conftest import ROOT, chat, dpo_rows, make_run, run_here, sft_rows, training
+from training.contract.config import LoraSettings, ModelSource
 from training.engine import merge
-from training.engine.config import LoraSettings, ModelSource
 
 pytestmark = pytest.mark.engine
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import assistant, dpo_rows, make_run, run_here, sft_rows, training
 from tests.engine.test_training import logged
-from training.engine.config import LoraSettings, ModelSource
+from training.contract.config import LoraSettings, ModelSource
 
 pytestmark = pytest.mark.engine
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import assistant, chat, dpo_rows, make_run, run_here, sft_rows, training, user, write_rows
-from training.engine.config import LoraSettings, ModelSource
-from training.engine.runfiles import RunDirectory
+from training.contract.config import LoraSettings, ModelSource
+from training.contract.run_directory import RunDirectory
 
 pytestmark = pytest.mark.engine
 
@@ -174,7 +174,8 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
 
 
 def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(tiny, tmp_path, monkeypatch):
-    from training.engine import machine, preflight
+    from training.contract import hardware
+    from training.engine import preflight
 
     monkeypatch.setattr(preflight, "available_bytes", lambda model: 1_000_000)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))
@@ -182,7 +183,7 @@ def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(
     words = warnings_of(preflight_of(directory))["memory"]
     assert "GB of RAM are needed, 1.0 MB are there. Lower micro_batch_tokens" in words
 
-    monkeypatch.setattr(machine, "available_ram", lambda: 10_000)
+    monkeypatch.setattr(hardware, "available_ram", lambda: 10_000)
     directory = make_run(tmp_path / "b", training("train_sft", tiny), sft_rows(6))
     assert run_here("train_sft", directory) == 1
     assert re.search(r"has [\d,]+ parameters, .* in float32.* of RAM are free", directory.read_result()["error"])

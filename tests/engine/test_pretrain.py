@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.engine.conftest import NAMES, PLACES, TINY, assistant, chat, make_run, run_here, start, texts, user
-from training.engine.config import GenerationConfig, ModelSource, TrainingConfig
+from training.contract.config import GenerationConfig, ModelSource, TrainingConfig
 
 pytestmark = pytest.mark.engine
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.conftest import ROOT, dpo_rows, make_run, run_here, start, training
 from tests.engine.test_training import events, logged, wait_for, weights
-from training.engine.config import LoraSettings
+from training.contract.config import LoraSettings
 
 pytestmark = pytest.mark.engine
 

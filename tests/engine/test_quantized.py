@@ -3,8 +3,8 @@
 import pytest
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
+from training.contract.config import LoraSettings, ModelSource
 from training.engine import merge
-from training.engine.config import LoraSettings, ModelSource
 
 pytestmark = pytest.mark.engine
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, start, training
-from training.engine.config import LoraSettings, ModelSource
-from training.engine.runfiles import RunDirectory
+from training.contract.config import LoraSettings, ModelSource
+from training.contract.run_directory import RunDirectory
 
 pytestmark = pytest.mark.engine
 

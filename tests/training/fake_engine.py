@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from training.engine.runfiles import RunDirectory
+from training.contract.run_directory import RunDirectory
 
 STEPS = 6
 

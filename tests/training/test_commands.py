@@ -15,7 +15,7 @@ from annotation.models import Candidate
 from tests.training.conftest import ROOT, until, watched
 from training import runs
 from training.checkpoints import promote
-from training.engine.config import LoraSettings, ModelSource, TrainingConfig, to_json
+from training.contract.config import LoraSettings, ModelSource, TrainingConfig, to_json
 from training.management.training import TrainingCommand
 from training.metrics import read_progress
 from training.models import Checkpoint, Generation, Run

@@ -169,7 +169,9 @@ def test_engines_wait_for_each_other(fake_run):
 def test_an_engine_outlives_whoever_started_it(fake_run):
     """A worker (a process of its own here) launches the engine and is killed: the engine goes on."""
     run = fake_run("slow")
-    worker = "import sys, time\nfrom training.engine.runfiles import RunDirectory\nimport subprocess, os, pathlib\n"
+    worker = (
+        "import sys, time\nfrom training.contract.run_directory import RunDirectory\nimport subprocess, os, pathlib\n"
+    )
     worker += "d = RunDirectory(pathlib.Path(sys.argv[1])); lock = d.acquire_lock()\n"
     worker += "subprocess.Popen([sys.executable, '-m', 'tests.training.fake_engine', sys.argv[1]], "
     worker += "pass_fds=[lock.fileno()], start_new_session=True, "

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.engine.config import ModelSource
+from training.contract.config import ModelSource
 from training.model_folders import ModelRefused, base_models, resolve, short_name, source_of
 
 

@@ -26,7 +26,7 @@ names = []
 for package in (annotation, training, deploy):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not found.name.startswith("training.engine.") or found.name in (
-            "training.engine.config", "training.engine.runfiles"
+            "training.contract.config", "training.contract.run_directory"
         ):
             importlib.import_module(found.name)
             names.append(found.name)

@@ -1,5 +1,5 @@
 """The trainers: plain Python programs that know a run directory and nothing of the site.
 
-This package is empty on purpose: the web side imports `training.engine.config` and `training.engine.runfiles`,
+This package is empty on purpose: the web side imports `training.contract.config` and `training.contract.run_directory`,
 and must not reach torch by doing so.
 """

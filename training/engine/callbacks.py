@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training.contract.errors import DivergedError
 from training.engine import processes
-from training.engine.errors import DivergedError
 from training.engine.program import Run
 
 log = logging.getLogger("konomi.engine")

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from training.engine import config as configs
-from training.engine.config import TrainingConfig
+from training.contract import config as configs
+from training.contract.config import TrainingConfig
 from training.engine.program import versions
 
 WORDS = {

@@ -9,10 +9,10 @@ from typing import Any
 
 from transformers import Trainer
 
+from training.contract.errors import CheckpointError
+from training.contract.run_directory import RunDirectory
 from training.engine import processes
-from training.engine.errors import CheckpointError
 from training.engine.publishing import publish
-from training.engine.runfiles import RunDirectory
 
 log = logging.getLogger("konomi.engine")
 

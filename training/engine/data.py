@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from transformers import PreTrainedTokenizerBase
 
-from training.engine.errors import DatasetError
+from training.contract.errors import DatasetError
 
 log = logging.getLogger("konomi.engine")
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.engine.config import EvaluationConfig, ModelSource
-from training.engine.errors import DatasetError
+from training.contract.config import EvaluationConfig, ModelSource
+from training.contract.errors import DatasetError
 from training.engine.program import Outcome, Run, log, main
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def write_scores(
 
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    from training.engine.runfiles import write_atomically
+    from training.contract.run_directory import write_atomically
 
     write_atomically(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 

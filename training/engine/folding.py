@@ -11,8 +11,8 @@ from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from training.contract.errors import MergeError, ModelError
 from training.engine.data import read_rows
-from training.engine.errors import MergeError, ModelError
 
 # The logits that are compared: of so many sequences, none longer than so many tokens.
 SEQUENCES, TOKENS = 4, 96

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from training.engine.config import GenerationConfig
-from training.engine.errors import Cancelled, DatasetError
+from training.contract.config import GenerationConfig
+from training.contract.errors import Cancelled, DatasetError
 from training.engine.program import Outcome, Run, log, main
 
 PROMPTS = "prompts.jsonl"

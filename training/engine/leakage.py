@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.engine.errors import DatasetError
+from training.contract.errors import DatasetError
 
 Row = Mapping[str, Any]
 COLUMNS = ("prompt", "prompt_id", "source_document")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import nn
 
-from training.engine import machine, memory, shapes
-from training.engine.config import LoraSettings, ModelSource
-from training.engine.errors import ModelError
+from training.contract import hardware, memory_estimate, model_shape
+from training.contract.config import LoraSettings, ModelSource
+from training.contract.errors import ModelError
 
 NAMED = 12  # module names in a message
 
@@ -20,12 +20,12 @@ def check_weights_fit(source: ModelSource) -> None:
     folder = Path(source.base)
     if not folder.is_dir():
         return
-    parameters = shapes.count_parameters(folder)
-    needed, free = memory.FP32 * parameters, machine.available_ram()
+    parameters = model_shape.count_parameters(folder)
+    needed, free = memory_estimate.FP32 * parameters, hardware.available_ram()
     if needed > free:
         raise ModelError(
-            f"{folder} has {parameters:,} parameters, {machine.gigabytes(needed)} in float32, in which they are read; "
-            f"{machine.gigabytes(free)} of RAM are free. Take a machine with more, end other programs, or take a "
+            f"{folder} has {parameters:,} parameters, {hardware.gigabytes(needed)} in float32, in which they are read; "
+            f"{hardware.gigabytes(free)} of RAM are free. Take a machine with more, end other programs, or take a "
             "smaller model"
         )
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.engine.config import TIE_THRESHOLD
+from training.contract.config import TIE_THRESHOLD
 
 # Losses that the packed trainer computes itself; every other `loss_type` of TRL goes through plain TRL.
 PAIR_LOSSES = ("sigmoid", "ipo", "sigmoid_norm")

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from training.engine import machine
-from training.engine.config import ModelSource
-from training.engine.errors import MergeError, ModelError
+from training.contract import hardware
+from training.contract.config import ModelSource
+from training.contract.errors import MergeError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -148,7 +148,7 @@ def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size
         raise MergeError(f"{to} exists already: remove it, or name another folder")
     to.parent.mkdir(parents=True, exist_ok=True)
     memory = int(4 * parameters * MEMORY_MARGIN)
-    there = machine.available_ram()
+    there = hardware.available_ram()
     log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(there))
     if memory > there:
         raise MergeError(

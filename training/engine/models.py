@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from training.engine.config import ModelSource, Precision
-from training.engine.errors import ModelError
+from training.contract.config import ModelSource, Precision
+from training.contract.errors import ModelError
 from training.engine.publishing import LINEAGE, make_writable
 
 log = logging.getLogger("konomi.engine")

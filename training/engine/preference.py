@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from trl import DPOTrainer
 
+from training.contract.config import TIE_THRESHOLD
 from training.engine import losses, packed
 from training.engine.checkpointing import WholeCheckpoints
-from training.engine.config import TIE_THRESHOLD
 from training.engine.packing import Row
 from training.engine.stepping import Example, Layout, PackedSteps, Part, StepCollator
 

@@ -16,12 +16,13 @@ import psutil
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from training.engine import leakage, machine, memory, models, processes, program, trainer
-from training.engine.config import TrainingConfig
+from training.contract import hardware, memory_estimate
+from training.contract.config import TrainingConfig
+from training.contract.errors import MemoryShortError, ModelError
+from training.contract.run_directory import write_atomically
+from training.engine import leakage, models, processes, program, trainer
 from training.engine.data import Counts, Sequences, is_conversational
-from training.engine.errors import MemoryShortError, ModelError
 from training.engine.program import Run
-from training.engine.runfiles import write_atomically
 
 log = logging.getLogger("konomi.engine")
 
@@ -209,7 +210,7 @@ def estimate(
     model: PreTrainedModel,
     *,
     packing: bool,
-) -> memory.Estimate | None:
+) -> memory_estimate.Estimate | None:
     """The estimate for the longest batch; None for an architecture whose memory is not estimated."""
     text: dict[str, Any] = model.config.get_text_config().to_dict()
     gpu = model.device.type == "cuda"
@@ -228,7 +229,7 @@ def estimate(
         share = 1.0  # plain TRL scores prompts too
     quantized = config.lora is not None and config.lora.quantization != "none"
     try:
-        return memory.estimate(
+        return memory_estimate.estimate(
             text,
             method="full" if config.lora is None else "qlora" if quantized else "lora",
             objective="sft" if purpose == "sft" else "dpo",
@@ -251,16 +252,16 @@ def available_bytes(model: PreTrainedModel) -> int:
     if model.device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(model.device)
         return int(free + torch.cuda.memory_reserved(model.device))
-    return machine.available_ram() // processes.count() + int(psutil.Process().memory_info().rss)
+    return hardware.available_ram() // processes.count() + int(psutil.Process().memory_info().rss)
 
 
-def memory_fits(estimated: memory.Estimate | None, available: int, model: PreTrainedModel) -> dict[str, str]:
+def memory_fits(estimated: memory_estimate.Estimate | None, available: int, model: PreTrainedModel) -> dict[str, str]:
     where = "GPU memory" if model.device.type == "cuda" else "RAM"
     if estimated is None:
-        words = f"The memory of {model.config.model_type} is not estimated; {machine.gigabytes(available)} are there."
+        words = f"The memory of {model.config.model_type} is not estimated; {hardware.gigabytes(available)} are there."
         return _said("memory", words, warning=True)
     needed = estimated.total + estimated.process
-    words = f"About {machine.gigabytes(needed)} of {where} are needed, {machine.gigabytes(available)} are there."
+    words = f"About {hardware.gigabytes(needed)} of {where} are needed, {hardware.gigabytes(available)} are there."
     if needed <= available:
         return _said("memory", words)
     return _said("memory", f"{words} {LESS_MEMORY}.", warning=True)
@@ -292,8 +293,8 @@ def measure(
             f"not fit into memory; nothing was trained yet. {LESS_MEMORY}"
         ) from error
     seconds = time.perf_counter() - began
-    peak = torch.cuda.max_memory_allocated(model.device) if gpu else machine.peak_ram()
-    log.info("preflight: the longest batch took %.1f s, peak memory %s", seconds, machine.gigabytes(peak))
+    peak = torch.cuda.max_memory_allocated(model.device) if gpu else hardware.peak_ram()
+    log.info("preflight: the longest batch took %.1f s, peak memory %s", seconds, hardware.gigabytes(peak))
     return seconds, peak
 
 

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.engine.config import Architecture, TrainingConfig
-from training.engine.errors import Cancelled, DatasetError, DivergedError
+from training.contract.config import Architecture, TrainingConfig
+from training.contract.errors import Cancelled, DatasetError, DivergedError
 from training.engine.program import Outcome, Run, log, main
 
 if TYPE_CHECKING:

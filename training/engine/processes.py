@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from training.engine.config import TrainingConfig
+from training.contract.config import TrainingConfig
 
 # Set by an engine for the processes that it starts: it holds the lock and tells how they ended.
 LED = "KONOMI_LED"

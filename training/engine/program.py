@@ -23,10 +23,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from training.contract.config import Config, ConfigError, TrainingConfig
+from training.contract.errors import Cancelled, EngineError
+from training.contract.run_directory import AlreadyRunning, RunDirectory
 from training.engine import processes
-from training.engine.config import Config, ConfigError, TrainingConfig
-from training.engine.errors import Cancelled, EngineError
-from training.engine.runfiles import AlreadyRunning, RunDirectory
 
 # What a process that died without a word leaves to say.
 LOST = "The log may say more; where it does not, memory ran out. Resume to go on from the last checkpoint"

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from training.contract.config import ModelSource
 from training.engine import cards
-from training.engine.config import ModelSource
 from training.engine.program import Run
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import torch
 from peft import prepare_model_for_kbit_training
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
+from training.contract.config import LoraSettings, ModelSource
+from training.contract.errors import ModelError
 from training.engine import models, processes
-from training.engine.config import LoraSettings, ModelSource
-from training.engine.errors import ModelError
 from training.engine.publishing import publish, save_lineage
 
 log = logging.getLogger("konomi.engine")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.engine.config import ModelSource
+from training.contract.config import ModelSource
 
 if TYPE_CHECKING:
     from training.engine.packing import Row

@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.engine import config as configs
+from training.contract import config as configs
+from training.contract.config import TrainingConfig
+from training.contract.errors import Cancelled, EngineError
 from training.engine import processes
-from training.engine.config import TrainingConfig
-from training.engine.errors import Cancelled, EngineError
 from training.engine.program import Run
 
 log = logging.getLogger("konomi.engine")

@@ -9,7 +9,7 @@ log-probabilities are computed once, before an adapter is put on, and kept (see 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.engine.config import TrainingConfig
+from training.contract.config import TrainingConfig
 from training.engine.program import Outcome, Run, main
 from training.engine.subsets import nested_subset
 

@@ -10,8 +10,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from training.engine.config import TrainingConfig
-from training.engine.errors import DatasetError, EngineError
+from training.contract.config import TrainingConfig
+from training.contract.errors import DatasetError, EngineError
 from training.engine.program import Outcome, Run, log, main
 from training.engine.subsets import nested_subset
 

@@ -5,7 +5,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from training.engine.config import TrainingConfig
+from training.contract.config import TrainingConfig
 from training.engine.program import Outcome, Run, main
 from training.engine.subsets import nested_subset
 

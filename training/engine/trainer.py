@@ -12,11 +12,12 @@ import torch
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, Trainer, set_seed
 
-from training.engine import checkpointing, loading, memory, models, packed, processes, publishing
+from training.contract import memory_estimate
+from training.contract.config import LoraSettings, TrainingConfig
+from training.contract.errors import ModelError
+from training.engine import checkpointing, loading, models, packed, processes, publishing
 from training.engine.callbacks import ProgressCallback
-from training.engine.config import LoraSettings, TrainingConfig
 from training.engine.data import Counts
-from training.engine.errors import ModelError
 from training.engine.packing import Row
 from training.engine.program import Outcome, Run
 from training.engine.stepping import Layout
@@ -180,7 +181,7 @@ def automatic_budget(config: TrainingConfig, model_config: dict[str, Any], kind:
     else:
         free = min(CPU_ACTIVATIONS, psutil.virtual_memory().available * MEMORY_SHARE[kind] / config.processes)
     try:
-        per_token = memory.activation_bytes_per_token(
+        per_token = memory_estimate.activation_bytes_per_token(
             model_config,
             lora=config.lora is not None,
             bytes_per_value=bytes_per_value,

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.console import find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
-from training.engine.config import LoraSettings
+from training.contract.config import LoraSettings
 from training.metrics import evaluation_figures, number
 from training.models import Checkpoint, EngineJob, Evaluation, Run
 from training.options import add_to, of_trainer

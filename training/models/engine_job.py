@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project, User
-from training.engine.runfiles import RunDirectory
+from training.contract.run_directory import RunDirectory
 
 
 class EngineJob(models.Model):

@@ -7,14 +7,14 @@ from rich.table import Table
 
 from training.checkpoints import model_source
 from training.console import find_checkpoint, plain_errors
-from training.engine import machine, memory, shapes
-from training.engine.config import LoraSettings
-from training.engine.errors import ModelError
+from training.contract import hardware, memory_estimate, model_shape
+from training.contract.config import LoraSettings
+from training.contract.errors import ModelError
 from training.model_folders import resolve, source_of
 
-METHODS: tuple[tuple[memory.Method, str], ...] = (("lora", "LoRA"), ("qlora", "QLoRA"), ("full", "full"))
-OBJECTIVES: tuple[memory.Objective, ...] = ("sft", "dpo")
-PRECISIONS = ((memory.FP32, "fp32"), (memory.BF16, "bf16"))
+METHODS: tuple[tuple[memory_estimate.Method, str], ...] = (("lora", "LoRA"), ("qlora", "QLoRA"), ("full", "full"))
+OBJECTIVES: tuple[memory_estimate.Objective, ...] = ("sft", "dpo")
+PRECISIONS = ((memory_estimate.FP32, "fp32"), (memory_estimate.BF16, "bf16"))
 UNKNOWN = "–"
 PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         for name in ("max_length", "batch_size", "lora_r"):
             if options[name] < 1:
                 raise CommandError(f"--{name.replace('_', '-')} must be at least 1")
-        gpus = machine.gpus()
+        gpus = hardware.gpus()
         console = Console(file=cast(IO[str], self.stdout), width=options["width"])
         try:
             if options["parameters"]:
@@ -60,13 +60,11 @@ class Command(BaseCommand):
                 rows = static_rows(parameters)
             else:
                 config, counted = self.model(options)
-                shape = shapes.Shape.from_config(config)
+                shape = model_shape.Shape.from_config(config)
                 parameters = counted or shape.parameters
                 rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
                 if not shape.known:
-                    said = (
-                        f"{shape.model_type or 'the model'} is not among {', '.join(shapes.KNOWN)}: taken for a Llama"
-                    )
+                    said = f"{shape.model_type or 'the model'} is not among {', '.join(model_shape.KNOWN)}: taken for a Llama"
                     self.stderr.write(said)
         except ModelError as error:
             raise CommandError(str(error)) from error
@@ -74,26 +72,26 @@ class Command(BaseCommand):
         console.print(table(rows))
         self.stdout.write(there(gpus))
 
-    def model(self, options: dict[str, Any]) -> tuple[shapes.Config, int]:
+    def model(self, options: dict[str, Any]) -> tuple[model_shape.Config, int]:
         """The configuration, and the parameters that the weights' headers count (0: no weights there)."""
         if options["config"]:
             path = Path(options["config"])
-            return shapes.read_config(path / "config.json" if path.is_dir() else path), 0
+            return model_shape.read_config(path / "config.json" if path.is_dir() else path), 0
         with plain_errors():
             if options["model"].isdecimal():
                 base = str(model_source(find_checkpoint(int(options["model"]))).base)
             else:
                 base = source_of(options["model"]).base
             folder = resolve(base)
-        return shapes.read_config(folder / "config.json"), shapes.count_parameters(folder)
+        return model_shape.read_config(folder / "config.json"), model_shape.count_parameters(folder)
 
 
-def estimated_rows(config: shapes.Config, counted: int, options: dict[str, Any], *, gpu: bool) -> list[list[str]]:
+def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, Any], *, gpu: bool) -> list[list[str]]:
     packing = not options["no_packing"]
     rows = []
     for method, name in METHODS:
         for objective in OBJECTIVES:
-            tokens, line = memory.micro_batch(
+            tokens, line = memory_estimate.micro_batch(
                 objective,
                 packing=packing,
                 max_length=options["max_length"],
@@ -101,7 +99,7 @@ def estimated_rows(config: shapes.Config, counted: int, options: dict[str, Any],
                 batch_size=options["batch_size"],
             )
             for bytes_per_value, precision in PRECISIONS:
-                found = memory.estimate(
+                found = memory_estimate.estimate(
                     config,
                     method=method,
                     objective=objective,
@@ -114,18 +112,25 @@ def estimated_rows(config: shapes.Config, counted: int, options: dict[str, Any],
                     gpu=gpu,
                     parameters=counted or None,
                 )
-                parts = [machine.gigabytes(getattr(found, part)) for part in PARTS]
-                total = machine.gigabytes(found.total)
-                rows.append([name, objective.upper(), precision, *parts, total, machine.gigabytes(found.process)])
+                parts = [hardware.gigabytes(getattr(found, part)) for part in PARTS]
+                total = hardware.gigabytes(found.total)
+                rows.append([name, objective.upper(), precision, *parts, total, hardware.gigabytes(found.process)])
     return rows
 
 
 def static_rows(parameters: int) -> list[list[str]]:
     """For so many parameters, without what depends on the architecture (adapters, activations, logits)."""
-    sizes = [("LoRA", "fp32", memory.FP32), ("LoRA", "bf16", memory.BF16), ("QLoRA", "4 bits", memory.NF4_BYTES)]
+    sizes = [
+        ("LoRA", "fp32", memory_estimate.FP32),
+        ("LoRA", "bf16", memory_estimate.BF16),
+        ("QLoRA", "4 bits", memory_estimate.NF4_BYTES),
+    ]
     unknown = [UNKNOWN] * 6
-    rows = [[name, "any", width, machine.gigabytes(size * parameters), *unknown] for name, width, size in sizes]
-    full = [machine.gigabytes(size * parameters) for size in (memory.FP32, memory.FP32, memory.ADAM_MOMENTS)]
+    rows = [[name, "any", width, hardware.gigabytes(size * parameters), *unknown] for name, width, size in sizes]
+    full = [
+        hardware.gigabytes(size * parameters)
+        for size in (memory_estimate.FP32, memory_estimate.FP32, memory_estimate.ADAM_MOMENTS)
+    ]
     return [*rows, ["full", "any", "fp32", *full, *unknown[2:]]]
 
 
@@ -141,14 +146,17 @@ def table(rows: list[list[str]]) -> Table:
 
 
 def weights_in_words(parameters: int) -> str:
-    sizes = [machine.gigabytes(size * parameters) for size in (memory.BF16, memory.FP32, memory.NF4_BYTES)]
+    sizes = [
+        hardware.gigabytes(size * parameters)
+        for size in (memory_estimate.BF16, memory_estimate.FP32, memory_estimate.NF4_BYTES)
+    ]
     return (
         f"{parameters:,} parameters: {sizes[0]} in half precision, {sizes[1]} in full precision, {sizes[2]} in 4 bits "
         "(GB: 10^9 bytes)"
     )
 
 
-def there(gpus: list[machine.Gpu]) -> str:
-    ram = f"{machine.gigabytes(machine.available_ram())} of {machine.gigabytes(machine.total_ram())} RAM free"
-    cards = [f"{gpu.name}: {machine.gigabytes(gpu.free)} of {machine.gigabytes(gpu.total)} free" for gpu in gpus]
+def there(gpus: list[hardware.Gpu]) -> str:
+    ram = f"{hardware.gigabytes(hardware.available_ram())} of {hardware.gigabytes(hardware.total_ram())} RAM free"
+    cards = [f"{gpu.name}: {hardware.gigabytes(gpu.free)} of {hardware.gigabytes(gpu.total)} free" for gpu in gpus]
     return f"This machine: {'; '.join([ram, *cards] if cards else [ram, 'no NVIDIA GPU'])}"

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from training import model_folders
 from training.checkpoints import model_source
 from training.console import find_checkpoint, plain_errors
-from training.engine.config import ModelSource
+from training.contract.config import ModelSource
 from training.launch import engine_environment
 from training.metrics import duration
 from training.models import Checkpoint

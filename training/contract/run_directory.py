@@ -1,6 +1,6 @@
 """A run directory: the only thing that the site and the engine share. Free of torch.
 
-run.json        the configuration (see `training.engine.config`)
+run.json        the configuration (see `training.contract.config`)
 dataset/        train.parquet  held_out.parquet  manifest.json
 metrics.jsonl   one JSON object a line, appended by the engine
 log.txt         stdout and stderr of the engine
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from training.engine import config as configs
+from training.contract import config as configs
 
 
 class AlreadyRunning(RuntimeError):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.engine.config import LoraSettings
-from training.engine.errors import ModelError
+from training.contract.config import LoraSettings
+from training.contract.errors import ModelError
 
 Config = Mapping[str, Any]
 

@@ -9,8 +9,8 @@ derivation, and tests compare the sum with measured peaks.
 from dataclasses import dataclass
 from typing import Literal
 
-from training.engine.config import LoraSettings
-from training.engine.shapes import Config, Shape
+from training.contract.config import LoraSettings
+from training.contract.model_shape import Config, Shape
 
 Method = Literal["lora", "qlora", "full"]
 Objective = Literal["sft", "dpo"]
