@@ -21,7 +21,7 @@ from demo import concierge
 from demo.accounts import PEOPLE, Account, ensure_people, join_project, simulated_annotators
 from demo.phrases import GLOSSARY, PHRASES
 from training.models import Run
-from training.runs import create_run
+from training.runs.create import create_run
 
 Say = Callable[[str], None]
 MANAGER = PEOPLE[2].email

@@ -8,5 +8,5 @@ urlpatterns = [
     path("accounts/", include("annotation.web.urls.accounts")),
     path("administration/", admin.site.urls),
     path("", include("annotation.web.urls")),
-    path("", include("training.urls")),
+    path("", include("training.web.urls")),
 ]

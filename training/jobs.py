@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from training import launch
+from training.supervision import launch
 
 
 @shared_task(name="training.jobs.watch_engine_jobs", ignore_result=True, expires=30)  # type: ignore[untyped-decorator]

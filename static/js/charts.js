@@ -163,7 +163,7 @@
       this.readout.textContent = `${this.spec.x} ${place.toLocaleString(LANGUAGE)}: ${said.join(" · ")}`;
     }
 
-    // As training/metrics.py says figures.
+    // As training/reports/progress.py says figures.
     number(value, decimals = 1) {
       if (this.spec.percent) return `${(100 * value).toFixed(decimals)} %`;
       const size = Math.abs(value);

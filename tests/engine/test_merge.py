@@ -263,7 +263,7 @@ def test_an_interrupted_merge_leaves_nothing(lineage, tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_the_command_merges_a_checkpoint_into_a_model_that_runs_may_start_from(lineage, own_var, capfd):
     from tests.factories import ProjectFactory
-    from training import model_folders
+    from training.engine_jobs import model_folders
     from training.models import Checkpoint, Run
 
     models = own_var / "models"

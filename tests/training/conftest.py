@@ -16,8 +16,8 @@ from django.db import connection
 
 from annotation.models import DatasetVersion, Role
 from tests.factories import ProjectFactory, PromptFactory, join
-from training import launch
-from training.runs import create_run
+from training.runs.create import create_run
+from training.supervision import launch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ANSWERS = {"chosen": "Certainly, with pleasure.", "rejected": "nope"}

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from annotation.models import Candidate
 from tests.training.conftest import ROOT, until, watched
-from training import runs
-from training.checkpoints import promote
+from training.cli.training import TrainingCommand
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig, to_json
-from training.management.training import TrainingCommand
-from training.metrics import read_progress
 from training.models import Checkpoint, Generation, Run
-from training.options import OPTIONS
-from training.runs import PROGRAMS, command_line, default_options
+from training.reports.progress import read_progress
+from training.results.checkpoints import promote
+from training.runs import create
+from training.runs.create import PROGRAMS, command_line, default_options
+from training.runs.options import OPTIONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -144,7 +144,7 @@ def configuration(trainer, options):
 def test_every_choice_of_a_run_has_an_option():
     named = {option.lora or option.field for option in OPTIONS}
     lora = {field.name for field in dataclasses.fields(LoraSettings)}
-    assert named == (runs.OPTIONS | lora) - {"lora", "architecture"}
+    assert named == (create.OPTIONS | lora) - {"lora", "architecture"}
 
 
 def test_runs_share_the_reference_and_kto_has_rates_of_its_own(fake_engine, freeze, model_shell, settings):
@@ -195,7 +195,7 @@ def test_bad_input_is_refused_with_the_remedy(fake_engine, freeze, model_shell, 
     [(["--report-to", "wandb"], r"konomi\[tracking\]"), (["--quantization", "4bit"], "bitsandbytes")],
 )
 def test_what_is_not_installed_is_said_before_anything_is_queued(freeze, model_shell, monkeypatch, option, message):
-    monkeypatch.setattr(runs, "find_spec", lambda name: None)
+    monkeypatch.setattr(create, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match=message):
         call_command("train_sft", str(freeze("sft").pk), "--model", "shell", *option)
     assert not Run.objects.exists()

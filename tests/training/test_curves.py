@@ -8,10 +8,10 @@ from django.urls import reverse
 
 from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
-from training.charts import POINTS, Line, line_chart, sampled
-from training.history import news, points_of, run_charts, steps_of
-from training.metrics import read_ends
 from training.models import Checkpoint, Evaluation, Run
+from training.reports.charts import POINTS, Line, line_chart, sampled
+from training.reports.curves import news, points_of, run_charts, steps_of
+from training.reports.progress import read_ends
 
 pytestmark = pytest.mark.django_db
 

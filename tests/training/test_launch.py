@@ -13,12 +13,12 @@ from django.db import connection
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Event
 from tests.training.conftest import ROOT, until, watched
-from training import launch
-from training.checkpoints import model_source
-from training.metrics import read_progress
+from training.engine_jobs.queue import cancel, resume
 from training.models import Checkpoint, Evaluation, Run
-from training.queueing import cancel, resume
-from training.runs import create_run
+from training.reports.progress import read_progress
+from training.results.checkpoints import model_source
+from training.runs.create import create_run
+from training.supervision import launch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +41,7 @@ def test_a_run_succeeds_and_leaves_a_checkpoint_with_its_story(fake_run):
 
 
 def test_registering_twice_is_registering_once(fake_run):
-    from training.checkpoints import register_checkpoint
+    from training.results.checkpoints import register_checkpoint
 
     run = watched(fake_run("succeeds"), "succeeded")
     again = register_checkpoint(run)

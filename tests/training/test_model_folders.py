@@ -5,7 +5,7 @@ import json
 import pytest
 
 from training.contract.config import ModelSource
-from training.model_folders import ModelRefused, base_models, resolve, short_name, source_of
+from training.engine_jobs.model_folders import ModelRefused, base_models, resolve, short_name, source_of
 
 
 @pytest.fixture

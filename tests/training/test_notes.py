@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.notes import notes_of
+from training.reports.diagnostics import notes_of
 
 DPO = {"program": "train_dpo", "losses": ["sigmoid"], "batch_size": 8, "max_grad_norm": 1.0, "learning_rate": 5e-5}
 SFT_TERM = {**DPO, "losses": ["sigmoid", "sft"], "loss_weights": [1.0, 1.0]}

@@ -8,9 +8,9 @@ from annotation.models import Event, Role
 from annotation.queue.batches import open_batch
 from tests.factories import CandidateFactory, UserFactory, join
 from tests.training.conftest import watched
-from training import launch
-from training.checkpoints import promote
 from training.models import Checkpoint, Evaluation, Round, Run
+from training.results.checkpoints import promote
+from training.supervision import launch
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,10 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Candidate, Event, Task
 from tests.factories import PromptFactory
 from tests.training.conftest import until, watched
-from training import launch, rounds
-from training.checkpoints import promote
 from training.models import Checkpoint, Generation, Round
+from training.results.checkpoints import promote
+from training.rounds import lifecycle
+from training.supervision import launch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +42,7 @@ def behave(settings, behaviour):
 
 
 def test_a_round_asks_both_models_and_opens_a_blind_batch(project, promoted, prompts, manager):
-    started = rounds.start_round(project=project, actor=manager, prompts=4, overlap=2)
+    started = lifecycle.start_round(project=project, actor=manager, prompts=4, overlap=2)
     assert (started.number, started.status) == (2, "preparing")
     settled(started)
     assert started.status == "collecting"
@@ -51,25 +52,25 @@ def test_a_round_asks_both_models_and_opens_a_blind_batch(project, promoted, pro
     verbs = Event.objects.filter(object_type="round", object_id=started.pk).order_by("id")
     assert list(verbs.values_list("verb", flat=True)) == ["round.started", "round.collecting"]
     # The next one takes what is fresh, and then there is nothing left.
-    third = settled(rounds.start_round(project=project, actor=manager, prompts=4))
+    third = settled(lifecycle.start_round(project=project, actor=manager, prompts=4))
     assert third.batches.get().tasks.count() == 2
     with pytest.raises(InvalidInput, match="reuse"):
-        rounds.start_round(project=project, actor=manager)
-    assert rounds.start_round(project=project, actor=manager, reuse=True, prompts=3).number == 4
+        lifecycle.start_round(project=project, actor=manager)
+    assert lifecycle.start_round(project=project, actor=manager, reuse=True, prompts=3).number == 4
 
 
 def test_a_second_click_is_the_same_round(project, promoted, prompts, manager):
-    first = rounds.start_round(project=project, actor=manager, prompts=2, after=1)
-    again = rounds.start_round(project=project, actor=manager, prompts=2, after=1)
+    first = lifecycle.start_round(project=project, actor=manager, prompts=2, after=1)
+    again = lifecycle.start_round(project=project, actor=manager, prompts=2, after=1)
     settled(first)
-    late = rounds.start_round(project=project, actor=manager, prompts=2, after=1)
+    late = lifecycle.start_round(project=project, actor=manager, prompts=2, after=1)
     assert first == again == late
     assert Generation.objects.count() == 2
 
 
 def test_clicks_at_one_time_make_one_round(project, promoted, prompts):
     def click():
-        rounds.start_round(project=project, actor=None, prompts=2)
+        lifecycle.start_round(project=project, actor=None, prompts=2)
         connection.close()
 
     threads = [Thread(target=click) for _ in range(3)]
@@ -83,7 +84,7 @@ def test_clicks_at_one_time_make_one_round(project, promoted, prompts):
 
 def test_two_watchers_open_one_batch(project, promoted, prompts, settings):
     settings.ENGINES = 2
-    started = rounds.start_round(project=project, actor=None, prompts=3)
+    started = lifecycle.start_round(project=project, actor=None, prompts=3)
 
     def watch():
         for _ in range(20):
@@ -103,36 +104,36 @@ def test_two_watchers_open_one_batch(project, promoted, prompts, settings):
 def test_without_a_parent_the_base_model_is_compared(project, fake_run, prompts):
     run = watched(fake_run("succeeds"), "succeeded")
     checkpoint = promote(checkpoint=Checkpoint.objects.get(run=run), actor=None)
-    settled(rounds.start_round(project=project, actor=None, prompts=2))
+    settled(lifecycle.start_round(project=project, actor=None, prompts=2))
     assert set(Candidate.objects.values_list("origin", flat=True)) == {checkpoint.origin, "import:model/shell"}
 
 
 def test_without_a_promoted_checkpoint_there_is_no_round(project, prompts):
     with pytest.raises(Conflict, match="promote"):
-        rounds.start_round(project=project, actor=None)
+        lifecycle.start_round(project=project, actor=None)
 
 
 def test_models_that_say_the_same_end_the_round_and_it_can_begin_anew(project, promoted, prompts, settings):
     behave(settings, "repeats")
-    started = settled(rounds.start_round(project=project, actor=None, prompts=2))
+    started = settled(lifecycle.start_round(project=project, actor=None, prompts=2))
     assert started.status == "failed"
     assert "different texts" in started.error
     behave(settings, "succeeds")
-    again = settled(rounds.start_round(project=project, actor=None, prompts=3))
+    again = settled(lifecycle.start_round(project=project, actor=None, prompts=3))
     assert (again, again.status) == (started, "collecting")
     assert again.batches.get().tasks.count() == 3
 
 
 def test_a_failed_generation_fails_the_round_until_it_is_taken_up(project, promoted, prompts, settings):
     behave(settings, "exits")
-    started = settled(rounds.start_round(project=project, actor=None, prompts=2))
+    started = settled(lifecycle.start_round(project=project, actor=None, prompts=2))
     assert started.status == "failed"
     assert "the ninth layer is on fire" in started.error
     behave(settings, "succeeds")
-    settled(rounds.retry_round(round=started, actor=None))
+    settled(lifecycle.retry_round(round=started, actor=None))
     assert started.status == "collecting"
     with pytest.raises(Conflict):
-        rounds.retry_round(round=started, actor=None)
+        lifecycle.retry_round(round=started, actor=None)
 
 
 def test_batches_that_no_round_has_belong_to_the_newest(project, promoted, prompts):
@@ -140,5 +141,5 @@ def test_batches_that_no_round_has_belong_to_the_newest(project, promoted, promp
 
     PromptFactory(project=project)
     batch = open_batch(project=project, kind="writing", name="By hand", actor=None)
-    rounds.start_round(project=project, actor=None, prompts=1, reuse=True)
+    lifecycle.start_round(project=project, actor=None, prompts=1, reuse=True)
     assert list(batch.rounds.values_list("number", flat=True)) == [1]

@@ -12,10 +12,10 @@ from django.db import connection
 
 from annotation.models import Candidate
 from tests.training.conftest import until
-from training.checkpoints import folder_sha256, lineage, model_folder, model_source
-from training.evaluations import read_samples
-from training.metrics import read_progress
 from training.models import Checkpoint, Evaluation, Generation, Run
+from training.reports.progress import read_progress
+from training.results.checkpoints import folder_sha256, lineage, model_folder, model_source
+from training.results.evaluations import read_samples
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.engine]
 QUICK = ["--batch-size", "4", "--max-length", "200", "--lora-r", "4", "--threads", "1"]

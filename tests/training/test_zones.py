@@ -76,7 +76,9 @@ def test_no_page_job_or_command_loads_a_model_library(fake_run, environment, dja
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["heavy"] == []
     assert {"training.jobs.watch_engine_jobs"} <= set(seen["jobs"])
-    assert {"training.views.rounds", "training.launch", "training.jobs", "annotation.jobs"} <= set(seen["modules"])
+    assert {"training.web.views.rounds", "training.supervision.launch", "training.jobs", "annotation.jobs"} <= set(
+        seen["modules"]
+    )
     assert {"train_sft", "train_dpo", "generate", "evaluate", "promote", "start_round"} <= set(seen["modules"])
     for page in (reverse("run", args=[run.pk]), reverse("checkpoint", args=[run.checkpoint.pk]), "/"):
         assert seen["pages"][page] == 200

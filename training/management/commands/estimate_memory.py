@@ -5,12 +5,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from training.checkpoints import model_source
-from training.console import find_checkpoint, plain_errors
+from training.cli.progress import find_checkpoint, plain_errors
 from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings
 from training.contract.errors import ModelError
-from training.model_folders import resolve, source_of
+from training.engine_jobs.model_folders import resolve, source_of
+from training.results.checkpoints import model_source
 
 METHODS: tuple[tuple[memory_estimate.Method, str], ...] = (("lora", "LoRA"), ("qlora", "QLoRA"), ("full", "full"))
 OBJECTIVES: tuple[memory_estimate.Objective, ...] = ("sft", "dpo")

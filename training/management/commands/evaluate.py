@@ -2,10 +2,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.console import find_checkpoint, find_dataset, given, plain_errors, report, wait_for
-from training.evaluations import OPTIONS, create_evaluation
-from training.management.training import show_evaluation
-from training.metrics import number
+from training.cli.progress import find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.cli.training import show_evaluation
+from training.reports.progress import number
+from training.results.evaluations import OPTIONS, create_evaluation
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Exists, OuterRef, QuerySet
 
 from annotation.models import Candidate, Project, Prompt
-from training.console import (
+from training.cli.progress import (
     SAMPLING,
     add_sampling_arguments,
     find,
@@ -15,9 +15,9 @@ from training.console import (
     report,
     wait_for,
 )
-from training.generations import create_generation
+from training.engine_jobs.queue import resume
 from training.models import Generation
-from training.queueing import resume
+from training.results.generations import create_generation
 
 
 class Command(BaseCommand):

@@ -8,13 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training import model_folders
-from training.checkpoints import model_source
-from training.console import find_checkpoint, plain_errors
+from training.cli.progress import find_checkpoint, plain_errors
 from training.contract.config import ModelSource
-from training.launch import engine_environment
-from training.metrics import duration
+from training.engine_jobs import model_folders
 from training.models import Checkpoint
+from training.reports.progress import duration
+from training.results.checkpoints import model_source
+from training.supervision.launch import engine_environment
 
 INTERRUPTED = 130
 

@@ -2,8 +2,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.checkpoints import promote
-from training.console import find_checkpoint, plain_errors
+from training.cli.progress import find_checkpoint, plain_errors
+from training.results.checkpoints import promote
 
 
 class Command(BaseCommand):

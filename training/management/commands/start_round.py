@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.console import (
+from training.cli.progress import (
     SAMPLING,
     add_sampling_arguments,
     find_project,
@@ -12,7 +12,7 @@ from training.console import (
     wait_for,
 )
 from training.models import Round
-from training.rounds import DEFAULT_PROMPTS, current_round, retry_round, start_round
+from training.rounds.lifecycle import DEFAULT_PROMPTS, current_round, retry_round, start_round
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-from training.management.learning_curve import LearningCurveCommand
+from training.cli.learning_curve import LearningCurveCommand
 
 
 class Command(LearningCurveCommand):

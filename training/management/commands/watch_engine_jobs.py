@@ -3,8 +3,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training import launch
 from training.models import EngineJob
+from training.supervision import launch
 
 
 class Command(BaseCommand):

@@ -1,0 +1,106 @@
+"""What the training commands share: options, the run, its live line, and the evaluation after it."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.table import Table
+
+from training.cli.progress import find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.contract.config import LoraSettings
+from training.engine_jobs.queue import resume
+from training.models import Checkpoint, EngineJob, Evaluation, Run
+from training.reports.progress import evaluation_figures, number
+from training.runs.create import create_run
+from training.runs.options import add_to, of_trainer
+
+
+class TrainingCommand(BaseCommand):
+    trainer: str
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("dataset", nargs="?", type=int, help=f"id of a dataset frozen --for {self.trainer}")
+        start = parser.add_argument_group("what it starts from")
+        start.add_argument("--model", metavar="FOLDER", help="a base model below an allowed root (KONOMI_MODEL_ROOTS)")
+        start.add_argument(
+            "--checkpoint", "--adapter", metavar="ID", type=int, help="a checkpoint of this project (its whole chain)"
+        )
+        start.add_argument("--resume", metavar="RUN", type=int, help="continue this failed or cancelled run instead")
+        add_to(parser, self.trainer)
+        after = parser.add_argument_group("afterwards")
+        after.add_argument("--no-evaluate", action="store_true", help="do not evaluate the checkpoint afterwards")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with plain_errors():
+            run = self._resumed(options) if options["resume"] else self._created(options)
+        self.stderr.write(f"{run}: {run.directory.path}")
+        wait_for(run, self.stdout)
+        checkpoint = Checkpoint.objects.filter(run=run).first()
+        evaluation = checkpoint.evaluations.order_by("id").first() if checkpoint else None
+        said = [f"checkpoint {checkpoint.pk}"] if checkpoint else []
+        said += [f"{key} {number(run.result['metrics'][key])}" for key in ("loss", "reward_accuracy")
+                 if run.result and key in run.result.get("metrics", {})]  # fmt: skip
+        if evaluation is not None:
+            wait_for(evaluation, self.stdout)
+            show_evaluation(evaluation)
+            said.append(f"evaluation {evaluation.pk} {evaluation.status}")
+            if evaluation.status == EngineJob.Status.FAILED:
+                self.stderr.write(evaluation.error)
+        report(run, self.stdout, self.stderr, said=", ".join(said))
+
+    def _resumed(self, options: dict[str, Any]) -> Run:
+        run: Run = find(Run, options["resume"], "run")
+        if run.trainer != self.trainer:
+            raise CommandError(f"{run} is not for this command: use train_{run.trainer} --resume {run.pk}")
+        if options["dataset"] is not None or options["model"] or options["checkpoint"]:
+            raise CommandError("--resume continues a run as it was begun: give no dataset and no model with it")
+        resume(run, None)
+        return run
+
+    def _created(self, options: dict[str, Any]) -> Run:
+        if options["dataset"] is None:
+            raise CommandError(f"which dataset? Give the id of one frozen --for {self.trainer}")
+        dataset = find_dataset(options["dataset"])
+        return create_run(
+            project=dataset.project,
+            trainer=self.trainer,
+            dataset=dataset,
+            actor=None,
+            base_model=options["model"] or "",
+            parent=find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
+            options=self.chosen(options),
+            evaluate=not options["no_evaluate"],
+        )
+
+    def chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Fields of TrainingConfig, those that a person gave."""
+        known = of_trainer(self.trainer)
+        chosen = given(options, tuple(option.field for option in known if not option.lora))
+        if chosen.get("accelerate_config"):
+            file = Path(chosen["accelerate_config"]).resolve()  # the engine starts in another folder
+            if not file.is_file():
+                raise CommandError(f"--accelerate-config: no file {file}")
+            chosen["accelerate_config"] = str(file)
+        lora = {option.lora: options[option.field] for option in known if option.lora}
+        lora = {name: value for name, value in lora.items() if value is not None}
+        if options["full"]:
+            if lora:
+                raise CommandError("--full trains all weights: leave the --lora options, --dora and --quantization out")
+            chosen["lora"] = None
+        elif lora:
+            if "r" in lora:
+                lora.setdefault("alpha", 2 * lora["r"])
+            chosen["lora"] = LoraSettings(**lora)
+        return chosen
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """The figures as a table on stderr; nothing where it did not succeed."""
+    rows = evaluation_figures((evaluation.result or {}).get("metrics", {}))
+    if not rows:
+        return
+    table = Table("figure", "checkpoint", "95 %", "parent", "95 %", title=f"evaluation {evaluation.pk}")
+    for row in rows:
+        table.add_row(row.label, row.value, row.interval, row.parent_value, row.parent_interval)
+    Console(stderr=True).print(table)

@@ -1,0 +1,163 @@
+"""A run's history: its steps as they were last done, their curves on the page of one run and over several."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.text import capfirst
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from training.reports.charts import Chart, Line, line_chart, sampled
+from training.reports.progress import figure
+
+Lines = Sequence[Mapping[str, Any]]
+Points = tuple[list[float], list[float]]
+
+# Chart → title, the metrics in it with their names, and whether they are shares.
+CHARTS: dict[str, tuple[Any, list[tuple[str, Any]], bool]] = {
+    "loss": (_("Loss"), [("loss", _("loss"))], False),
+    "accuracy": (_("Reward accuracy"), [("reward_accuracy", _("reward accuracy"))], True),
+    "margin": (_("Reward margin"), [("reward_margin", _("margin"))], False),
+    "rewards": (_("Rewards"), [("reward_chosen", _("chosen")), ("reward_rejected", _("rejected"))], False),
+    "logps": (_("Log-probabilities"), [("logps_chosen", _("chosen")), ("logps_rejected", _("rejected"))], False),
+    "token_accuracy": (_("Token accuracy"), [("token_accuracy", _("token accuracy"))], True),
+    "learning_rate": (_("Learning rate"), [("learning_rate", _("learning rate"))], False),
+    "grad_norm": (_("Gradient norm"), [("grad_norm", _("gradient norm"))], False),
+    "tokens_per_s": (_("Tokens per second"), [("tokens_per_s", _("tokens/s"))], False),
+}
+METRICS = [key for _title, metrics, _percent in CHARTS.values() for key, _name in metrics]
+
+
+def is_step(line: Mapping[str, Any]) -> bool:
+    """Events (saved, resumed) name the step at which they happened; that makes them no step."""
+    return isinstance(line.get("step"), int) and "event" not in line
+
+
+def steps_of(lines: Lines) -> list[Mapping[str, Any]]:
+    """The step lines in order. A step done twice (killed, resumed) counts as it was last done, and what the run had
+    done beyond it before is forgotten."""
+    steps: list[Mapping[str, Any]] = []
+    for line in lines:
+        if not is_step(line):
+            continue
+        while steps and steps[-1]["step"] >= line["step"]:
+            steps.pop()
+        steps.append(line)
+    return steps
+
+
+def points_of(steps: Lines, key: str) -> Points:
+    """(steps, values) of one metric."""
+    found = [(line["step"], float(line[key])) for line in steps if isinstance(line.get(key), int | float)]
+    return [step for step, _ in found], [value for _, value in found]
+
+
+def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
+    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled as it goes on."""
+    steps, charts = steps_of(lines), []
+    for key, (title, metrics, percent) in CHARTS.items():
+        curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
+        if not live and max(len(curve.x) for curve in curves) < 2:
+            continue
+        sentence = chart_sentence(curves)
+        smooth = key not in ("learning_rate",)
+        charts.append(line_chart(curves, key=key, title=str(title), sentence=sentence, percent=percent, smooth=smooth))
+    return charts
+
+
+def chart_sentences(lines: Lines) -> dict[str, str]:
+    """What each chart says, from its first and its last points; they need not be all."""
+    steps = steps_of(lines)
+    said = {}
+    for key, (_title, metrics, _percent) in CHARTS.items():
+        said[key] = chart_sentence([Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics])
+    return {key: sentence for key, sentence in said.items() if sentence}
+
+
+def chart_sentence(curves: Sequence[Line]) -> str:
+    return " ".join(curve_sentence(curve) for curve in curves if curve.x)
+
+
+def curve_sentence(curve: Line) -> str:
+    """Such as: Loss went from 0.6931 to 0.21 over 120 steps."""
+    steps = int(curve.x[-1])
+    said = ngettext(
+        "%(name)s went from %(first)s to %(last)s over %(steps)s step.",
+        "%(name)s went from %(first)s to %(last)s over %(steps)s steps.",
+        steps,
+    )
+    first, last = figure(curve.key, curve.y[0]), figure(curve.key, curve.y[-1])
+    return said % {"name": capfirst(curve.name), "first": first, "last": last, "steps": f"{steps:,}"}
+
+
+def news(lines: Lines) -> dict[str, Any]:
+    """What metrics.jsonl gained, for the charts that stand already: `points` by metric, `from` the step on which
+    they begin (None where there is no step)."""
+    steps = steps_of(lines)
+    points = {key: sampled(*points_of(steps, key)) for key in METRICS}
+    return {
+        "from": min((line["step"] for line in lines if is_step(line)), default=None),
+        "points": {key: values for key, values in points.items() if values[0]},
+    }
+
+
+# ---- several runs beside each other ----
+
+# Over each other, each metric has a chart of its own: a line is a run.
+COMPARED = [
+    ("loss", _("Loss"), False),
+    ("reward_accuracy", _("Reward accuracy"), True),
+    ("reward_margin", _("Reward margin"), False),
+    ("logps_chosen", _("Log-probability of the chosen texts"), False),
+    ("logps_rejected", _("Log-probability of the rejected texts"), False),
+    ("token_accuracy", _("Token accuracy"), True),
+    ("learning_rate", _("Learning rate"), False),
+    ("tokens_per_s", _("Tokens per second"), False),
+]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run of a comparison: its name, its line's style (1 to 6) and its lines of metrics.jsonl."""
+
+    name: str
+    style: int
+    lines: Lines
+
+
+def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list[Chart]:
+    """The same metrics over each other, one line a run; metrics that fewer than two points tell of are left out.
+
+    `same_loss` is whether the runs minimise the same loss: otherwise the chart of it says that it compares badly.
+    """
+    histories = [(run, steps_of(run.lines)) for run in runs]
+    charts = []
+    for key, title, percent in COMPARED:
+        curves, styles = [], []
+        for run, steps in histories:
+            x, y = points_of(steps, key)
+            if len(x) > 1:
+                curves.append(Line(run.name, x, y, key))
+                styles.append(run.style)
+        if not curves:
+            continue
+        ends = ", ".join(f"{curve.name}: {figure(key, curve.y[-1])}" for curve in curves)
+        sentence = gettext("At the end: %(figures)s.") % {"figures": ends}
+        if key == "loss" and not same_loss:
+            sentence += " " + gettext("These runs minimise different losses: compare their accuracy and margin.")
+        charts.append(
+            line_chart(
+                curves, key=key, title=str(title), sentence=sentence, percent=percent, styles=styles,
+                smooth=key != "learning_rate",
+            )
+        )  # fmt: skip
+    return charts
+
+
+def differing(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    """(setting, its value in each) of the settings that are not the same in all."""
+    given = list(rows)
+    names = list(dict.fromkeys(name for row in given for name in row))
+    table = [(name, [row.get(name, "–") for row in given]) for name in names]
+    return [(name, values) for name, values in table if len(set(values)) > 1]

@@ -1,0 +1,142 @@
+"""What preflight.json of a run directory says, for people: checks, lengths, memory and time."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from training.contract.run_directory import RunDirectory
+from training.reports.progress import duration
+
+BAR_WIDTH, BAR_HEIGHT = 10, 60
+PARTS = {
+    "weights": gettext_lazy("weights"),
+    "gradients": gettext_lazy("gradients"),
+    "optimizer": gettext_lazy("optimizer"),
+    "activations": gettext_lazy("activations"),
+    "logits": gettext_lazy("logits"),
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the histogram in SVG coordinates (BAR_WIDTH wide, the tallest BAR_HEIGHT high)."""
+
+    x: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """`checks` are (status, words), `sentences` what was measured, `bars` and `edges` the histogram of lengths."""
+
+    checks: Sequence[tuple[str, str]]
+    warnings: int
+    sentences: Sequence[str]
+    bars: Sequence[Bar]
+    lengths: str
+    edges: str
+    width: int
+
+    @property
+    def title(self) -> str:
+        if not self.warnings:
+            return _("Checked before the first step: all well")
+        said = ngettext(
+            "Checked before the first step: %(count)s warning",
+            "Checked before the first step: %(count)s warnings",
+            self.warnings,
+        )
+        return said % {"count": self.warnings}
+
+
+def read_preflight(directory: RunDirectory) -> dict[str, Any]:
+    """preflight.json as it stands; empty where there is none yet."""
+    path = directory.path / "preflight.json"
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
+    """The page's part of it; None where there is no preflight."""
+    if not found:
+        return None
+    checks = [(str(check.get("status")), str(check.get("words", ""))) for check in found.get("checks") or []]
+    lengths = found.get("lengths") or {}
+    counts = [int(count) for count in lengths.get("counts") or []]
+    bins = [int(edge) for edge in lengths.get("bins") or []]
+    sentences = [said for said in (_memory(found.get("memory") or {}), _time(found.get("time") or {})) if said]
+    return Preflight(
+        sorted(checks, key=lambda check: check[0] == "ok"),
+        sum(status != "ok" for status, _words in checks),
+        sentences,
+        _bars(counts),
+        _lengths(lengths) if counts else "",
+        _("%(first)s to %(last)s tokens") % {"first": bins[0], "last": f"{bins[-1]:,}"} if bins else "",
+        BAR_WIDTH * len(counts),
+    )
+
+
+def method_words(result: Mapping[str, Any] | None) -> list[str]:
+    """How a run was computed, as result.json tells: packed or by plain TRL, and where the reference came from."""
+    said = []
+    method, cache = (result or {}).get("method") or {}, (result or {}).get("reference_cache") or {}
+    if method.get("packing"):
+        said.append(_("Computed in packed rows, without padding."))
+    elif method:
+        why = method.get("why")
+        said.append(_("Computed by plain TRL: %(why)s") % {"why": why} if why else _("Computed by plain TRL."))
+    if cache:
+        hits, computed = int(cache.get("hits", 0)), int(cache.get("computed", 0))
+        said.append(
+            _("Reference log-probabilities: %(hits)s taken from the cache, %(computed)s computed.")
+            % {"hits": f"{hits:,}", "computed": f"{computed:,}"}
+        )
+    return said
+
+
+def _bars(counts: Sequence[int]) -> list[Bar]:
+    most = max(counts, default=0) or 1
+    heights = [round(BAR_HEIGHT * count / most, 1) for count in counts]
+    return [Bar(BAR_WIDTH * place, BAR_HEIGHT - height, height) for place, height in enumerate(heights)]
+
+
+def _lengths(lengths: Mapping[str, Any]) -> str:
+    figures = {name: f"{lengths[name]:,.0f}" for name in ("median", "p95", "longest") if name in lengths}
+    if len(figures) < 3:
+        return ""
+    said = _("Half of the rows have at most %(median)s tokens, 95 %% at most %(p95)s; the longest has %(longest)s.")
+    return said % figures
+
+
+def _memory(memory: Mapping[str, Any]) -> str:
+    estimate, available = memory.get("estimate_bytes") or {}, memory.get("available_bytes")
+    if not estimate.get("total"):
+        return ""
+    parts = [f"{words} {filesizeformat(estimate[key])}" for key, words in PARTS.items() if estimate.get(key)]
+    said = _("It needs about %(total)s of memory (%(parts)s).") % {
+        "total": filesizeformat(estimate["total"]),
+        "parts": ", ".join(parts),
+    }
+    if available:
+        said += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
+    if memory.get("measured_peak_bytes"):
+        peak = filesizeformat(memory["measured_peak_bytes"])
+        said += " " + _("The longest batch was tried and took %(peak)s.") % {"peak": peak}
+    return said
+
+
+def _time(time: Mapping[str, Any]) -> str:
+    if not time.get("estimate_s") or not time.get("steps"):
+        return ""
+    said = ngettext(
+        "%(steps)s step should take about %(time)s.", "%(steps)s steps should take about %(time)s.", int(time["steps"])
+    )
+    return said % {"steps": f"{int(time['steps']):,}", "time": duration(float(time["estimate_s"]))}

@@ -1,0 +1,219 @@
+"""Rounds: fresh prompts, output of the promoted checkpoint and its parent, and a blind batch that compares them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from annotation.core.errors import Conflict, DomainError, InvalidInput
+from annotation.core.events import record
+from annotation.models import Batch, DatasetVersion, Kind, Project, Prompt, User
+from annotation.queue.batches import open_batch
+from training.engine_jobs.queue import resume
+from training.models import Checkpoint, Generation, Round, Run
+from training.results.checkpoints import promoted_checkpoint
+from training.results.generations import create_generation, origin_of
+
+DEFAULT_PROMPTS = 100
+
+
+@transaction.atomic
+def current_round(project: Project, *, including: DatasetVersion | None = None) -> Round:
+    """The project's newest round. The first is made when it is needed, with all batches that exist.
+
+    Batches that `including` was frozen from, and that no round has yet, are linked to it.
+    """
+    current = Round.objects.filter(project=project).order_by("-number").first()
+    if current is None:
+        current, created = Round.objects.get_or_create(project=project, number=1)
+        if created:
+            current.batches.set(Batch.objects.filter(project=project))
+            record(verb="round.started", target=current, actor=None, project=project, after={"number": 1})
+    if including is not None:
+        ids = [batch for batch in including.selection.get("batches") or [] if isinstance(batch, int)]
+        current.batches.add(*Batch.objects.filter(project=project, pk__in=ids, rounds=None))
+    return current
+
+
+def fresh_prompts(project: Project) -> QuerySet[Prompt]:
+    """Prompts without a task in any batch."""
+    return Prompt.objects.filter(project=project, tasks=None)
+
+
+def start_round(
+    *,
+    project: Project,
+    actor: User | None,
+    prompts: int = DEFAULT_PROMPTS,
+    reuse: bool = False,
+    overlap: int | None = None,
+    options: dict[str, Any] | None = None,
+    after: int | None = None,
+) -> Round:
+    """Round n+1: two generations are queued, and when both are done a blind batch opens (see `advance`).
+
+    `prompts` fresh prompts are drawn, the oldest first; with `reuse`, prompts that had a task already make up for what
+    is missing. `options` are the generations' (samples, temperature …). `after` is the number of the round that the
+    person saw: a second click finds a newer one and gets that. A round that is being prepared is returned as it is;
+    one that failed is begun anew under its number (`retry_round` takes up what it has instead).
+    Raises Conflict without a promoted checkpoint or without anything to compare it with, InvalidInput without prompts.
+    """
+    with transaction.atomic():
+        # One at a time: the row of the project is the lock, and the round's unique number the last word.
+        Project.objects.select_for_update().get(pk=project.pk)
+        last = current_round(project)
+        if last.status == Round.Status.PREPARING or (after is not None and last.number > after):
+            return last
+        Round.objects.filter(pk=last.pk, status=Round.Status.COLLECTING).update(status=Round.Status.CLOSED)
+        last.batches.add(*Batch.objects.filter(project=project, rounds=None))
+        checkpoint = _checkpoint_to_judge(project)
+        chosen = _draw_prompts(project, prompts, reuse)
+        values = {
+            "status": Round.Status.PREPARING,
+            "checkpoint": checkpoint,
+            "settings": {"prompts": chosen, "overlap": overlap, "options": options or {}},
+            "created_by": actor,
+            "error": "",
+        }
+        number = last.number if last.status == Round.Status.FAILED else last.number + 1
+        started, created = Round.objects.update_or_create(project=project, number=number, defaults=values)
+        if not created:
+            started.generations.update(round=None)
+        _queue_generations(started, checkpoint, actor)
+        record(
+            verb="round.started",
+            target=started,
+            actor=actor,
+            project=project,
+            after={"number": started.number, "checkpoint": checkpoint.pk, "prompts": len(chosen)},
+        )
+    return started
+
+
+@transaction.atomic
+def retry_round(*, round: Round, actor: User | None) -> Round:
+    """Take up a failed round again: generations that failed are resumed, finished ones stay."""
+    if not Round.objects.filter(pk=round.pk, status=Round.Status.FAILED).update(
+        status=Round.Status.PREPARING, error=""
+    ):
+        raise Conflict(_("round %(number)s has not failed") % {"number": round.number})
+    for generation in round.generations.filter(status__in=(Generation.Status.FAILED, Generation.Status.CANCELLED)):
+        resume(generation, actor)
+    record(verb="round.retried", target=round, actor=actor, project=round.project)
+    round.refresh_from_db()
+    advance(round)
+    round.refresh_from_db()
+    return round
+
+
+@transaction.atomic
+def advance(round: Round) -> None:
+    """Open the batch of a prepared round once its generations are done, or say why it cannot be.
+
+    Called when a generation ends and by the watcher; the row's lock lets one caller at a time look.
+    """
+    locked = Round.objects.select_for_update().filter(pk=round.pk, status=Round.Status.PREPARING).first()
+    if locked is None:
+        return
+    generations = list(locked.generations.select_related("checkpoint").order_by("id"))
+    over = [generation for generation in generations if not generation.is_live]
+    ended_badly = [generation for generation in over if generation.status != Generation.Status.SUCCEEDED]
+    if ended_badly:
+        _fail(locked, f"generation {ended_badly[0].pk} {ended_badly[0].status}: {ended_badly[0].error[:2000]}")
+    elif len(over) == len(generations):
+        try:
+            with transaction.atomic():
+                _open_batch(locked, generations)
+        except DomainError as error:
+            _fail(locked, str(error))
+
+
+def advance_all() -> None:
+    """Look at every round that is being prepared: whatever was lost on the way is made good here."""
+    for round in Round.objects.filter(status=Round.Status.PREPARING):
+        advance(round)
+
+
+def _checkpoint_to_judge(project: Project) -> Checkpoint:
+    checkpoint = promoted_checkpoint(project)
+    if checkpoint is None:
+        raise Conflict(_("no checkpoint is promoted yet: promote one, then its output can be judged"))
+    if checkpoint.run.trainer == Run.Trainer.PRETRAIN:
+        raise Conflict(
+            _("checkpoint %(number)s was made from scratch: no earlier model to compare it with")
+            % {"number": checkpoint.pk}
+        )
+    return checkpoint
+
+
+def _draw_prompts(project: Project, number: int, reuse: bool) -> list[int]:
+    if number < 1:
+        raise InvalidInput(
+            _("prompts must be at least 1, got %(number)s") % {"number": number}, [("prompts", _("at least 1"))]
+        )
+    chosen = list(fresh_prompts(project).order_by("id").values_list("pk", flat=True)[:number])
+    if reuse and len(chosen) < number:
+        used = Prompt.objects.filter(project=project).exclude(tasks=None).order_by("id")
+        chosen += list(used.values_list("pk", flat=True)[: number - len(chosen)])
+    if not chosen:
+        raise InvalidInput(
+            _("every prompt had a task already: import more prompts, or reuse those that there are (--reuse-prompts)"),
+            [("prompts", _("no fresh prompts are left: import more, or reuse"))],
+        )
+    return chosen
+
+
+def _queue_generations(round: Round, checkpoint: Checkpoint, actor: User | None) -> None:
+    prompts = Prompt.objects.filter(pk__in=round.settings["prompts"])
+    options = round.settings["options"]
+    # Two seeds: with one, models that are close to each other would say the same.
+    seed = options.get("seed", 17)
+    for model, own_seed in ((checkpoint, seed), (checkpoint.parent, seed + 1)):
+        create_generation(
+            project=round.project,
+            prompts=prompts,
+            actor=actor,
+            checkpoint=model,
+            base_model="" if model else checkpoint.base_model,
+            options={**options, "seed": own_seed},
+            round=round,
+        )
+
+
+def _open_batch(round: Round, generations: Iterable[Generation]) -> None:
+    batch = open_batch(
+        project=round.project,
+        kind=Kind.CHOOSING,
+        name=f"Round {round.number}",
+        actor=round.created_by,
+        overlap=round.settings.get("overlap"),
+        prompts=Prompt.objects.filter(pk__in=round.settings["prompts"]),
+        origins=[origin_of(generation) for generation in generations],
+    )
+    round.batches.add(batch)
+    Round.objects.filter(pk=round.pk, status=Round.Status.PREPARING).update(status=Round.Status.COLLECTING)
+    # Their batches may go on; their part of the loop is over.
+    earlier = Round.objects.filter(project=round.project, number__lt=round.number, status=Round.Status.COLLECTING)
+    earlier.update(status=Round.Status.CLOSED)
+    record(
+        verb="round.collecting",
+        target=round,
+        actor=round.created_by,
+        project=round.project,
+        before={"status": Round.Status.PREPARING},
+        after={"status": Round.Status.COLLECTING, "batch": batch.pk},
+    )
+
+
+def _fail(round: Round, error: str) -> None:
+    Round.objects.filter(pk=round.pk, status=Round.Status.PREPARING).update(status=Round.Status.FAILED, error=error)
+    record(
+        verb="round.failed",
+        target=round,
+        actor=None,
+        project=round.project,
+        before={"status": Round.Status.PREPARING},
+        after={"status": Round.Status.FAILED, "error": error},
+    )

@@ -1,0 +1,208 @@
+"""Runs: one execution of a trainer, from its choices to its directory."""
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from annotation.core.errors import InvalidInput
+from annotation.models import DatasetVersion, Project, User
+from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.engine_jobs import model_folders
+from training.engine_jobs.queue import code_versions, enqueue, lend_dataset
+from training.models import Checkpoint, Run
+from training.results.checkpoints import model_source
+from training.rounds import lifecycle
+from training.runs import options as training_options
+
+PROGRAMS: dict[str, Program] = {
+    Run.Trainer.PRETRAIN: "pretrain",
+    Run.Trainer.SFT: "train_sft",
+    Run.Trainer.DPO: "train_dpo",
+    Run.Trainer.KTO: "train_kto",
+}
+# Trainers that compare with a reference model: their runs share its log-probabilities.
+REFERENCED = (Run.Trainer.DPO, Run.Trainer.KTO)
+# What a person may choose; the rest of the configuration follows from the run itself.
+OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
+    "program", "run_id", "model", "dataset", "dataset_sha256", "reference_cache", "versions",
+}  # fmt: skip
+
+
+def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:
+    """What differs from TrainingConfig's defaults, by trainer and by full fine-tuning or LoRA.
+
+    DPO gets an SFT term beside the preference loss: without it the chosen texts' probability falls too.
+    """
+    if trainer == Run.Trainer.DPO:
+        rate = 1e-5 if full else 5e-5
+        return {"learning_rate": rate, "losses": ("sigmoid", "sft"), "loss_weights": (1.0, 1.0)}
+    if trainer == Run.Trainer.KTO:
+        return {"learning_rate": 5e-6 if full else 5e-5}
+    if trainer == Run.Trainer.PRETRAIN:
+        return {"learning_rate": 1e-3, "lora": None}
+    return {"learning_rate": 2e-5 if full else 2e-4}
+
+
+@transaction.atomic
+def create_run(
+    *,
+    project: Project,
+    trainer: str,
+    dataset: DatasetVersion | None,
+    actor: User | None,
+    base_model: str = "",
+    parent: Checkpoint | None = None,
+    options: Mapping[str, Any] | None = None,
+    corpus: Path | None = None,
+    evaluate: bool = True,
+) -> Run:
+    """A queued run with its directory; the worker (or a waiting command) launches it.
+
+    It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
+    TrainingConfig over `default_options`; `lora=None` is full fine-tuning. A `pretrain` run starts from nothing and
+    reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    Raises InvalidInput, or Conflict where the dataset's files are gone.
+    """
+    options = dict(options or {})
+    _check_dataset(project, trainer, dataset, corpus)
+    model = _starting_model(project, trainer, base_model, parent)
+    unknown = sorted(set(options) - OPTIONS)
+    if unknown:
+        raise InvalidInput(
+            _("no such option: %(names)s (there are %(known)s)")
+            % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
+        )
+    full = "lora" in options and options["lora"] is None
+    chosen = default_options(trainer, full=full) | options
+    if "losses" in options and "loss_weights" not in options:
+        chosen["loss_weights"] = ()
+    for name, shape in (("lora", LoraSettings), ("architecture", Architecture)):
+        if isinstance(chosen.get(name), Mapping):
+            try:
+                chosen[name] = shape(**chosen[name])
+            except TypeError as error:
+                raise InvalidInput(f"{name}: {error}") from error
+    _check_installed(chosen.get("report_to", ()), chosen.get("lora"))
+    run = Run(
+        project=project,
+        trainer=trainer,
+        round=lifecycle.current_round(project, including=dataset),
+        dataset=dataset,
+        base_model=base_model if parent is None else "",
+        parent=parent,
+        evaluate=evaluate,
+    )
+    enqueue(
+        run,
+        configure=lambda name: TrainingConfig(
+            program=PROGRAMS[trainer],
+            run_id=name,
+            model=model,
+            dataset_sha256=dataset.sha256 if dataset else "",
+            reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
+            versions=code_versions(),
+            **chosen,
+        ),
+        actor=actor,
+    )
+    if dataset is not None:
+        lend_dataset(run, dataset)
+    elif corpus is not None:
+        run.directory.dataset.mkdir()
+        shutil.copyfile(corpus, run.directory.dataset / "corpus.jsonl")
+    return run
+
+
+def command_line(run: Run) -> str:
+    """The command that makes the same run again."""
+    start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
+    usual = default_options(run.trainer, full=run.config.get("lora") is None)
+    chosen = training_options.words(run.trainer, run.config, usual)
+    evaluate = [] if run.evaluate else ["--no-evaluate"]
+    return " ".join(["manage.py", f"train_{run.trainer}", str(run.dataset_id), *start, *chosen, *evaluate])
+
+
+def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
+    if trainer not in PROGRAMS:
+        raise InvalidInput(
+            _("no trainer %(trainer)s (there are %(names)s)")
+            % {"trainer": f"{trainer!r}", "names": ", ".join(PROGRAMS)}
+        )
+    if trainer == Run.Trainer.PRETRAIN:
+        if dataset is not None or corpus is None:
+            raise InvalidInput(_("a base model is made from a corpus file, not from a dataset"))
+        return
+    if dataset is None:
+        raise InvalidInput(_("choose a dataset to train on"), [("dataset", _("choose one"))])
+    if dataset.project_id != project.pk:
+        raise InvalidInput(
+            _("dataset %(number)s is not of project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
+        )
+    if dataset.purpose != trainer:
+        raise InvalidInput(
+            _(
+                "dataset %(number)s was frozen for %(purpose)s, and %(trainer)s cannot train on it: "
+                "freeze one with --for %(trainer)s"
+            )
+            % {"number": dataset.pk, "purpose": dataset.purpose, "trainer": trainer},
+            [
+                (
+                    "dataset",
+                    _("frozen for %(purpose)s, not for %(trainer)s") % {"purpose": dataset.purpose, "trainer": trainer},
+                )
+            ],
+        )
+    if not dataset.train_rows:
+        raise InvalidInput(
+            _("dataset %(number)s has no training rows: annotate more, then freeze again") % {"number": dataset.pk}
+        )
+
+
+def _check_installed(trackers: Sequence[str], lora: Any) -> None:
+    """The engine runs in this very environment: what it would miss is said before anything is queued."""
+    missing = [name for name in trackers if name in TRACKERS and find_spec(name) is None]
+    if missing:
+        raise InvalidInput(
+            _("%(names)s is not installed: pip install 'konomi[tracking]', or leave it out of --report-to")
+            % {"names": ", ".join(missing)}
+        )
+    if isinstance(lora, LoraSettings) and lora.quantization != "none" and find_spec("bitsandbytes") is None:
+        raise InvalidInput(
+            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or leave --quantization out")
+        )
+
+
+def _starting_model(project: Project, trainer: str, base_model: str, parent: Checkpoint | None) -> ModelSource:
+    if trainer == Run.Trainer.PRETRAIN:
+        if base_model or parent:
+            raise InvalidInput(_("a base model is made from scratch: give no model to start from"))
+        return ModelSource(base="")
+    if parent is None:
+        if not base_model:
+            raise InvalidInput(_("choose a model to start from: a base model or a checkpoint"))
+        return model_folders.source_of(base_model)
+    if parent.project_id != project.pk:
+        raise InvalidInput(
+            _("checkpoint %(number)s is not of project %(slug)s") % {"number": parent.pk, "slug": project.slug}
+        )
+    if base_model and model_folders.source_of(base_model).base != root_base(parent):
+        raise InvalidInput(
+            _(
+                "checkpoint %(number)s stands on %(root_base)s, not on %(base_model)s: leave --model "
+                "out, or name that folder"
+            )
+            % {"number": parent.pk, "root_base": root_base(parent), "base_model": base_model}
+        )
+    return model_source(parent)
+
+
+def root_base(checkpoint: Checkpoint) -> str:
+    return model_folders.source_of(checkpoint.base_model).base

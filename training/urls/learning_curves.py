@@ -1,7 +1,0 @@
-from django.urls import path
-
-from training.views import learning_curves
-
-urlpatterns = [
-    path("learning-curves/<int:curve_id>/", learning_curves.detail, name="learning_curve"),
-]

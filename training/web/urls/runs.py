@@ -1,0 +1,16 @@
+from django.urls import path
+
+from training.web.views import checkpoints, comparison, runs
+
+urlpatterns = [
+    path("projects/<slug:slug>/runs/", runs.index, name="runs"),
+    path("projects/<slug:slug>/runs/compare/", comparison.compare, name="runs_compare"),
+    path("runs/<int:run_id>/", runs.detail, name="run"),
+    path("runs/<int:run_id>/metrics.json", runs.metrics, name="run_metrics"),
+    path("runs/<int:run_id>/cancel/", runs.cancel_run, name="run_cancel"),
+    path("runs/<int:run_id>/resume/", runs.resume_run, name="run_resume"),
+    path("projects/<slug:slug>/checkpoints/", checkpoints.index, name="checkpoints"),
+    path("checkpoints/<int:checkpoint_id>/", checkpoints.detail, name="checkpoint"),
+    path("checkpoints/<int:checkpoint_id>/promote/", checkpoints.promote_checkpoint, name="checkpoint_promote"),
+    path("checkpoints/<int:checkpoint_id>/evaluate/", checkpoints.evaluate_checkpoint, name="checkpoint_evaluate"),
+]

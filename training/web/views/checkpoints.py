@@ -1,0 +1,149 @@
+"""Checkpoints: the list, and the page of each: figures and outputs beside the parent's, lineage, promotion."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.errors import DomainError
+from annotation.models import Role
+from annotation.web.http import SignedInRequest
+from training.access import checkpoint_for
+from training.engine_jobs import model_folders
+from training.models import Checkpoint, Evaluation
+from training.reports.progress import evaluation_figures
+from training.results.checkpoints import last_evaluation, lineage, promote, promoted_checkpoint
+from training.results.evaluations import create_evaluation, read_samples
+from training.web.forms import EvaluateForm, PromoteForm
+
+CHECKPOINTS_A_PAGE = 50
+SAMPLES_SHOWN = 12
+
+
+@login_required
+@require_GET
+def index(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, STAFF)
+    promoted = promoted_checkpoint(project)
+    rows = Checkpoint.objects.filter(project=project).select_related("run", "parent", "dataset")
+    page = Paginator(rows.order_by("-id"), CHECKPOINTS_A_PAGE).get_page(request.GET.get("page"))
+    finished = Evaluation.objects.filter(checkpoint__in=list(page), status=Evaluation.Status.SUCCEEDED).order_by("id")
+    newest = {evaluation.checkpoint_id: evaluation for evaluation in finished}
+    context = {
+        "project": project, "section": "checkpoints", "page": page, "promoted": promoted,
+        "title": list_title(promoted, page.paginator.count),
+        "rows": [
+            {
+                "checkpoint": row,
+                "base": model_folders.short_name(row.base_model),
+                "figures": [figure for figure in figures_of(newest.get(row.pk)) if figure.key in HEADLINES],
+            }
+            for row in page
+        ],
+    }  # fmt: skip
+    return render(request, "training/checkpoints.html", context)
+
+
+HEADLINES = ("reward_accuracy", "logp_accuracy", "chrf", "bleu")
+
+
+def list_title(promoted: Checkpoint | None, count: int) -> str:
+    if promoted is not None:
+        return _("Checkpoint %(number)s is the promoted one") % {"number": promoted.pk}
+    return _("No checkpoint is promoted yet") if count else _("There are no checkpoints yet")
+
+
+def figures_of(evaluation: Evaluation | None) -> list[Any]:
+    return evaluation_figures((evaluation.result or {}).get("metrics", {})) if evaluation else []
+
+
+@login_required
+@require_GET
+def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = checkpoint_for(request.user, checkpoint_id)
+    evaluation = last_evaluation(checkpoint)
+    figures = figures_of(evaluation)
+    evaluations = list(checkpoint.evaluations.select_related("dataset").order_by("-id")[:10])
+    promoted = promoted_checkpoint(checkpoint.project)
+    context = {
+        "project": checkpoint.project, "section": "checkpoints", "checkpoint": checkpoint, "run": checkpoint.run,
+        "title": title(checkpoint, figures), "evaluation": evaluation, "figures": figures, "evaluations": evaluations,
+        "live": [row for row in evaluations if row.is_live],
+        "parent_name": _("checkpoint %(number)s") % {"number": checkpoint.parent_id}
+        if checkpoint.parent_id
+        else _("the base model"),
+        "samples": samples_of(evaluation) if evaluation else [],
+        "lineage": lineage(checkpoint),
+        "is_promoted": promoted is not None and promoted.pk == checkpoint.pk,
+        "manages": role_in(request.user, checkpoint.project) == Role.MANAGER,
+        "promote_form": PromoteForm(), "evaluate_form": EvaluateForm(checkpoint=checkpoint),
+    }  # fmt: skip
+    return render(request, "training/checkpoint.html", context)
+
+
+def title(checkpoint: Checkpoint, figures: list[Any]) -> str:
+    by_key = {figure.key: figure for figure in figures}
+    number = checkpoint.pk
+    if "reward_accuracy" in by_key:
+        return _("Checkpoint %(number)s sides with people on %(value)s of held-out pairs") % {
+            "number": number,
+            "value": by_key["reward_accuracy"].value,
+        }
+    if "chrf" in by_key:
+        return _("Checkpoint %(number)s comes to chrF %(value)s against the references") % {
+            "number": number,
+            "value": by_key["chrf"].value,
+        }
+    return (
+        _("Checkpoint %(number)s is evaluated") % {"number": number}
+        if figures
+        else _("Checkpoint %(number)s is not evaluated yet") % {"number": number}
+    )
+
+
+def samples_of(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """What the page shows of each sample: the last thing asked, and the texts."""
+    rows = []
+    for sample in read_samples(evaluation, SAMPLES_SHOWN):
+        prompt = sample["prompt"]
+        asked = prompt[-1]["content"] if isinstance(prompt, list) and prompt else prompt
+        rows.append({**sample, "asked": asked, "good": sample.get("reference") or sample.get("chosen")})
+    return rows
+
+
+@login_required
+@require_POST
+def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = checkpoint_for(request.user, checkpoint_id, MANAGERS)
+    form = PromoteForm(request.POST)
+    if form.is_valid():
+        promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
+        messages.success(
+            request,
+            _("Checkpoint %(number)s is promoted: the next round judges its output.") % {"number": checkpoint.pk},
+        )
+    else:
+        messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
+    return redirect("checkpoint", checkpoint.pk)
+
+
+@login_required
+@require_POST
+def evaluate_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
+    checkpoint = checkpoint_for(request.user, checkpoint_id, MANAGERS)
+    form = EvaluateForm(request.POST, checkpoint=checkpoint)
+    if not form.is_valid():
+        messages.error(request, _("Choose a dataset with held-out rows."))
+        return redirect("checkpoint", checkpoint.pk)
+    try:
+        create_evaluation(checkpoint=checkpoint, actor=request.user, dataset=form.cleaned_data["dataset"])
+        messages.success(request, _("The evaluation is queued; its figures will stand here."))
+    except DomainError as error:
+        messages.error(request, str(error))
+    return redirect("checkpoint", checkpoint.pk)

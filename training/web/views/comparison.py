@@ -1,0 +1,85 @@
+"""Runs beside each other: their curves over each other, the settings that differ, what came of them."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from annotation.core.access import STAFF, project_for
+from annotation.models import Project
+from annotation.web.http import SignedInRequest
+from training.access import runs_for
+from training.models import EngineJob, Evaluation, Run
+from training.reports.curves import Compared, compared_charts, differing
+from training.reports.progress import evaluation_figures, progress_of
+from training.web.views.runs import settings_of
+
+FEWEST, MOST = 2, 6
+OFFERED = 30
+
+
+@login_required
+@require_GET
+def compare(request: SignedInRequest, slug: str) -> HttpResponse:
+    """`?run=3&run=5`: two to six runs; with fewer or more, the page asks which."""
+    project = project_for(request.user, slug, STAFF)
+    given = request.GET.getlist("run")
+    if not all(name.isdecimal() for name in given):
+        raise Http404
+    runs = runs_for(request.user, project, {int(name) for name in given})
+    context: dict[str, Any] = {"project": project, "section": "runs", "runs": runs}
+    if not FEWEST <= len(runs) <= MOST:
+        offered = Run.objects.filter(project=project).select_related("dataset").order_by("-pk")[:OFFERED]
+        context |= {"offered": offered, "title": _("Choose two to six runs to compare")}
+        return render(request, "training/compare.html", context)
+    names = [_("run %(number)s") % {"number": run.pk} for run in runs]
+    lines = [run.directory.read_metrics()[0] for run in runs]
+    compared = [Compared(name, style, part) for style, (name, part) in enumerate(zip(names, lines, strict=True), 1)]
+    context |= {
+        "title": _("Runs compared: %(names)s") % {"names": ", ".join(str(run.pk) for run in runs)},
+        "compared": list(zip(compared, runs, strict=True)),
+        "charts": compared_charts(compared, same_loss=len({_loss(run) for run in runs}) == 1),
+        "settings": differing([_settings(run) for run in runs]),
+        "figures": _figures(project, runs, lines),
+    }
+    return render(request, "training/compare.html", context)
+
+
+def _loss(run: Run) -> tuple[str, ...]:
+    """What the run minimises."""
+    return (run.trainer, *(str(run.config.get(name)) for name in ("losses", "loss_weights", "strength_offset")))
+
+
+def _settings(run: Run) -> dict[str, str]:
+    start = _("checkpoint %(number)s") % {"number": run.parent_id} if run.parent_id else run.base_model
+    first = {
+        _("trainer"): run.get_trainer_display(),
+        _("dataset"): str(run.dataset_id or "–"),
+        _("starts from"): start or "–",
+    }
+    return first | dict(settings_of(run)) | {"model.base": "", "model.adapters": ""}
+
+
+def _figures(project: Project, runs: list[Run], lines: list[Any]) -> list[tuple[str, list[str]]]:
+    """(figure, its value for each run): the last of training, then the newest evaluation's."""
+    evaluations = Evaluation.objects.filter(project=project, checkpoint__run__in=runs)
+    newest: dict[int, Any] = {}
+    for row in evaluations.filter(status=EngineJob.Status.SUCCEEDED).select_related("checkpoint").order_by("pk"):
+        newest[row.checkpoint.run_id] = row
+    tables = []
+    for run, part in zip(runs, lines, strict=True):
+        table = {str(_("Status")): str(run.get_status_display())}
+        for name, value in progress_of(part).words:
+            if name not in (_("left"), _("learning rate")):
+                table[_("%(figure)s, in training") % {"figure": capfirst(name)}] = value
+        found = newest.get(run.pk)
+        for figure in evaluation_figures((found.result or {}).get("metrics", {})) if found else []:
+            shown = f"{figure.value} ({figure.interval})" if figure.interval else figure.value
+            table[_("%(figure)s, held out") % {"figure": figure.label}] = shown
+        tables.append(table)
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [(name, [table.get(name, "–") for table in tables]) for name in names]

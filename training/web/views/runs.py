@@ -1,0 +1,208 @@
+"""Runs: the list with the form that starts one, and the live page of each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.errors import DomainError
+from annotation.models import Project, Role
+from annotation.web.forms.people import add_problems
+from annotation.web.http import SignedInRequest
+from training.access import run_for
+from training.engine_jobs import model_folders
+from training.engine_jobs.queue import cancel, resume
+from training.models import Checkpoint, EngineJob, Run
+from training.reports.curves import chart_sentences, is_step, news, run_charts
+from training.reports.diagnostics import notes_of
+from training.reports.preflight import method_words, preflight_words, read_preflight
+from training.reports.progress import Progress, read_ends, read_progress
+from training.runs.create import command_line, create_run
+from training.web.forms import RunForm
+
+RUNS_A_PAGE = 30
+LOG_LINES, MORE_LOG_LINES = 12, 400
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def index(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, MANAGERS if request.method == "POST" else STAFF)
+    manages = role_in(request.user, project) == Role.MANAGER
+    form = RunForm(request.POST or None, project=project) if manages else None
+    status = 200
+    if request.method == "POST" and form is not None:
+        status = 422
+        if form.is_valid():
+            try:
+                run = create_run(actor=request.user, **form.values())
+            except DomainError as error:
+                add_problems(form, error)
+            else:
+                return redirect("run", run.pk)
+    rows = Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint", "created_by")
+    page = Paginator(rows.order_by("-id"), RUNS_A_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": project, "section": "runs", "form": form, "page": page, "title": list_title(project),
+        "rows": [(run, read_progress(run.directory) if run.is_live else None) for run in page],
+    }  # fmt: skip
+    return render(request, "training/runs.html", context, status=status)
+
+
+def list_title(project: Project) -> str:
+    runs = Run.objects.filter(project=project)
+    live = runs.filter(status=EngineJob.Status.RUNNING).first()
+    if live is not None:
+        return _("Run %(number)s is training") % {"number": live.pk}
+    if runs.filter(status=EngineJob.Status.QUEUED).exists():
+        return _("A run waits for its turn")
+    last = runs.first()
+    if last is None:
+        return _("Nothing has been trained yet")
+    return IDLE[EngineJob.Status(last.status)] % {"number": last.pk}
+
+
+IDLE = {
+    EngineJob.Status.SUCCEEDED: gettext_lazy("Nothing is training; run %(number)s succeeded"),
+    EngineJob.Status.FAILED: gettext_lazy("Nothing is training; run %(number)s failed"),
+    EngineJob.Status.CANCELLED: gettext_lazy("Nothing is training; run %(number)s was cancelled"),
+}
+ENDINGS = {
+    EngineJob.Status.SUCCEEDED: gettext_lazy("Run %(number)s succeeded"),
+    EngineJob.Status.FAILED: gettext_lazy("Run %(number)s failed"),
+    EngineJob.Status.CANCELLED: gettext_lazy("Run %(number)s was cancelled"),
+}
+
+
+@login_required
+@require_GET
+def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
+    """While the run is live, htmx asks every two seconds for the part that changes, more seldom for the notes, and
+    charts.js for new points."""
+    run = run_for(request.user, run_id)
+    if request.htmx and request.htmx.target == "notes":
+        part = {"run": run, **findings(run, run.directory.read_metrics()[0])}
+        return render(request, "training/run.html#notes", part)
+    checkpoint = Checkpoint.objects.filter(run=run).first()
+    progress = read_progress(run.directory)
+    context: dict[str, Any] = {
+        "project": run.project, "section": "runs", "run": run, "checkpoint": checkpoint, "progress": progress,
+        "manages": role_in(request.user, run.project) == Role.MANAGER,
+        "title": run_title(run, checkpoint, progress), "method": method_words(run.result),
+        "cancelling": run.is_live and run.directory.cancel_requested(),
+    }  # fmt: skip
+    if request.htmx:
+        return render(request, "training/run.html#live", context)
+    more = request.GET.get("log") == "more"
+    log_lines = MORE_LOG_LINES if more else LOG_LINES
+    lines, offset = run.directory.read_metrics()
+    context |= {
+        **findings(run, lines),
+        "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any(map(is_step, lines)),
+        "log": run.directory.log_tail(log_lines), "log_lines": log_lines, "more": more,
+        "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
+        "command": command_line(run) if run.dataset_id else "", "settings": settings_of(run),
+    }  # fmt: skip
+    return render(request, "training/run.html", context)
+
+
+@login_required
+@require_GET
+def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
+    """What metrics.jsonl gained since byte `offset`, as points for the charts; the charts' sentences; the log's end."""
+    run = run_for(request.user, run_id)
+    live = run.is_live  # asked first: what an engine writes last is read after it
+    asked = {name: request.GET.get(name, "0") for name in ("offset", "lines")}
+    if not all(value.isdecimal() for value in asked.values()):
+        return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
+    lines, offset = run.directory.read_metrics(int(asked["offset"]))
+    log_lines = min(int(asked["lines"]), MORE_LOG_LINES)
+    told = {
+        "live": live, "offset": offset, "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
+        "log": run.directory.log_tail(log_lines) if log_lines else "", **news(lines),
+    }  # fmt: skip
+    return JsonResponse(told, headers={"Cache-Control": "no-store"})
+
+
+def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What was found before the first step, and what the figures say since."""
+    rows = run.dataset.train_rows if run.dataset else 0
+    preflight = read_preflight(run.directory)
+    return {
+        "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
+        "preflight": preflight_words(preflight),
+    }
+
+
+def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> str:
+    number = run.pk
+    if run.status == EngineJob.Status.QUEUED:
+        return _("Run %(number)s waits for its turn") % {"number": number}
+    if run.status == EngineJob.Status.RUNNING:
+        return (
+            _("Run %(number)s is training: %(progress)s") % {"number": number, "progress": progress.sentence}
+            if progress.total
+            else _("Run %(number)s is starting") % {"number": number}
+        )
+    if checkpoint is not None:
+        return _("Run %(number)s is done: it made checkpoint %(checkpoint)s") % {
+            "number": number,
+            "checkpoint": checkpoint.pk,
+        }
+    return ENDINGS[EngineJob.Status(run.status)] % {"number": number}
+
+
+def settings_of(run: Run) -> list[tuple[str, str]]:
+    """The configuration as (name, value), the nested ones flat; what belongs to no choice is left out."""
+    rows = []
+    for name, value in run.config.items():
+        if name in ("program", "run_id", "versions", "dataset", "architecture", "report_to"):
+            continue
+        if isinstance(value, dict):
+            rows += [(f"{name}.{key}", text_of(inner)) for key, inner in value.items()]
+        else:
+            rows.append((name, text_of(value)))
+    return rows
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value in (None, "", "none") else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@login_required
+@require_POST
+def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
+    run = run_for(request.user, run_id, MANAGERS)
+    try:
+        status = cancel(run, request.user)
+        said = (
+            _("Run %(number)s is cancelled.")
+            if status == EngineJob.Status.CANCELLED
+            else _("Run %(number)s was asked to stop: it saves first.")
+        )
+        messages.success(request, said % {"number": run.pk})
+    except DomainError as error:
+        messages.warning(request, str(error))
+    return redirect("run", run.pk)
+
+
+@login_required
+@require_POST
+def resume_run(request: SignedInRequest, run_id: int) -> HttpResponse:
+    run = run_for(request.user, run_id, MANAGERS)
+    try:
+        resume(run, request.user)
+        messages.success(request, _("Run %(number)s is queued again and goes on where it was.") % {"number": run.pk})
+    except DomainError as error:
+        messages.warning(request, str(error))
+    return redirect("run", run.pk)
