@@ -131,7 +131,7 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
     from training.contract.config import ModelSource, TrainingConfig
     from training.contract.run_directory import RunDirectory
     from training.engine import train_dpo
-    from training.engine.program import main
+    from training.engine.runtime.program import main
 
     config = TrainingConfig(
         program="train_dpo",
@@ -175,14 +175,15 @@ def limit(task: dict[str, Any]) -> dict[str, Any]:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from training.engine import data, packing
+    from training.engine.data import rows
+    from training.engine.packed import layout
 
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     rows = pq.read_table(task["rows"]).to_pylist()
-    counts = data.Counts()
-    tokenized = data.tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
-    sequences = data.fit(tokenized, task["max_length"], counts)
-    packed = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+    counts = rows.Counts()
+    tokenized = rows.tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
+    sequences = rows.fit(tokenized, task["max_length"], counts)
+    packed = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
     needed = sum(row.computed for row in packed)
     plain = sum(2 * len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences)
     share = sum(row.scored for row in packed) / needed

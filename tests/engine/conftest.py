@@ -85,7 +85,7 @@ def run_here(program: str, directory: RunDirectory) -> int:
     """The same in this process, which has paid for the imports already; the exit code."""
     import importlib
 
-    from training.engine.program import main
+    from training.engine.runtime.program import main
 
     module = importlib.import_module(f"training.engine.{program}")
     work = getattr(module, "train" if program.startswith("train") else program)

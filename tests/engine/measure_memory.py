@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from training.contract.run_directory import RunDirectory
-from training.engine.program import main
+from training.engine.runtime.program import main
 
 
 def resident(name: str) -> int:

@@ -7,7 +7,7 @@ import yaml
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, training
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig
-from training.engine import cards
+from training.engine.artifacts import model_card
 
 MANIFEST = {
     "konomi_dataset": 1,
@@ -35,7 +35,7 @@ def configuration(**changes) -> TrainingConfig:
 
 def card_of(config, manifest=MANIFEST, **changes):
     given = {"adapter": config.lora is not None, "metrics": {"loss": 0.51234567}, "counts": {"used": 30}}
-    return cards.model_card(config, manifest=manifest, **{**given, **changes})
+    return model_card.model_card(config, manifest=manifest, **{**given, **changes})
 
 
 def front_of(card):

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny):
-    from training.engine import models
+    from training.engine.models import loading
 
-    return models.load_tokenizer(tiny)
+    return loading.load_tokenizer(tiny)
 
 
 def standard(rows: list[dict]) -> list[dict]:
@@ -28,7 +28,8 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from training.engine import data, models
+    from training.engine.data import rows
+    from training.engine.models import loading
 
     plain = {"report_to": "none", "bf16": False, "use_cpu": True, "max_length": 100, "output_dir": str(tmp_path)}
     for purpose, rows in (("sft", sft_rows(6)), ("dpo", dpo_rows(6))):
@@ -37,11 +38,11 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
         loaded = load_dataset(
             "parquet", data_files=str(directory.dataset / "train.parquet"), split="train", cache_dir=str(tmp_path / "c")
         )
-        ours, counts = data.training_sequences(
+        ours, counts = rows.training_sequences(
             rows, tokenizer, purpose=purpose, max_length=100, stop_ids={tokenizer.eos_token_id}, where="rows"
         )
         assert counts.used == 6
-        model = models.load_model(tiny)
+        model = loading.load_model(tiny)
         if purpose == "sft":
             trainer = SFTTrainer(model, SFTConfig(**plain), train_dataset=loaded, processing_class=tokenizer)
             theirs = [(row["input_ids"], row["labels"]) for row in trainer.train_dataset]
@@ -50,7 +51,7 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
             ]
         else:
             dpo = DPOTrainer(model, args=DPOConfig(**plain), train_dataset=loaded, processing_class=tokenizer,
-                             ref_model=models.load_model(tiny))  # fmt: skip
+                             ref_model=loading.load_model(tiny))  # fmt: skip
             theirs = [(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"]) for row in dpo.train_dataset]
             assert theirs == [(s.prompt_ids, *s.completion_ids) for s in ours]
 
@@ -109,11 +110,11 @@ def test_a_truncated_parquet_file_is_named(tiny, tmp_path):
 
 
 def test_rows_that_training_cannot_use_are_counted(tokenizer):
-    from training.engine import data
+    from training.engine.data import rows
 
     rows = [*dpo_rows(5), {**dpo_rows(1)[0], "tie": True}, *long(dpo_rows(1))]
     rows.append({**dpo_rows(1)[0], "chosen": assistant("garden " * 200)})
-    kept, counts = data.training_sequences(
+    kept, counts = rows.training_sequences(
         rows, tokenizer, purpose="dpo", max_length=128, stop_ids={tokenizer.eos_token_id}, where="rows"
     )
     assert counts.as_dict() == {
@@ -134,10 +135,9 @@ def template(tokenizer, text):
 
 def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
     from training.contract.errors import DatasetError
-    from training.engine import data
 
     def prepare(changed, rows=None):
-        data.training_sequences(
+        rows.training_sequences(
             rows or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
         )
 
@@ -164,29 +164,29 @@ def test_a_model_folder_must_hold_safetensors_and_a_fitting_tokenizer(tiny, tmp_
     import shutil
 
     from training.contract.errors import ModelError
-    from training.engine import models
+    from training.engine.models import loading
 
     with pytest.raises(ModelError, match="does not exist"):
-        models.load_model(ModelSource(base=str(tmp_path / "none")))
+        loading.load_model(ModelSource(base=str(tmp_path / "none")))
     with pytest.raises(ModelError, match=r"no adapter_model\.safetensors|no adapter_config\.json"):
-        models.load_model(ModelSource(base=tiny.base, adapters=(tiny.base,)))
+        loading.load_model(ModelSource(base=tiny.base, adapters=(tiny.base,)))
     pickled = tmp_path / "pickled"
     shutil.copytree(tiny.base, pickled)
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
-        models.load_model(ModelSource(base=str(pickled)))
+        loading.load_model(ModelSource(base=str(pickled)))
     broken = tmp_path / "broken"
     shutil.copytree(tiny.base, broken)
     (broken / "model.safetensors").write_bytes((broken / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(ModelError, match="cannot be loaded"):
-        models.load_model(ModelSource(base=str(broken)))
+        loading.load_model(ModelSource(base=str(broken)))
 
 
 def test_the_default_template_and_padding_token(real_data):
-    from training.engine import models
+    from training.engine.models import loading
 
     source = ModelSource(base=str(real_data / "models" / "stories260K-hf"))
-    tokenizer = models.load_tokenizer(source)
+    tokenizer = loading.load_tokenizer(source)
     assert tokenizer.pad_token_id not in (tokenizer.eos_token_id, None)
     turns = [*user("Hello"), *assistant(" Good day. ")]
     text = tokenizer.apply_chat_template(turns, tokenize=False)

@@ -18,9 +18,9 @@ BUDGET = 100  # tokens of a micro-batch: the pairs do not fit in one
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny):
-    from training.engine import models
+    from training.engine.models import loading
 
-    return models.load_tokenizer(tiny)
+    return loading.load_tokenizer(tiny)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,10 @@ class Both:
 
     def __init__(self, family, tokenizer, folder):
         from tests.engine import trl_side
-        from training.engine import data, packed, packing, preference, reference_cache, stepping
-        from training.engine.program import Run
+        from training.engine.data import rows
+        from training.engine.packed import forward, layout, reference_cache, step
+        from training.engine.runtime.program import Run
+        from training.engine.trainers import preference
 
         reference = trl_side.make_model(family)
         policy = trl_side.shaken(trl_side.make_model(family))
@@ -47,17 +49,17 @@ class Both:
             train_dataset=trl_side.dataset(pairs),
             processing_class=tokenizer,
         )
-        sequences = [data.Sequences(number, pair[0], [pair[1], pair[2]]) for number, pair in enumerate(pairs)]
-        sequences = data.fit(sequences, trl_side.MAX_LENGTH, data.Counts())
-        self.rows = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        layout = stepping.Layout(pad_id=0, budget=BUDGET)
-        packed.add_packed_forward(reference)
+        sequences = [rows.Sequences(number, pair[0], [pair[1], pair[2]]) for number, pair in enumerate(pairs)]
+        sequences = rows.fit(sequences, trl_side.MAX_LENGTH, rows.Counts())
+        self.rows = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        layout = step.Layout(pad_id=0, budget=BUDGET)
+        forward.add_packed_forward(reference)
         directory = make_run(folder / "ours", training("train_dpo", ModelSource(base="")))
         cache = reference_cache.ReferenceCache(folder / "reference.sqlite3")
         run = Run(directory=directory, config=directory.read_config())
         self.reference, _ = reference_cache.reference_logps(run, reference, self.rows, layout, cache)
         certain = dict(zip(("p", "offset", "weight", "tie"), ([1.0], [0.0], [1.0], [0.0]), strict=True))
-        packed.add_packed_forward(policy)
+        forward.add_packed_forward(policy)
         self.ours = preference.PackedPreferenceTrainer(
             model=policy,
             args=trl_side.arguments(folder / "ours", remove_unused_columns=False, precompute_ref_log_probs=True),
@@ -107,7 +109,7 @@ def test_tokens_losses_and_gradients_are_trls(both, family):
     import torch
 
     from tests.engine import trl_side
-    from training.engine import packed
+    from training.engine.packed import forward
 
     pair = both(family)
     with torch.no_grad():
@@ -121,7 +123,7 @@ def test_tokens_losses_and_gradients_are_trls(both, family):
                 )
                 continue
             batch = pair.ours.layout.lay_out(pair.rows)
-            found = batch.by_sequence(packed.score(side, batch, torch.float32).logps)
+            found = batch.by_sequence(forward.score(side, batch, torch.float32).logps)
             assert [len(logps) for logps in found[::2] + found[1::2]] == [len(logps) for logps in expected]
             torch.testing.assert_close(found[::2] + found[1::2], expected, atol=CLOSE, rtol=CLOSE)
             assert torch.cat(expected).std() > 0.5  # not all the same
@@ -137,12 +139,12 @@ def test_tokens_losses_and_gradients_are_trls(both, family):
 
 
 def test_how_a_step_and_its_head_are_cut_changes_nothing(both, monkeypatch):
-    from training.engine import packed
+    from training.engine.packed import forward
 
     pair = both("llama")
     pair.learn_with(["sigmoid", "sft"])
     loss, together, _ = pair.our_step()
-    monkeypatch.setattr(packed, "VOCABULARY_TILE", {"cuda": 150})  # for all devices: three tiles
+    monkeypatch.setattr(forward, "VOCABULARY_TILE", {"cuda": 150})  # for all devices: three tiles
     for budget in (1, 10_000):  # each pair alone, all in one
         pair.learn_with(["sigmoid", "sft"])
         pair.ours.data_collator = cutting(pair.ours.data_collator, budget)
@@ -232,7 +234,7 @@ def family_folder(tokenizer, tmp_path_factory):
     ],
 )
 def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_path, family, rows, lora, losses):
-    from training.engine import models
+    from training.engine.models import loading
 
     chain = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     source = chain if family == "tiny" else family_folder(family)
@@ -247,7 +249,7 @@ def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_pat
     assert (result["rows"]["truncated"] > 0) == (rows[0]["prompt"] == chats(1)[0]["prompt"])
     ours = [line for line in directory.read_metrics()[0] if "loss" in line]
 
-    theirs = trl_trajectory(models.load_model(source), tokenizer, rows, config, tmp_path / "trl")
+    theirs = trl_trajectory(loading.load_model(source), tokenizer, rows, config, tmp_path / "trl")
     assert len(ours) == len(theirs) == STEPS
     if losses == ("sigmoid",):
         assert ours[0]["loss"] == pytest.approx(LN_2, abs=1e-6)

@@ -20,9 +20,9 @@ def evaluation(path, rows, **changes):
 
 @functools.cache
 def loaded(source):
-    from training.engine import models
+    from training.engine.models import loading
 
-    return models.load_model(source), models.load_tokenizer(source)
+    return loading.load_model(source), loading.load_tokenizer(source)
 
 
 def logp(source, row, column):
@@ -118,30 +118,31 @@ def test_labelled_rows_are_measured_by_the_reward_of_kto(tiny, sft_adapter, tmp_
 
 
 def encoded(source, rows):
-    from training.engine import data
-    from training.engine.data import Counts
+    from training.engine.data import rows
+    from training.engine.data.rows import Counts
 
-    found = data.tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
+    found = rows.tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
     return [(item.prompt_ids, item.completion_ids) for item in found]
 
 
 @pytest.mark.parametrize("reason", ["", "an architecture of its own"])
 def test_scores_do_not_depend_on_the_batches(tiny, monkeypatch, caplog, reason):
-    from training.engine import models, packed
-    from training.engine.scoring import Scorer
+    from training.engine.inference.scoring import Scorer
+    from training.engine.models import loading
+    from training.engine.packed import forward
 
     rows = [{**row, "prompt": user(chat(n)[0] * (1 + n % 3))} for n, row in enumerate(dpo_rows(9))]
     pairs = encoded(tiny, rows)
     assert len({len(prompt) for prompt, _ in pairs}) > 1
-    model = models.load_model(tiny)
+    model = loading.load_model(tiny)
     if reason:
-        monkeypatch.setattr(packed, "why_not", lambda model: reason)
+        monkeypatch.setattr(forward, "why_not", lambda model: reason)
     heard = []
     with caplog.at_level("INFO", logger="konomi.engine"):
         wide = Scorer(model, pad_id=0).score(pairs, heard.append)
     assert heard == [18]
     assert ("scored without packing" in caplog.text) == bool(reason)
-    narrow = Scorer(models.load_model(tiny), pad_id=0, most_tokens=150).score(pairs, heard.append)
+    narrow = Scorer(loading.load_model(tiny), pad_id=0, most_tokens=150).score(pairs, heard.append)
     assert len(heard) > 3
     for one, other, row in zip(wide, narrow, rows, strict=True):
         for column, score, again in zip(("chosen", "rejected"), one, other, strict=True):
@@ -152,7 +153,7 @@ def test_scores_do_not_depend_on_the_batches(tiny, monkeypatch, caplog, reason):
 def test_batches_hold_to_their_budget_and_are_halved_when_memory_runs_out(caplog):
     import torch
 
-    from training.engine.batching import in_batches
+    from training.engine.inference.batching import in_batches
 
     lengths = [5, 30, 10, 30, 5, 5, 10, 5]
     seen = []
@@ -192,7 +193,7 @@ def test_a_cancel_is_heeded(tiny, tmp_path):
 
 
 def test_chrf_and_bleu_of_equal_texts_are_100():
-    from training.engine.figures import text_figures
+    from training.engine.inference.metrics import text_figures
 
     found = text_figures(["今日は晴れです。"], ["今日は晴れです。"], "ja-JP")
     assert found["chrf"] == pytest.approx(100)

@@ -60,7 +60,7 @@ def test_an_interrupted_run_continues_to_the_same_texts(whole, tiny, tmp_path):
 
 
 def test_texts_do_not_depend_on_what_is_generated_beside_them(whole, tiny, tmp_path, monkeypatch):
-    from training.engine import batching
+    from training.engine.inference import batching
 
     monkeypatch.setattr(batching, "free_bytes", lambda device: 1)
     directory = generation(tmp_path / "alone", tiny)
@@ -81,10 +81,10 @@ def test_texts_do_not_depend_on_what_is_generated_beside_them(whole, tiny, tmp_p
 def test_the_cost_of_a_token_in_the_cache_is_what_the_cache_holds(tiny):
     import torch
 
-    from training.engine import models
-    from training.engine.batching import Costs
+    from training.engine.inference.batching import Costs
+    from training.engine.models import loading
 
-    model = models.load_model(tiny)
+    model = loading.load_model(tiny)
     cache = model(torch.arange(14).view(2, 7), use_cache=True).past_key_values
     held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert Costs.of(model).cache_token * 14 == held

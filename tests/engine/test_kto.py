@@ -26,7 +26,7 @@ def kto_rows(count: int = 30, good_in: int = 2) -> list[dict]:
 
 
 def test_kto_on_an_sft_adapter_begins_at_one_half_and_tells_good_from_bad(tiny, sft_adapter, tmp_path, caplog):
-    from training.engine import models
+    from training.engine.models import loading
 
     chain = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     config = training("train_kto", chain, max_steps=16, beta=0.5, save_steps=100)
@@ -41,18 +41,18 @@ def test_kto_on_an_sft_adapter_begins_at_one_half_and_tells_good_from_bad(tiny, 
     assert lines[16]["reward_margin"] > 1
     assert lines[16]["tokens"] > 0
     assert "15 desirable rows of weight 1, 15 undesirable ones of weight 1" in caplog.text
-    assert models.chain_of(directory.model).adapters == (str(sft_adapter), str(directory.model))
+    assert loading.chain_of(directory.model).adapters == (str(sft_adapter), str(directory.model))
 
 
 def test_all_weights_can_be_trained_on_a_share_of_the_prompts(tiny, tmp_path):
-    from training.engine import models
+    from training.engine.models import loading
 
     config = training("train_kto", tiny, max_steps=3, lora=None, learning_rate=1e-3, share=0.5)
     directory = make_run(tmp_path, config, kto_rows())
     assert run_here("train_kto", directory) == 0, directory.read_result()
     assert directory.read_result()["rows"]["rows"] == 15
     assert logged(directory)[3]["reward_margin"] > 0.01
-    assert models.chain_of(directory.model) == ModelSource(base=str(directory.model))
+    assert loading.chain_of(directory.model) == ModelSource(base=str(directory.model))
 
 
 def test_a_cancelled_run_resumes_to_the_same_weights(tiny, tmp_path):

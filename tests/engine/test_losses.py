@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.contract.config import TIE_THRESHOLD
-from training.engine.losses import PairLogps, PairTerms, combined_loss, dpo_loss, ipo_loss, tie_loss
+from training.engine.trainers.losses import PairLogps, PairTerms, combined_loss, dpo_loss, ipo_loss, tie_loss
 
 margins = st.floats(-30, 30)
 shares = st.floats(0, 1)

@@ -23,11 +23,11 @@ JAPANESE = "お部屋はとても静かでした。ありがとう 😀"
 
 def byte_fallback_tokenizer():
     """As Llama's and Mistral's: sentencepiece's blank, and bytes for whatever has no piece."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, trainers
+    from tokenizers import Tokenizer, decoders, normalizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     blank = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    learner = Tokenizer(models.BPE())
+    learner = Tokenizer(loading.BPE())
     learner.normalizer = blank
     texts = [text for number in range(30) for text in chat(number)]
     learner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=120, show_progress=False))
@@ -35,7 +35,7 @@ def byte_fallback_tokenizer():
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *learned["vocab"]]
     merges = [tuple(pair) for pair in learned["merges"]]
     tokenizer = Tokenizer(
-        models.BPE(
+        loading.BPE(
             vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges, unk_token="<unk>",
             fuse_unk=True, byte_fallback=True,
         )
@@ -163,7 +163,7 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
         "base_model_relation": "finetune", "tags": ["konomi", "merged"],
     }  # fmt: skip
     assert f"3. `{lineage.adapters[1]}`: train_dpo (train_dpo), dataset `unknown`, weights sha256 `" in card
-    from training.engine.models import chain_of
+    from training.engine.models.loading import chain_of
 
     assert chain_of(to) == ModelSource(base=str(to))
 
@@ -184,9 +184,9 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    from training.engine import models
+    from training.engine.models import loading
 
-    base = models.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
+    base = loading.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
     dora = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", use_dora=True))
     torch.manual_seed(1)
     for name, weight in dora.named_parameters():
@@ -197,8 +197,8 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
     code, outcome = run_merge(capsys, *words(source, tmp_path / "merged", "--dtype", "fp32"))
     assert code == 0, outcome
     assert outcome["largest_difference"] < 1e-4
-    live_base = models.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
-    ids = models.load_tokenizer(source)(JAPANESE, return_tensors="pt").input_ids
+    live_base = loading.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
+    ids = loading.load_tokenizer(source)(JAPANESE, return_tensors="pt").input_ids
     with torch.inference_mode():
         before = PeftModel.from_pretrained(live_base, tmp_path / "dora").eval()(ids).logits
     assert (plain(tmp_path / "merged") - before).abs().max() < 1e-4
@@ -266,20 +266,20 @@ def test_the_command_merges_a_checkpoint_into_a_model_that_runs_may_start_from(l
     from training.engine_jobs import model_folders
     from training.models import Checkpoint, Run
 
-    models = own_var / "models"
+    loading = own_var / "models"
     (own_var / "runs").mkdir()
-    models.mkdir()
-    shutil.copytree(lineage.base, models / "base")
+    loading.mkdir()
+    shutil.copytree(lineage.base, loading / "base")
     project, parent = ProjectFactory(slug="hotel"), None
     for number, trainer in enumerate(("sft", "dpo"), 1):
         run = Run.objects.create(pk=number, project=project, trainer=trainer, parent=parent, status="succeeded")
         shutil.copytree(Path(lineage.adapters[number - 1]).parent, run.directory.path)
         parent = Checkpoint.objects.create(
             project=project, run=run, parent=parent, form="adapter", path=f"runs/{number}/model", sha256="0" * 64,
-            base_model=str(models / "base"),
+            base_model=str(loading / "base"),
         )  # fmt: skip
     call_command("merge", str(parent.pk), "--shard-size", "100KB")
-    to = models / f"hotel-checkpoint-{parent.pk}"
+    to = loading / f"hotel-checkpoint-{parent.pk}"
     said = capfd.readouterr()
     assert f"merged into {to}" in said.out
     assert f"--model {to.name}" in said.out

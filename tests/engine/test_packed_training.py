@@ -26,19 +26,19 @@ def uneven(rows: list[dict]) -> list[dict]:
 def test_ten_steps_are_those_of_plain_trl(tiny, tmp_path, program):
     rows = uneven(sft_rows(24) if program == "train_sft" else dpo_rows(24))
     logs = []
-    for packing in (True, False):
+    for layout in (True, False):
         changes = {"soft_labels": False, "losses": ("sigmoid", "sft")} if program == "train_dpo" else {}
-        config = training(program, tiny, max_steps=10, save_steps=100, packing=packing, max_length=64, **changes)
-        directory = make_run(tmp_path / str(packing), config, rows)
+        config = training(program, tiny, max_steps=10, save_steps=100, packing=layout, max_length=64, **changes)
+        directory = make_run(tmp_path / str(layout), config, rows)
         assert run_here(program, directory) == 0, directory.read_result()
-        assert directory.read_result()["method"]["packing"] is packing
+        assert directory.read_result()["method"]["packing"] is layout
         logs.append(logged(directory))
-    packed, plain = logs
-    assert len(packed) == 10
-    for step in packed:
+    forward, plain = logs
+    assert len(forward) == 10
+    for step in forward:
         for name in ("loss", "grad_norm", "token_accuracy", "tokens", "logps_chosen", "reward_margin", "reward_chosen"):
             if name in plain[step]:
-                assert packed[step][name] == pytest.approx(plain[step][name], rel=1e-4, abs=1e-5), (step, name)
+                assert forward[step][name] == pytest.approx(plain[step][name], rel=1e-4, abs=1e-5), (step, name)
 
 
 def test_accumulation_changes_nothing_in_sft(tiny, tmp_path):
@@ -150,38 +150,38 @@ def test_one_line_of_all_rows_gives_the_same_log_probabilities_by_flex_attention
     from torch.nn.attention.flex_attention import flex_attention
     from transformers import MistralConfig, MistralForCausalLM
 
-    from training.engine import packed, packing
+    from training.engine.packed import forward, layout
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = MistralConfig(vocab_size=50, num_key_value_heads=2, sliding_window=7, initializer_range=0.5, **sizes)
     model = MistralForCausalLM(config).eval()
-    packed.add_packed_forward(model)
+    forward.add_packed_forward(model)
     draw = torch.Generator().manual_seed(1)
 
     def ids(length):
         return torch.randint(50, (length,), generator=draw).tolist()
 
-    rows = [packing.make_row(n, ids(5 + 3 * n), [ids(4 + n), ids(9 - n)]) for n in range(4)]
-    in_lines = packing.lay_out(rows, pad_id=0)
-    in_one = packing.lay_out(rows, pad_id=0, one_line=True, multiple=packed.LINE_MULTIPLE)
+    rows = [layout.make_row(n, ids(5 + 3 * n), [ids(4 + n), ids(9 - n)]) for n in range(4)]
+    in_lines = layout.lay_out(rows, pad_id=0)
+    in_one = layout.lay_out(rows, pad_id=0, one_line=True, multiple=forward.LINE_MULTIPLE)
     with torch.no_grad():
-        expected = packed.score(model, in_lines, torch.float32).logps
-        dense = packed.score(model, in_one, torch.float32).logps
+        expected = forward.score(model, in_lines, torch.float32).logps
+        dense = forward.score(model, in_one, torch.float32).logps
         model.set_attn_implementation("flex_attention")
         monkeypatch.setattr(
             "transformers.integrations.flex_attention.compile_friendly_flex_attention",
             lambda query, key, value, training=False, **options: flex_attention(query, key, value, **options),
         )
-        flex = packed.score(model, in_one, torch.float32).logps
+        flex = forward.score(model, in_one, torch.float32).logps
     torch.testing.assert_close(dense, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(flex, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_micro_batch_can_be_made_two_where_processes_must_make_as_many():
     """Under FSDP; a row alone gets an idle copy, which is computed and counts nothing."""
-    from training.engine import preference
-    from training.engine.stepping import Layout
+    from training.engine.packed.step import Layout
+    from training.engine.trainers import preference
 
     numbers = dict.fromkeys(preference.TERMS, 0.5)
     examples = [{"prompt_ids": [1, 2], "chosen_ids": [3] * n, "rejected_ids": [4], **numbers} for n in (1, 2, 3)]

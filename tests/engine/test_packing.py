@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.engine import packing
+from training.engine.packed import layout
 
 token = st.integers(1, 9)
 texts = st.lists(token, min_size=1, max_size=12)
@@ -16,13 +16,13 @@ two_answers = st.tuples(texts, st.lists(texts, min_size=2, max_size=2))
 
 
 def rows_of(drawn):
-    return [packing.make_row(number, prompt, completions) for number, (prompt, completions) in enumerate(drawn)]
+    return [layout.make_row(number, prompt, completions) for number, (prompt, completions) in enumerate(drawn)]
 
 
 @given(pairs)
 def test_a_row_says_what_its_texts_said(drawn):
     prompt, completions = drawn
-    row = packing.make_row(0, prompt, completions)
+    row = layout.make_row(0, prompt, completions)
     for completion, tail, tokens in zip(completions, row.tails, row.completion_tokens, strict=True):
         assert row.shared + tail == prompt + completion
         assert tokens == len(completion)
@@ -35,8 +35,8 @@ def test_a_row_says_what_its_texts_said(drawn):
 def test_every_token_is_predicted_where_a_plain_text_would_predict_it(drawn, one_line):
     """A stand-in for a model: a place's state is the list of tokens that it sees, in the order of their positions."""
     rows = rows_of(drawn)
-    batch = packing.lay_out(rows, pad_id=0, one_line=one_line, multiple=8 if one_line else 1)
-    seen = packing.dense_mask(batch, torch.float32)[:, 0] == 0
+    batch = layout.lay_out(rows, pad_id=0, one_line=one_line, multiple=8 if one_line else 1)
+    seen = layout.dense_mask(batch, torch.float32)[:, 0] == 0
     states = []
     for line, query in itertools.product(*map(range, batch.input_ids.shape)):
         keys = torch.nonzero(seen[line, query])[:, 0].tolist()
@@ -53,22 +53,22 @@ def test_every_token_is_predicted_where_a_plain_text_would_predict_it(drawn, one
 
 @given(st.lists(two_answers, min_size=1, max_size=4), st.integers(1, 9))
 def test_flex_attention_s_mask_function_sees_what_the_dense_mask_sees(drawn, window):
-    batch = packing.lay_out(rows_of(drawn), pad_id=0, one_line=True, multiple=16)
+    batch = layout.lay_out(rows_of(drawn), pad_id=0, one_line=True, multiple=16)
     width = batch.input_ids.shape[1]
     place = torch.arange(width)
     for size in (None, window):
-        function = packing.mask_function(batch, size)
+        function = layout.mask_function(batch, size)
         zero = torch.tensor(0)
         seen = torch.stack([function(zero, zero, torch.full_like(place, query), place) for query in range(width)])
-        assert torch.equal(seen, packing.dense_mask(batch, torch.float32, size)[0, 0] == 0)
+        assert torch.equal(seen, layout.dense_mask(batch, torch.float32, size)[0, 0] == 0)
 
 
 def test_the_block_mask_of_flex_attention_is_built_from_it():
     rows = rows_of([([1, 2, 3], [[4, 5], [4, 6, 7]]), ([1], [[2], [3]])])
-    batch = packing.lay_out(rows, pad_id=0, one_line=True, multiple=128)
-    mask = packing.block_mask(batch)
+    batch = layout.lay_out(rows, pad_id=0, one_line=True, multiple=128)
+    mask = layout.block_mask(batch)
     assert mask.shape == (1, 1, 128, 128)
-    dense = packing.dense_mask(batch, torch.float32)[0, 0] == 0
+    dense = layout.dense_mask(batch, torch.float32)[0, 0] == 0
     found = torch.stack(
         [mask.mask_mod(torch.tensor(0), torch.tensor(0), torch.full((128,), q), torch.arange(128)) for q in range(128)]
     )
@@ -76,19 +76,19 @@ def test_the_block_mask_of_flex_attention_is_built_from_it():
 
 
 def test_a_tail_sees_the_shared_part_and_itself_only():
-    row = packing.make_row(0, [1, 2], [[3, 4, 5, 6], [3, 7, 8]])
+    row = layout.make_row(0, [1, 2], [[3, 4, 5, 6], [3, 7, 8]])
     assert (row.shared, row.tails, row.completion_tokens) == ([1, 2, 3], [[4, 5, 6], [7, 8]], [4, 3])
-    batch = packing.lay_out([row], pad_id=0)
+    batch = layout.lay_out([row], pad_id=0)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 7]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 3]]
-    seen = packing.dense_mask(batch, torch.float32)[0, 0] == 0
+    seen = layout.dense_mask(batch, torch.float32)[0, 0] == 0
     assert seen[-1].tolist() == [True, True, True, False, False, True]
     assert seen[4].tolist() == [True, True, True, True, True, False]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=24), st.integers(1, 200), st.integers(0, 50), st.booleans())
 def test_a_cut_keeps_every_row_once_and_the_budget(lengths, budget, overhead, one_line):
-    cuts = packing.cut(lengths, budget, overhead, one_line)
+    cuts = layout.cut(lengths, budget, overhead, one_line)
     assert sorted(itertools.chain(*cuts)) == list(range(len(lengths)))
     for cut in cuts:
         held = [lengths[position] for position in cut]
@@ -102,7 +102,7 @@ def test_no_cut_of_the_sorted_rows_is_cheaper(lengths, budget, overhead):
         return sum(len(cut) * max(cut) + overhead for cut in cuts)
 
     ordered = sorted(lengths, reverse=True)
-    found = cost([[lengths[position] for position in cut] for cut in packing.cut(lengths, budget, overhead)])
+    found = cost([[lengths[position] for position in cut] for cut in layout.cut(lengths, budget, overhead)])
     for places in itertools.product([False, True], repeat=len(ordered) - 1):
         ends = [n + 1 for n, here in enumerate(places) if here] + [len(ordered)]
         cuts = [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -112,4 +112,4 @@ def test_no_cut_of_the_sorted_rows_is_cheaper(lengths, budget, overhead):
 
 def test_a_prompt_without_tokens_is_refused():
     with pytest.raises(ValueError, match="row 8"):
-        packing.make_row(7, [], [[1], [2]])
+        layout.make_row(7, [], [[1], [2]])

@@ -86,7 +86,7 @@ def test_lengths_memory_and_time_are_told(pairs):
 
 
 def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
-    from training.engine import preflight
+    from training.engine.trainers import preflight
 
     monkeypatch.setattr(preflight, "measure", lambda *args: (None, None))
     directory = make_run(tmp_path, pairs.read_config())
@@ -97,7 +97,7 @@ def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
 
 
 def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_path, monkeypatch):
-    from training.engine.stepping import PackedSteps
+    from training.engine.packed.step import PackedSteps
 
     seen = []
     real = PackedSteps.training_step
@@ -159,7 +159,7 @@ def test_a_missing_chat_template_shared_padding_and_few_rows_are_warned_of(bare,
 
 
 def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(tiny, tmp_path, monkeypatch):
-    from training.engine.stepping import PackedSteps
+    from training.engine.packed.step import PackedSteps
 
     def no_room(self, positions):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:98] DefaultCPUAllocator: can't allocate memory")
@@ -175,7 +175,7 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
 
 def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(tiny, tmp_path, monkeypatch):
     from training.contract import hardware
-    from training.engine import preflight
+    from training.engine.trainers import preflight
 
     monkeypatch.setattr(preflight, "available_bytes", lambda model: 1_000_000)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))

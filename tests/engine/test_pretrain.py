@@ -56,9 +56,9 @@ def test_a_grammar_is_learnt_well_enough_to_read(tmp_path):
 
 
 def test_the_tokenizer_writes_any_text_and_keeps_prompts_whole(tiny):
-    from training.engine import models
+    from training.engine.models import loading
 
-    tokenizer = models.load_tokenizer(tiny)
+    tokenizer = loading.load_tokenizer(tiny)
     for text in ("好みの文体 – naïve 🙂", "Dear Anna,\n\nthank you"):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert len({tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id}) == 3

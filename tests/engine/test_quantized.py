@@ -10,7 +10,7 @@ pytestmark = pytest.mark.engine
 
 
 def test_without_bitsandbytes_the_run_says_what_to_install(tiny, tmp_path, monkeypatch):
-    from training.engine import quantized
+    from training.engine.models import quantized
 
     monkeypatch.setattr(quantized, "find_spec", lambda name: None)
     config = training("train_sft", tiny, max_steps=1, lora=LoraSettings(quantization="4bit"))
@@ -22,7 +22,7 @@ def test_without_bitsandbytes_the_run_says_what_to_install(tiny, tmp_path, monke
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 def test_an_adapter_is_trained_on_a_quantised_chain_and_merges_into_the_whole_one(tiny, sft_adapter, tmp_path, bits):
     pytest.importorskip("bitsandbytes", reason="pip install 'konomi[quantized]' to train on quantised models")
-    from training.engine.quantized import MERGED, load_quantized
+    from training.engine.models.quantized import MERGED, load_quantized
 
     source = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     settings = LoraSettings(r=4, alpha=8, quantization=bits, dora=bits == "4bit")

@@ -8,7 +8,7 @@ import pytest
 from tests.engine.conftest import dpo_rows, make_run, run_here, training
 from tests.engine.test_training import equal, logged, weights
 from training.contract.config import ModelSource
-from training.engine.reference_cache import ReferenceCache, model_key, sequence_key
+from training.engine.packed.reference_cache import ReferenceCache, model_key, sequence_key
 
 pytestmark = pytest.mark.engine
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.engine.subsets import nested_subset, prompt_key
+from training.engine.data.subsets import nested_subset, prompt_key
 
 
 def labelled(prompts: list[int]) -> list[dict]:

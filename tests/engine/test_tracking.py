@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
-from training.engine import tracking
+from training.engine.runtime import tracking
 
 pytestmark = pytest.mark.engine
 

@@ -72,7 +72,7 @@ def test_sft_leaves_an_adapter_with_its_lineage_and_tells_how_it_went(tiny, tmp_
     }  # fmt: skip
     assert not list(directory.model.glob("*.bin"))
     assert "succeeded" in directory.log_tail(2)
-    from training.engine.models import chain_of
+    from training.engine.models.loading import chain_of
 
     assert chain_of(directory.model) == ModelSource(base=tiny.base, adapters=(str(directory.model),))
 
@@ -81,7 +81,7 @@ def test_dpo_on_top_of_sft_starts_at_ln_2_and_its_chain_loads_as_it_was_trained(
     import torch
     from peft import PeftModel
 
-    from training.engine import models
+    from training.engine.models import loading
 
     chain = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     directory = make_run(tmp_path, training("train_dpo", chain, max_steps=8, save_steps=100), dpo_rows())
@@ -94,8 +94,8 @@ def test_dpo_on_top_of_sft_starts_at_ln_2_and_its_chain_loads_as_it_was_trained(
     assert {"logps_chosen", "logps_rejected"} <= set(lines[1])
 
     assert (directory.model / "lineage.json").read_text().count(str(sft_adapter)) == 1
-    merged = models.load_model(models.chain_of(directory.model))
-    live = models.load_model(chain)
+    merged = loading.load_model(loading.chain_of(directory.model))
+    live = loading.load_model(chain)
     base_logits = live(torch.arange(20)[None]).logits
     live = PeftModel.from_pretrained(live, directory.model).eval()
     logits = live(torch.arange(20)[None]).logits
@@ -104,7 +104,7 @@ def test_dpo_on_top_of_sft_starts_at_ln_2_and_its_chain_loads_as_it_was_trained(
 
 
 def test_full_fine_tuning_starts_at_ln_2_too_and_leaves_a_base_of_its_own(tiny, sft_adapter, tmp_path):
-    from training.engine import models
+    from training.engine.models import loading
 
     chain = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     config = training("train_dpo", chain, max_steps=3, lora=None, learning_rate=1e-3)
@@ -113,8 +113,8 @@ def test_full_fine_tuning_starts_at_ln_2_too_and_leaves_a_base_of_its_own(tiny, 
     assert logged(directory)[1]["loss"] == pytest.approx(LN_2, abs=1e-6)
     assert logged(directory)[3]["loss"] < 0.69
     assert (directory.model / "model.safetensors").exists()
-    assert models.chain_of(directory.model) == ModelSource(base=str(directory.model))
-    models.load_model(models.chain_of(directory.model))
+    assert loading.chain_of(directory.model) == ModelSource(base=str(directory.model))
+    loading.load_model(loading.chain_of(directory.model))
 
 
 def test_losses_can_be_combined_with_weights(tiny, tmp_path):
@@ -242,7 +242,7 @@ def test_a_loss_that_is_not_a_number_fails_with_advice_and_is_never_saved(tiny, 
 def test_out_of_memory_and_a_full_disk_are_told_in_words(tmp_path):
     import torch
 
-    from training.engine.program import explain
+    from training.engine.runtime.program import explain
 
     assert "Lower batch_size" in explain(torch.OutOfMemoryError("CUDA out of memory. Tried"), tmp_path)
     assert "Lower batch_size" in explain(

@@ -79,7 +79,7 @@ class TrainingConfig:
     """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`, `train_kto`).
 
     `dataset` is the folder (relative to the run directory) with train.parquet and held_out.parquet; `share` of its
-    training prompts is used (subsets are nested: see `training.engine.subsets`).
+    training prompts is used (subsets are nested: see `training.engine.data.subsets`).
     `lora=None` means full fine-tuning. One optimizer step learns from `batch_size * gradient_accumulation` rows on
     each of `processes`. With `packing` (SFT, DPO) these rows are cut into micro-batches of at most
     `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain

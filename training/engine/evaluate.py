@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
-from training.engine.program import Outcome, Run, log, main
+from training.engine.runtime.program import Outcome, Run, log, main
 
 if TYPE_CHECKING:
-    from training.engine.data import Row, Sequences
-    from training.engine.scoring import Score
+    from training.engine.data.rows import Row, Sequences
+    from training.engine.inference.scoring import Score
 
 SCORES = "scores.jsonl"
 SAMPLES = "samples.jsonl"
@@ -28,22 +28,23 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
-    from training.engine import data, models
-    from training.engine.data import Counts
+    from training.engine.data import rows
+    from training.engine.data.rows import Counts
+    from training.engine.models import loading
 
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
     counts = Counts()
-    rows = data.read_rows(run.directory.path / config.dataset, "held_out")
+    rows = rows.read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)
-    positions = data.preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
+    positions = rows.preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
     answerable = positions
     labelled = columns == ("completion",) and "label" in rows[0] and config.reference is not None
     if labelled:  # undesirable rows count where there is a reward to measure them by
         positions = list(range(len(rows)))
 
-    tokenizer = models.load_tokenizer(config.model)
+    tokenizer = loading.load_tokenizer(config.model)
     roles = {"model": config.model, "parent": config.parent, "reference": config.reference}
     sources = {role: source for role, source in roles.items() if source is not None}
     answered = choose_prompts(rows, answerable, config)
@@ -56,11 +57,11 @@ def evaluate(run: Run) -> Outcome:
     sequences: list[Sequences] = []
     for source in dict.fromkeys(sources.values()):
         run.stop_if_cancelled()
-        model = models.load_model(source, dtype=models.compute_dtype()).to(models.device())
-        models.check_fits(model, tokenizer)
+        model = loading.load_model(source, dtype=loading.compute_dtype()).to(loading.device())
+        loading.check_fits(model, tokenizer)
         if not sequences:  # the model itself comes first: its context decides what is cut
-            length = min(config.max_length, models.context_length(model))
-            sequences = data.fit(data.tokenize(tokenizer, rows, positions, columns, counts), length, counts)
+            length = min(config.max_length, loading.context_length(model))
+            sequences = rows.fit(rows.tokenize(tokenizer, rows, positions, columns, counts), length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
             outputs[source] = answer(work, model, tokenizer, [rows[position]["prompt"] for position in answered])
@@ -142,7 +143,7 @@ class Progress:
 
 def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"]) -> list[list["Score"]]:
     """For each row the scores of its completions."""
-    from training.engine.scoring import Scorer
+    from training.engine.inference.scoring import Scorer
 
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
     found = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
@@ -153,13 +154,15 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
     """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
-    from training.engine import data, decoding, models
+    from training.engine.data import rows
+    from training.engine.inference import decoding
+    from training.engine.models import loading
 
     if not prompts:
         return []
     config: EvaluationConfig = work.run.config
-    encoded = data.prompt_ids(tokenizer, prompts)
-    context = models.context_length(model)
+    encoded = rows.prompt_ids(tokenizer, prompts)
+    context = loading.context_length(model)
     answers = [""] * len(prompts)
     rooms = [decoding.room(len(ids), context, config.max_new_tokens) for ids in encoded]
     fitting = [position for position, room in enumerate(rooms) if room]
@@ -176,7 +179,7 @@ def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> li
         tokenizer,
         [decoding.Asked(encoded[position], rooms[position]) for position in fitting],
         keep,
-        stop_ids=models.stop_token_ids(model, tokenizer),
+        stop_ids=loading.stop_token_ids(model, tokenizer),
         most_rows=config.batch_size,
         check=work.run.stop_if_cancelled,
     )
@@ -187,7 +190,7 @@ def scored_figures(
     by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool, labels: list[bool]
 ) -> dict[str, Any]:
     """Everything that follows from log-probabilities. `labels` of KTO rows (or none) are in the order of the rows."""
-    from training.engine import figures
+    from training.engine.inference import metrics
 
     every = {role: [row[0] for row in rows] for role, rows in by_role.items()}
     good = every
@@ -195,39 +198,39 @@ def scored_figures(
         good = {
             role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
         }
-    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": figures.perplexity(good["model"])}
+    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": metrics.perplexity(good["model"])}
     if "parent" in good:
-        metrics["parent_perplexity"] = figures.perplexity(good["parent"])
+        metrics["parent_perplexity"] = metrics.perplexity(good["parent"])
     if labels:
-        metrics |= figures.label_figures(every["model"], every["reference"], labels, config.beta)
+        metrics |= metrics.label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
         return metrics
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= figures.logp_accuracy(both["model"], "logp_accuracy")
-    metrics["chosen_logp"] = figures.mean_logp(good["model"])
-    metrics["rejected_logp"] = figures.mean_logp(bad["model"])
+    metrics |= metrics.logp_accuracy(both["model"], "logp_accuracy")
+    metrics["chosen_logp"] = metrics.mean_logp(good["model"])
+    metrics["rejected_logp"] = metrics.mean_logp(bad["model"])
     if "parent" in both:
-        metrics |= figures.logp_accuracy(both["parent"], "parent_logp_accuracy")
-        before = metrics["chosen_logp_parent"] = figures.mean_logp(good["parent"])
-        metrics["rejected_logp_parent"] = figures.mean_logp(bad["parent"])
+        metrics |= metrics.logp_accuracy(both["parent"], "parent_logp_accuracy")
+        before = metrics["chosen_logp_parent"] = metrics.mean_logp(good["parent"])
+        metrics["rejected_logp_parent"] = metrics.mean_logp(bad["parent"])
         metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
     if "reference" in both:
-        metrics |= figures.reward_figures(both["model"], both["reference"], config.beta)
+        metrics |= metrics.reward_figures(both["model"], both["reference"], config.beta)
     return metrics
 
 
 def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]]) -> dict[str, Any]:
     """chrF and BLEU where there are references, and samples.jsonl."""
-    from training.engine import figures
+    from training.engine.inference import metrics
 
     config: EvaluationConfig = run.config
     compared = [position for position, row in enumerate(rows) if reference_text(row) is not None]
     metrics: dict[str, Any] = {"outputs": len(rows)}
     for role, texts in answers.items():
         if compared:
-            metrics |= figures.text_figures(
+            metrics |= metrics.text_figures(
                 [texts[position] for position in compared],
                 [reference_text(rows[position]) or "" for position in compared],
                 config.target_language,

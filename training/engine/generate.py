@@ -15,7 +15,7 @@ from typing import Any
 
 from training.contract.config import GenerationConfig
 from training.contract.errors import Cancelled, DatasetError
-from training.engine.program import Outcome, Run, log, main
+from training.engine.runtime.program import Outcome, Run, log, main
 
 PROMPTS = "prompts.jsonl"
 CANDIDATES = "candidates.jsonl"
@@ -25,19 +25,21 @@ def generate(run: Run) -> Outcome:
     """Append what is missing of candidates.jsonl."""
     import torch
 
-    from training.engine import data, decoding, models
+    from training.engine.data import rows
+    from training.engine.inference import decoding
+    from training.engine.models import loading
 
     config: GenerationConfig = run.config
     prompts = read_prompts(run.directory.path / PROMPTS)
     path = run.directory.path / CANDIDATES
     done = read_candidates(path)
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    tokenizer = models.load_tokenizer(config.model)
-    model = models.load_model(config.model, dtype=models.compute_dtype()).to(models.device())
-    models.check_fits(model, tokenizer)
-    stop_ids = models.stop_token_ids(model, tokenizer)
-    context = models.context_length(model)
-    encoded = data.prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
+    tokenizer = loading.load_tokenizer(config.model)
+    model = loading.load_model(config.model, dtype=loading.compute_dtype()).to(loading.device())
+    loading.check_fits(model, tokenizer)
+    stop_ids = loading.stop_token_ids(model, tokenizer)
+    context = loading.context_length(model)
+    encoded = rows.prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
 
     errors = 0
     fitting = []

@@ -64,17 +64,18 @@ def merge(
     dtype = dtype or stored
     check(source, to, parameters, dtype, shard_size)
     with written_aside(to) as partial:
-        from training.engine import cards, folding, models
+        from training.engine.artifacts import model_card
+        from training.engine.models import adapter_merge, loading
 
         log.info("loading %s (%s parameters) and %d adapters", source.base, f"{parameters:,}", len(source.adapters))
-        tokenizer = models.load_tokenizer(source)
-        model = models.load_model(ModelSource(base=source.base)).requires_grad_(False)
-        models.check_fits(model, tokenizer)
-        sequences, of_what = folding.token_sequences(dataset, tokenizer)
+        tokenizer = loading.load_tokenizer(source)
+        model = loading.load_model(ModelSource(base=source.base)).requires_grad_(False)
+        loading.check_fits(model, tokenizer)
+        sequences, of_what = adapter_merge.token_sequences(dataset, tokenizer)
         log.info("comparing logits on %s", of_what)
-        model, after, difference = folding.fold(model, source.adapters, sequences)
+        model, after, difference = adapter_merge.fold(model, source.adapters, sequences)
         # float32 rounds in proportion: beside logits of 30, differences of 1e-4 come of the order of sums alone.
-        allowed = tolerance * max(1.0, folding.largest(after))
+        allowed = tolerance * max(1.0, adapter_merge.largest(after))
         log.info("merged: logits differ by %.2g at most (allowed: %.2g)", difference, allowed)
         if not difference <= allowed:  # a NaN is not
             raise MergeError(
@@ -87,7 +88,7 @@ def merge(
         gc.collect()
         tokenizer.save_pretrained(partial)
         keep_sentencepiece(source, partial)
-        rounding = folding.difference_of(folding.logits_of_folder(partial, sequences), after)
+        rounding = adapter_merge.difference_of(adapter_merge.logits_of_folder(partial, sequences), after)
         log.info("written as %s and loaded back: logits differ by %.2g at most", dtype, rounding)
         if not rounding < float("inf") or (dtype == "fp32" and rounding > allowed):
             raise MergeError(
@@ -103,7 +104,7 @@ def merge(
         }
         lineage = merged_lineage(source, facts)
         (partial / "lineage.json").write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        (partial / "README.md").write_text(cards.merged_card(lineage), "utf-8")
+        (partial / "README.md").write_text(model_card.merged_card(lineage), "utf-8")
         shards = len(list(partial.glob("*.safetensors")))
     size = sum(file.stat().st_size for file in to.iterdir())
     return {"folder": str(to), "shards": shards, "bytes": size, "wall_s": round(time.monotonic() - began, 1), **facts}
@@ -171,7 +172,7 @@ def gigabytes(count: int) -> str:
 @contextmanager
 def written_aside(to: Path) -> Iterator[Path]:
     """A folder that becomes `to` at the end, whole and on disk; whatever goes wrong, nothing of it stays."""
-    from training.engine.publishing import publish
+    from training.engine.artifacts.publishing import publish
 
     for stale in to.parent.glob(f".{to.name}.partial-*"):
         pid = stale.name.rpartition("-")[2]
@@ -193,7 +194,7 @@ def written_aside(to: Path) -> Iterator[Path]:
 
 def set_stop_tokens(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
     """Generation settings that stop where the tokenizer's answers end."""
-    from training.engine.models import stop_token_ids
+    from training.engine.models.loading import stop_token_ids
 
     settings = model.generation_config
     stops = sorted(stop_token_ids(model, tokenizer))
@@ -271,7 +272,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         outcome, code = {"status": "cancelled", "error": "interrupted: nothing was written"}, 130
     except Exception as error:
-        from training.engine.program import explain
+        from training.engine.runtime.program import explain
 
         if not isinstance(error, MergeError | ModelError):
             log.exception("merging failed")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import Architecture, TrainingConfig
 from training.contract.errors import Cancelled, DatasetError, DivergedError
-from training.engine.program import Outcome, Run, log, main
+from training.engine.runtime.program import Outcome, Run, log, main
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,8 @@ def pretrain(run: Run) -> Outcome:
     """Make tokenizer and model, train, and leave them in model/."""
     import torch
 
-    from training.engine import models, publishing
+    from training.engine.artifacts import publishing
+    from training.engine.models import loading
 
     config: TrainingConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -56,7 +57,7 @@ def pretrain(run: Run) -> Outcome:
     tokenizer = make_tokenizer(documents, config.architecture)
     run.stop_if_cancelled()
     rows = encode(documents, tokenizer, min(config.max_length, config.architecture.context))
-    model = make_model(tokenizer, config.architecture).to(models.device())
+    model = make_model(tokenizer, config.architecture).to(loading.device())
     log.info(
         "%d documents, %d rows of at most %d tokens, %s parameters, vocabulary of %d",
         len(documents), len(rows), max(map(len, rows)), f"{model.num_parameters():,}", len(tokenizer),
@@ -98,11 +99,11 @@ def read_corpus(path: Path) -> list[Any]:
 
 def make_tokenizer(documents: list[Any], architecture: Architecture) -> "PreTrainedTokenizerFast":
     """Byte-level BPE: any text can be written, and the corpus's own script costs few tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     texts = (text for document in documents for text in _texts(document))
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = Tokenizer(loading.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = [PAD, BOS, END, *(f"<|{role}|>" for role in ROLES)]

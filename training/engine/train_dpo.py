@@ -10,48 +10,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
-from training.engine.program import Outcome, Run, main
-from training.engine.subsets import nested_subset
+from training.engine.data.subsets import nested_subset
+from training.engine.runtime.program import Outcome, Run, main
 
 if TYPE_CHECKING:
-    from training.engine.data import Counts, Sequences
-    from training.engine.stepping import Layout
+    from training.engine.data.rows import Counts, Sequences
+    from training.engine.packed.step import Layout
 
 
 def train(run: Run) -> Outcome:
     """Train on the pairs of dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine import data, leakage, losses, models, packing, preflight, trainer
+    from training.engine.data import leakage, rows
+    from training.engine.models import loading
+    from training.engine.packed import layout
+    from training.engine.trainers import losses, preflight, setup
 
     config: TrainingConfig = run.config
-    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = rows.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    data.check_columns(rows, "dpo", "train.parquet")
+    rows.check_columns(rows, "dpo", "train.parquet")
     leakage.check_held_out(run.directory.path / config.dataset, rows)  # before minutes go into the reference
-    model, tokenizer = trainer.load(config, run.directory.path)
-    length = trainer.max_length(config, model)
+    model, tokenizer = setup.load(config, run.directory.path)
+    length = setup.max_length(config, model)
 
     def prepare(*, packable: bool) -> "tuple[list[Sequences], Counts]":
-        return data.training_sequences(
+        return rows.training_sequences(
             rows,
             tokenizer,
             purpose="dpo",
             max_length=length,
-            stop_ids=models.stop_token_ids(model, tokenizer),
+            stop_ids=loading.stop_token_ids(model, tokenizer),
             where="train.parquet",
             keep_ties=packable and config.ties == "learn",
         )
 
-    why = trainer.why_plain(config, model, losses.LOSSES)
+    why = setup.why_plain(config, model, losses.LOSSES)
     sequences, counts = prepare(packable=not why)
     layout = None
     if not why:
-        layout = trainer.make_layout(config, model, tokenizer)
-        trainer.make_packable(model)
-        pairs = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = trainer.why_wrong(model, pairs, layout)
+        layout = setup.make_layout(config, model, tokenizer)
+        setup.make_packable(model)
+        pairs = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        why = setup.why_wrong(model, pairs, layout)
         if why:
             sequences, counts = prepare(packable=False)
-    details: dict[str, Any] = {"method": trainer.method(why, layout)}
+    details: dict[str, Any] = {"method": setup.method(why, layout)}
     run.stop_if_cancelled()
     columns: dict[str, list[Any]] = {
         "prompt_ids": [item.prompt_ids for item in sequences],
@@ -66,14 +69,14 @@ def train(run: Run) -> Outcome:
         columns |= {
             "ref_chosen_logps": [logps[0] for logps in reference],
             "ref_rejected_logps": [logps[1] for logps in reference],
-            **data.pair_terms(
+            **rows.pair_terms(
                 [rows[item.row] for item in sequences],
                 soft_labels=config.soft_labels,
                 strength_offset=config.strength_offset,
             ),
         }
         dpo = packed_trainer(run, model, tokenizer, columns, length, layout)
-    return trainer.run_training(
+    return setup.run_training(
         run,
         dpo,
         tokenizer,
@@ -95,11 +98,12 @@ def train(run: Run) -> Outcome:
 
 def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -> Any:
     """Log-probabilities of the pairs under the model as it is now, and how many of them the cache had."""
-    from training.engine import models, reference_cache
+    from training.engine.models import loading
+    from training.engine.packed import reference_cache
 
     config: TrainingConfig = run.config
     folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / "reference"
-    dtype = str(models.compute_dtype(config.precision))
+    dtype = str(loading.compute_dtype(config.precision))
     key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
     cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")
     return reference_cache.reference_logps(run, model, pairs, layout, cache)
@@ -116,11 +120,11 @@ def packed_trainer(
     from datasets import Dataset
     from trl import DPOConfig
 
-    from training.engine import preference, trainer
+    from training.engine.trainers import preference, setup
 
     config: TrainingConfig = run.config
     arguments = DPOConfig(
-        **trainer.arguments(run, length, packing=True),
+        **setup.arguments(run, length, packing=True),
         beta=config.beta,
         loss_type=list(config.losses),
         loss_weights=list(config.loss_weights) or None,
@@ -132,7 +136,7 @@ def packed_trainer(
         data_collator=preference.collator(layout),
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=trainer.lora(config.lora),
+        peft_config=setup.lora(config.lora),
         layout=layout,
         tie_threshold=config.tie_threshold,
     )
@@ -145,11 +149,11 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
     from datasets import Dataset
     from trl import DPOConfig
 
-    from training.engine import preference, trainer
+    from training.engine.trainers import preference, setup
 
     config: TrainingConfig = run.config
     arguments = DPOConfig(
-        **trainer.arguments(run, length),
+        **setup.arguments(run, length),
         beta=config.beta,
         loss_type=list(config.losses),
         loss_weights=list(config.loss_weights) or None,
@@ -162,7 +166,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=trainer.lora(config.lora),
+        peft_config=setup.lora(config.lora),
     )
 
 

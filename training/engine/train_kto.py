@@ -12,8 +12,8 @@ from typing import Any
 
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
-from training.engine.program import Outcome, Run, log, main
-from training.engine.subsets import nested_subset
+from training.engine.data.subsets import nested_subset
+from training.engine.runtime.program import Outcome, Run, log, main
 
 # Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
 LEAST_RATIO, GREATEST_RATIO = 1.0, 4 / 3
@@ -26,8 +26,10 @@ def train(run: Run) -> Outcome:
     from datasets import Dataset
     from trl import KTOConfig, KTOTrainer
 
-    from training.engine import data, models, preflight, trainer
-    from training.engine.checkpointing import WholeCheckpoints
+    from training.engine.artifacts.checkpoints import WholeCheckpoints
+    from training.engine.data import rows
+    from training.engine.models import loading
+    from training.engine.trainers import preflight, setup
 
     class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
         def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -35,18 +37,18 @@ def train(run: Run) -> Outcome:
 
     config: TrainingConfig = run.config
     check_batch_size(config)
-    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = rows.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    data.check_columns(rows, "kto", "train.parquet")
+    rows.check_columns(rows, "kto", "train.parquet")
     labels = read_labels(rows, "train.parquet")
-    model, tokenizer = trainer.load(config, run.directory.path)
-    length = trainer.max_length(config, model)
-    sequences, counts = data.training_sequences(
+    model, tokenizer = setup.load(config, run.directory.path)
+    length = setup.max_length(config, model)
+    sequences, counts = rows.training_sequences(
         rows,
         tokenizer,
         purpose="kto",
         max_length=length,
-        stop_ids=models.stop_token_ids(model, tokenizer),
+        stop_ids=loading.stop_token_ids(model, tokenizer),
         where="train.parquet",
     )
     run.stop_if_cancelled()
@@ -65,7 +67,7 @@ def train(run: Run) -> Outcome:
         }
     )
     arguments = KTOConfig(
-        **trainer.arguments(run, length),
+        **setup.arguments(run, length),
         beta=config.beta,
         loss_type="kto",
         desirable_weight=desirable_weight,
@@ -79,9 +81,9 @@ def train(run: Run) -> Outcome:
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=trainer.lora(config.lora),
+        peft_config=setup.lora(config.lora),
     )
-    return trainer.run_training(
+    return setup.run_training(
         run,
         kto,
         tokenizer,

@@ -6,43 +6,46 @@
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
-from training.engine.program import Outcome, Run, main
-from training.engine.subsets import nested_subset
+from training.engine.data.subsets import nested_subset
+from training.engine.runtime.program import Outcome, Run, main
 
 if TYPE_CHECKING:
-    from training.engine.data import Sequences
-    from training.engine.stepping import Layout
+    from training.engine.data.rows import Sequences
+    from training.engine.packed.step import Layout
 
 
 def train(run: Run) -> Outcome:
     """Fine-tune the model chain on dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine import data, models, packing, preflight, trainer
+    from training.engine.data import rows
+    from training.engine.models import loading
+    from training.engine.packed import layout
+    from training.engine.trainers import preflight, setup
 
     config: TrainingConfig = run.config
-    rows = data.read_rows(run.directory.path / config.dataset, "train")
+    rows = rows.read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    data.check_columns(rows, "sft", "train.parquet")
-    model, tokenizer = trainer.load(config, run.directory.path)
-    length = trainer.max_length(config, model)
-    sequences, counts = data.training_sequences(
+    rows.check_columns(rows, "sft", "train.parquet")
+    model, tokenizer = setup.load(config, run.directory.path)
+    length = setup.max_length(config, model)
+    sequences, counts = rows.training_sequences(
         rows,
         tokenizer,
         purpose="sft",
         max_length=length,
-        stop_ids=models.stop_token_ids(model, tokenizer),
+        stop_ids=loading.stop_token_ids(model, tokenizer),
         where="train.parquet",
     )
-    why = trainer.why_plain(config, model)
+    why = setup.why_plain(config, model)
     layout = None
     if not why:
-        layout = trainer.make_layout(config, model, tokenizer)
-        trainer.make_packable(model)
-        packable = [packing.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = trainer.why_wrong(model, packable, layout)
-    details = {"method": trainer.method(why, layout)}
+        layout = setup.make_layout(config, model, tokenizer)
+        setup.make_packable(model)
+        packable = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        why = setup.why_wrong(model, packable, layout)
+    details = {"method": setup.method(why, layout)}
     run.stop_if_cancelled()
     sft = make_trainer(run, model, tokenizer, sequences, length, None if why else layout)
-    return trainer.run_training(
+    return setup.run_training(
         run,
         sft,
         tokenizer,
@@ -69,11 +72,11 @@ def make_trainer(
     from datasets import Dataset
     from trl import SFTConfig
 
-    from training.engine import supervised, trainer
+    from training.engine.trainers import setup, supervised
 
     config: TrainingConfig = run.config
     arguments = SFTConfig(
-        **trainer.arguments(run, length, packing=layout is not None),
+        **setup.arguments(run, length, packing=layout is not None),
         dataset_kwargs={"skip_prepare_dataset": True},  # prepared, checked and counted before
         packing=False,
         loss_type="nll",
@@ -82,7 +85,7 @@ def make_trainer(
         "model": model,
         "args": arguments,
         "processing_class": tokenizer,
-        "peft_config": trainer.lora(config.lora),
+        "peft_config": setup.lora(config.lora),
     }
     if layout is None:
         labelled = {

@@ -26,7 +26,7 @@ from typing import Any
 from training.contract.config import Config, ConfigError, TrainingConfig
 from training.contract.errors import Cancelled, EngineError
 from training.contract.run_directory import AlreadyRunning, RunDirectory
-from training.engine import processes
+from training.engine.runtime import distributed
 
 # What a process that died without a word leaves to say.
 LOST = "The log may say more; where it does not, memory ran out. Resume to go on from the last checkpoint"
@@ -59,7 +59,7 @@ class Run:
 
     def record(self, **values: Any) -> None:
         """A line of metrics.jsonl, with the time it was written. Of several processes the first one writes."""
-        if processes.is_first():
+        if distributed.is_first():
             self.directory.append_metric(**values, at=round(time.time(), 3))
             for listener in self.listeners:
                 listener(values)
@@ -81,7 +81,7 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: python -m training.engine.{name} RUN_DIR\n{__doc__}")
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    level = logging.INFO if processes.is_first() else logging.WARNING  # what all processes say is said once
+    level = logging.INFO if distributed.is_first() else logging.WARNING  # what all processes say is said once
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.captureWarnings(True)
     warnings.simplefilter("ignore", FutureWarning)  # of the libraries about each other: nothing a reader could do
@@ -92,9 +92,9 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if not directory.path.is_dir():
         sys.stderr.write(f"{directory.path} is not a folder: name a run directory, with a run.json in it\n")
         return 1
-    if processes.is_led():
-        processes.die_with_parent()
-    if processes.is_led() or not processes.is_first():
+    if distributed.is_led():
+        distributed.die_with_parent()
+    if distributed.is_led() or not distributed.is_first():
         return _execute(name, work, directory)  # whoever leads these processes holds the lock
     try:
         with directory.engine_lock():
@@ -106,7 +106,7 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
 
 
 def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory) -> int:
-    if processes.is_first():
+    if distributed.is_first():
         directory.result_path.unlink(missing_ok=True)  # an earlier ending is not this one's
     started = time.monotonic()
     result: dict[str, Any]
@@ -115,15 +115,15 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
         if config.program != name:
             raise ConfigError(f"run.json is for {config.program}: run python -m training.engine.{config.program}")
         run = Run(directory=directory, config=config, started=started)
-        if isinstance(config, TrainingConfig) and config.processes > 1 and processes.count() == 1:
-            if processes.is_led():
+        if isinstance(config, TrainingConfig) and config.processes > 1 and distributed.count() == 1:
+            if distributed.is_led():
                 raise ConfigError("accelerate started one process only: accelerate_config must name several")
             return _lead(name, run)
         _listen_to_signals(run)
         _prepare_environment(config)
         log.info("%s: run %s in %s", name, config.run_id, directory.path)
         run.stop_if_cancelled()
-        from training.engine import tracking
+        from training.engine.runtime import tracking
 
         with tracking.following(run):
             outcome = work(run)
@@ -149,7 +149,7 @@ def _lead(name: str, run: Run) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with processes.launch(name, run.config, directory.path) as launcher:
+    with distributed.launch(name, run.config, directory.path) as launcher:
         launcher.wait()
     result = directory.read_result()
     if result is not None:
@@ -161,7 +161,7 @@ def _lead(name: str, run: Run) -> int:
 
 
 def _finish(name: str, directory: RunDirectory, result: dict[str, Any]) -> int:
-    if not processes.is_first():
+    if not distributed.is_first():
         return EXIT_CODES[result["status"]]
     try:
         if result["status"] == "cancelled":
@@ -242,7 +242,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _is_lost_process(error: BaseException) -> bool:
     text = str(error).lower()
     lost = ("connection closed by peer", "connection reset", "read error", "nccl", "heartbeat")
-    return processes.count() > 1 and any(word in text for word in lost)
+    return distributed.count() > 1 and any(word in text for word in lost)
 
 
 def _is_disk_full(error: BaseException, folder: Path) -> bool:

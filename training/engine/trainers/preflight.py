@@ -20,9 +20,12 @@ from training.contract import hardware, memory_estimate
 from training.contract.config import TrainingConfig
 from training.contract.errors import MemoryShortError, ModelError
 from training.contract.run_directory import write_atomically
-from training.engine import leakage, models, processes, program, trainer
-from training.engine.data import Counts, Sequences, is_conversational
-from training.engine.program import Run
+from training.engine.data import leakage
+from training.engine.data.rows import Counts, Sequences, is_conversational
+from training.engine.models import loading
+from training.engine.runtime import distributed, program
+from training.engine.runtime.program import Run
+from training.engine.trainers import setup
 
 log = logging.getLogger("konomi.engine")
 
@@ -95,7 +98,7 @@ def check(
         },
         "time": expected_time(config, sizes, longest, seconds),
     }
-    if processes.is_first():
+    if distributed.is_first():
         write_atomically(run.directory.path / FILE, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
     return found
@@ -129,7 +132,7 @@ def padding(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
 def chat_template(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]) -> dict[str, str]:
     if not is_conversational(rows[0]["prompt"]):
         return _said("chat_template", "Rows are plain text, without a chat template.")
-    if not getattr(tokenizer, models.TEMPLATE_ADDED, False):
+    if not getattr(tokenizer, loading.TEMPLATE_ADDED, False):
         return _said("chat_template", "Chats are written with the model's own chat template.")
     words = (
         "The model has no chat template: a plain default is used, and saved with the checkpoint. Where the model was "
@@ -214,13 +217,13 @@ def estimate(
     """The estimate for the longest batch; None for an architecture whose memory is not estimated."""
     text: dict[str, Any] = model.config.get_text_config().to_dict()
     gpu = model.device.type == "cuda"
-    width = models.compute_dtype(config.precision).itemsize
+    width = loading.compute_dtype(config.precision).itemsize
     batch = [sequences[position] for position in longest]
     scored = [sum(map(len, item.completion_ids)) for item in batch]
     if packing:
         lines = [len(item.prompt_ids) + count for item, count in zip(batch, scored, strict=True)]
         kind = model.device.type
-        budget = config.micro_batch_tokens or trainer.automatic_budget(config, text, kind, width)
+        budget = config.micro_batch_tokens or setup.automatic_budget(config, text, kind, width)
         tokens = max(lines[0], min(budget, sum(lines)))
         share = sum(scored) / sum(lines)
     else:
@@ -252,7 +255,7 @@ def available_bytes(model: PreTrainedModel) -> int:
     if model.device.type == "cuda":
         free, _total = torch.cuda.mem_get_info(model.device)
         return int(free + torch.cuda.memory_reserved(model.device))
-    return hardware.available_ram() // processes.count() + int(psutil.Process().memory_info().rss)
+    return hardware.available_ram() // distributed.count() + int(psutil.Process().memory_info().rss)
 
 
 def memory_fits(estimated: memory_estimate.Estimate | None, available: int, model: PreTrainedModel) -> dict[str, str]:

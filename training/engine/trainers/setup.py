@@ -15,12 +15,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from training.contract import memory_estimate
 from training.contract.config import LoraSettings, TrainingConfig
 from training.contract.errors import ModelError
-from training.engine import checkpointing, loading, models, packed, processes, publishing
-from training.engine.callbacks import ProgressCallback
-from training.engine.data import Counts
-from training.engine.packing import Row
-from training.engine.program import Outcome, Run
-from training.engine.stepping import Layout
+from training.engine.artifacts import checkpoints, publishing
+from training.engine.data.rows import Counts
+from training.engine.models import checks, loading
+from training.engine.packed import forward
+from training.engine.packed.layout import Row
+from training.engine.packed.step import Layout
+from training.engine.runtime import distributed
+from training.engine.runtime.program import Outcome, Run
+from training.engine.trainers.callbacks import ProgressCallback
 
 log = logging.getLogger("konomi.engine")
 
@@ -41,25 +44,25 @@ def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrai
 
     `folder` is the run directory, for what has to be written before (see `quantized`).
     """
-    processes.join()
+    distributed.join()
     torch.set_num_threads(config.threads or torch.get_num_threads())
-    tokenizer = models.load_tokenizer(config.model)
-    loading.check_weights_fit(config.model)
-    dtype = models.compute_dtype(config.precision) if config.lora else torch.float32
+    tokenizer = loading.load_tokenizer(config.model)
+    checks.check_weights_fit(config.model)
+    dtype = loading.compute_dtype(config.precision) if config.lora else torch.float32
     if config.lora and config.lora.quantization != "none":
-        from training.engine.quantized import load_quantized
+        from training.engine.models.quantized import load_quantized
 
         model = load_quantized(config.model, config.lora, run_folder=folder, dtype=dtype)
     else:
-        model = models.load_model(config.model, dtype=dtype)
-    models.check_fits(model, tokenizer)
-    loading.check_lora_targets(model, config.lora)
+        model = loading.load_model(config.model, dtype=dtype)
+    loading.check_fits(model, tokenizer)
+    checks.check_lora_targets(model, config.lora)
     set_seed(config.seed)  # what comes next is the adapter's random start
     return model, tokenizer
 
 
 def max_length(config: TrainingConfig, model: PreTrainedModel) -> int:
-    context = models.context_length(model)
+    context = loading.context_length(model)
     if context < config.max_length:
         log.info("max_length %d is beyond the model's context: %d is used", config.max_length, context)
     return min(config.max_length, context)
@@ -106,7 +109,7 @@ def arguments(run: Run, length: int, *, packing: bool = False) -> dict[str, Any]
         "max_length": length,
         "seed": config.seed,
         "data_seed": config.seed,
-        "bf16": models.compute_dtype(config.precision) is torch.bfloat16,
+        "bf16": loading.compute_dtype(config.precision) is torch.bfloat16,
         "gradient_checkpointing": config.gradient_checkpointing,
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu and not packing,
@@ -132,7 +135,7 @@ def why_plain(config: TrainingConfig, model: PreTrainedModel, losses: Sequence[s
     others = [name for name in config.losses if losses and name not in losses]
     if others:
         return f"the loss {', '.join(others)} is computed by TRL only"
-    why: str = packed.why_not(model)
+    why: str = forward.why_not(model)
     return why
 
 
@@ -144,21 +147,21 @@ def why_wrong(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> st
     ordered = sorted(rows, key=lambda row: row.computed)
     step = max(1, len(ordered) // (2 * CHECKED_ROWS))
     some = ordered[::step][:CHECKED_ROWS]
-    why: str = packed.differs(model, some, pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
+    why: str = forward.differs(model, some, pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
     return why
 
 
 def make_packable(model: PreTrainedModel) -> None:
     """The packed forward, on the device where the training will be."""
-    packed.add_packed_forward(model)
+    forward.add_packed_forward(model)
     if getattr(model, "hf_quantizer", None) is None:  # quantized weights are where they were loaded to
-        model.to(models.device())
+        model.to(loading.device())
 
 
 def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Layout:
     """How steps are cut on this machine: the token budget from the memory that is free, or as the run asks."""
     kind = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = models.compute_dtype(config.precision)
+    dtype = loading.compute_dtype(config.precision)
     one_line = False
     if kind == "cuda" and model._supports_flex_attn and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation("flex_attention")
@@ -222,7 +225,7 @@ def run_training(
     progress = ProgressCallback(run)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
-    resume = checkpointing.newest_whole(run.directory)
+    resume = checkpoints.newest_whole(run.directory)
     if resume:
         log.info("resuming from %s", resume.name)
     elif preflight is not None:
@@ -245,12 +248,12 @@ def publish_model(
 ) -> None:
     config: TrainingConfig = run.config
     partial = run.directory.path / ".model.partial"
-    if processes.is_first():
+    if distributed.is_first():
         shutil.rmtree(partial, ignore_errors=True)
-    processes.wait()
+    distributed.wait()
     trainer.save_model(str(partial))  # by all: sharded weights are gathered
-    processes.wait()
-    if not processes.is_first():
+    distributed.wait()
+    if not distributed.is_first():
         return
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says it all
     publishing.finish_model(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from training.engine import packed, packing
-from training.engine.packing import MicroBatch, Row
+from training.engine.packed import forward, layout
+from training.engine.packed.layout import MicroBatch, Row
 
 Example = dict[str, Any]
 
@@ -34,11 +34,11 @@ class Layout:
     mask_dtype: torch.dtype = torch.float32
 
     def cut(self, rows: Sequence[Row]) -> list[list[int]]:
-        return packing.cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
+        return layout.cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
 
     def lay_out(self, rows: Sequence[Row]) -> MicroBatch:
-        multiple = packed.LINE_MULTIPLE if self.one_line else 1
-        return packing.lay_out(rows, pad_id=self.pad_id, one_line=self.one_line, multiple=multiple)
+        multiple = forward.LINE_MULTIPLE if self.one_line else 1
+        return layout.lay_out(rows, pad_id=self.pad_id, one_line=self.one_line, multiple=multiple)
 
 
 @dataclass
@@ -74,7 +74,7 @@ class StepCollator:
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Step]:
         rows = [
-            packing.make_row(number, example["prompt_ids"], [example[name] for name in self.completions])
+            layout.make_row(number, example["prompt_ids"], [example[name] for name in self.completions])
             for number, example in enumerate(examples)
         ]
         parts = [self.part([rows[p] for p in cut], [examples[p] for p in cut]) for cut in self.layout.cut(rows)]

@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedMod
 
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
-from training.engine import models, processes
-from training.engine.publishing import publish, save_lineage
+from training.engine.artifacts.publishing import publish, save_lineage
+from training.engine.models import loading
+from training.engine.runtime import distributed
 
 log = logging.getLogger("konomi.engine")
 
@@ -75,7 +76,7 @@ def quantization_config(settings: LoraSettings, dtype: torch.dtype) -> BitsAndBy
 def merged_base(source: ModelSource, run_folder: Path) -> Path:
     """The chain merged in float32, written once, whole or not at all; of several processes the first one writes."""
     folder = run_folder / MERGED
-    if processes.is_first() and not _is_of(folder, source):
+    if distributed.is_first() and not _is_of(folder, source):
         size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
         free = shutil.disk_usage(run_folder).free
         if free < 2 * size:  # the base may be in half precision
@@ -85,11 +86,11 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
             )
         partial = run_folder / f".{MERGED}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        model = models.load_model(source)
+        model = loading.load_model(source)
         model.save_pretrained(partial, max_shard_size="2GB")
         save_lineage(partial, source, adapter=False)
         publish(partial, folder)
-    processes.wait()
+    distributed.wait()
     return folder
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.contract.errors import DivergedError
-from training.engine import processes
-from training.engine.program import Run
+from training.engine.runtime import distributed
+from training.engine.runtime.program import Run
 
 log = logging.getLogger("konomi.engine")
 
@@ -64,7 +64,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         done = state.global_step >= state.max_steps
         limit = self.run.config.max_seconds
         # Of several processes the first decides for all: they must stop at the same step.
-        cancelled, late = processes.agreed(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
+        cancelled, late = distributed.agreed(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
         if not done and cancelled:
             self.cancelled = True
             control.should_save = control.should_training_stop = True

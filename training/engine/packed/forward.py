@@ -17,8 +17,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl.kernels import ChunkedLogProbFunction
 
-from training.engine import packing
-from training.engine.packing import MicroBatch, Row
+from training.engine.packed import layout
+from training.engine.packed.layout import MicroBatch, Row
 
 log = logging.getLogger("konomi.engine")
 
@@ -130,8 +130,8 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
 
     def mask(window: int | None) -> Any:
         if config._attn_implementation == "flex_attention":
-            return packing.block_mask(batch, window)
-        return packing.dense_mask(batch, dtype, window)
+            return layout.block_mask(batch, window)
+        return layout.dense_mask(batch, dtype, window)
 
     if len(kinds) > 1:
         masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
@@ -143,7 +143,7 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
 def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dtype: torch.dtype) -> str:
     """What is wrong with the packed forward on these rows; empty when it agrees with the plain one."""
     device = model.device
-    batch = packing.lay_out(rows, pad_id=pad_id).to(device)
+    batch = layout.lay_out(rows, pad_id=pad_id).to(device)
     try:
         packed = batch.by_sequence(score(model, batch, mask_dtype).logps)
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:

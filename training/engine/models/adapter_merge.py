@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contract.errors import MergeError, ModelError
-from training.engine.data import read_rows
+from training.engine.data.rows import read_rows
 
 # The logits that are compared: of so many sequences, none longer than so many tokens.
 SEQUENCES, TOKENS = 4, 96

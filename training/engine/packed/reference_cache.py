@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import ModelSource
 
 if TYPE_CHECKING:
-    from training.engine.packing import Row
-    from training.engine.program import Run
-    from training.engine.stepping import Layout
+    from training.engine.packed.layout import Row
+    from training.engine.packed.step import Layout
+    from training.engine.runtime.program import Run
 
 log = logging.getLogger("konomi.engine")
 
@@ -113,18 +113,18 @@ def reference_logps(
     same file. Progress goes to metrics.jsonl; a cancel is heeded between micro-batches, and loses a few seconds' work
     at most. Raises Cancelled.
     """
-    from training.engine import processes
+    from training.engine.runtime import distributed
 
     keys = [_keys(row) for row in rows]
     found = cache.find(key for pair in keys for key in pair)
     missing = [number for number, pair in enumerate(keys) if any(key not in found for key in pair)]
-    processes.wait()  # so that no process reads what another has already added: shares would differ
+    distributed.wait()  # so that no process reads what another has already added: shares would differ
     use = Use(sum(key in found for pair in keys for key in pair), 2 * len(missing))
     if missing:
         log.info("reference log-probabilities: %d of %d rows to compute", len(missing), len(rows))
-        mine = missing[processes.rank() :: processes.count()]
+        mine = missing[distributed.rank() :: distributed.count()]
         _compute(run, model, [rows[number] for number in mine], layout, cache, len(missing))
-        processes.wait()
+        distributed.wait()
         found = cache.find(key for pair in keys for key in pair)
     return [[found[key] for key in pair] for pair in keys], use
 
@@ -136,7 +136,8 @@ def _compute(
 
     import torch
 
-    from training.engine import packed, processes
+    from training.engine.packed import forward
+    from training.engine.runtime import distributed
 
     wide = dataclasses.replace(layout, budget=layout.budget * FORWARD_FACTOR)
     began = saved = time.monotonic()
@@ -149,7 +150,7 @@ def _compute(
             some = [rows[position] for position in cut]
             with torch.inference_mode():
                 batch = wide.lay_out(some).to(model.device)
-                sums = batch.sums(packed.score(model, batch, wide.mask_dtype).logps).tolist()
+                sums = batch.sums(forward.score(model, batch, wide.mask_dtype).logps).tolist()
             for row, logps in zip(some, sums, strict=True):
                 fresh.update(zip(_keys(row), logps, strict=True))
             done += len(some)
@@ -157,7 +158,7 @@ def _compute(
             if now - saved > SAVE_EVERY_SECONDS:
                 cache.add(fresh)
                 fresh, saved = {}, now
-            seen = min(total, done * processes.count())
+            seen = min(total, done * distributed.count())
             left = (len(rows) - done) * (now - began) / done
             run.record(stage="reference", done=seen, total=total, time_left_s=round(left, 1))
     finally:

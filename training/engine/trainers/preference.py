@@ -8,10 +8,11 @@ from torch import Tensor
 from trl import DPOTrainer
 
 from training.contract.config import TIE_THRESHOLD
-from training.engine import losses, packed
-from training.engine.checkpointing import WholeCheckpoints
-from training.engine.packing import Row
-from training.engine.stepping import Example, Layout, PackedSteps, Part, StepCollator
+from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.packed import forward
+from training.engine.packed.layout import Row
+from training.engine.packed.step import Example, Layout, PackedSteps, Part, StepCollator
+from training.engine.trainers import losses
 
 COMPLETIONS = ("chosen_ids", "rejected_ids")
 TERMS = ("ref_chosen_logps", "ref_rejected_logps", "p", "offset", "weight", "tie")
@@ -46,7 +47,7 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         batch, terms = part.batch, part.terms
-        scored = packed.score(model, batch, self.layout.mask_dtype)
+        scored = forward.score(model, batch, self.layout.mask_dtype)
         tokens = torch.tensor([row.completion_tokens for row in batch.rows], device=scored.logps.device)
         logps = losses.PairLogps(
             policy=batch.sums(scored.logps),
@@ -66,7 +67,7 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
         return loss.float(), self._sums(part, logps, scored)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def _sums(self, part: Part, logps: losses.PairLogps, scored: packed.Scored) -> dict[str, float]:
+    def _sums(self, part: Part, logps: losses.PairLogps, scored: forward.Scored) -> dict[str, float]:
         rewards = self.beta * logps.ratios
         sided = part.terms["tie"] < 1  # a pair that all called equal has no side to be right about
         right = (rewards[:, 0] > rewards[:, 1]) & sided

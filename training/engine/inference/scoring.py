@@ -9,7 +9,8 @@ import torch
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from training.engine import batching, packed, packing
+from training.engine.inference import batching
+from training.engine.packed import forward, layout
 
 log = logging.getLogger("konomi.engine")
 
@@ -44,7 +45,7 @@ class Scorer:
         self.model, self.pad_id = model, pad_id
         self.costs = batching.Costs.of(model)
         self.most_tokens = most_tokens
-        packed.add_packed_forward(model)
+        forward.add_packed_forward(model)
         add_fused_lm_head(model)
 
     def score(
@@ -68,11 +69,11 @@ class Scorer:
     def _why_plain(self, texts: Sequence[Text]) -> str:
         if not all(prompt for prompt, _ in texts):
             return "a prompt has no token"
-        if why := packed.why_not(self.model):
+        if why := forward.why_not(self.model):
             return why
         shortest = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
-        some = [packing.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
-        return str(packed.differs(self.model, some, pad_id=self.pad_id, mask_dtype=self.model.dtype))
+        some = [layout.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
+        return str(forward.differs(self.model, some, pad_id=self.pad_id, mask_dtype=self.model.dtype))
 
     def _in_batches(self, lengths: Sequence[int], compute: Callable[[list[int]], None]) -> None:
         token = self.costs.working_token
@@ -85,14 +86,14 @@ class Scorer:
         )
 
     def _packed(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
-        rows = [packing.make_row(position, *text) for position, text in enumerate(texts)]
+        rows = [layout.make_row(position, *text) for position, text in enumerate(texts)]
         found: dict[int, list[float]] = {}
 
         def compute(positions: list[int]) -> None:
             with torch.inference_mode():
-                batch = packing.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
+                batch = layout.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
                 batch = batch.to(self.model.device)
-                sums = batch.sums(packed.score(self.model, batch, self.model.dtype).logps).tolist()
+                sums = batch.sums(forward.score(self.model, batch, self.model.dtype).logps).tolist()
             found.update(zip(positions, sums, strict=True))
             advance(sum(len(texts[position][1]) for position in positions))
 

@@ -20,7 +20,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from training.engine import batching
+from training.engine.inference import batching
 
 # A prompt that leaves less room than this for an answer is reported as too long.
 LEAST_ROOM = 16

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import sacrebleu
 
-from training.engine.scoring import Score
+from training.engine.inference.scoring import Score
 
 Z = 1.959964  # the standard normal's 97.5 % quantile
 # sacrebleu's own tokenizers for these need extra packages; characters are its documented way without them.

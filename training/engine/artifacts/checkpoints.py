@@ -11,8 +11,8 @@ from transformers import Trainer
 
 from training.contract.errors import CheckpointError
 from training.contract.run_directory import RunDirectory
-from training.engine import processes
-from training.engine.publishing import publish
+from training.engine.artifacts.publishing import publish
+from training.engine.runtime import distributed
 
 log = logging.getLogger("konomi.engine")
 
@@ -32,13 +32,13 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         root = Path(self.args.output_dir)
-        if processes.is_first():
+        if distributed.is_first():
             shutil.rmtree(root / PARTIAL, ignore_errors=True)
-        processes.wait()
+        distributed.wait()
         # Past TRL's own method on purpose: it writes a model card into the run directory at each checkpoint.
         Trainer._save_checkpoint(self, model, trial)
-        processes.wait()
-        if processes.is_first():
+        distributed.wait()
+        if distributed.is_first():
             folder = root / PARTIAL / f"checkpoint-{self.state.global_step}"
             write_digests(folder)
             publish(folder, root / folder.name)
@@ -46,7 +46,7 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
             limit = self.args.save_total_limit or 0
             for old in checkpoints(root)[limit:] if limit else []:
                 shutil.rmtree(old, ignore_errors=True)
-        processes.wait()
+        distributed.wait()
 
 
 def checkpoints(root: Path) -> list[Path]:
@@ -77,9 +77,9 @@ def fault(folder: Path) -> str:
 
 def newest_whole(directory: RunDirectory) -> Path | None:
     """The checkpoint to resume from; None for a run that has none yet. Raises CheckpointError if all are broken."""
-    if processes.is_first():
+    if distributed.is_first():
         shutil.rmtree(directory.path / PARTIAL, ignore_errors=True)
-    processes.wait()
+    distributed.wait()
     found = checkpoints(directory.path)
     faults = []
     for folder in found:
@@ -88,7 +88,7 @@ def newest_whole(directory: RunDirectory) -> Path | None:
             return folder
         faults.append(f"{folder.name}: {why}")
         log.warning("%s cannot be resumed from (%s): trying the one before", folder.name, why)
-        if processes.is_first():
+        if distributed.is_first():
             directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=why)
     if found:
         raise CheckpointError(

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
 from training.contract.errors import Cancelled, EngineError
-from training.engine import processes
-from training.engine.program import Run
+from training.engine.runtime import distributed
+from training.engine.runtime.program import Run
 
 log = logging.getLogger("konomi.engine")
 
@@ -45,7 +45,7 @@ class Tracker(Protocol):
 @contextlib.contextmanager
 def following(run: Run) -> Iterator[None]:
     """While it lasts, what `run.record` writes of a step goes to the trackers as well. Raises TrackingError."""
-    names = run.config.report_to if isinstance(run.config, TrainingConfig) and processes.is_first() else ()
+    names = run.config.report_to if isinstance(run.config, TrainingConfig) and distributed.is_first() else ()
     trackers = open_trackers(run, names)
     if not trackers:
         yield

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from trl import SFTTrainer
 
-from training.engine import packed
-from training.engine.checkpointing import WholeCheckpoints
-from training.engine.packing import Row
-from training.engine.stepping import Example, Layout, PackedSteps, Part, StepCollator
+from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.packed import forward
+from training.engine.packed.layout import Row
+from training.engine.packed.step import Example, Layout, PackedSteps, Part, StepCollator
 
 
 def totals(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, float]:
@@ -35,7 +35,7 @@ class PackedSupervisedTrainer(PackedSteps, PlainSupervisedTrainer):
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         batch = part.batch
-        scored = packed.score(model, batch, self.layout.mask_dtype)
+        scored = forward.score(model, batch, self.layout.mask_dtype)
         loss = -scored.logps.double().sum() / totals["scored"]
         with torch.no_grad():
             sums = {

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
-from training.engine import cards
-from training.engine.program import Run
+from training.engine.artifacts import model_card
+from training.engine.runtime.program import Run
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -35,7 +35,7 @@ def finish_model(
     tokenizer.save_pretrained(partial)
     save_lineage(partial, run.config.model, adapter=adapter)
     manifest = read_manifest(run.directory.path / run.config.dataset)
-    card = cards.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts, manifest=manifest)
+    card = model_card.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts, manifest=manifest)
     (partial / "README.md").write_text(card, encoding="utf-8")
     publish(partial, run.directory.model)
 
