@@ -41,7 +41,7 @@ from annotation.qualification.tests import (
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
-from annotation.queue.progress import work_for
+from annotation.queue.progress import project_progress, work_for
 from tests.annotation.work_helpers import batch_of, hotel, many
 from tests.factories import UserFactory, join
 

@@ -175,14 +175,14 @@ def limit(task: dict[str, Any]) -> dict[str, Any]:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from training.engine.data import rows
+    from training.engine.data.rows import Counts, fit, tokenize
     from training.engine.packed import layout
 
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     rows = pq.read_table(task["rows"]).to_pylist()
-    counts = rows.Counts()
-    tokenized = rows.tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
-    sequences = rows.fit(tokenized, task["max_length"], counts)
+    counts = Counts()
+    tokenized = tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
+    sequences = fit(tokenized, task["max_length"], counts)
     packed = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
     needed = sum(row.computed for row in packed)
     plain = sum(2 * len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences)

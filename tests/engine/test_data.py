@@ -28,7 +28,7 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from training.engine.data import rows
+    from training.engine.data.rows import training_sequences
     from training.engine.models import loading
 
     plain = {"report_to": "none", "bf16": False, "use_cpu": True, "max_length": 100, "output_dir": str(tmp_path)}
@@ -38,7 +38,7 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
         loaded = load_dataset(
             "parquet", data_files=str(directory.dataset / "train.parquet"), split="train", cache_dir=str(tmp_path / "c")
         )
-        ours, counts = rows.training_sequences(
+        ours, counts = training_sequences(
             rows, tokenizer, purpose=purpose, max_length=100, stop_ids={tokenizer.eos_token_id}, where="rows"
         )
         assert counts.used == 6
@@ -110,11 +110,11 @@ def test_a_truncated_parquet_file_is_named(tiny, tmp_path):
 
 
 def test_rows_that_training_cannot_use_are_counted(tokenizer):
-    from training.engine.data import rows
+    from training.engine.data.rows import training_sequences
 
     rows = [*dpo_rows(5), {**dpo_rows(1)[0], "tie": True}, *long(dpo_rows(1))]
     rows.append({**dpo_rows(1)[0], "chosen": assistant("garden " * 200)})
-    kept, counts = rows.training_sequences(
+    kept, counts = training_sequences(
         rows, tokenizer, purpose="dpo", max_length=128, stop_ids={tokenizer.eos_token_id}, where="rows"
     )
     assert counts.as_dict() == {

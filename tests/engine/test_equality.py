@@ -34,8 +34,10 @@ class Both:
 
     def __init__(self, family, tokenizer, folder):
         from tests.engine import trl_side
-        from training.engine.data import rows
-        from training.engine.packed import forward, layout, reference_cache, step
+        from training.engine.data.rows import Counts, Sequences, fit
+        from training.engine.packed import forward, reference_cache
+        from training.engine.packed.layout import make_row
+        from training.engine.packed.step import Layout
         from training.engine.runtime.program import Run
         from training.engine.trainers import preference
 
@@ -49,10 +51,10 @@ class Both:
             train_dataset=trl_side.dataset(pairs),
             processing_class=tokenizer,
         )
-        sequences = [rows.Sequences(number, pair[0], [pair[1], pair[2]]) for number, pair in enumerate(pairs)]
-        sequences = rows.fit(sequences, trl_side.MAX_LENGTH, rows.Counts())
-        self.rows = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        layout = step.Layout(pad_id=0, budget=BUDGET)
+        sequences = [Sequences(number, pair[0], [pair[1], pair[2]]) for number, pair in enumerate(pairs)]
+        sequences = fit(sequences, trl_side.MAX_LENGTH, Counts())
+        self.rows = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        layout = Layout(pad_id=0, budget=BUDGET)
         forward.add_packed_forward(reference)
         directory = make_run(folder / "ours", training("train_dpo", ModelSource(base="")))
         cache = reference_cache.ReferenceCache(folder / "reference.sqlite3")

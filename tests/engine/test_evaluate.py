@@ -118,10 +118,9 @@ def test_labelled_rows_are_measured_by_the_reward_of_kto(tiny, sft_adapter, tmp_
 
 
 def encoded(source, rows):
-    from training.engine.data import rows
-    from training.engine.data.rows import Counts
+    from training.engine.data.rows import Counts, tokenize
 
-    found = rows.tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
+    found = tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
     return [(item.prompt_ids, item.completion_ids) for item in found]
 
 

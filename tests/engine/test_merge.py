@@ -27,7 +27,7 @@ def byte_fallback_tokenizer():
     from transformers import PreTrainedTokenizerFast
 
     blank = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    learner = Tokenizer(loading.BPE())
+    learner = Tokenizer(models.BPE())
     learner.normalizer = blank
     texts = [text for number in range(30) for text in chat(number)]
     learner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=120, show_progress=False))
@@ -35,7 +35,7 @@ def byte_fallback_tokenizer():
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *learned["vocab"]]
     merges = [tuple(pair) for pair in learned["merges"]]
     tokenizer = Tokenizer(
-        loading.BPE(
+        models.BPE(
             vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges, unk_token="<unk>",
             fuse_unk=True, byte_fallback=True,
         )
@@ -184,9 +184,9 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    from training.engine.models import loading
+    from training.engine.models.loading import load_model, load_tokenizer
 
-    base = loading.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
+    base = load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
     dora = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", use_dora=True))
     torch.manual_seed(1)
     for name, weight in dora.named_parameters():
@@ -197,8 +197,8 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
     code, outcome = run_merge(capsys, *words(source, tmp_path / "merged", "--dtype", "fp32"))
     assert code == 0, outcome
     assert outcome["largest_difference"] < 1e-4
-    live_base = loading.load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
-    ids = loading.load_tokenizer(source)(JAPANESE, return_tensors="pt").input_ids
+    live_base = load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
+    ids = load_tokenizer(source)(JAPANESE, return_tensors="pt").input_ids
     with torch.inference_mode():
         before = PeftModel.from_pretrained(live_base, tmp_path / "dora").eval()(ids).logits
     assert (plain(tmp_path / "merged") - before).abs().max() < 1e-4

@@ -150,30 +150,31 @@ def test_one_line_of_all_rows_gives_the_same_log_probabilities_by_flex_attention
     from torch.nn.attention.flex_attention import flex_attention
     from transformers import MistralConfig, MistralForCausalLM
 
-    from training.engine.packed import forward, layout
+    from training.engine.packed.forward import LINE_MULTIPLE, add_packed_forward, score
+    from training.engine.packed.layout import lay_out, make_row
 
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = MistralConfig(vocab_size=50, num_key_value_heads=2, sliding_window=7, initializer_range=0.5, **sizes)
     model = MistralForCausalLM(config).eval()
-    forward.add_packed_forward(model)
+    add_packed_forward(model)
     draw = torch.Generator().manual_seed(1)
 
     def ids(length):
         return torch.randint(50, (length,), generator=draw).tolist()
 
-    rows = [layout.make_row(n, ids(5 + 3 * n), [ids(4 + n), ids(9 - n)]) for n in range(4)]
-    in_lines = layout.lay_out(rows, pad_id=0)
-    in_one = layout.lay_out(rows, pad_id=0, one_line=True, multiple=forward.LINE_MULTIPLE)
+    rows = [make_row(n, ids(5 + 3 * n), [ids(4 + n), ids(9 - n)]) for n in range(4)]
+    in_lines = lay_out(rows, pad_id=0)
+    in_one = lay_out(rows, pad_id=0, one_line=True, multiple=LINE_MULTIPLE)
     with torch.no_grad():
-        expected = forward.score(model, in_lines, torch.float32).logps
-        dense = forward.score(model, in_one, torch.float32).logps
+        expected = score(model, in_lines, torch.float32).logps
+        dense = score(model, in_one, torch.float32).logps
         model.set_attn_implementation("flex_attention")
         monkeypatch.setattr(
             "transformers.integrations.flex_attention.compile_friendly_flex_attention",
             lambda query, key, value, training=False, **options: flex_attention(query, key, value, **options),
         )
-        flex = forward.score(model, in_one, torch.float32).logps
+        flex = score(model, in_one, torch.float32).logps
     torch.testing.assert_close(dense, expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(flex, expected, atol=1e-5, rtol=1e-5)
 

@@ -28,17 +28,16 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
-    from training.engine.data import rows
-    from training.engine.data.rows import Counts
+    from training.engine.data.rows import Counts, fit, preference_positions, read_rows, tokenize
     from training.engine.models import loading
 
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
     counts = Counts()
-    rows = rows.read_rows(run.directory.path / config.dataset, "held_out")
+    rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)
-    positions = rows.preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
+    positions = preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
     answerable = positions
     labelled = columns == ("completion",) and "label" in rows[0] and config.reference is not None
     if labelled:  # undesirable rows count where there is a reward to measure them by
@@ -61,7 +60,7 @@ def evaluate(run: Run) -> Outcome:
         loading.check_fits(model, tokenizer)
         if not sequences:  # the model itself comes first: its context decides what is cut
             length = min(config.max_length, loading.context_length(model))
-            sequences = rows.fit(rows.tokenize(tokenizer, rows, positions, columns, counts), length, counts)
+            sequences = fit(tokenize(tokenizer, rows, positions, columns, counts), length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
             outputs[source] = answer(work, model, tokenizer, [rows[position]["prompt"] for position in answered])
@@ -154,14 +153,14 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
     """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
-    from training.engine.data import rows
+    from training.engine.data.rows import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading
 
     if not prompts:
         return []
     config: EvaluationConfig = work.run.config
-    encoded = rows.prompt_ids(tokenizer, prompts)
+    encoded = prompt_ids(tokenizer, prompts)
     context = loading.context_length(model)
     answers = [""] * len(prompts)
     rooms = [decoding.room(len(ids), context, config.max_new_tokens) for ids in encoded]
@@ -190,7 +189,7 @@ def scored_figures(
     by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool, labels: list[bool]
 ) -> dict[str, Any]:
     """Everything that follows from log-probabilities. `labels` of KTO rows (or none) are in the order of the rows."""
-    from training.engine.inference import metrics
+    from training.engine.inference.metrics import label_figures, logp_accuracy, mean_logp, perplexity, reward_figures
 
     every = {role: [row[0] for row in rows] for role, rows in by_role.items()}
     good = every
@@ -198,39 +197,39 @@ def scored_figures(
         good = {
             role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
         }
-    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": metrics.perplexity(good["model"])}
+    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": perplexity(good["model"])}
     if "parent" in good:
-        metrics["parent_perplexity"] = metrics.perplexity(good["parent"])
+        metrics["parent_perplexity"] = perplexity(good["parent"])
     if labels:
-        metrics |= metrics.label_figures(every["model"], every["reference"], labels, config.beta)
+        metrics |= label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
         return metrics
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= metrics.logp_accuracy(both["model"], "logp_accuracy")
-    metrics["chosen_logp"] = metrics.mean_logp(good["model"])
-    metrics["rejected_logp"] = metrics.mean_logp(bad["model"])
+    metrics |= logp_accuracy(both["model"], "logp_accuracy")
+    metrics["chosen_logp"] = mean_logp(good["model"])
+    metrics["rejected_logp"] = mean_logp(bad["model"])
     if "parent" in both:
-        metrics |= metrics.logp_accuracy(both["parent"], "parent_logp_accuracy")
-        before = metrics["chosen_logp_parent"] = metrics.mean_logp(good["parent"])
-        metrics["rejected_logp_parent"] = metrics.mean_logp(bad["parent"])
+        metrics |= logp_accuracy(both["parent"], "parent_logp_accuracy")
+        before = metrics["chosen_logp_parent"] = mean_logp(good["parent"])
+        metrics["rejected_logp_parent"] = mean_logp(bad["parent"])
         metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
     if "reference" in both:
-        metrics |= metrics.reward_figures(both["model"], both["reference"], config.beta)
+        metrics |= reward_figures(both["model"], both["reference"], config.beta)
     return metrics
 
 
 def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]]) -> dict[str, Any]:
     """chrF and BLEU where there are references, and samples.jsonl."""
-    from training.engine.inference import metrics
+    from training.engine.inference.metrics import text_figures
 
     config: EvaluationConfig = run.config
     compared = [position for position, row in enumerate(rows) if reference_text(row) is not None]
     metrics: dict[str, Any] = {"outputs": len(rows)}
     for role, texts in answers.items():
         if compared:
-            metrics |= metrics.text_figures(
+            metrics |= text_figures(
                 [texts[position] for position in compared],
                 [reference_text(rows[position]) or "" for position in compared],
                 config.target_language,

@@ -103,7 +103,7 @@ def make_tokenizer(documents: list[Any], architecture: Architecture) -> "PreTrai
     from transformers import PreTrainedTokenizerFast
 
     texts = (text for document in documents for text in _texts(document))
-    tokenizer = Tokenizer(loading.BPE())
+    tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = [PAD, BOS, END, *(f"<|{role}|>" for role in ROLES)]

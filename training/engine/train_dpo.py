@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 def train(run: Run) -> Outcome:
     """Train on the pairs of dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine.data import leakage, rows
+    from training.engine.data import leakage
+    from training.engine.data.rows import check_columns, pair_terms, read_rows, training_sequences
     from training.engine.models import loading
-    from training.engine.packed import layout
+    from training.engine.packed.layout import make_row
     from training.engine.trainers import losses, preflight, setup
 
     config: TrainingConfig = run.config
-    rows = rows.read_rows(run.directory.path / config.dataset, "train")
+    rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    rows.check_columns(rows, "dpo", "train.parquet")
+    check_columns(rows, "dpo", "train.parquet")
     leakage.check_held_out(run.directory.path / config.dataset, rows)  # before minutes go into the reference
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
 
     def prepare(*, packable: bool) -> "tuple[list[Sequences], Counts]":
-        return rows.training_sequences(
+        return training_sequences(
             rows,
             tokenizer,
             purpose="dpo",
@@ -50,7 +51,7 @@ def train(run: Run) -> Outcome:
     if not why:
         layout = setup.make_layout(config, model, tokenizer)
         setup.make_packable(model)
-        pairs = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        pairs = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
         why = setup.why_wrong(model, pairs, layout)
         if why:
             sequences, counts = prepare(packable=False)
@@ -69,7 +70,7 @@ def train(run: Run) -> Outcome:
         columns |= {
             "ref_chosen_logps": [logps[0] for logps in reference],
             "ref_rejected_logps": [logps[1] for logps in reference],
-            **rows.pair_terms(
+            **pair_terms(
                 [rows[item.row] for item in sequences],
                 soft_labels=config.soft_labels,
                 strength_offset=config.strength_offset,

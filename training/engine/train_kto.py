@@ -27,7 +27,7 @@ def train(run: Run) -> Outcome:
     from trl import KTOConfig, KTOTrainer
 
     from training.engine.artifacts.checkpoints import WholeCheckpoints
-    from training.engine.data import rows
+    from training.engine.data.rows import check_columns, read_rows, training_sequences
     from training.engine.models import loading
     from training.engine.trainers import preflight, setup
 
@@ -37,13 +37,13 @@ def train(run: Run) -> Outcome:
 
     config: TrainingConfig = run.config
     check_batch_size(config)
-    rows = rows.read_rows(run.directory.path / config.dataset, "train")
+    rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    rows.check_columns(rows, "kto", "train.parquet")
+    check_columns(rows, "kto", "train.parquet")
     labels = read_labels(rows, "train.parquet")
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
-    sequences, counts = rows.training_sequences(
+    sequences, counts = training_sequences(
         rows,
         tokenizer,
         purpose="kto",

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 def train(run: Run) -> Outcome:
     """Fine-tune the model chain on dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine.data import rows
+    from training.engine.data.rows import check_columns, read_rows, training_sequences
     from training.engine.models import loading
-    from training.engine.packed import layout
+    from training.engine.packed.layout import make_row
     from training.engine.trainers import preflight, setup
 
     config: TrainingConfig = run.config
-    rows = rows.read_rows(run.directory.path / config.dataset, "train")
+    rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    rows.check_columns(rows, "sft", "train.parquet")
+    check_columns(rows, "sft", "train.parquet")
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
-    sequences, counts = rows.training_sequences(
+    sequences, counts = training_sequences(
         rows,
         tokenizer,
         purpose="sft",
@@ -40,7 +40,7 @@ def train(run: Run) -> Outcome:
     if not why:
         layout = setup.make_layout(config, model, tokenizer)
         setup.make_packable(model)
-        packable = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+        packable = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
         why = setup.why_wrong(model, packable, layout)
     details = {"method": setup.method(why, layout)}
     run.stop_if_cancelled()

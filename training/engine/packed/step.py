@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from training.engine.packed import forward, layout
-from training.engine.packed.layout import MicroBatch, Row
+from training.engine.packed import forward
+from training.engine.packed.layout import MicroBatch, Row, cut, lay_out, make_row
 
 Example = dict[str, Any]
 
@@ -34,11 +34,11 @@ class Layout:
     mask_dtype: torch.dtype = torch.float32
 
     def cut(self, rows: Sequence[Row]) -> list[list[int]]:
-        return layout.cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
+        return cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
 
     def lay_out(self, rows: Sequence[Row]) -> MicroBatch:
         multiple = forward.LINE_MULTIPLE if self.one_line else 1
-        return layout.lay_out(rows, pad_id=self.pad_id, one_line=self.one_line, multiple=multiple)
+        return lay_out(rows, pad_id=self.pad_id, one_line=self.one_line, multiple=multiple)
 
 
 @dataclass
@@ -74,7 +74,7 @@ class StepCollator:
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Step]:
         rows = [
-            layout.make_row(number, example["prompt_ids"], [example[name] for name in self.completions])
+            make_row(number, example["prompt_ids"], [example[name] for name in self.completions])
             for number, example in enumerate(examples)
         ]
         parts = [self.part([rows[p] for p in cut], [examples[p] for p in cut]) for cut in self.layout.cut(rows)]

@@ -64,7 +64,8 @@ class Command(BaseCommand):
                 parameters = counted or shape.parameters
                 rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
                 if not shape.known:
-                    said = f"{shape.model_type or 'the model'} is not among {', '.join(model_shape.KNOWN)}: taken for a Llama"
+                    known = ', '.join(model_shape.KNOWN)
+                    said = f"{shape.model_type or 'the model'} is not among {known}: taken for a Llama"
                     self.stderr.write(said)
         except ModelError as error:
             raise CommandError(str(error)) from error
