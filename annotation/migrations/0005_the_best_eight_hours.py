@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ('began_at', models.DateTimeField()),
                 ('seen_at', models.DateTimeField()),
                 ('annotator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('assignment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.queue.claims')),
+                ('assignment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.assignment')),
                 ('batch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.batch')),
             ],
         ),

@@ -23,7 +23,7 @@ JAPANESE = "お部屋はとても静かでした。ありがとう 😀"
 
 def byte_fallback_tokenizer():
     """As Llama's and Mistral's: sentencepiece's blank, and bytes for whatever has no piece."""
-    from tokenizers import Tokenizer, decoders, normalizers, trainers
+    from tokenizers import Tokenizer, decoders, models, normalizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     blank = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])

@@ -99,7 +99,7 @@ def read_corpus(path: Path) -> list[Any]:
 
 def make_tokenizer(documents: list[Any], architecture: Architecture) -> "PreTrainedTokenizerFast":
     """Byte-level BPE: any text can be written, and the corpus's own script costs few tokens."""
-    from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     texts = (text for document in documents for text in _texts(document))
