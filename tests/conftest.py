@@ -19,9 +19,9 @@ DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.pa
 # The longest files, begun first: the workers then end at about the same time (with xdist's `--no-loadscope-reorder`).
 # They mostly wait for processes that they started, so that three of them keep two cores busy.
 LONGEST = (
-    "tests/test_loop.py", "tests/browser/test_pages.py", "tests/training/test_story.py",
-    "tests/annotation/test_queue_race.py", "tests/demo/test_serve.py", "tests/browser/test_story.py",
-    "tests/engine/test_processes.py", "tests/engine/test_memory.py",
+    "tests/stories/test_loop.py", "tests/walks/test_pages.py", "tests/stories/test_training.py",
+    "tests/annotation/queue/test_race.py", "tests/stories/test_serve.py", "tests/stories/browser/test_story.py",
+    "tests/engine/runtime/test_distributed.py", "tests/engine/runtime/test_memory_estimate.py",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from demo.phrases import PHRASES
-from tests.smoke import Demo, until
+from tests.stories.smoke import Demo, until
 
 POLITE = {english: polite for english, polite, _ in PHRASES}
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "img"

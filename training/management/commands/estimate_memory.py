@@ -64,7 +64,7 @@ class Command(BaseCommand):
                 parameters = counted or shape.parameters
                 rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
                 if not shape.known:
-                    known = ', '.join(model_shape.KNOWN)
+                    known = ", ".join(model_shape.KNOWN)
                     said = f"{shape.model_type or 'the model'} is not among {known}: taken for a Llama"
                     self.stderr.write(said)
         except ModelError as error:

@@ -1,0 +1,237 @@
+"""Opening batches: which tasks there are, in what order, and what cannot be opened."""
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.kinds.presentation import words_of
+from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
+from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.task_selection import USABLE
+from tests.annotation.helpers import ONE, TWO, batch_of, hotel, many
+from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def shape(batch):
+    return list(Task.objects.filter(batch=batch).order_by("position").values_list("prompt_id", "candidate_ids"))
+
+
+def test_choosing_makes_one_pair_a_prompt_with_overlap_slots_each():
+    project = hotel(prompts=4)
+    batch = batch_of(project, overlap=3)
+    tasks = Task.objects.filter(batch=batch)
+    assert tasks.count() == 4
+    assert all(len(task.candidate_ids) == 2 and task.candidate_ids == sorted(task.candidate_ids) for task in tasks)
+    slots = Assignment.objects.filter(batch=batch)
+    assert slots.count() == 12
+    assert set(slots.values_list("state", "slot")) == {("free", 1), ("free", 2), ("free", 3)}
+    assert batch.selection == {"origins": None, "prompts": 4, "tasks": 4, "left_out": 0}
+    assert Event.objects.get(verb="batch.opened").object_id == batch.pk
+
+
+def test_the_same_seed_gives_the_same_batch_and_another_seed_another_order():
+    project = hotel(prompts=12)
+    first, again = batch_of(project), batch_of(project)
+    other = open_batch(project=project, kind=Kind.CHOOSING, name="other", actor=None, seed=6)
+    assert shape(first) == shape(again)
+    assert shape(first) != shape(other)
+    assert [prompt for prompt, _ in shape(first)] != sorted(prompt for prompt, _ in shape(first))
+
+
+def test_identical_outputs_are_never_asked_and_are_counted():
+    project = hotel(prompts=2)
+    same = PromptFactory(project=project)
+    CandidateFactory(prompt=same, text="同じ", origin=ONE)
+    CandidateFactory(prompt=same, text="同じ \n", origin=TWO)
+    PromptFactory(project=project)
+    batch = batch_of(project)
+    assert batch.selection["left_out"] == 2
+    assert not Task.objects.filter(batch=batch, prompt=same).exists()
+
+
+def test_origins_decide_who_is_compared():
+    project = hotel(prompts=3)
+    for prompt in Prompt.objects.all():
+        CandidateFactory(prompt=prompt, text="third", origin="import:third")
+    batch = batch_of(project, origins=["import:third", ONE])
+    for task in Task.objects.filter(batch=batch):
+        origins = set(Candidate.objects.filter(pk__in=task.candidate_ids).values_list("origin", flat=True))
+        assert origins == {"import:third", ONE}
+    with pytest.raises(InvalidInput, match="two origins"):
+        batch_of(project, origins=[ONE])
+
+
+def test_scoring_asks_for_each_different_text_and_keeps_the_weights_that_hold():
+    project = hotel(prompts=2)
+    repeated = Prompt.objects.first()
+    CandidateFactory(prompt=repeated, text=repeated.candidates.first().text, origin="import:again")
+    batch = batch_of(project, Kind.SCORING)
+    assert Task.objects.filter(batch=batch).count() == 4
+    assert batch.weight_set.weights == {"meaning": 2, "register": 1}
+    one = batch_of(project, Kind.SCORING, origins=[ONE])
+    assert {len(ids) for _, ids in shape(one)} == {1}
+    assert Task.objects.filter(batch=one).count() == 2
+
+
+def with_more(prompts, *texts):
+    """A project whose prompts have these texts besides their two."""
+    project = hotel(prompts=prompts)
+    for prompt in Prompt.objects.filter(project=project):
+        for n, text in enumerate(texts):
+            CandidateFactory(prompt=prompt, text=text, origin=f"import:{n}")
+    return project
+
+
+def test_a_ranking_takes_up_to_as_many_different_texts_as_asked():
+    project = with_more(3, "third", "fourth", " third\r\n")
+    few = PromptFactory(project=project)
+    CandidateFactory(prompt=few, text="one", origin=ONE)
+    CandidateFactory(prompt=few, text="other", origin=TWO)
+    lone = PromptFactory(project=project)
+    CandidateFactory(prompt=lone, text="Cafe\u0301", origin=ONE)
+    CandidateFactory(prompt=lone, text="Caf\u00e9\u3000", origin=TWO)
+    batch = batch_of(project, alternatives=3)
+    sizes = {prompt: len(ids) for prompt, ids in shape(batch)}
+    assert sizes.pop(few.pk) == 2
+    assert list(sizes.values()) == [3, 3, 3], "the prompt of a single text is left out"
+    assert (batch.alternatives, batch.selection["left_out"]) == (3, 1)
+    assert {len(ids) for _, ids in shape(batch_of(project, alternatives=6))} == {2, 4}
+    assert shape(batch_of(project, alternatives=3)) == shape(batch)
+
+
+def test_a_ranking_of_origins_takes_one_of_each_and_leaves_each_its_only_text():
+    project = with_more(4, "third", "shared")
+    for prompt in Prompt.objects.all():
+        CandidateFactory(prompt=prompt, text="shared", origin="import:0")
+    batch = batch_of(project, alternatives=3, origins=[ONE, "import:0", "import:1"])
+    for _, ids in shape(batch):
+        found = Candidate.objects.filter(pk__in=ids)
+        assert sorted(found.values_list("origin", flat=True)) == [ONE, "import:0", "import:1"]
+        assert len({candidate.text for candidate in found}) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "alternatives", "origins", "message"),
+    [
+        (Kind.CHOOSING, 1, None, "cannot show 1 alternatives: 2 to 6"),
+        (Kind.CHOOSING, 7, None, "cannot show 7 alternatives: 2 to 6"),
+        (Kind.SCORING, 0, None, "cannot show 0 alternatives: 1 to 6"),
+        (Kind.CHOOSING, 3, [ONE, TWO], "compares as many origins; 2 given"),
+    ],
+)
+def test_alternatives_that_cannot_be_say_why(kind, alternatives, origins, message):
+    project = hotel(prompts=1)
+    with pytest.raises(InvalidInput, match=message):
+        batch_of(project, kind, alternatives=alternatives, origins=origins)
+
+
+def test_scoring_deals_the_texts_of_a_prompt_evenly():
+    project = with_more(2, "third", "fourth", "third")
+    assert sorted(len(ids) for _, ids in shape(batch_of(project, Kind.SCORING, alternatives=3))) == [2, 2, 2, 2]
+    assert sorted(len(ids) for _, ids in shape(batch_of(project, Kind.SCORING, alternatives=6))) == [4, 4]
+    assert {len(ids) for _, ids in shape(batch_of(project, Kind.SCORING))} == {1}
+
+
+BLANK = " \t\n\r\u00a0\u3000\u200b\x0b"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.text(st.sampled_from(BLANK + "eé\u0301が\u3099か"), max_size=6),
+    st.text(st.sampled_from(BLANK + "eé\u0301"), max_size=6),
+)
+def test_the_database_and_the_page_agree_on_what_reads_the_same(one, two):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""WITH annotation_candidate AS (
+                SELECT id, 1 AS prompt_id, '' AS origin, text
+                FROM unnest(ARRAY[1, 2], %(texts)s::text[]) AS t (id, text)
+            ), chosen AS (SELECT 1 AS id) SELECT count(DISTINCT words) FROM ({USABLE}) AS usable""",
+            {"texts": [one, two], "origins": None},
+        )
+        assert cursor.fetchone()[0] == len({words_of(one), words_of(two)})
+
+
+def test_scoring_needs_aspects():
+    project = ProjectFactory()
+    with pytest.raises(InvalidInput, match="needs aspects"):
+        batch_of(project, Kind.SCORING)
+
+
+def test_writing_takes_no_candidates_and_postediting_one():
+    project = hotel(prompts=2)
+    assert [ids for _, ids in shape(batch_of(project, Kind.WRITING))] == [[], []]
+    postediting = batch_of(project, Kind.POSTEDITING, origins=[TWO])
+    assert set(Candidate.objects.filter(pk__in=[ids[0] for _, ids in shape(postediting)]).values_list("origin")) == {
+        (TWO,)
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "guessing"}, "no kind"),
+        ({"overlap": 0}, "not possible"),
+        ({"name": "  "}, "needs a name"),
+        ({"prompts": Prompt.objects.none()}, "No prompts match"),
+        (
+            {"origins": ["import:a", "import:b"]},
+            "None of the 2 prompts has two candidates .* from these origins: import:a · import:b",
+        ),
+    ],
+)
+def test_what_cannot_be_opened_says_why_and_leaves_nothing(change, message):
+    project = hotel(prompts=2)
+    with pytest.raises(InvalidInput, match=message):
+        open_batch(**{"project": project, "kind": Kind.CHOOSING, "name": "x", "actor": None, **change})
+    assert not Batch.objects.exists()
+
+
+def test_a_choice_of_prompts_stays_within_the_project():
+    project, other = hotel(prompts=4), hotel(prompts=1)
+    limited = batch_of(project, prompts=Prompt.objects.filter(project=project).order_by("id")[:2])
+    assert Task.objects.filter(batch=limited).count() == 2
+    with pytest.raises(InvalidInput, match="No prompts match"):
+        batch_of(project, prompts=Prompt.objects.filter(project=other))
+
+
+def test_closing_and_reopening_once_each():
+    batch = batch_of(hotel(prompts=1))
+    close_batch(batch=batch, actor=None)
+    assert batch.closed_at is not None
+    with pytest.raises(Conflict, match="closed already"):
+        close_batch(batch=batch, actor=None)
+    reopen_batch(batch=batch, actor=None)
+    assert Batch.objects.get().status == "open"
+    assert list(Event.objects.order_by("id").values_list("verb", flat=True)) == [
+        "batch.opened", "batch.closed", "batch.reopened",
+    ]  # fmt: skip
+
+
+def test_many_tasks_are_a_few_statements(django_assert_max_num_queries):
+    project = hotel(prompts=0)
+    many(project, 2_000)
+    with django_assert_max_num_queries(14):
+        batch = batch_of(project, overlap=3)
+    assert Assignment.objects.filter(batch=batch).count() == 6_000
+
+
+def test_a_batch_asks_only_for_a_test_of_its_project_and_kind():
+    project, other = hotel(prompts=1), hotel(prompts=1)
+    tests = {
+        "another kind": Qualification.objects.create(project=project, name="Scores", kind=Kind.SCORING, seed=1),
+        "another project": Qualification.objects.create(project=other, name="Theirs", kind=Kind.CHOOSING, seed=1),
+        "retired": Qualification.objects.create(
+            project=project, name="Old", kind=Kind.CHOOSING, seed=1, retired_at=timezone.now()
+        ),
+    }
+    for test in tests.values():
+        with pytest.raises(InvalidInput) as refused:
+            batch_of(project, qualification=test)
+        assert [field for field, _ in refused.value.problems] == ["qualification"]
+    assert not Batch.objects.exists()

@@ -1,0 +1,301 @@
+"""Who gets which task: order, leases, nobody twice; a race of sixteen with some dying; and a state machine."""
+
+import contextlib
+import json
+import random
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.utils import timezone
+
+from annotation.answers.submission import submit
+from annotation.core.errors import Conflict
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Event,
+    Kind,
+    Project,
+    Qualification,
+    QualificationAttempt,
+    Role,
+    Task,
+)
+from annotation.queue.batches import close_batch
+from annotation.queue.claims import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release
+from annotation.queue.progress import work_for
+from tests.annotation.helpers import batch_of, hotel, many
+from tests.factories import CandidateFactory, PromptFactory, join
+
+ANSWER = {"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []}
+
+
+def run_out(assignment):
+    Assignment.objects.filter(pk=assignment.pk).update(leased_until=timezone.now() - timedelta(hours=1))
+
+
+@pytest.mark.django_db
+def test_claiming_again_gives_the_task_in_hand_with_its_lease_renewed():
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    first = claim_next(batch=batch, annotator=hana)
+    run_out(first)
+    again = claim_next(batch=batch, annotator=hana)
+    assert again.pk == first.pk
+    assert again.leased_until > timezone.now() + timedelta(minutes=59)
+    assert Event.objects.filter(verb="assignment.claimed", actor=hana, object_id=first.pk).count() == 1
+
+
+@pytest.mark.django_db
+def test_tasks_come_by_priority_then_position_and_never_twice():
+    project = hotel(prompts=3)
+    batch, hana = batch_of(project, overlap=2), join(project, Role.ANNOTATOR)
+    last = Task.objects.get(batch=batch, position=3)
+    Assignment.objects.filter(task=last).update(priority=5)
+    seen = []
+    while (assignment := claim_next(batch=batch, annotator=hana)) is not None:
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    assert seen == [3, 1, 2]
+    assert Assignment.objects.filter(batch=batch, state="free").count() == 3
+
+
+@pytest.mark.django_db
+def test_what_comes_back_behind_a_person_is_given_before_the_end():
+    project = hotel(prompts=6)
+    batch, hana, ken = batch_of(project, overlap=1), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    ken_has = claim_next(batch=batch, annotator=ken)
+    seen = []
+    for _ in range(2):
+        assignment = claim_next(batch=batch, annotator=hana)
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    release(assignment=ken_has, actor=ken)
+    while (assignment := claim_next(batch=batch, annotator=hana)) is not None:
+        seen.append(assignment.position)
+        submit(assignment=assignment, payload=ANSWER)
+    assert seen == [2, 3, 4, 5, 6, 1]
+
+
+def rows_looked_through(batch, person):
+    """How many free slots the claim met and passed over, as the database itself counts them."""
+
+    def removed(plan):
+        return sum(plan.get(key, 0) for key in plan if key.startswith("Rows Removed")) + sum(
+            removed(part) for part in plan.get("Plans", [])
+        )
+
+    params = {"batch": batch.pk, "project": batch.project_id, "annotator": person.pk,
+              "written_by": f"human:{person.pk}", "lease": timedelta(minutes=5)}  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor:
+        # As autovacuum does on a site; here what earlier tests left decides the plan otherwise.
+        cursor.execute("ANALYZE annotation_assignment, annotation_task")
+        # So small a table is quicker read whole; a large one never is.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + CLAIM.format(where=AHEAD, unseen=UNSEEN), params)
+        ((plan,),) = cursor.fetchall()
+        transaction.set_rollback(True)
+    (found,) = plan if isinstance(plan, list) else json.loads(plan)
+    return removed(found["Plan"])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_far_ahead_does_not_look_through_what_they_had():
+    project = hotel(prompts=0)
+    many(project, 400)
+    batch, hana = batch_of(project, overlap=3), join(project, Role.ANNOTATOR)
+    for _ in range(150):
+        submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
+    assert Assignment.objects.filter(batch=batch, state="free", position__lte=150).count() == 300
+    assert rows_looked_through(batch, hana) < 10
+
+
+@pytest.mark.django_db
+def test_a_prompt_met_in_another_batch_is_passed_over_where_the_project_says_so():
+    project = hotel(prompts=3)
+    first, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    known = claim_next(batch=first, annotator=hana)
+    submit(assignment=known, payload=ANSWER)
+    second = batch_of(project, Kind.WRITING)
+    Project.objects.update(avoid_seen=True)
+    second.refresh_from_db()
+    given = []
+    while (assignment := claim_next(batch=second, annotator=hana)) is not None:
+        given.append(assignment.task.prompt_id)
+        submit(assignment=assignment, payload={"text": "はい"})
+    assert len(given) == 2
+    assert known.task.prompt_id not in given
+    # By now she has met all three, two of them here: the first batch has none left for her either.
+    assert [item.batch for item in work_for(hana) if item.available] == []
+    assert {item.batch for item in work_for(ken) if item.available} == {first, second}
+    Project.objects.update(avoid_seen=False)
+    assert {item.batch for item in work_for(hana) if item.available} == {first, second}
+
+
+@pytest.mark.django_db
+def test_a_batch_with_a_test_is_for_those_who_passed():
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    before = claim_next(batch=batch, annotator=ken)
+    test = Qualification.objects.create(project=project, name="Register", kind=Kind.CHOOSING, seed=1)
+    batch.qualification = test
+    batch.save()
+    assert claim_next(batch=batch, annotator=hana) is None
+    assert [(item.available, item.needs_test) for item in work_for(hana)] == [(False, True)]
+    # What was in hand before the test came stays in hand.
+    assert claim_next(batch=batch, annotator=ken).pk == before.pk
+    assert [(item.available, item.needs_test) for item in work_for(ken)] == [(True, False)]
+    attempt = {"qualification": test, "user": hana, "finished_at": timezone.now()}
+    QualificationAttempt.objects.create(**attempt, number=1, passed=False)
+    assert claim_next(batch=batch, annotator=hana) is None
+    QualificationAttempt.objects.create(**attempt, number=2, passed=True)
+    assert claim_next(batch=batch, annotator=hana) is not None
+
+
+@pytest.mark.django_db
+def test_nobody_judges_what_they_wrote():
+    project = hotel(prompts=0)
+    hana, ken = join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    prompt = PromptFactory(project=project)
+    CandidateFactory(prompt=prompt, text="by Hana", origin=f"human:{hana.pk}")
+    CandidateFactory(prompt=prompt, text="by a model", origin="checkpoint:1")
+    batch = batch_of(project)
+    assert not work_for(hana)[0].available
+    assert work_for(ken)[0].available
+    assert claim_next(batch=batch, annotator=hana) is None
+    assert claim_next(batch=batch, annotator=ken) is not None
+    # What she wrote is no bar to another pair for the same prompt.
+    CandidateFactory(prompt=prompt, text="by another model", origin="checkpoint:2")
+    others = batch_of(project, origins=["checkpoint:1", "checkpoint:2"])
+    assert [item.batch for item in work_for(hana) if item.available] == [others]
+    assert claim_next(batch=others, annotator=hana) is not None
+
+
+@pytest.mark.django_db
+def test_a_lease_that_ran_out_goes_to_the_next_person_even_before_the_sweep():
+    project = hotel(prompts=1)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    first = claim_next(batch=batch, annotator=hana)
+    assert claim_next(batch=batch, annotator=ken) is None
+    run_out(first)
+    assert claim_next(batch=batch, annotator=ken).pk == first.pk
+    expired = Event.objects.get(verb="assignment.expired")
+    assert expired.before == {"annotator": hana.pk}
+
+
+@pytest.mark.django_db
+def test_the_sweep_returns_only_what_ran_out(capsys):
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    run_out(claim_next(batch=batch, annotator=hana))
+    kept = claim_next(batch=batch, annotator=ken)
+    call_command("expire_leases")
+    assert capsys.readouterr().out.strip() == "returned: 1 task whose lease ran out"
+    assert expire_leases() == 0
+    assert list(Assignment.objects.filter(state="held")) == [kept]
+
+
+@pytest.mark.django_db
+def test_release_puts_a_task_back_once():
+    project = hotel(prompts=1)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    release(assignment=held, actor=hana)
+    assert (held.state, held.annotator_id, held.leased_until) == ("free", None, None)
+    with pytest.raises(Conflict):
+        release(assignment=held, actor=hana)
+
+
+@pytest.mark.django_db
+def test_a_closed_batch_hands_out_nothing_but_keeps_what_is_in_hand():
+    project = hotel(prompts=2)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    close_batch(batch=batch, actor=None)
+    assert claim_next(batch=batch, annotator=ken) is None
+    assert claim_next(batch=batch, annotator=hana).pk == held.pk
+    submit(assignment=held, payload=ANSWER)
+    assert claim_next(batch=batch, annotator=hana) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_sixteen_at_once_fill_every_slot_once_though_some_die():
+    """Real connections: some workers vanish with a task in hand, some fall over inside their transaction."""
+    project = hotel(prompts=60)
+    batch = batch_of(project, overlap=3)
+    people = [join(project, Role.ANNOTATOR) for _ in range(16)]
+    acknowledged: list[tuple[int, int]] = []
+    failures: list[BaseException] = []
+
+    class Died(Exception):
+        pass
+
+    def work(person, number):
+        chance = random.Random(number)
+        idle = 0
+        try:
+            while idle < 60:
+                assignment = claim_next(batch=batch, annotator=person)
+                if assignment is None:
+                    if not Assignment.objects.filter(batch=batch, state__in=["free", "held"]).exists():
+                        return
+                    idle += 1
+                    threading.Event().wait(0.02)
+                    continue
+                fate = chance.random()
+                if fate < 0.08:  # gone for good with a task in hand: the lease runs out
+                    run_out(assignment)
+                    continue
+                if fate < 0.16:  # killed inside the transaction: nothing was acknowledged, nothing is kept
+                    with contextlib.suppress(Died), transaction.atomic():
+                        submit(assignment=assignment, payload=ANSWER, annotator=person)
+                        raise Died
+                    connection.close()
+                    continue
+                try:
+                    submit(assignment=assignment, payload=ANSWER, annotator=person)
+                except Conflict:
+                    continue
+                acknowledged.append((person.pk, assignment.task_id))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work, args=(person, number)) for number, person in enumerate(people)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    done = Assignment.objects.filter(batch=batch, state="done")
+    assert done.count() == 180
+    assert not Assignment.objects.filter(batch=batch).exclude(state="done").exists()
+    assert set(Counter(done.values_list("task", flat=True)).values()) == {3}
+    answers = Counter(Annotation.objects.filter(is_current=True).values_list("annotator", "task"))
+    assert set(answers.values()) == {1}
+    assert answers == Counter(acknowledged)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_person_in_two_tabs_gets_one_task():
+    project = hotel(prompts=8)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    got, gate = [], threading.Barrier(6)
+
+    def open_tab():
+        gate.wait()
+        got.append(claim_next(batch=batch, annotator=hana).pk)
+        connection.close()
+
+    tabs = [threading.Thread(target=open_tab) for _ in range(6)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join(30)
+    assert len(got) == 6
+    assert len(set(got)) == 1

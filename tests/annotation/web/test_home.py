@@ -1,0 +1,88 @@
+"""The first page: what waits, the tests before it, answers to what one asked, and today's time."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation.answers.remarks import add_remark, answer_remark
+from annotation.answers.submission import submit
+from annotation.models import Kind, Qualification, QualificationAttempt, Role, TimeSpent
+from annotation.queue.claims import claim_next
+from tests.annotation.helpers import batch_of, hotel
+from tests.factories import join
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_test_comes_first_where_a_batch_asks_for_one(sign_in):
+    project = hotel(prompts=2, slug="hotel")
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    test = Qualification.objects.create(project=project, name="Register", kind=Kind.CHOOSING, seed=1)
+    batch.qualification = test
+    batch.save()
+    client = sign_in(hana)
+    page = client.get("/").content.decode()
+    assert "A test waits for you" in page
+    assert "Take the test" in page
+    assert reverse("qualification", args=[test.pk]) in page
+    assert reverse("work", args=[batch.pk]) not in page
+    assert "Take the test" in client.get("/projects/hotel/").content.decode()
+    QualificationAttempt.objects.create(
+        qualification=test, user=hana, number=1, passed=True, finished_at=timezone.now(), share=1.0
+    )
+    page = client.get("/").content.decode()
+    assert "One batch has work for you" in page
+    assert "Take the test" not in page
+
+
+def test_it_asks_the_database_the_same_with_many_answers_and_hours(sign_in):
+    counts = []
+    for many in (1, 8):
+        project = hotel(prompts=many)
+        batch, hana, rin = batch_of(project, Kind.WRITING), join(project, Role.ANNOTATOR), join(project, Role.REVIEWER)
+        for n in range(many):
+            assignment = claim_next(batch=batch, annotator=hana)
+            submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana)
+            remark = add_remark(task=assignment.task, author=hana, kind="question", text=f"Why {n}?")
+            answer_remark(remark=remark, text="Because.", by=rin)
+            TimeSpent.objects.create(
+                annotator=hana, batch=batch, assignment=assignment, visit=f"visit-{n:04}", active_seconds=60,
+                began_at=timezone.now(), seen_at=timezone.now(),
+            )  # fmt: skip
+        client = sign_in(hana)
+        with CaptureQueriesContext(connection) as captured:
+            page = client.get("/").content.decode()
+        counts.append(len(captured))
+        assert f"{many} min 00 s of work" in page
+        assert page.count("An answer to your question") == min(many, 5)
+    assert "3 more answers follow" in page
+    assert counts[0] == counts[1] <= 14, counts
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_pages_beside_the_tasks_hold_in_each_language(sign_in, language):
+    project = hotel(prompts=3, slug="hotel")
+    batch, hana = batch_of(project, Kind.WRITING), join(project, Role.ANNOTATOR)
+    mio = join(project, Role.MANAGER)
+    assignment = claim_next(batch=batch, annotator=hana)
+    answer = submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana)
+    remark = add_remark(task=assignment.task, author=hana, kind="question", text="Why?")
+    answer_remark(remark=remark, text="Because.", by=mio)
+    add_remark(task=assignment.task, author=hana, kind="comment", text="Odd.")
+    pages = {
+        hana: ["/", "/my-work/", f"/my-work/{answer.pk}/", "/my-time/", f"/assignments/{assignment.pk}/remarks/",
+               "/projects/hotel/", "/projects/hotel/guideline/"],
+        mio: ["/projects/hotel/", "/projects/hotel/remarks/?only=all", "/projects/hotel/time/"],
+    }  # fmt: skip
+    for person, paths in pages.items():
+        person.language = language
+        person.save()
+        client = sign_in(person)
+        for path in paths:
+            page = client.get(path)
+            assert page.status_code == 200, path
+            html = page.content.decode()
+            assert f'<html lang="{language}"' in html, path
+            assert "%(" not in html, path

@@ -1,0 +1,165 @@
+"""A project with a row of everything, and the address of every page that it has: what the walks over all pages share.
+
+The addresses are read from the URL resolver, so that a page added tomorrow is walked tomorrow.
+"""
+
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from annotation.answers.submission import submit
+from annotation.datasets.freeze import freeze_dataset
+from annotation.members.memberships import invite
+from annotation.models import (
+    Assignment,
+    Batch,
+    Import,
+    Kind,
+    Membership,
+    Project,
+    Qualification,
+    QualificationItem,
+    Remark,
+    Role,
+    User,
+)
+from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.qualification.attempts import start_attempt
+from annotation.queue.claims import claim_next
+from annotation.reference.glossary import add_term
+from tests.annotation.helpers import ONE, TWO, batch_of
+from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
+from training.contract.config import ModelSource, TrainingConfig
+from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
+
+# Addresses that no walk opens by GET: they are posted to, answer with a file, or only exist inside another page's flow.
+NOT_PAGES = {
+    "healthz", "import_faults", "import_rest", "dataset_file", "time_file", "account_set_password",
+    "account_reset_password_from_key",
+}  # fmt: skip
+
+
+@dataclass
+class World:
+    project: Project
+    people: dict[Role, User]
+    values: dict[str, Any] = field(default_factory=dict)
+    batches: dict[str, Batch] = field(default_factory=dict)
+
+    def pages(self) -> list[tuple[str, str]]:
+        """(name, address) of every address that may be a page; the work of each kind has one of its own."""
+        found = []
+        for name, keys in sorted(set(patterns())):
+            if name in NOT_PAGES:
+                continue
+            missing = [key for key in keys if key not in self.values]
+            assert not missing, f"{name} takes {missing}: put a row of it into tests/walks/every_page.py"
+            given = {key: self.values[key] for key in keys}
+            if name == "work":
+                found += [(f"work ({kind})", reverse(name, args=[batch.pk])) for kind, batch in self.batches.items()]
+            else:
+                found.append((name, reverse(name, kwargs=given)))
+        return found
+
+
+def patterns(resolver: Any = None, prefix: str = "") -> Any:
+    """(name, names of the converters) of every address under the site's root, but for the administration."""
+    for item in (resolver or get_resolver()).url_patterns:
+        route = prefix + str(item.pattern)
+        if isinstance(item, URLResolver) and not route.startswith("administration/"):
+            yield from patterns(item, route)
+        elif isinstance(item, URLPattern) and item.name:
+            yield item.name, tuple(item.pattern.converters)
+
+
+def everything(
+    *,
+    languages: tuple[str, str] = ("en", "ja"),
+    texts: tuple[str, str, str] = (
+        "Could we have a quieter room?",
+        "静かなお部屋をお願いできますか。",
+        "静かな部屋がいい。",
+    ),
+    name: str = "ホテルの返信",
+    slug: str = "hotel",
+) -> World:
+    """A project of four batches (one a kind) with tasks in hand, done and free, and a row of everything else."""
+    source, good, poor = texts
+    project = ProjectFactory(slug=slug, name=name, source_language=languages[0], target_language=languages[1])
+    hana = join(project, Role.MANAGER, name="小林 花", email=f"hana@{slug}.example", is_staff=True)
+    kei = join(project, Role.ANNOTATOR, name="森 慶", email=f"kei@{slug}.example")
+    rin = join(project, Role.REVIEWER, name="林 凛", email=f"rin@{slug}.example")
+    anchors = ["×", "△", "○"]
+    (aspect,) = save_aspects(project=project, aspects=[{"name": "意味", "key": "meaning", "anchors": anchors}], by=hana)
+    publish_guideline(project=project, text="# 口調\n\n*丁寧*に。", based_on=0, by=hana)
+    guideline = publish_guideline(project=project, text="# 口調\n\nとても*丁寧*に。", based_on=1, by=hana)
+    save_reason_tags(project=project, names=["敬語", "意味"], by=hana)
+    invitation = invite(project=project, role=Role.REVIEWER, by=hana)
+    for n in range(4):
+        prompt = PromptFactory(project=project, text=f"{source} {n}", held_out=n == 3)
+        CandidateFactory(prompt=prompt, text=f"{good} {n}", origin=ONE)
+        CandidateFactory(prompt=prompt, text=f"{poor} {n}", origin=TWO)
+    batches = {kind: batch_of(project, kind) for kind in Kind.values}
+    for number, batch in enumerate(batches.values(), 1):
+        Batch.objects.filter(pk=batch.pk).update(name=f"第{number}回")
+    writing = batches[Kind.WRITING]
+    submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)
+    mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei)
+    held = hand(writing, kei)
+    dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
+    remark = Remark.objects.create(task=mine.task, author=kei, kind="question", text="どのくらい丁寧に？")
+    Remark.objects.create(task=held.task, author=kei, kind="comment", text="人名です。")
+    test = Qualification.objects.create(project=project, name="丁寧さ", kind="choosing", seed=1)
+    options = list(prompt.candidates.values_list("pk", flat=True))
+    item = QualificationItem.objects.create(
+        qualification=test, prompt=prompt, candidate_ids=options, position=1,
+        expected={"choice": "tie", "chosen": None, "shown": options, "reasons": []},
+    )  # fmt: skip
+    start_attempt(qualification=test, user=kei)
+    term = add_term(project=project, source=source.split()[0], target=good[:3], by=hana)
+    upload = Import.objects.create(project=project, filename="texts.csv", status=Import.Status.DONE, created_by=hana)
+    values = {
+        "slug": project.slug, "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
+        "membership_id": Membership.objects.get(user=rin).pk, "batch_id": writing.pk, "task_id": held.task_id,
+        "assignment_id": held.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
+        "candidate_id": options[0], "token": invitation.token, "annotation_id": mine.pk, "name": "manifest.json",
+        "remark_id": remark.pk, "qualification_id": test.pk, "item_id": item.pk, "number": 1, "term_id": term.pk,
+        **training_rows(project, dataset),
+    }  # fmt: skip
+    people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
+    return World(project, people, values, batches)
+
+
+def hand(batch: Batch, person: User) -> Assignment:
+    assignment = claim_next(batch=batch, annotator=person)
+    assert assignment is not None
+    return assignment
+
+
+def training_rows(project: Project, dataset: Any) -> dict[str, int]:
+    """A run that is done with the checkpoint that it made, its evaluation, a generation and a round."""
+    config = TrainingConfig(program="train_sft", run_id="1", model=ModelSource(base="/models/base"))
+    done = {"status": "succeeded", "finished_at": timezone.now() - timedelta(minutes=1)}
+    round = Round.objects.create(project=project, number=1)
+    run = Run.objects.create(
+        project=project, trainer=Run.Trainer.SFT, dataset=dataset, base_model="/models/base", config=asdict(config),
+        round=round, **done,
+    )  # fmt: skip
+    checkpoint = Checkpoint.objects.create(
+        project=project, run=run, dataset=dataset, form=Checkpoint.Form.values[0], path="runs/none", sha256="0" * 64,
+        promoted_at=timezone.now(),
+    )  # fmt: skip
+    metrics = {"rows": 12, "chrf": 41.2, "parent_chrf": 33.0, "perplexity": 3.2}
+    evaluation = Evaluation.objects.create(
+        project=project, checkpoint=checkpoint, dataset=dataset, result={"metrics": metrics}, **done
+    )
+    generation = Generation.objects.create(project=project, checkpoint=checkpoint, **done)
+    curve = LearningCurve.objects.create(project=project, dataset=dataset, shares=[0.5, 1.0])
+    Run.objects.filter(pk=run.pk).update(curve=curve)
+    return {
+        "run_id": run.pk, "checkpoint_id": checkpoint.pk, "evaluation_id": evaluation.pk,
+        "generation_id": generation.pk, "round_id": round.pk, "curve_id": curve.pk,
+    }  # fmt: skip
