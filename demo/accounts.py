@@ -62,7 +62,7 @@ def join_project(project: Project, manager: User) -> None:
     for person in PEOPLE:
         user = User.objects.get(email=person.email)
         if person.role and not Membership.objects.filter(project=project, user=user).exists():
-            add_member(project=project, user=user, role=person.role, by=manager)
+            add_member(project=project, user=user, role=person.role, actor=manager)
 
 
 def simulated_annotators(project: Project, count: int) -> list[User]:
@@ -74,7 +74,7 @@ def simulated_annotators(project: Project, count: int) -> list[User]:
             email=email, name=f"Simulated annotator {number}", password=None, is_simulated=True
         )
         if not Membership.objects.filter(project=project, user=user).exists():
-            add_member(project=project, user=user, role=Role.ANNOTATOR, by=None)
+            add_member(project=project, user=user, role=Role.ANNOTATOR, actor=None)
         found.append(user)
     return found
 

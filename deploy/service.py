@@ -57,7 +57,7 @@ class Service:
             signal_group(self.process.pid, signal.SIGTERM)
             self.process = None
 
-    def bury(self) -> None:
+    def kill_orphans(self) -> None:
         for group in [group for group, at in self.orphans.items() if time.monotonic() > at]:
             signal_group(group, signal.SIGKILL)
             del self.orphans[group]

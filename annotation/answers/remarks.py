@@ -79,31 +79,35 @@ def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
     return remark
 
 
-def answer_remark(*, remark: Remark, text: str, by: User) -> Remark:
+def answer_remark(*, remark: Remark, text: str, actor: User) -> Remark:
     """Answer a remark; its author finds the answer on their first page. What was settled in silence may still be
     answered. Raises Conflict where somebody answered before, InvalidInput for an empty or too long text."""
     text = cleaned(text, missing=_("Write an answer."))
     with transaction.atomic():
         waiting = Remark.objects.filter(pk=remark.pk, answer="")
-        if not waiting.update(answer=text, answered_by=by, answered_at=timezone.now(), read_at=None):
+        if not waiting.update(answer=text, answered_by=actor, answered_at=timezone.now(), read_at=None):
             raise Conflict(_("Somebody has answered this already; their answer stands."))
         record(
-            verb="remark.answered", target=remark, actor=by, project=remark.task.batch.project, after={"answer": text}
+            verb="remark.answered",
+            target=remark,
+            actor=actor,
+            project=remark.task.batch.project,
+            after={"answer": text},
         )
     remark.refresh_from_db()
     return remark
 
 
-def settle(*, remark: Remark, by: User) -> Remark:
+def settle(*, remark: Remark, actor: User) -> Remark:
     """Put a comment or a flag aside without an answer. Raises Conflict for a question, which wants one, and where it
     was answered or settled before."""
     if remark.kind == Remark.Kind.QUESTION:
         raise Conflict(_("A question wants an answer."))
     with transaction.atomic():
         waiting = Remark.objects.filter(pk=remark.pk, answered_at=None)
-        if not waiting.update(answered_by=by, answered_at=timezone.now()):
+        if not waiting.update(answered_by=actor, answered_at=timezone.now()):
             raise Conflict(_("Somebody has settled this already."))
-        record(verb="remark.settled", target=remark, actor=by, project=remark.task.batch.project)
+        record(verb="remark.settled", target=remark, actor=actor, project=remark.task.batch.project)
     remark.refresh_from_db()
     return remark
 

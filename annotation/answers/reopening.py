@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Annotation, Assignment, Batch, Draft, User
-from annotation.queue.claims import give_back, renew_lease
+from annotation.queue.claims import renew_lease, return_to_queue
 
 State = Assignment.State
 
@@ -34,7 +34,7 @@ def changeable_until(batch: Batch, first_at: datetime) -> datetime | None:
     return first_at + timedelta(hours=hours) if hours else None
 
 
-def why_it_stands(batch: Batch, first_at: datetime) -> str:
+def locked_reason(batch: Batch, first_at: datetime) -> str:
     """Why an answer first submitted at that time cannot be changed any more, in words; empty while it can."""
     if batch.status != Batch.Status.OPEN:
         return _("This batch is closed: its answers stand.")
@@ -55,7 +55,7 @@ def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
     """Take the task of an answer back in its author's hand, with the answer that stands as the draft.
 
     The task now in hand goes back to the queue first, its draft kept. Asking again while the answer is open changes
-    nothing. Raises Conflict when the answer stands for good (see `why_it_stands`) or is not the person's any more.
+    nothing. Raises Conflict when the answer stands for good (see `locked_reason`) or is not the person's any more.
     """
     batch = Batch.objects.select_related("project").get(assignments=annotation.assignment_id)
     with transaction.atomic():
@@ -64,12 +64,12 @@ def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
         slot = mine.select_for_update().filter(pk=annotation.assignment_id, state__in=[State.DONE, State.HELD]).first()
         if slot is None or (slot.state == State.HELD and slot.finished_at is None):
             raise Conflict(_("This answer was withdrawn: the task is with somebody else now."))
-        if reason := why_it_stands(batch, first_version(slot).created_at):
+        if reason := locked_reason(batch, first_version(slot).created_at):
             raise Conflict(reason)
         if slot.state == State.HELD:
             renew_lease(assignment=slot, annotator=actor)
         else:
-            hold_again(slot, instead_of=held, batch=batch, annotator=actor)
+            reclaim(slot, instead_of=held, batch=batch, annotator=actor)
     return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=slot.pk)
 
 
@@ -83,7 +83,7 @@ def undo_last(*, annotator: User, batch: Batch) -> Assignment | None:
     with transaction.atomic():
         batch = Batch.objects.select_related("project").get(pk=batch.pk)
         if batch.status != Batch.Status.OPEN:
-            raise Conflict(why_it_stands(batch, timezone.now()))
+            raise Conflict(locked_reason(batch, timezone.now()))
         mine = Assignment.objects.filter(annotator=annotator, batch=batch)
         held = mine.select_for_update().filter(state=State.HELD).first()
         done = mine.select_for_update().filter(state=State.DONE).order_by("-finished_at", "-id")
@@ -94,9 +94,9 @@ def undo_last(*, annotator: User, batch: Batch) -> Assignment | None:
         if last is None:
             return None
         slip = batch.project.edit_hours == 0 and reopened_at is None
-        if not slip and (reason := why_it_stands(batch, first_version(last).created_at)):
+        if not slip and (reason := locked_reason(batch, first_version(last).created_at)):
             raise Conflict(reason)
-        hold_again(last, instead_of=held, batch=batch, annotator=annotator)
+        reclaim(last, instead_of=held, batch=batch, annotator=annotator)
     return Assignment.objects.select_related("task__prompt", "batch__project").get(pk=last.pk)
 
 
@@ -104,10 +104,10 @@ def first_version(slot: Assignment) -> Annotation:
     return Annotation.objects.filter(assignment=slot).order_by("version")[0]
 
 
-def hold_again(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
+def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
     """Put a finished slot in its author's hand. Call it in a transaction that holds both rows' locks."""
     if instead_of is not None:
-        give_back(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
+        return_to_queue(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
     try:
         with transaction.atomic():

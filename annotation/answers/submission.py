@@ -15,7 +15,7 @@ from annotation.answers.reopening import undo_last
 from annotation.answers.worktime import KEEP, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
-from annotation.core.prepared import columns, execute, instances, select
+from annotation.core.prepared import execute, hydrate, select, select_list
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
 from annotation.reference import translation_memory
 
@@ -43,7 +43,7 @@ INSERT INTO annotation_draft AS d (task_id, annotator_id, payload, saved_at)
 SELECT task_id, annotator_id, %(payload)s::jsonb, clock_timestamp() FROM renewed
 ON CONFLICT (annotator_id, task_id) DO UPDATE SET payload = excluded.payload, saved_at = excluded.saved_at
 RETURNING {draft}
-""".replace("{keep}", KEEP.format(slots="renewed AS a")).replace("{draft}", columns(Draft, "d"))
+""".replace("{keep}", KEEP.format(slots="renewed AS a")).replace("{draft}", select_list(Draft, "d"))
 # Nearly every submission is this one statement: the slot in hand is finished, the answer, its time and its event are
 # written, the draft goes. Nothing of it happens when the slot is not in this person's hand, or was answered before.
 FINISH = """
@@ -94,13 +94,13 @@ def save_draft(
     lease = timedelta(minutes=assignment.batch.project.lease_minutes)
     given = {"assignment": assignment.pk, "annotator": owner.pk, "lease": lease, "payload": json.dumps(payload)}
     if rows := execute(KEEP_DRAFT, {**spent.params(assignment), **given}):
-        draft: Draft = instances(rows[0], Draft)[0]
+        draft: Draft = hydrate(rows[0], Draft)[0]
         return draft
     with transaction.atomic():
         mine = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner)
         if mine.filter(state__in=[State.DONE, State.SKIPPED]).exists():
             return None
-        return put_draft(assignment.task_id, owner, payload)
+        return upsert_draft(assignment.task_id, owner, payload)
 
 
 def draft_of(*, assignment: Assignment, annotator: User) -> Draft | None:
@@ -110,7 +110,7 @@ def draft_of(*, assignment: Assignment, annotator: User) -> Draft | None:
     return found[0] if found else None
 
 
-def put_draft(task_id: int, owner: User, payload: dict[str, Any]) -> Draft:
+def upsert_draft(task_id: int, owner: User, payload: dict[str, Any]) -> Draft:
     draft = Draft(task_id=task_id, annotator=owner, payload=payload)
     Draft.objects.bulk_create(
         [draft], update_conflicts=True, unique_fields=["annotator", "task"], update_fields=["payload", "saved_at"]
@@ -178,7 +178,7 @@ def submit_again(assignment: Assignment, owner: User, payload: dict[str, Any], s
         stands = Annotation.objects.filter(task_id=assignment.task_id, annotator=owner, is_current=True).first()
         if stands is not None:  # the same answer, sent twice at once: the other one was first
             return stands
-        put_draft(assignment.task_id, owner, payload)
+        upsert_draft(assignment.task_id, owner, payload)
     raise Conflict(
         _(
             "Your time for this task ran out and somebody else has it now. Your answer is kept as a draft and comes "

@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 
-from annotation.core.prepared import TASK_TEXTS, columns, execute, instances, texts_of
+from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.models import (
     Annotation,
     Assignment,
@@ -66,8 +66,8 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
 
 # Asked with every draft and answer, so prepared: the assignment with all that its page needs, for a member.
 ONCE_OF = f"""
-SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}, {columns(Batch, "b")},
-    {columns(Project, "r")}, {TASK_TEXTS}
+SELECT {select_list(Assignment, "a")}, {select_list(Task, "t")}, {select_list(Prompt, "p")}, {select_list(Batch, "b")},
+    {select_list(Project, "r")}, {TASK_TEXTS}
 FROM annotation_assignment a
     JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
     JOIN annotation_batch b ON b.id = a.batch_id JOIN annotation_project r ON r.id = b.project_id
@@ -78,7 +78,7 @@ WHERE a.id = %(assignment)s
         SELECT FROM annotation_event e WHERE e.object_type = 'assignment' AND e.object_id = a.id
             AND e.verb IN ('assignment.expired', 'assignment.released')
             AND e.before @> jsonb_build_object('annotator', %(user)s::bigint)))
-"""  # noqa: S608 - our own columns
+"""  # noqa: S608 - our own select_list
 
 
 def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
@@ -90,7 +90,7 @@ def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
     if not rows:
         raise Http404
     assignment: Assignment
-    assignment, task, prompt, batch, project = instances(rows[0], Assignment, Task, Prompt, Batch, Project)
+    assignment, task, prompt, batch, project = hydrate(rows[0], Assignment, Task, Prompt, Batch, Project)
     assignment.task, task.prompt, assignment.batch, batch.project = task, prompt, batch, project
     task.texts = texts_of(rows[0][-1])
     return assignment

@@ -44,8 +44,8 @@ def run(own: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> list[R
     return rows
 
 
-def columns(model: type[Model], alias: str) -> str:
-    """All columns of the model, for a SELECT whose rows `instances` reads."""
+def select_list(model: type[Model], alias: str) -> str:
+    """All select_list of the model, for a SELECT whose rows `hydrate` reads."""
     return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
 
 
@@ -57,8 +57,8 @@ def layout(model: type[Model]) -> tuple[list[str], list[tuple[int, Any]]]:
     return [field.attname for field in fields], converted
 
 
-def instances(row: Row, *models: type[Model]) -> list[Any]:
-    """One object of each model from a row whose columns are theirs, in this order."""
+def hydrate(row: Row, *models: type[Model]) -> list[Any]:
+    """One object of each model from a row whose select_list are theirs, in this order."""
     found, start = [], 0
     for model in models:
         names, converted = layout(model)
@@ -80,8 +80,8 @@ def texts_of(column: dict[str, str] | None) -> dict[int, str]:
 
 def select(model: type[ModelT], condition: str, params: Mapping[str, Any]) -> list[ModelT]:
     """The model's rows for which the condition (our own SQL, over the alias `m`) holds."""
-    sql = f'SELECT {columns(model, "m")} FROM "{model._meta.db_table}" AS m WHERE {condition}'  # noqa: S608
-    return [instances(row, model)[0] for row in execute(sql, params)]
+    sql = f'SELECT {select_list(model, "m")} FROM "{model._meta.db_table}" AS m WHERE {condition}'  # noqa: S608
+    return [hydrate(row, model)[0] for row in execute(sql, params)]
 
 
-__all__: Sequence[str] = ["TASK_TEXTS", "columns", "execute", "instances", "select", "texts_of"]
+__all__: Sequence[str] = ["TASK_TEXTS", "execute", "hydrate", "select", "select_list", "texts_of"]

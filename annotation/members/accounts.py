@@ -34,7 +34,7 @@ def create_account(
     email: str,
     name: str,
     password: str | None,
-    by: User | None = None,
+    actor: User | None = None,
     is_staff: bool = False,
     is_superuser: bool = False,
     is_simulated: bool = False,
@@ -65,7 +65,7 @@ def create_account(
                 email, password, name=name, is_staff=is_staff, is_superuser=is_superuser, is_simulated=is_simulated
             )
             after = {"email": email, "name": name, "is_staff": is_staff, "is_superuser": is_superuser}
-            record(verb="user.created", target=user, actor=by or user, project=None, after=after)
+            record(verb="user.created", target=user, actor=actor or user, project=None, after=after)
     except IntegrityError as error:
         raise Conflict(_("there is an account for %(email)s already") % {"email": email}) from error
     return user

@@ -20,18 +20,18 @@ class LastManager(DomainError):
         super().__init__(_("%(project)s needs a manager: make somebody else a manager first.") % {"project": project})
 
 
-def add_member(*, project: Project, user: User, role: Role | str, by: User | None) -> Membership:
+def add_member(*, project: Project, user: User, role: Role | str, actor: User | None) -> Membership:
     """Put a person into a project with a role, at once and without an invitation; a member gets that role."""
     role = known_role(role)
     with transaction.atomic():
         membership, created = Membership.objects.get_or_create(project=project, user=user, defaults={"role": role})
         if created:
             after = {"user": user.email, "role": role}
-            record(verb="member.added", target=membership, actor=by, project=project, after=after)
-    return membership if created else change_role(membership=membership, role=role, by=by)
+            record(verb="member.added", target=membership, actor=actor, project=project, after=after)
+    return membership if created else change_role(membership=membership, role=role, actor=actor)
 
 
-def invite(*, project: Project | None, role: Role | str, by: User, email: str = "") -> Invitation:
+def invite(*, project: Project | None, role: Role | str, actor: User, email: str = "") -> Invitation:
     """An invitation whose link lets one person join, within 14 days; with an e-mail only that address may."""
     email = email.strip().lower()
     chosen = known_role(role) if project else ""
@@ -41,20 +41,20 @@ def invite(*, project: Project | None, role: Role | str, by: User, email: str = 
             % {"email": email, "project": project}
         )
     with transaction.atomic():
-        invitation = Invitation.objects.create(project=project, role=chosen, email=email, created_by=by)
+        invitation = Invitation.objects.create(project=project, role=chosen, email=email, created_by=actor)
         after = {"role": chosen, "email": email}
-        record(verb="invitation.made", target=invitation, actor=by, project=project, after=after)
+        record(verb="invitation.made", target=invitation, actor=actor, project=project, after=after)
     return invitation
 
 
-def revoke_invitation(*, invitation: Invitation, by: User) -> None:
+def revoke_invitation(*, invitation: Invitation, actor: User) -> None:
     """End an open invitation now. Raises `Conflict` when it was used or has expired."""
     now = timezone.now()
     with transaction.atomic():
         still_open = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, expires_at__gt=now)
         if still_open.update(expires_at=now) != 1:
             raise Conflict(_("This invitation was used or has expired already."))
-        record(verb="invitation.revoked", target=invitation, actor=by, project=invitation.project)
+        record(verb="invitation.revoked", target=invitation, actor=actor, project=invitation.project)
 
 
 def accept_invitation(*, invitation: Invitation, user: User) -> Membership | None:
@@ -78,7 +78,7 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership | Non
                 return membership
         use(invitation, user)
         if project:
-            membership = add_member(project=project, user=user, role=invitation.role, by=user)
+            membership = add_member(project=project, user=user, role=invitation.role, actor=user)
     return membership
 
 
@@ -105,7 +105,7 @@ def use(invitation: Invitation, user: User) -> None:
     record(verb="invitation.accepted", target=invitation, actor=user, project=invitation.project)
 
 
-def change_role(*, membership: Membership, role: Role | str, by: User | None) -> Membership:
+def change_role(*, membership: Membership, role: Role | str, actor: User | None) -> Membership:
     """Give a member another role. Raises `LastManager`, and `Conflict` when it was changed underneath."""
     role, project, old = known_role(role), membership.project, membership.role
     if role == old:
@@ -116,24 +116,24 @@ def change_role(*, membership: Membership, role: Role | str, by: User | None) ->
         if Membership.objects.filter(pk=membership.pk, role=old).update(role=role) != 1:
             raise Conflict(_("The role of %(user)s was changed meanwhile: look again.") % {"user": membership.user})
         before, after = {"user": membership.user.email, "role": old}, {"user": membership.user.email, "role": role}
-        record(verb="member.role_changed", target=membership, actor=by, project=project, before=before, after=after)
+        record(verb="member.role_changed", target=membership, actor=actor, project=project, before=before, after=after)
     membership.role = role
     return membership
 
 
-def remove_member(*, membership: Membership, by: User | None) -> None:
+def remove_member(*, membership: Membership, actor: User | None) -> None:
     """Take a person out of a project: annotations stay, tasks in hand go back into the queue."""
     project = membership.project
     with transaction.atomic():
         if membership.role == Role.MANAGER:
             keep_a_manager(project, without=membership)
         before = {"user": membership.user.email, "role": membership.role}
-        record(verb="member.removed", target=membership, actor=by, project=project, before=before)
+        record(verb="member.removed", target=membership, actor=actor, project=project, before=before)
         if Membership.objects.filter(pk=membership.pk, role=membership.role).delete()[0] != 1:
             raise Conflict(
                 _("%(user)s was removed or given another role meanwhile: look again.") % {"user": membership.user}
             )
-        release_all(project=project, annotator=membership.user, actor=by)
+        release_all(project=project, annotator=membership.user, actor=actor)
 
 
 def keep_a_manager(project: Project, *, without: Membership) -> None:

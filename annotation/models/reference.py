@@ -30,8 +30,8 @@ class MemoryEntry(models.Model):
     """A text that a person wrote or mended and what it answers, to be found again by what is similar to it.
 
     `grams` are a sketch of the source's character n-grams in 32-bit numbers, the project's id hashed in: one index
-    serves all projects and finds nothing across them (see `reference.translation_memory`). Written with the answer, replaced with
-    its next version.
+    serves all projects and finds nothing across them (see `reference.translation_memory`). Written with the answer,
+    replaced with its next version.
     """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")

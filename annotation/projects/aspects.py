@@ -37,7 +37,7 @@ def save_aspect(
     project: Project,
     name: str,
     anchors: Sequence[str],
-    by: User | None,
+    actor: User | None,
     question: str = "",
     aspect: Aspect | None = None,
 ) -> Aspect:
@@ -53,12 +53,12 @@ def save_aspect(
             aspect = Aspect(project=project, key=free_key(project, name), position=position)
         else:
             aspect = Aspect.objects.get(pk=aspect.pk, project=project)
-        write(aspect, {"name": name, "question": question, "anchors": anchors}, by=by)
-        fit_weights(project, by=by)
+        write(aspect, {"name": name, "question": question, "anchors": anchors}, actor=actor)
+        fit_weights(project, actor=actor)
     return aspect
 
 
-def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], by: User | None) -> list[Aspect]:
+def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], actor: User | None) -> list[Aspect]:
     """Make the project's active aspects exactly these, in this order: found by key, the others retired."""
     kept: list[Aspect] = []
     with transaction.atomic():
@@ -67,31 +67,31 @@ def save_aspects(*, project: Project, aspects: Sequence[AspectSpec], by: User | 
             key = spec.get("key") or slugify(spec["name"])[:40]
             aspect = project.aspects.filter(key=key).first() or Aspect(project=project, key=key)
             if aspect.retired_at:
-                set_retired(aspect, False, by=by)
+                set_retired(aspect, False, actor=actor)
             aspect.position = position
-            kept.append(write(aspect, spec, by=by))
+            kept.append(write(aspect, spec, actor=actor))
         for aspect in project.aspects.filter(retired_at=None).exclude(pk__in=[aspect.pk for aspect in kept]):
-            set_retired(aspect, True, by=by)
-        fit_weights(project, by=by)
+            set_retired(aspect, True, actor=actor)
+        fit_weights(project, actor=actor)
     return kept
 
 
-def retire_aspect(*, aspect: Aspect, by: User | None) -> None:
+def retire_aspect(*, aspect: Aspect, actor: User | None) -> None:
     """Take an aspect off new tasks; scores that were given stay. It leaves the weights in a new version."""
     with transaction.atomic():
         project = locked(aspect.project)
-        set_retired(aspect, True, by=by)
-        fit_weights(project, by=by)
+        set_retired(aspect, True, actor=actor)
+        fit_weights(project, actor=actor)
 
 
-def restore_aspect(*, aspect: Aspect, by: User | None) -> None:
+def restore_aspect(*, aspect: Aspect, actor: User | None) -> None:
     with transaction.atomic():
         project = locked(aspect.project)
-        set_retired(aspect, False, by=by)
-        fit_weights(project, by=by)
+        set_retired(aspect, False, actor=actor)
+        fit_weights(project, actor=actor)
 
 
-def write(aspect: Aspect, spec: AspectSpec, *, by: User | None) -> Aspect:
+def write(aspect: Aspect, spec: AspectSpec, *, actor: User | None) -> Aspect:
     """Check the spec, put it into the aspect (new or old) and save. Call it with the project locked."""
     name, question = " ".join(spec["name"].split()), " ".join(spec.get("question", "").split())
     anchors = [" ".join(anchor.split()) for anchor in spec["anchors"] if anchor.strip()]
@@ -115,11 +115,11 @@ def write(aspect: Aspect, spec: AspectSpec, *, by: User | None) -> Aspect:
     if before != after:
         aspect.save()
         verb = "aspect.changed" if stored else "aspect.added"
-        record(verb=verb, target=aspect, actor=by, project=aspect.project, before=before, after=after)
+        record(verb=verb, target=aspect, actor=actor, project=aspect.project, before=before, after=after)
     return aspect
 
 
-def set_retired(aspect: Aspect, retired: bool, *, by: User | None) -> None:
+def set_retired(aspect: Aspect, retired: bool, *, actor: User | None) -> None:
     """Compare and set, so that retiring twice says so. Call it with the project locked."""
     held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
     if held.update(retired_at=timezone.now() if retired else None) != 1:
@@ -127,11 +127,11 @@ def set_retired(aspect: Aspect, retired: bool, *, by: User | None) -> None:
         raise Conflict(said % {"name": aspect.name})
     aspect.refresh_from_db(fields=["retired_at"])
     verb = "aspect.retired" if retired else "aspect.restored"
-    record(verb=verb, target=aspect, actor=by, project=aspect.project)
+    record(verb=verb, target=aspect, actor=actor, project=aspect.project)
 
 
 def save_weights(
-    *, project: Project, weights: dict[str, float], by: User | None, based_on: int | None = None
+    *, project: Project, weights: dict[str, float], actor: User | None, based_on: int | None = None
 ) -> WeightSet:
     """A new version of the weights, one for each active aspect; the present version when nothing changes.
 
@@ -158,14 +158,14 @@ def save_weights(
         if latest and latest.weights == weights:
             return latest
         ordered = {key: weights[key] for key in keys}
-        saved = WeightSet.objects.create(project=project, version=version + 1, weights=ordered, created_by=by)
+        saved = WeightSet.objects.create(project=project, version=version + 1, weights=ordered, created_by=actor)
         before = {"version": version, "weights": latest.weights if latest else {}}
         after = {"version": saved.version, "weights": ordered}
-        record(verb="weights.saved", target=saved, actor=by, project=project, before=before, after=after)
+        record(verb="weights.saved", target=saved, actor=actor, project=project, before=before, after=after)
     return saved
 
 
-def fit_weights(project: Project, *, by: User | None) -> None:
+def fit_weights(project: Project, *, actor: User | None) -> None:
     """Keep the newest weights about exactly the active aspects: a new one weighs 1, a retired one goes."""
     latest = project.weight_sets.first()
     old = latest.weights if latest else {}
@@ -174,7 +174,7 @@ def fit_weights(project: Project, *, by: User | None) -> None:
         weights = {key: old.get(key, 1.0) for key in keys}
         if not any(weights.values()):
             weights = dict.fromkeys(keys, 1.0)
-        save_weights(project=project, weights=weights, by=by)
+        save_weights(project=project, weights=weights, actor=actor)
 
 
 def active_keys(project: Project) -> list[str]:

@@ -45,7 +45,7 @@ def create_project(
     goal: str,
     source_language: str,
     target_language: str,
-    by: User | None,
+    actor: User | None,
     slug: str = "",
     persona: str = "",
     default_overlap: int = 1,
@@ -80,7 +80,7 @@ def create_project(
         reasons_by_side=reasons_by_side,
         error_categories=mqm_core() if error_categories is None else distinct(error_categories),
         is_demo=is_demo,
-        created_by=by,
+        created_by=actor,
     )
     wish = slug or slugify(name)[:50].strip("-") or "project"
     if wish in RESERVED_SLUGS:
@@ -96,16 +96,16 @@ def create_project(
         try:
             with transaction.atomic():
                 project.save(force_insert=True)
-                record(verb="project.created", target=project, actor=by, project=project, after=values_of(project))
-                if by:
-                    add_member(project=project, user=by, role=Role.MANAGER, by=by)
+                record(verb="project.created", target=project, actor=actor, project=project, after=values_of(project))
+                if actor:
+                    add_member(project=project, user=actor, role=Role.MANAGER, actor=actor)
             return project
         except IntegrityError:
             continue
     raise Conflict(_("there is a project with the address {address} already").format(address=wish))
 
 
-def update_project(*, project: Project, by: User | None, **changes: Any) -> Project:
+def update_project(*, project: Project, actor: User | None, **changes: Any) -> Project:
     """Change any of `EDITABLE`. What is already imported or opened keeps its split and its overlap."""
     unknown = set(changes) - set(EDITABLE)
     if unknown:
@@ -122,7 +122,7 @@ def update_project(*, project: Project, by: User | None, **changes: Any) -> Proj
         check(row)
         row.save(update_fields=list(before))
         after = {name: changes[name] for name in before}
-        record(verb="project.changed", target=row, actor=by, project=row, before=before, after=after)
+        record(verb="project.changed", target=row, actor=actor, project=row, before=before, after=after)
     return row
 
 
@@ -162,7 +162,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 # ---- guideline ----
 
 
-def publish_guideline(*, project: Project, text: str, based_on: int, by: User | None) -> Guideline:
+def publish_guideline(*, project: Project, text: str, based_on: int, actor: User | None) -> Guideline:
     """A new version of the guideline. `based_on` is the version that was edited, 0 when there was none.
 
     Raises `Conflict` when somebody published since, `InvalidInput` for an empty, unchanged or too long text.
@@ -186,9 +186,9 @@ def publish_guideline(*, project: Project, text: str, based_on: int, by: User | 
         if latest and latest.text == text:
             problem = _("This is version {version} word for word.").format(version=version)
             raise InvalidInput(_("Nothing has changed."), [("text", problem)])
-        guideline = Guideline.objects.create(project=project, version=version + 1, text=text, created_by=by)
+        guideline = Guideline.objects.create(project=project, version=version + 1, text=text, created_by=actor)
         record(
-            verb="guideline.published", target=guideline, actor=by, project=project,
+            verb="guideline.published", target=guideline, actor=actor, project=project,
             before={"version": version}, after={"version": guideline.version},
         )  # fmt: skip
     return guideline
@@ -197,7 +197,7 @@ def publish_guideline(*, project: Project, text: str, based_on: int, by: User | 
 # ---- reason tags ----
 
 
-def save_reason_tags(*, project: Project, names: Sequence[str], by: User | None) -> list[ReasonTag]:
+def save_reason_tags(*, project: Project, names: Sequence[str], actor: User | None) -> list[ReasonTag]:
     """Make the project's reason tags exactly these, in this order. A name that goes is retired, not deleted."""
     names = distinct(names)
     problem = _("“{name}…” is longer than {most} characters.")
@@ -219,6 +219,11 @@ def save_reason_tags(*, project: Project, names: Sequence[str], by: User | None)
             project.reason_tags.filter(retired_at=None).exclude(name__in=names).update(retired_at=now)
             after = {"names": names}
             record(
-                verb="reasons.saved", target=project, actor=by, project=project, before={"names": before}, after=after
+                verb="reasons.saved",
+                target=project,
+                actor=actor,
+                project=project,
+                before={"names": before},
+                after=after,
             )
     return list(project.reason_tags.filter(retired_at=None))

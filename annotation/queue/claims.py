@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict
-from annotation.core.prepared import TASK_TEXTS, columns, execute, instances, texts_of
+from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.models import Assignment, Batch, Prompt, Task, User
 
 # One statement: what this person has in hand, its lease renewed; else the first free slot (`where`) of a task that they
@@ -22,7 +22,7 @@ CLAIM = f"""
 WITH in_hand AS (
     UPDATE annotation_assignment a SET leased_until = now() + %(lease)s
     WHERE batch_id = %(batch)s AND annotator_id = %(annotator)s AND state = 'held'
-    RETURNING {columns(Assignment, "a")}
+    RETURNING {select_list(Assignment, "a")}
 ), picked AS (
     SELECT free.id, free.priority, free.position FROM annotation_assignment free
     WHERE free.batch_id = %(batch)s AND free.state = 'free' {{where}}
@@ -45,7 +45,7 @@ WITH in_hand AS (
     UPDATE annotation_assignment a
     SET state = 'held', annotator_id = %(annotator)s, claimed_at = now(), leased_until = now() + %(lease)s
     FROM picked WHERE a.id = picked.id
-    RETURNING {columns(Assignment, "a")}
+    RETURNING {select_list(Assignment, "a")}
 ), advanced AS (
     INSERT INTO annotation_queuecursor (annotator_id, batch_id, priority, position)
     SELECT %(annotator)s, %(batch)s, priority, position FROM picked
@@ -54,10 +54,10 @@ WITH in_hand AS (
     INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
     SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
 )
-SELECT {columns(Assignment, "a")}, {columns(Task, "t")}, {columns(Prompt, "p")}, {TASK_TEXTS}
+SELECT {select_list(Assignment, "a")}, {select_list(Task, "t")}, {select_list(Prompt, "p")}, {TASK_TEXTS}
 FROM (SELECT * FROM in_hand UNION ALL SELECT * FROM claimed) AS a
     JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
-"""  # noqa: S608 - our own columns
+"""  # noqa: S608 - our own select_list
 # Where somebody was served last, the queue goes on for them; what they had is not looked through again. Slots that come
 # back behind that place are found when nothing is left ahead, and the queue goes on from there: one sweep costs what
 # the queue is long, whatever the number of claims.
@@ -76,7 +76,7 @@ UNSEEN = """
         WHERE this.id = free.task_id) = 0
 """
 # A slot whose answer was reopened goes back to that answer, which stands; any other is free again.
-GIVE_BACK = """
+RETURN_TO_QUEUE = """
 WITH due AS (
     SELECT id FROM annotation_assignment
     WHERE state = 'held' AND {which}
@@ -110,7 +110,11 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     return (
         claim(batch, annotator, where=AHEAD)
         or claim(batch, annotator)
-        or (claim(batch, annotator) if give_back(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk) else None)
+        or (
+            claim(batch, annotator)
+            if return_to_queue(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk)
+            else None
+        )
     )
 
 
@@ -135,7 +139,7 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
     if not rows:
         return None
     assignment: Assignment
-    assignment, task, prompt = instances(rows[0], Assignment, Task, Prompt)
+    assignment, task, prompt = hydrate(rows[0], Assignment, Task, Prompt)
     assignment.task, task.prompt, assignment.batch = task, prompt, batch
     task.texts = texts_of(rows[0][-1])
     return assignment
@@ -146,7 +150,7 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
 
     Its draft stays with the person. Raises Conflict when it is not in hand any more.
     """
-    if not give_back(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
+    if not return_to_queue(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
         raise Conflict(_("This task is not in hand any more."))
     assignment.refresh_from_db()
     return assignment
@@ -154,13 +158,15 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
 
 def expire_leases() -> int:
     """Return every slot whose lease ran out to its queue; how many there were."""
-    return give_back(which=EXPIRED)
+    return return_to_queue(which=EXPIRED)
 
 
-def give_back(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:
+def return_to_queue(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:
     """Return the slots in hand for which the condition `which` (our own SQL) holds."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(GIVE_BACK.format(which=which), {"verb": verb, "actor": actor.pk if actor else None, **params})
+        cursor.execute(
+            RETURN_TO_QUEUE.format(which=which), {"verb": verb, "actor": actor.pk if actor else None, **params}
+        )
         return len(cursor.fetchall())
 
 

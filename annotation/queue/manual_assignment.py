@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
-from annotation.queue.claims import give_back, release
+from annotation.queue.claims import release, return_to_queue
 from annotation.queue.progress import test_due
 
 # Long enough to come back to it tomorrow; what nobody opens returns to the queue as any other lease does.
@@ -96,7 +96,7 @@ def refuse_what_they_know(task: Task, batch: Batch, annotator: User) -> None:
 
 def release_all(*, project: Project, annotator: User, actor: User | None) -> int:
     """Put back all that this person holds in the project; how many tasks that were. Drafts stay with the person."""
-    return give_back(
+    return return_to_queue(
         which="annotator_id = %(annotator)s AND batch_id IN ("
         "SELECT id FROM annotation_batch WHERE project_id = %(project)s)",
         verb="assignment.released", actor=actor, annotator=annotator.pk, project=project.pk,

@@ -35,27 +35,27 @@ class Hit:
 # ---- keeping ----
 
 
-def add_term(*, project: Project, source: str, target: str, note: str = "", by: User | None) -> GlossaryTerm:
+def add_term(*, project: Project, source: str, target: str, note: str = "", actor: User | None) -> GlossaryTerm:
     """Raises InvalidInput by field; a pair of source and target is there once."""
-    term = GlossaryTerm(project=project, created_by=by)
-    return write(term, {"source": source, "target": target, "note": note}, verb="glossary.added", by=by)
+    term = GlossaryTerm(project=project, created_by=actor)
+    return write(term, {"source": source, "target": target, "note": note}, verb="glossary.added", actor=actor)
 
 
-def change_term(*, term: GlossaryTerm, source: str, target: str, note: str = "", by: User | None) -> GlossaryTerm:
-    return write(term, {"source": source, "target": target, "note": note}, verb="glossary.changed", by=by)
+def change_term(*, term: GlossaryTerm, source: str, target: str, note: str = "", actor: User | None) -> GlossaryTerm:
+    return write(term, {"source": source, "target": target, "note": note}, verb="glossary.changed", actor=actor)
 
 
-def remove_term(*, term: GlossaryTerm, by: User | None) -> None:
+def remove_term(*, term: GlossaryTerm, actor: User | None) -> None:
     """Removing what is gone already does nothing."""
     with transaction.atomic():
         before, pk = values(term), term.pk
         removed, _rows = GlossaryTerm.objects.filter(pk=pk).delete()
         if removed:
             term.pk = pk
-            record(verb="glossary.removed", target=term, actor=by, project=term.project, before=before)
+            record(verb="glossary.removed", target=term, actor=actor, project=term.project, before=before)
 
 
-def import_terms(*, project: Project, text: str, by: User | None) -> tuple[int, int]:
+def import_terms(*, project: Project, text: str, actor: User | None) -> tuple[int, int]:
     """Add the rows of a CSV or tab-separated text: source, target and, if it has one, note. A heading row is known by
     its words. The pairs (added, changed): a pair that is there gets the row's note. Raises InvalidInput, naming each
     row at fault, and then nothing is written.
@@ -76,7 +76,12 @@ def import_terms(*, project: Project, text: str, by: User | None) -> tuple[int, 
             if term is None:
                 new.append(
                     GlossaryTerm(
-                        project=project, source=source, target=target, note=note, folded=folded(source), created_by=by
+                        project=project,
+                        source=source,
+                        target=target,
+                        note=note,
+                        folded=folded(source),
+                        created_by=actor,
                     )
                 )
             elif term.note != note:
@@ -85,7 +90,7 @@ def import_terms(*, project: Project, text: str, by: User | None) -> tuple[int, 
         GlossaryTerm.objects.bulk_create(new, batch_size=5_000)
         GlossaryTerm.objects.bulk_update(changed, ["note"], batch_size=5_000)
         after = {"added": len(new), "changed": len(changed)}
-        record(verb="glossary.imported", target=project, actor=by, project=project, after=after)
+        record(verb="glossary.imported", target=project, actor=actor, project=project, after=after)
     return len(new), len(changed)
 
 
@@ -117,7 +122,7 @@ def read_rows(text: str) -> tuple[dict[tuple[str, str], str], list[tuple[str, st
     return rows, problems
 
 
-def write(term: GlossaryTerm, given: dict[str, str], *, verb: str, by: User | None) -> GlossaryTerm:
+def write(term: GlossaryTerm, given: dict[str, str], *, verb: str, actor: User | None) -> GlossaryTerm:
     given = {name: clean(value) for name, value in given.items()}
     if problems := faults_of(given):
         raise InvalidInput(problems[0][1], problems)
@@ -129,7 +134,7 @@ def write(term: GlossaryTerm, given: dict[str, str], *, verb: str, by: User | No
     try:
         with transaction.atomic():
             term.save()
-            record(verb=verb, target=term, actor=by, project=term.project, before=before, after=values(term))
+            record(verb=verb, target=term, actor=actor, project=term.project, before=before, after=values(term))
     except IntegrityError as error:
         message = _("This pair is in the glossary already.")
         raise InvalidInput(message, [("target", message)]) from error

@@ -228,9 +228,9 @@ def fill(question: dict) -> dict:
 
     tasks = question["tasks"]
     project = create_project(
-        name=f"{tasks} tasks", goal="translation", source_language="en", target_language="ja", by=None
+        name=f"{tasks} tasks", goal="translation", source_language="en", target_language="ja", actor=None
     )
-    publish_guideline(project=project, text="# Polite\n\nPrefer the polite one.", based_on=0, by=None)
+    publish_guideline(project=project, text="# Polite\n\nPrefer the polite one.", based_on=0, actor=None)
     for position, name in enumerate(("Meaning", "Register", "Fluency")):
         ReasonTag.objects.create(project=project, name=name, position=position)
     with connection.cursor() as cursor:

@@ -93,11 +93,13 @@ def everything(
     kei = join(project, Role.ANNOTATOR, name="森 慶", email=f"kei@{slug}.example")
     rin = join(project, Role.REVIEWER, name="林 凛", email=f"rin@{slug}.example")
     anchors = ["×", "△", "○"]
-    (aspect,) = save_aspects(project=project, aspects=[{"name": "意味", "key": "meaning", "anchors": anchors}], by=hana)
-    publish_guideline(project=project, text="# 口調\n\n*丁寧*に。", based_on=0, by=hana)
-    guideline = publish_guideline(project=project, text="# 口調\n\nとても*丁寧*に。", based_on=1, by=hana)
-    save_reason_tags(project=project, names=["敬語", "意味"], by=hana)
-    invitation = invite(project=project, role=Role.REVIEWER, by=hana)
+    (aspect,) = save_aspects(
+        project=project, aspects=[{"name": "意味", "key": "meaning", "anchors": anchors}], actor=hana
+    )
+    publish_guideline(project=project, text="# 口調\n\n*丁寧*に。", based_on=0, actor=hana)
+    guideline = publish_guideline(project=project, text="# 口調\n\nとても*丁寧*に。", based_on=1, actor=hana)
+    save_reason_tags(project=project, names=["敬語", "意味"], actor=hana)
+    invitation = invite(project=project, role=Role.REVIEWER, actor=hana)
     for n in range(4):
         prompt = PromptFactory(project=project, text=f"{source} {n}", held_out=n == 3)
         CandidateFactory(prompt=prompt, text=f"{good} {n}", origin=ONE)
@@ -119,7 +121,7 @@ def everything(
         expected={"choice": "tie", "chosen": None, "shown": options, "reasons": []},
     )  # fmt: skip
     start_attempt(qualification=test, user=kei)
-    term = add_term(project=project, source=source.split()[0], target=good[:3], by=hana)
+    term = add_term(project=project, source=source.split()[0], target=good[:3], actor=hana)
     upload = Import.objects.create(project=project, filename="texts.csv", status=Import.Status.DONE, created_by=hana)
     values = {
         "slug": project.slug, "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,

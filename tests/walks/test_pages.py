@@ -23,11 +23,11 @@ def hana():
     project = ProjectFactory(slug="hotel", name="Hotel replies in formal Japanese, autumn collection")
     hana = join(project, Role.MANAGER, name="Hana Kobayashi", email="hana@example.org", is_staff=True)
     join(project, Role.ANNOTATOR, name="Kei")
-    save_aspects(project=project, aspects=[{"name": "Meaning", "anchors": ["None", "Some", "All"]}], by=hana)
-    publish_guideline(project=project, text="# Tone\n\nBe *polite*.", based_on=0, by=hana)
-    publish_guideline(project=project, text="# Tone\n\nBe *very* polite.", based_on=1, by=hana)
-    save_reason_tags(project=project, names=["Register", "Meaning"], by=hana)
-    invite(project=project, role=Role.REVIEWER, by=hana)
+    save_aspects(project=project, aspects=[{"name": "Meaning", "anchors": ["None", "Some", "All"]}], actor=hana)
+    publish_guideline(project=project, text="# Tone\n\nBe *polite*.", based_on=0, actor=hana)
+    publish_guideline(project=project, text="# Tone\n\nBe *very* polite.", based_on=1, actor=hana)
+    save_reason_tags(project=project, names=["Register", "Meaning"], actor=hana)
+    invite(project=project, role=Role.REVIEWER, actor=hana)
     Batch.objects.create(project=project, name="Lobby", kind="writing", overlap=1, seed=1)
     return hana
 

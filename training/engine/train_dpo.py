@@ -45,14 +45,14 @@ def train(run: Run) -> Outcome:
             keep_ties=packable and config.ties == "learn",
         )
 
-    why = setup.why_plain(config, model, losses.LOSSES)
+    why = setup.plain_trl_reason(config, model, losses.LOSSES)
     sequences, counts = prepare(packable=not why)
     layout = None
     if not why:
         layout = setup.make_layout(config, model, tokenizer)
         setup.make_packable(model)
         pairs = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = setup.why_wrong(model, pairs, layout)
+        why = setup.mismatch(model, pairs, layout)
         if why:
             sequences, counts = prepare(packable=False)
     details: dict[str, Any] = {"method": setup.method(why, layout)}

@@ -35,13 +35,13 @@ def train(run: Run) -> Outcome:
         stop_ids=loading.stop_token_ids(model, tokenizer),
         where="train.parquet",
     )
-    why = setup.why_plain(config, model)
+    why = setup.plain_trl_reason(config, model)
     layout = None
     if not why:
         layout = setup.make_layout(config, model, tokenizer)
         setup.make_packable(model)
         packable = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = setup.why_wrong(model, packable, layout)
+        why = setup.mismatch(model, packable, layout)
     details = {"method": setup.method(why, layout)}
     run.stop_if_cancelled()
     sft = make_trainer(run, model, tokenizer, sequences, length, None if why else layout)

@@ -49,7 +49,7 @@ def enqueue(job: EngineJob, *, configure: Callable[[str], Config], actor: User |
     job.save(update_fields=["config"])
     after = {"config": job.config}
     record(verb=f"{job._meta.model_name}.created", target=job, actor=actor, project=job.project, after=after)
-    nudge_worker()
+    wake_worker()
 
 
 @transaction.atomic
@@ -66,7 +66,7 @@ def cancel(job: EngineJob, actor: User | None) -> str:
         job.directory.request_cancel()
         verb, status = "cancel_requested", Status.RUNNING
     else:
-        raise Conflict(_("%(job)s is over already") % {"job": job_words(job)})
+        raise Conflict(_("%(job)s is over already") % {"job": describe_job(job)})
     record(verb=f"{job._meta.model_name}.{verb}", target=job, actor=actor, project=job.project)
     job.refresh_from_db()
     return status
@@ -80,22 +80,24 @@ def resume(job: EngineJob, actor: User | None) -> None:
     """
     Status = EngineJob.Status
     if job.directory.is_alive():
-        raise Conflict(_("%(job)s is still ending: try again in a moment") % {"job": job_words(job)})
+        raise Conflict(_("%(job)s is still ending: try again in a moment") % {"job": describe_job(job)})
     rows = type(job)._default_manager.filter(pk=job.pk, status__in=(Status.FAILED, Status.CANCELLED))
     before = {"status": job.status, "error": job.error[:500]}
     if not rows.update(status=Status.QUEUED, error="", result=None, pid=None, finished_at=None):
-        raise Conflict(_("%(job)s can be resumed only when it has failed or was cancelled") % {"job": job_words(job)})
+        raise Conflict(
+            _("%(job)s can be resumed only when it has failed or was cancelled") % {"job": describe_job(job)}
+        )
     job.directory.clear_for_resume()
     record(verb=f"{job._meta.model_name}.resumed", target=job, actor=actor, project=job.project, before=before)
     job.refresh_from_db()
-    nudge_worker()
+    wake_worker()
 
 
 def job_name(job: EngineJob) -> str:
     return f"{job._meta.model_name} {job.pk}"
 
 
-def job_words(job: EngineJob) -> str:
+def describe_job(job: EngineJob) -> str:
     """Its name for people, in their language."""
     names = {
         "run": _("run %(number)s"),
@@ -105,7 +107,7 @@ def job_words(job: EngineJob) -> str:
     return names[str(job._meta.model_name)] % {"number": job.pk}
 
 
-def nudge_worker() -> None:
+def wake_worker() -> None:
     """Have the worker look at once, after the commit. A lost nudge costs seconds: the worker looks by itself too."""
     transaction.on_commit(
         lambda: current_app.send_task("training.jobs.watch_engine_jobs", ignore_result=True, retry=False, expires=30),
@@ -113,7 +115,7 @@ def nudge_worker() -> None:
     )
 
 
-def lend_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
+def link_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
     """Put the frozen files into the run directory, as hard links where the file system has them."""
     source = Path(settings.VAR) / dataset.directory
     job.directory.dataset.mkdir(parents=True, exist_ok=True)

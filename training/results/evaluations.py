@@ -11,7 +11,7 @@ from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, User
 from training.contract.config import EvaluationConfig, ModelSource
 from training.engine_jobs import model_folders
-from training.engine_jobs.queue import code_versions, enqueue, lend_dataset
+from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Evaluation, Run
 from training.results.checkpoints import model_source
 
@@ -70,7 +70,7 @@ def create_evaluation(
         ),
         actor=actor,
     )
-    lend_dataset(evaluation, dataset)
+    link_dataset(evaluation, dataset)
     return evaluation
 
 

@@ -68,7 +68,7 @@ def origin_of(generation: Generation) -> str:
     return f"import:model/{model_folders.short_name(generation.base_model)}"[:180]
 
 
-def take_in(generation: Generation) -> int:
+def ingest_candidates(generation: Generation) -> int:
     """Add what the engine wrote as candidates; texts that are there already stay once. Returns how many are new."""
     return add_candidates(project=generation.project, candidates=_candidates(generation), actor=generation.created_by)
 

@@ -16,7 +16,7 @@ from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
 from training.engine_jobs import model_folders
-from training.engine_jobs.queue import code_versions, enqueue, lend_dataset
+from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Run
 from training.results.checkpoints import model_source
 from training.rounds import lifecycle
@@ -114,7 +114,7 @@ def create_run(
         actor=actor,
     )
     if dataset is not None:
-        lend_dataset(run, dataset)
+        link_dataset(run, dataset)
     elif corpus is not None:
         run.directory.dataset.mkdir()
         shutil.copyfile(corpus, run.directory.dataset / "corpus.jsonl")

@@ -27,7 +27,7 @@ from training.engine_jobs.queue import job_name
 from training.models import EngineJob, Evaluation, Generation, Run
 from training.results.checkpoints import register_checkpoint
 from training.results.evaluations import create_evaluation
-from training.results.generations import take_in
+from training.results.generations import ingest_candidates
 from training.rounds import lifecycle
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def watch_engine_jobs() -> None:
     for model in JOBS:
         for job in model._default_manager.filter(status=Status.RUNNING):
             with _logged(job):
-                end_overdue(job)
+                kill_overdue(job)
                 reconcile(job)
     with _logged("rounds"):
         lifecycle.advance_all()
@@ -157,7 +157,7 @@ def reconcile(job: EngineJob) -> bool:
         if status == Status.SUCCEEDED:
             try:
                 with transaction.atomic():
-                    _take_in(locked)
+                    _ingest(locked)
             except (DomainError, OSError, ValueError, KeyError, IntegrityError) as problem:
                 log.exception("%s: what it left cannot be taken in", job_name(job))
                 status, reason = Status.FAILED, f"the engine succeeded, but what it left cannot be used: {problem}"
@@ -188,7 +188,7 @@ def _ending(job: EngineJob) -> tuple[str, str, dict | None]:
     return Status.FAILED, f"The engine was killed: it left no result.\n\nThe log's last lines:\n{tail}", None
 
 
-def _take_in(job: EngineJob) -> None:
+def _ingest(job: EngineJob) -> None:
     """What follows from a success."""
     if isinstance(job, Run):
         checkpoint = register_checkpoint(job)
@@ -200,7 +200,7 @@ def _take_in(job: EngineJob) -> None:
                 # Such as no held-out rows. The checkpoint is good all the same, and can be evaluated later.
                 log.warning("%s is not evaluated: %s", checkpoint, error)
     elif isinstance(job, Generation):
-        job.candidates_added = take_in(job)
+        job.candidates_added = ingest_candidates(job)
         job.save(update_fields=["candidates_added"])
 
 
@@ -217,7 +217,7 @@ def _end(job: EngineJob, status: str, error: str, result: dict | None) -> None:
     )
 
 
-def end_overdue(job: EngineJob) -> None:
+def kill_overdue(job: EngineJob) -> None:
     """End an engine that was asked to stop and does not: SIGTERM after the grace, SIGKILL a little later.
 
     Only while the lock is held, and only a process that names this directory on its command line: a pid alone may

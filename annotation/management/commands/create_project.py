@@ -47,13 +47,13 @@ class Command(BaseCommand):
                     default_overlap=options["overlap"],
                     held_out_share=options["held_out_share"],
                     lease_minutes=options["lease_minutes"],
-                    by=managers[0] if managers else None,
+                    actor=managers[0] if managers else None,
                 )
                 for user, role in members:
-                    add_member(project=project, user=user, role=role, by=None)
+                    add_member(project=project, user=user, role=role, actor=None)
                 if options["guideline"]:
                     text = read(options["guideline"])
-                    publish_guideline(project=project, text=text, based_on=0, by=managers[0] if managers else None)
+                    publish_guideline(project=project, text=text, based_on=0, actor=managers[0] if managers else None)
         except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"project {project.slug}: {project.name}, {project.memberships.count()} members")

@@ -32,7 +32,7 @@ class Command(BaseCommand):
             who = options["by"] or "an administrator"
             raise CommandError(f"no account for {who}: make one with create_user, or name the inviter with --by")
         try:
-            invitation = invite(project=project, role=options["role"], email=options["email"], by=inviter)
+            invitation = invite(project=project, role=options["role"], email=options["email"], actor=inviter)
         except DomainError as error:
             raise CommandError(str(error)) from error
         link = options["site"].rstrip("/") + reverse("join", args=[invitation.token])

@@ -81,7 +81,7 @@ def project_new(request: HttpRequest) -> HttpResponse:
         form = ProjectForm(request.POST)
         if form.is_valid():
             try:
-                project = create_project(by=actor(request), **form.cleaned_data)
+                project = create_project(actor=actor(request), **form.cleaned_data)
             except DomainError as error:
                 add_problems(form, error)
             else:

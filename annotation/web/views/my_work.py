@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.answers.remarks import mark_read, remarks_by
-from annotation.answers.reopening import changeable_until, first_submitted, reopen_submission, why_it_stands
+from annotation.answers.reopening import changeable_until, first_submitted, locked_reason, reopen_submission
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
@@ -92,7 +92,7 @@ def texts_of(answers: list[Annotation]) -> dict[int, str]:
 def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
-    stands = why_it_stands(batch, first_at)
+    stands = locked_reason(batch, first_at)
     return {
         "annotation": answer, "project": batch.project, "batch": batch, "stands": stands,
         "until": None if stands else changeable_until(batch, first_at), "first_at": first_at,
@@ -117,7 +117,7 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
             row |= compared(shown[-1]["answer"], described)
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
-    stands = why_it_stands(batch, first_at)
+    stands = locked_reason(batch, first_at)
     mine = remarks_by(request.user, task)
     remarks = list(mine)
     mark_read(remarks=mine, author=request.user)

@@ -58,7 +58,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     error: DomainError | bool = True
     if form.is_valid():
         try:
-            invite(project=project, by=actor(request), **form.cleaned_data)
+            invite(project=project, actor=actor(request), **form.cleaned_data)
         except DomainError as refused:
             add_problems(form, error := refused)
         else:
@@ -75,7 +75,7 @@ def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResp
     form = RoleForm(request.POST)
     if form.is_valid():
         try:
-            change_role(membership=membership, role=form.cleaned_data["role"], by=actor(request))
+            change_role(membership=membership, role=form.cleaned_data["role"], actor=actor(request))
         except DomainError as error:
             messages.error(request, str(error))
         else:
@@ -95,7 +95,7 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
     project = project_for(request.user, slug, MANAGERS)
     membership = found(project.memberships.select_related("user", "project").filter(pk=membership_id))
     try:
-        remove_member(membership=membership, by=actor(request))
+        remove_member(membership=membership, actor=actor(request))
     except DomainError as error:
         messages.error(request, str(error))
     else:
@@ -117,7 +117,7 @@ def revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     invitation = found(project.invitations.select_related("project").filter(pk=invitation_id))
     try:
-        revoke_invitation(invitation=invitation, by=actor(request))
+        revoke_invitation(invitation=invitation, actor=actor(request))
     except DomainError as error:
         messages.error(request, str(error))
     else:

@@ -91,7 +91,7 @@ def settings_glossary(request: HttpRequest, slug: str) -> HttpResponse:
         error = not form.is_valid()
         if not error:
             try:
-                term = actions.add_term(project=project, by=actor(request), **form.cleaned_data)
+                term = actions.add_term(project=project, actor=actor(request), **form.cleaned_data)
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
@@ -110,7 +110,7 @@ def settings_glossary_import(request: HttpRequest, slug: str) -> HttpResponse:
     error: DomainError | bool = not form.is_valid()
     if not error:
         try:
-            added, changed = actions.import_terms(project=project, text=form.rows, by=actor(request))
+            added, changed = actions.import_terms(project=project, text=form.rows, actor=actor(request))
         except DomainError as refused:
             add_problems(form, error := refused)
         else:
@@ -153,7 +153,7 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
         error = not form.is_valid()
         if not error:
             try:
-                actions.change_term(term=term, by=actor(request), **form.cleaned_data)
+                actions.change_term(term=term, actor=actor(request), **form.cleaned_data)
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
@@ -167,7 +167,7 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
 def settings_glossary_remove(request: HttpRequest, slug: str, term_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     term = found(GlossaryTerm.objects.select_related("project").filter(project=project, pk=term_id))
-    actions.remove_term(term=term, by=actor(request))
+    actions.remove_term(term=term, actor=actor(request))
     messages.success(request, _("“{term}” left the glossary.").format(term=term.source))
     return redirect("settings_glossary", slug)
 

@@ -169,7 +169,7 @@ def with_texts(shown: list[Remark]) -> list[dict[str, Any]]:
 def answer(request: SignedInRequest, remark_id: int) -> HttpResponse:
     remark = remark_for(request.user, remark_id)
     try:
-        answer_remark(remark=remark, text=request.POST.get("text", ""), by=request.user)
+        answer_remark(remark=remark, text=request.POST.get("text", ""), actor=request.user)
     except DomainError as error:
         return remarks_page(request, remark.task.batch.project, at=remark, error=error)
     messages.success(request, _("Answered: %(name)s finds it on their first page.") % {"name": remark.author})
@@ -181,7 +181,7 @@ def answer(request: SignedInRequest, remark_id: int) -> HttpResponse:
 def settle_remark(request: SignedInRequest, remark_id: int) -> HttpResponse:
     remark = remark_for(request.user, remark_id)
     try:
-        settle(remark=remark, by=request.user)
+        settle(remark=remark, actor=request.user)
         messages.success(request, _("Settled without an answer."))
     except DomainError as error:
         messages.warning(request, str(error))

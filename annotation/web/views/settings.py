@@ -59,7 +59,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
         error = not form.is_valid()
         if not error:
             try:
-                update_project(project=project, by=actor(request), **form.cleaned_data)
+                update_project(project=project, actor=actor(request), **form.cleaned_data)
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:
@@ -88,7 +88,7 @@ def guideline(request: HttpRequest, slug: str) -> HttpResponse:
         if not error and request.POST.get("action") != "preview":
             text, based_on = form.cleaned_data["text"], form.cleaned_data["based_on"]
             try:
-                saved = publish_guideline(project=project, text=text, based_on=based_on, by=actor(request))
+                saved = publish_guideline(project=project, text=text, based_on=based_on, actor=actor(request))
             except Conflict as conflict:
                 error = conflict
                 # What was typed stays; publishing again is then a decision made in sight of the other version.
@@ -185,7 +185,7 @@ def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, r
     error: DomainError | bool = True
     if form.is_valid():
         try:
-            saved = aspect_actions.save_aspect(project=project, aspect=row, by=actor(request), **form.cleaned_data)
+            saved = aspect_actions.save_aspect(project=project, aspect=row, actor=actor(request), **form.cleaned_data)
         except DomainError as refused:
             add_problems(form, error := refused)
         else:
@@ -212,7 +212,7 @@ def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, 
     project = project_for(request.user, slug, MANAGERS)
     row = found(project.aspects.select_related("project").filter(pk=aspect_id))
     try:
-        action(aspect=row, by=actor(request))
+        action(aspect=row, actor=actor(request))
     except DomainError as error:
         messages.error(request, str(error))
     else:
@@ -232,7 +232,7 @@ def weights(request: HttpRequest, slug: str) -> HttpResponse:
         base = form.cleaned_data["based_on"]
         try:
             saved = aspect_actions.save_weights(
-                project=project, weights=form.weights(), by=actor(request), based_on=base
+                project=project, weights=form.weights(), actor=actor(request), based_on=base
             )
         except DomainError as refused:
             error = refused
@@ -268,7 +268,7 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
         error = not form.is_valid()
         if not error:
             try:
-                save_reason_tags(project=project, names=form.cleaned_data["names"], by=actor(request))
+                save_reason_tags(project=project, names=form.cleaned_data["names"], actor=actor(request))
             except DomainError as refused:
                 add_problems(form, error := refused)
             else:

@@ -70,7 +70,7 @@ def test_a_question_is_asked_answered_and_read(story, sign_in):
 def test_the_answer_on_the_first_page_goes_when_it_is_read(story, sign_in):
     _, assignment, hana, rin = story
     remark = add_remark(task=assignment.task, author=hana, kind="flag", text="Cut off in the middle.")
-    answer_remark(remark=remark, text="Skip it, please.", by=rin)
+    answer_remark(remark=remark, text="Skip it, please.", actor=rin)
     client = sign_in(hana)
     assert "An answer to your flag" in client.get("/").content.decode()
     assert client.post(reverse("remark_read", args=[remark.pk])).url == "/"

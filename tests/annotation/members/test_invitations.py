@@ -36,7 +36,7 @@ def hana(project):
 
 @pytest.fixture
 def invitation(project, hana):
-    return invite(project=project, role=Role.ANNOTATOR, by=hana)
+    return invite(project=project, role=Role.ANNOTATOR, actor=hana)
 
 
 def door(invitation):
@@ -79,14 +79,14 @@ def test_a_used_link_is_over_and_says_so(client, invitation):
 def test_an_expired_or_withdrawn_link_is_over(client, sign_in, invitation, hana):
     Invitation.objects.filter(pk=invitation.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert client.get(door(invitation)).status_code == 410
-    other = invite(project=invitation.project, role=Role.ANNOTATOR, by=hana)
+    other = invite(project=invitation.project, role=Role.ANNOTATOR, actor=hana)
     assert other.expires_at - timezone.now() > timedelta(days=13, hours=23)
     sign_in(hana).post(f"/projects/hotel/settings/invitations/{other.pk}/revoke/")
     page = Client().post(door(other), NEW)
     assert page.status_code == 410
     assert "Ask Hana for a new one" in page.content.decode()
     with pytest.raises(Conflict):
-        revoke_invitation(invitation=other, by=hana)
+        revoke_invitation(invitation=other, actor=hana)
 
 
 def test_an_unknown_link_is_not_found(client):
@@ -125,12 +125,12 @@ def test_a_taken_address_leads_to_sign_in(client, invitation):
 
 
 def test_an_invitation_for_one_address_is_for_nobody_else(client, sign_in, project, hana):
-    invitation = invite(project=project, role=Role.ANNOTATOR, by=hana, email="Kei@Example.org")
+    invitation = invite(project=project, role=Role.ANNOTATOR, actor=hana, email="Kei@Example.org")
     page = client.post(door(invitation), NEW | {"email": "mallory@example.org"})
     assert page.status_code == 302
     assert Membership.objects.filter(user__email="kei@example.org").exists(), "the field is not even read"
 
-    second = invite(project=project, role=Role.ANNOTATOR, by=hana, email="rin@example.org")
+    second = invite(project=project, role=Role.ANNOTATOR, actor=hana, email="rin@example.org")
     mallory = UserFactory(email="mallory@example.org")
     page = sign_in(mallory).post(door(second))
     assert page.status_code == 409
@@ -148,7 +148,7 @@ def test_a_member_who_opens_a_link_loses_nothing(client, sign_in, project, hana,
 
 def test_a_member_is_raised_by_a_higher_invitation(project, hana):
     kei = join(project, Role.ANNOTATOR)
-    invitation = invite(project=project, role=Role.REVIEWER, by=hana)
+    invitation = invite(project=project, role=Role.REVIEWER, actor=hana)
     accept_invitation(invitation=invitation, user=kei)
     assert Membership.objects.get(user=kei).role == "reviewer"
     assert not Invitation.objects.get().is_open
@@ -157,7 +157,7 @@ def test_a_member_is_raised_by_a_higher_invitation(project, hana):
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_once_make_one_member():
     project = ProjectFactory()
-    invitation = invite(project=project, role=Role.ANNOTATOR, by=join(project, Role.MANAGER))
+    invitation = invite(project=project, role=Role.ANNOTATOR, actor=join(project, Role.MANAGER))
     people = [UserFactory() for _ in range(4)]
     start, outcomes = threading.Barrier(4), []
 
@@ -202,9 +202,9 @@ def test_roles_change_and_people_leave_from_the_page(client, sign_in, project, h
 def test_the_last_manager_stays(client, sign_in, project, hana):
     own = Membership.objects.get(user=hana)
     with pytest.raises(LastManager):
-        change_role(membership=own, role=Role.ANNOTATOR, by=hana)
+        change_role(membership=own, role=Role.ANNOTATOR, actor=hana)
     with pytest.raises(LastManager):
-        remove_member(membership=own, by=hana)
+        remove_member(membership=own, actor=hana)
     join(project, Role.MANAGER, is_active=False)
     page = sign_in(hana).post(f"/projects/hotel/settings/people/{own.pk}/remove/", follow=True)
     assert "needs a manager" in page.content.decode(), "a switched-off account does not count"
@@ -225,7 +225,7 @@ def test_two_managers_cannot_remove_each_other_at_once():
     def leave(row):
         start.wait()
         try:
-            remove_member(membership=row, by=None)
+            remove_member(membership=row, actor=None)
             outcomes.append("left")
         except LastManager:
             outcomes.append("stays")
@@ -248,7 +248,7 @@ def test_the_tasks_of_who_leaves_go_back_into_the_queue(project, hana):
         task=task, batch=batch, slot=0, position=0, state="held", annotator=kei, claimed_at=timezone.now(),
         leased_until=timezone.now() + timedelta(hours=1),
     )  # fmt: skip
-    remove_member(membership=Membership.objects.get(user=kei), by=hana)
+    remove_member(membership=Membership.objects.get(user=kei), actor=hana)
     slot.refresh_from_db()
     assert (slot.state, slot.annotator) == ("free", None)
 
@@ -256,9 +256,9 @@ def test_the_tasks_of_who_leaves_go_back_into_the_queue(project, hana):
 def test_a_stale_role_change_is_refused(project, hana):
     membership = Membership.objects.get(user=join(project, Role.ANNOTATOR))
     stale = Membership.objects.get(pk=membership.pk)
-    change_role(membership=membership, role=Role.REVIEWER, by=hana)
+    change_role(membership=membership, role=Role.REVIEWER, actor=hana)
     with pytest.raises(Conflict):
-        change_role(membership=stale, role=Role.MANAGER, by=hana)
+        change_role(membership=stale, role=Role.MANAGER, actor=hana)
 
 
 # ---- the command line ----

@@ -31,7 +31,7 @@ def hana():
 
 @pytest.fixture
 def project(hana):
-    return create_project(name="Hotel replies", by=hana, **BASICS)
+    return create_project(name="Hotel replies", actor=hana, **BASICS)
 
 
 def test_who_creates_a_project_manages_it(project, hana):
@@ -42,11 +42,11 @@ def test_who_creates_a_project_manages_it(project, hana):
 
 
 def test_addresses_are_free_and_never_a_page_of_ours(hana, project):
-    assert create_project(name="Hotel replies", by=hana, **BASICS).slug == "hotel-replies-2"
-    assert create_project(name="好み", by=hana, **BASICS).slug == "project"
-    assert create_project(name="New", by=hana, **BASICS).slug == "new-project"
+    assert create_project(name="Hotel replies", actor=hana, **BASICS).slug == "hotel-replies-2"
+    assert create_project(name="好み", actor=hana, **BASICS).slug == "project"
+    assert create_project(name="New", actor=hana, **BASICS).slug == "new-project"
     with pytest.raises(Conflict, match="hotel-replies"):
-        create_project(name="Other", slug="hotel-replies", by=hana, **BASICS)
+        create_project(name="Other", slug="hotel-replies", actor=hana, **BASICS)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_nonsense_is_refused_by_field_and_leaves_nothing(hana, changes, field):
 
 
 def test_a_change_leaves_what_it_was(project, hana):
-    update_project(project=project, by=hana, name="Hotel, polite", default_overlap=3)
+    update_project(project=project, actor=hana, name="Hotel, polite", default_overlap=3)
     event = Event.objects.get(verb="project.changed")
     assert event.before == {"name": "Hotel replies", "default_overlap": 1}
     assert event.after == {"name": "Hotel, polite", "default_overlap": 3}
-    update_project(project=project, by=hana, default_overlap=3)
+    update_project(project=project, actor=hana, default_overlap=3)
     assert Event.objects.filter(verb="project.changed").count() == 1, "no change, no event"
 
 
@@ -81,15 +81,15 @@ def test_a_change_leaves_what_it_was(project, hana):
 
 
 def test_guidelines_are_versions_and_the_second_writer_is_told(project, hana):
-    first = publish_guideline(project=project, text="Be polite.\r\n", based_on=0, by=hana)
+    first = publish_guideline(project=project, text="Be polite.\r\n", based_on=0, actor=hana)
     assert (first.version, first.text) == (1, "Be polite.\n")
-    publish_guideline(project=project, text="Be polite. Be brief.", based_on=1, by=hana)
+    publish_guideline(project=project, text="Be polite. Be brief.", based_on=1, actor=hana)
     with pytest.raises(Conflict, match="Version 2 was published"):
-        publish_guideline(project=project, text="Be kind.", based_on=1, by=hana)
+        publish_guideline(project=project, text="Be kind.", based_on=1, actor=hana)
     with pytest.raises(InvalidInput, match="changed"):
-        publish_guideline(project=project, text="Be polite. Be brief.", based_on=2, by=hana)
+        publish_guideline(project=project, text="Be polite. Be brief.", based_on=2, actor=hana)
     with pytest.raises(InvalidInput, match="empty"):
-        publish_guideline(project=project, text=" \n ", based_on=2, by=hana)
+        publish_guideline(project=project, text=" \n ", based_on=2, actor=hana)
     assert list(project.guidelines.values_list("version", flat=True)) == [2, 1]
     assert Guideline.objects.get(version=1).text == "Be polite.\n"
 
@@ -107,16 +107,16 @@ def test_differences_read_as_the_new_text():
 
 
 def test_weights_follow_the_aspects(project, hana):
-    meaning = save_aspect(project=project, name="Meaning", anchors=FIVE, by=hana)
-    register = save_aspect(project=project, name="Register", question="Polite?", anchors=FIVE[:3], by=hana)
+    meaning = save_aspect(project=project, name="Meaning", anchors=FIVE, actor=hana)
+    register = save_aspect(project=project, name="Register", question="Polite?", anchors=FIVE[:3], actor=hana)
     assert project.weight_sets.first().weights == {"meaning": 1.0, "register": 1.0}
-    save_weights(project=project, weights={"meaning": 3.0, "register": 1.0}, by=hana)
-    retire_aspect(aspect=register, by=hana)
+    save_weights(project=project, weights={"meaning": 3.0, "register": 1.0}, actor=hana)
+    retire_aspect(aspect=register, actor=hana)
     assert project.weight_sets.first().weights == {"meaning": 3.0}
-    restore_aspect(aspect=register, by=hana)
+    restore_aspect(aspect=register, actor=hana)
     assert project.weight_sets.first().weights == {"meaning": 3.0, "register": 1.0}
     with pytest.raises(Conflict):
-        restore_aspect(aspect=register, by=hana)
+        restore_aspect(aspect=register, actor=hana)
     versions = list(project.weight_sets.values_list("version", flat=True))
     assert versions == [5, 4, 3, 2, 1], "each is kept: labels name the one they were given under"
     assert Aspect.objects.filter(pk=meaning.pk, key="meaning").exists()
@@ -134,26 +134,28 @@ def test_weights_follow_the_aspects(project, hana):
 )
 def test_weights_are_about_the_active_aspects(project, hana, weights, message):
     save_aspects(
-        project=project, aspects=[{"name": "Meaning", "anchors": FIVE}, {"name": "Register", "anchors": FIVE}], by=hana
+        project=project,
+        aspects=[{"name": "Meaning", "anchors": FIVE}, {"name": "Register", "anchors": FIVE}],
+        actor=hana,
     )
     with pytest.raises(InvalidInput, match=message):
-        save_weights(project=project, weights=weights, by=hana)
+        save_weights(project=project, weights=weights, actor=hana)
     assert project.weight_sets.count() == 1
 
 
 def test_the_second_to_weigh_is_told(project, hana):
-    save_aspect(project=project, name="Meaning", anchors=FIVE, by=hana)
-    save_weights(project=project, weights={"meaning": 2.0}, by=hana, based_on=1)
+    save_aspect(project=project, name="Meaning", anchors=FIVE, actor=hana)
+    save_weights(project=project, weights={"meaning": 2.0}, actor=hana, based_on=1)
     with pytest.raises(Conflict):
-        save_weights(project=project, weights={"meaning": 3.0}, by=hana, based_on=1)
+        save_weights(project=project, weights={"meaning": 3.0}, actor=hana, based_on=1)
 
 
 def test_save_aspects_makes_them_exactly_these(project, hana):
     save_aspects(
-        project=project, aspects=[{"name": "Meaning", "anchors": FIVE}, {"name": "Style", "anchors": FIVE}], by=hana
+        project=project, aspects=[{"name": "Meaning", "anchors": FIVE}, {"name": "Style", "anchors": FIVE}], actor=hana
     )
     second = [{"key": "style", "name": "Tone", "anchors": FIVE}, {"name": "Fluency", "anchors": ["no", "yes"]}]
-    save_aspects(project=project, aspects=second, by=hana)
+    save_aspects(project=project, aspects=second, actor=hana)
     active = project.aspects.filter(retired_at=None)
     assert [(row.key, row.name, row.points) for row in active] == [("style", "Tone", 5), ("fluency", "Fluency", 2)]
     assert project.aspects.get(key="meaning").retired_at
@@ -163,41 +165,41 @@ def test_save_aspects_makes_them_exactly_these(project, hana):
 @pytest.mark.parametrize("anchors", [[], ["only one"], [str(n) for n in range(10)], ["a", "  ", ""]])
 def test_a_scale_has_two_to_nine_points(project, hana, anchors):
     with pytest.raises(InvalidInput, match="2 to 9"):
-        save_aspect(project=project, name="Meaning", anchors=anchors, by=hana)
+        save_aspect(project=project, name="Meaning", anchors=anchors, actor=hana)
 
 
 def test_a_scored_scale_keeps_its_points(project, hana):
-    aspect = save_aspect(project=project, name="Meaning", anchors=FIVE, by=hana)
+    aspect = save_aspect(project=project, name="Meaning", anchors=FIVE, actor=hana)
     batch = Batch.objects.create(project=project, name="Scores", kind="scoring", overlap=1, seed=1)
     task = Task.objects.create(batch=batch, prompt=PromptFactory(project=project), position=0)
     slot = Assignment.objects.create(task=task, batch=batch, slot=0, position=0, state="done", annotator=hana)
     payload = {"scores": {"17": {"meaning": 4}}, "comment": ""}
     Annotation.objects.create(assignment=slot, task=task, annotator=hana, kind="scoring", payload=payload)
-    save_aspect(project=project, aspect=aspect, name="Meaning", anchors=[*FIVE[:4], "Flawless"], by=hana)
+    save_aspect(project=project, aspect=aspect, name="Meaning", anchors=[*FIVE[:4], "Flawless"], actor=hana)
     with pytest.raises(InvalidInput, match="scored on 5 points"):
-        save_aspect(project=project, aspect=aspect, name="Meaning", anchors=FIVE[:3], by=hana)
-    other = save_aspect(project=project, name="Style", anchors=FIVE, by=hana)
-    assert save_aspect(project=project, aspect=other, name="Style", anchors=FIVE[:3], by=hana).points == 3
+        save_aspect(project=project, aspect=aspect, name="Meaning", anchors=FIVE[:3], actor=hana)
+    other = save_aspect(project=project, name="Style", anchors=FIVE, actor=hana)
+    assert save_aspect(project=project, aspect=other, name="Style", anchors=FIVE[:3], actor=hana).points == 3
 
 
 def test_names_in_any_script_get_a_key(project, hana):
     keys = [
-        save_aspect(project=project, name=name, anchors=FIVE, by=hana).key for name in ("丁寧さ", "意味", "Meaning")
+        save_aspect(project=project, name=name, anchors=FIVE, actor=hana).key for name in ("丁寧さ", "意味", "Meaning")
     ]
     assert keys == ["aspect", "aspect-2", "meaning"]
 
 
 def test_reason_tags_are_retired_and_come_back(project, hana):
-    save_reason_tags(project=project, names=["Register", "Meaning", " Register ", ""], by=hana)
-    save_reason_tags(project=project, names=["Meaning", "Fluency"], by=hana)
+    save_reason_tags(project=project, names=["Register", "Meaning", " Register ", ""], actor=hana)
+    save_reason_tags(project=project, names=["Meaning", "Fluency"], actor=hana)
     active = project.reason_tags.filter(retired_at=None)
     assert [tag.name for tag in active] == ["Meaning", "Fluency"]
     assert project.reason_tags.get(name="Register").retired_at
-    save_reason_tags(project=project, names=["Register"], by=hana)
+    save_reason_tags(project=project, names=["Register"], actor=hana)
     assert project.reason_tags.count() == 3
     assert Event.objects.filter(verb="reasons.saved").count() == 3
     with pytest.raises(InvalidInput, match="longer than 40"):
-        save_reason_tags(project=project, names=["x" * 41], by=hana)
+        save_reason_tags(project=project, names=["x" * 41], actor=hana)
 
 
 # ---- the command line ----
@@ -238,7 +240,7 @@ def test_create_project_refuses_with_a_reason_and_leaves_nothing(arguments, mess
 
 def test_add_member_gives_a_member_the_new_role(project, hana):
     kei = UserFactory(password=PASSWORD)
-    add_member(project=project, user=kei, role="annotator", by=hana)
-    assert add_member(project=project, user=kei, role="reviewer", by=hana).role == "reviewer"
+    add_member(project=project, user=kei, role="annotator", actor=hana)
+    assert add_member(project=project, user=kei, role="reviewer", actor=hana).role == "reviewer"
     with pytest.raises(InvalidInput, match="no such role"):
-        add_member(project=project, user=kei, role="emperor", by=hana)
+        add_member(project=project, user=kei, role="emperor", actor=hana)

@@ -468,7 +468,7 @@ def test_nothing_of_a_test_reaches_queue_progress_or_answers(project, mio, hana,
 
 def test_a_retired_aspect_is_still_asked_by_a_test_that_is_about_it(sign_in, project, mio, hana):
     test = make_test(project, mio, Kind.SCORING)
-    retire_aspect(aspect=project.aspects.get(key="register"), by=mio)
+    retire_aspect(aspect=project.aspects.get(key="register"), actor=mio)
     client = sign_in(hana)
     start_attempt(qualification=test, user=hana)
     assert "score-a-register" in client.get(reverse("qualification_item", args=[test.pk])).content.decode()

@@ -213,7 +213,7 @@ def test_nobody_who_is_removed_at_this_moment_keeps_a_given_task():
     membership = Membership.objects.get(project=project, user=hana)
     at_once(
         lambda: assign(task=task_at(batch, 1), annotator=hana, actor=mio),
-        lambda: remove_member(membership=membership, by=mio),
+        lambda: remove_member(membership=membership, actor=mio),
     )
     assert not Membership.objects.filter(user=hana).exists()
     assert not Assignment.objects.filter(state="held").exists()
@@ -239,7 +239,7 @@ def test_all_that_somebody_holds_goes_back_and_nothing_of_others_or_other_projec
 def test_a_member_who_leaves_gives_back_what_they_hold(project, mio, hana):
     batch = batch_of(project)
     claim_next(batch=batch, annotator=hana)
-    remove_member(membership=Membership.objects.get(project=project, user=hana), by=mio)
+    remove_member(membership=Membership.objects.get(project=project, user=hana), actor=mio)
     assert not Assignment.objects.filter(state="held").exists()
 
 

@@ -27,7 +27,7 @@ def found(project, text):
 
 def add(project, *sources, target="訳"):
     for source in sources:
-        glossary.add_term(project=project, source=source, target=target, by=None)
+        glossary.add_term(project=project, source=source, target=target, actor=None)
 
 
 def test_terms_are_found_as_words_whatever_their_case_and_width(project):
@@ -57,14 +57,14 @@ def test_scripts_without_spaces_and_korean_particles():
 
 def test_a_term_with_two_ways_to_put_it_is_one_hit(project):
     add(project, "lift", target="エレベーター")
-    glossary.add_term(project=project, source="lift", target="リフト", note="only for ski lifts", by=None)
+    glossary.add_term(project=project, source="lift", target="リフト", note="only for ski lifts", actor=None)
     (hit,) = glossary.terms_in(project=project, text="The lift is broken.")
     assert hit.targets == [("エレベーター", ""), ("リフト", "only for ski lifts")]
 
 
 def test_ten_thousand_terms_are_searched_by_one_query(project, django_assert_num_queries):
     rows = "\n".join(f"term number {n},用語{n}" for n in range(10_000))
-    assert glossary.import_terms(project=project, text=rows, by=None) == (10_000, 0)
+    assert glossary.import_terms(project=project, text=rows, actor=None) == (10_000, 0)
     text = "Here is term number 77 and then term number 9999. " + "Nothing much is said about it here. " * 10
     with django_assert_num_queries(1):
         assert found(project, text) == ["term number 77", "term number 9999"]
@@ -72,18 +72,18 @@ def test_ten_thousand_terms_are_searched_by_one_query(project, django_assert_num
 
 def test_terms_are_added_changed_and_removed_with_events(project):
     hana = join(project, Role.MANAGER)
-    term = glossary.add_term(project=project, source=" front  desk ", target="フロント", by=hana)
+    term = glossary.add_term(project=project, source=" front  desk ", target="フロント", actor=hana)
     assert (term.source, term.folded) == ("front desk", "front desk")
-    glossary.change_term(term=term, source="front desk", target="フロント", note="not 受付", by=hana)
-    glossary.change_term(term=term, source="front desk", target="フロント", note="not 受付", by=hana)  # nothing new
+    glossary.change_term(term=term, source="front desk", target="フロント", note="not 受付", actor=hana)
+    glossary.change_term(term=term, source="front desk", target="フロント", note="not 受付", actor=hana)  # nothing new
     with pytest.raises(InvalidInput, match="already"):
-        glossary.add_term(project=project, source="front desk", target="フロント", by=hana)
+        glossary.add_term(project=project, source="front desk", target="フロント", actor=hana)
     for source, target, field in (("", "x", "source"), ("x", " ", "target"), ("x" * 201, "y", "source")):
         with pytest.raises(InvalidInput) as refused:
-            glossary.add_term(project=project, source=source, target=target, by=hana)
+            glossary.add_term(project=project, source=source, target=target, actor=hana)
         assert refused.value.problems[0][0] == field
-    glossary.remove_term(term=term, by=hana)
-    glossary.remove_term(term=term, by=hana)
+    glossary.remove_term(term=term, actor=hana)
+    glossary.remove_term(term=term, actor=hana)
     events = Event.objects.filter(project=project).order_by("id")
     assert list(events.values_list("verb", flat=True)) == ["glossary.added", "glossary.changed", "glossary.removed"]
     assert (events[1].before["note"], events[1].after["note"]) == ("", "not 受付")
@@ -92,15 +92,15 @@ def test_terms_are_added_changed_and_removed_with_events(project):
 
 def test_an_import_is_all_or_nothing(project):
     with pytest.raises(InvalidInput) as refused:
-        glossary.import_terms(project=project, text='lift,エレベーター\n,何か\n\nbar\na,b,c,d\n"x', by=None)
+        glossary.import_terms(project=project, text='lift,エレベーター\n,何か\n\nbar\na,b,c,d\n"x', actor=None)
     assert [row for row, _ in refused.value.problems] == ["Row 2", "Row 4", "Row 5", "Row 6"]
     assert not GlossaryTerm.objects.exists()
     text = '\ufeffSource,Target,Note\r\nlift,エレベーター\r\n"desk, front",フロント,"a ""desk"""\r\nlift,エレベーター'
-    assert glossary.import_terms(project=project, text=text, by=None) == (2, 0)
-    assert glossary.import_terms(project=project, text="lift\tエレベーター\tnew note", by=None) == (0, 1)
+    assert glossary.import_terms(project=project, text=text, actor=None) == (2, 0)
+    assert glossary.import_terms(project=project, text="lift\tエレベーター\tnew note", actor=None) == (0, 1)
     assert GlossaryTerm.objects.get(source="lift").note == "new note"
     with pytest.raises(InvalidInput, match="Nothing was read in"):
-        glossary.import_terms(project=project, text="\n", by=None)
+        glossary.import_terms(project=project, text="\n", actor=None)
 
 
 words = st.text(alphabet=st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=1, max_size=20)

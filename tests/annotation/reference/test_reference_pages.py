@@ -43,7 +43,7 @@ def answer_all(batch, person):
 
 def test_terms_and_similar_texts_without_names(sign_in, project, hana, kei):
     answer_all(batch_of(project, Kind.WRITING), kei)
-    glossary.add_term(project=project, source="room", target="お部屋", note="not <i>部屋</i>", by=None)
+    glossary.add_term(project=project, source="room", target="お部屋", note="not <i>部屋</i>", actor=None)
     slot = hold(batch_of(project, Kind.POSTEDITING), hana)
     part = sign_in(hana).get(f"/assignments/{slot.pk}/reference/", headers={"HX-Request": "true"}).content.decode()
     assert part.count('data-insert="put-') == 3
@@ -82,7 +82,7 @@ def test_as_many_queries_for_many_texts_as_for_few(sign_in, project, hana, kei, 
             client.get(f"/assignments/{slot.pk}/reference/", headers={"HX-Request": "true"})
         answer_all(batch_of(project, Kind.WRITING), kei)
         for n in range(10 * few):
-            glossary.add_term(project=project, source=f"room, number {n}", target=f"部屋{n}", by=None)
+            glossary.add_term(project=project, source=f"room, number {n}", target=f"部屋{n}", actor=None)
 
 
 def test_the_usual_length_is_learnt_from_twenty_texts(project, kei):

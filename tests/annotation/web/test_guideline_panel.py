@@ -17,7 +17,7 @@ FIRST = "# Tone\n\nBe *polite*.\n\nOne.\n\nTwo.\n\nThree.\n\nFour.\n\nFive.\n\nA
 @pytest.fixture
 def project():
     project = ProjectFactory(slug="hotel")
-    publish_guideline(project=project, text=FIRST, based_on=0, by=None)
+    publish_guideline(project=project, text=FIRST, based_on=0, actor=None)
     return project
 
 
@@ -40,7 +40,7 @@ def test_hana_reads_a_version_and_is_shown_what_the_next_one_changes(sign_in, pr
     assert 'id="guideline-news" hidden hx-swap-oob' in answer
     assert guideline_news(hana, project) is None
     assert "You have read this version" in panel(client)
-    publish_guideline(project=project, text=FIRST.replace("polite", "<b>formal</b>"), based_on=1, by=None)
+    publish_guideline(project=project, text=FIRST.replace("polite", "<b>formal</b>"), based_on=1, actor=None)
     assert guideline_news(hana, project) == 2
     html = panel(client)
     assert "Changed since you read version 1" in html
@@ -59,7 +59,7 @@ def test_hana_reads_a_version_and_is_shown_what_the_next_one_changes(sign_in, pr
 def test_a_version_published_while_she_read_is_still_news(sign_in, project):
     hana = join(project, Role.ANNOTATOR)
     client = sign_in(hana)
-    publish_guideline(project=project, text="Be brief.", based_on=1, by=None)
+    publish_guideline(project=project, text="Be brief.", based_on=1, actor=None)
     has_read(client, 1)
     assert guideline_news(hana, project) == 2
     has_read(client, 2)
@@ -93,7 +93,7 @@ def test_the_panel_takes_as_many_queries_with_many_versions(sign_in, project):
     has_read(client, 1)
     counts = []
     for version in range(1, 8):
-        publish_guideline(project=project, text=f"Version {version}", based_on=version, by=None)
+        publish_guideline(project=project, text=f"Version {version}", based_on=version, actor=None)
         with CaptureQueriesContext(connection) as captured:
             panel(client)
         counts.append(len(captured))

@@ -46,7 +46,7 @@ def test_it_asks_the_database_the_same_with_many_answers_and_hours(sign_in):
             assignment = claim_next(batch=batch, annotator=hana)
             submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana)
             remark = add_remark(task=assignment.task, author=hana, kind="question", text=f"Why {n}?")
-            answer_remark(remark=remark, text="Because.", by=rin)
+            answer_remark(remark=remark, text="Because.", actor=rin)
             TimeSpent.objects.create(
                 annotator=hana, batch=batch, assignment=assignment, visit=f"visit-{n:04}", active_seconds=60,
                 began_at=timezone.now(), seen_at=timezone.now(),
@@ -69,7 +69,7 @@ def test_the_pages_beside_the_tasks_hold_in_each_language(sign_in, language):
     assignment = claim_next(batch=batch, annotator=hana)
     answer = submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana)
     remark = add_remark(task=assignment.task, author=hana, kind="question", text="Why?")
-    answer_remark(remark=remark, text="Because.", by=mio)
+    answer_remark(remark=remark, text="Because.", actor=mio)
     add_remark(task=assignment.task, author=hana, kind="comment", text="Odd.")
     pages = {
         hana: ["/", "/my-work/", f"/my-work/{answer.pk}/", "/my-time/", f"/assignments/{assignment.pk}/remarks/",

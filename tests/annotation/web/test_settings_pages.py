@@ -190,8 +190,8 @@ def test_write_preview_publish(manager, project, hana):
 
 def test_two_writers_lose_nothing(manager, project, hana):
     address = f"{SETTINGS}guideline/"
-    publish_guideline(project=project, text="Be polite.", based_on=0, by=hana)
-    publish_guideline(project=project, text="Be polite. Be brief.", based_on=1, by=hana)
+    publish_guideline(project=project, text="Be polite.", based_on=0, actor=hana)
+    publish_guideline(project=project, text="Be polite. Be brief.", based_on=1, actor=hana)
     mine = {"text": "Be polite. Never argue.", "based_on": 1, "action": "publish"}
     page = text(manager.post(address, mine), 409)
     assert "Version 2 was published while you were writing on version 1" in page
@@ -206,7 +206,7 @@ def test_two_writers_lose_nothing(manager, project, hana):
 
 def test_a_guideline_too_long_or_unchanged(manager, project, hana):
     address = f"{SETTINGS}guideline/"
-    publish_guideline(project=project, text="Be polite.", based_on=0, by=hana)
+    publish_guideline(project=project, text="Be polite.", based_on=0, actor=hana)
     page = text(manager.post(address, {"text": "Be polite.", "based_on": 1}), 422)
     assert "word for word" in page
     page = text(manager.post(address, {"text": "x" * 100_001, "based_on": 1}), 422)
@@ -240,7 +240,7 @@ def test_a_faulty_aspect_is_shown_where_it_was_typed(manager, project):
     assert "2 to 9 sentences" in page
     assert "only one" in page
     assert not project.aspects.exists()
-    save_aspects(project=project, aspects=[{"name": "Meaning", "anchors": ["a", "b"]}], by=None)
+    save_aspects(project=project, aspects=[{"name": "Meaning", "anchors": ["a", "b"]}], actor=None)
     aspect = project.aspects.get()
     page = text(manager.post(f"{SETTINGS}aspects/{aspect.pk}/", MEANING | {"name": ""}), 422)
     assert '<details class="card aspect" open>' in page
@@ -248,7 +248,7 @@ def test_a_faulty_aspect_is_shown_where_it_was_typed(manager, project):
 
 def test_an_aspect_of_another_project_is_not_there(manager):
     other = ProjectFactory()
-    (aspect,) = save_aspects(project=other, aspects=[{"name": "Meaning", "anchors": ["a", "b"]}], by=None)
+    (aspect,) = save_aspects(project=other, aspects=[{"name": "Meaning", "anchors": ["a", "b"]}], actor=None)
     for path in ("", "retire/", "restore/"):
         assert manager.post(f"{SETTINGS}aspects/{aspect.pk}/{path}", MEANING).status_code == 404
 
@@ -257,7 +257,7 @@ def test_weights_get_versions(manager, project):
     save_aspects(
         project=project,
         aspects=[{"name": "Meaning", "anchors": ["a", "b"]}, {"key": "based_on", "name": "B", "anchors": ["a", "b"]}],
-        by=None,
+        actor=None,
     )
     address = f"{SETTINGS}weights/"
     page = text(manager.post(address, {"weight-meaning": "2.5", "weight-based_on": "1", "based_on": 1}, follow=True))
@@ -279,7 +279,7 @@ def test_reason_tags_are_lines(manager, project):
     page = text(manager.post(f"{SETTINGS}reasons/", {"names": "Register\r\n Meaning\r\n\r\n"}, follow=True))
     assert "Annotators choose among two reasons" in page
     assert [tag.name for tag in project.reason_tags.all()] == ["Register", "Meaning"]
-    save_reason_tags(project=project, names=["Meaning"], by=None)
+    save_reason_tags(project=project, names=["Meaning"], actor=None)
     assert "Retired: Register" in text(manager.get(f"{SETTINGS}reasons/"))
     page = text(manager.post(f"{SETTINGS}reasons/", {"names": "x" * 50}), 422)
     assert "longer than 40" in page

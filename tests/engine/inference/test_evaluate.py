@@ -135,7 +135,7 @@ def test_scores_do_not_depend_on_the_batches(tiny, monkeypatch, caplog, reason):
     assert len({len(prompt) for prompt, _ in pairs}) > 1
     model = loading.load_model(tiny)
     if reason:
-        monkeypatch.setattr(forward, "why_not", lambda model: reason)
+        monkeypatch.setattr(forward, "unsupported_reason", lambda model: reason)
     heard = []
     with caplog.at_level("INFO", logger="konomi.engine"):
         wide = Scorer(model, pad_id=0).score(pairs, heard.append)

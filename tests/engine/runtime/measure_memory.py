@@ -1,4 +1,4 @@
-"""Peak memory of trainings: `python -m tests.engine.runtime.measure_memory WARM_UP_RUN_DIR RUN_DIR…`, a line of JSON for each.
+"""Peak memory of trainings: `python -m tests.engine.runtime.measure_memory WARM_UP RUN_DIR…`, a line of JSON each.
 
 A first, tiny training brings in all that is imported and set up only once. Of each that follows: this process's
 resident memory when it begins (`before`) and the most that it came to (`peak`), in bytes.

@@ -44,12 +44,12 @@ def make_model(family: str, seed: int = 5) -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(FAMILIES[family](), dtype=torch.float32).eval()
 
 
-def shaken(model: PreTrainedModel, by: float = 0.02) -> PreTrainedModel:
+def shaken(model: PreTrainedModel, actor: float = 0.02) -> PreTrainedModel:
     """The model with noise on its weights: a policy that has left its reference."""
     torch.manual_seed(11)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(by * torch.randn_like(parameter))
+            parameter.add_(actor * torch.randn_like(parameter))
     return model
 
 

@@ -26,7 +26,9 @@ def open_work(page, live_server, batch):
 
 def test_terms_and_similar_texts_are_put_in_by_keyboard(signed_in, live_server, project):
     page, batch = signed_in, batch_of(project, Kind.WRITING)
-    glossary.add_term(project=project, source="quieter room", target="より静かなお部屋", note="<b>polite</b>", by=None)
+    glossary.add_term(
+        project=project, source="quieter room", target="より静かなお部屋", note="<b>polite</b>", actor=None
+    )
     open_work(page, live_server, batch)
     expect(page.locator("#reference")).to_contain_text("<b>polite</b>")
     page.keyboard.press("e")
@@ -64,7 +66,7 @@ def test_terms_and_similar_texts_are_put_in_by_keyboard(signed_in, live_server, 
 
 def test_what_a_key_reaches_a_finger_reaches_and_the_page_stays_within_its_width(signed_in, live_server, project):
     page, batch = signed_in, batch_of(project, Kind.POSTEDITING)
-    glossary.add_term(project=project, source="room", target="お部屋" * 20, by=None)
+    glossary.add_term(project=project, source="room", target="お部屋" * 20, actor=None)
     page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="dark")
     open_work(page, live_server, batch)

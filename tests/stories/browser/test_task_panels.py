@@ -84,7 +84,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     assert said == [("question", "Is this a guest? 1 2 z x"), ("flag", "Cut off in the middle.")]
 
     # A version published while she works comes with the next task, its changes marked.
-    publish_guideline(project=project, text="Judge *register* first.", based_on=1, by=None)
+    publish_guideline(project=project, text="Judge *register* first.", based_on=1, actor=None)
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     expect(page.locator("#done-by-me")).to_have_text("1")
@@ -114,7 +114,7 @@ def test_the_pages_are_accessible_at_desk_and_phone(sign_in_browser, live_server
     submit(assignment=again, payload={"text": "お部屋をお願いいたします。"}, annotator=hana)
     question = add_remark(task=answer.task, author=hana, kind="question", text="Is this a guest?")
     add_remark(task=answer.task, author=hana, kind="flag", text="Cut off in the middle.")
-    answer_remark(remark=question, text="Yes: keep the polite form.", by=mio)
+    answer_remark(remark=question, text="Yes: keep the polite form.", actor=mio)
     pages = {
         hana: ["/", "/my-work/", "/my-work/?q=nowhere", f"/my-work/{answer.pk}/", "/my-time/",
                f"/assignments/{again.pk}/remarks/", "/projects/hotel/guideline/"],

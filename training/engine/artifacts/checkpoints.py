@@ -32,13 +32,13 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         root = Path(self.args.output_dir)
-        if distributed.is_first():
+        if distributed.is_main_process():
             shutil.rmtree(root / PARTIAL, ignore_errors=True)
-        distributed.wait()
+        distributed.barrier()
         # Past TRL's own method on purpose: it writes a model card into the run directory at each checkpoint.
         Trainer._save_checkpoint(self, model, trial)
-        distributed.wait()
-        if distributed.is_first():
+        distributed.barrier()
+        if distributed.is_main_process():
             folder = root / PARTIAL / f"checkpoint-{self.state.global_step}"
             write_digests(folder)
             publish(folder, root / folder.name)
@@ -46,7 +46,7 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
             limit = self.args.save_total_limit or 0
             for old in checkpoints(root)[limit:] if limit else []:
                 shutil.rmtree(old, ignore_errors=True)
-        distributed.wait()
+        distributed.barrier()
 
 
 def checkpoints(root: Path) -> list[Path]:
@@ -77,9 +77,9 @@ def fault(folder: Path) -> str:
 
 def newest_whole(directory: RunDirectory) -> Path | None:
     """The checkpoint to resume from; None for a run that has none yet. Raises CheckpointError if all are broken."""
-    if distributed.is_first():
+    if distributed.is_main_process():
         shutil.rmtree(directory.path / PARTIAL, ignore_errors=True)
-    distributed.wait()
+    distributed.barrier()
     found = checkpoints(directory.path)
     faults = []
     for folder in found:
@@ -88,7 +88,7 @@ def newest_whole(directory: RunDirectory) -> Path | None:
             return folder
         faults.append(f"{folder.name}: {why}")
         log.warning("%s cannot be resumed from (%s): trying the one before", folder.name, why)
-        if distributed.is_first():
+        if distributed.is_main_process():
             directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=why)
     if found:
         raise CheckpointError(

@@ -69,7 +69,7 @@ class Scorer:
     def _why_plain(self, texts: Sequence[Text]) -> str:
         if not all(prompt for prompt, _ in texts):
             return "a prompt has no token"
-        if why := forward.why_not(self.model):
+        if why := forward.unsupported_reason(self.model):
             return why
         shortest = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
         some = [layout.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]

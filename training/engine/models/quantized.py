@@ -76,7 +76,7 @@ def quantization_config(settings: LoraSettings, dtype: torch.dtype) -> BitsAndBy
 def merged_base(source: ModelSource, run_folder: Path) -> Path:
     """The chain merged in float32, written once, whole or not at all; of several processes the first one writes."""
     folder = run_folder / MERGED
-    if distributed.is_first() and not _is_of(folder, source):
+    if distributed.is_main_process() and not _is_of(folder, source):
         size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
         free = shutil.disk_usage(run_folder).free
         if free < 2 * size:  # the base may be in half precision
@@ -90,7 +90,7 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
         model.save_pretrained(partial, max_shard_size="2GB")
         save_lineage(partial, source, adapter=False)
         publish(partial, folder)
-    distributed.wait()
+    distributed.barrier()
     return folder
 
 

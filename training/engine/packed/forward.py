@@ -1,7 +1,7 @@
 """A causal language model over packed rows: masks for its kind of attention, its head on scored tokens only.
 
-What an architecture cannot do is found before training: `why_not` reads its configuration, `differs` compares a few
-rows with the plain forward.
+What an architecture cannot do is found before training: `unsupported_reason` reads its configuration, `differs`
+compares a few rows with the plain forward.
 """
 
 import functools
@@ -40,7 +40,7 @@ class Scored:
     top1: Tensor
 
 
-def why_not(model: Any) -> str:
+def unsupported_reason(model: Any) -> str:
     """Why this model cannot compute packed rows; empty when nothing speaks against it."""
     config = model.config.get_text_config()
     if model.config.is_encoder_decoder:

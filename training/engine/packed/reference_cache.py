@@ -118,13 +118,13 @@ def reference_logps(
     keys = [_keys(row) for row in rows]
     found = cache.find(key for pair in keys for key in pair)
     missing = [number for number, pair in enumerate(keys) if any(key not in found for key in pair)]
-    distributed.wait()  # so that no process reads what another has already added: shares would differ
+    distributed.barrier()  # so that no process reads what another has already added: shares would differ
     use = Use(sum(key in found for pair in keys for key in pair), 2 * len(missing))
     if missing:
         log.info("reference log-probabilities: %d of %d rows to compute", len(missing), len(rows))
         mine = missing[distributed.rank() :: distributed.count()]
         _compute(run, model, [rows[number] for number in mine], layout, cache, len(missing))
-        distributed.wait()
+        distributed.barrier()
         found = cache.find(key for pair in keys for key in pair)
     return [[found[key] for key in pair] for pair in keys], use
 

@@ -26,16 +26,16 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process writes what a run writes once: metrics, checkpoints, the result."""
     return rank() == 0
 
 
-def is_led() -> bool:
+def is_child() -> bool:
     return os.environ.get(LED) == "1"
 
 
-def wait() -> None:
+def barrier() -> None:
     """Until all processes have come here."""
     if count() > 1:
         import torch.distributed
@@ -43,7 +43,7 @@ def wait() -> None:
         torch.distributed.barrier()
 
 
-def agreed(*flags: bool) -> list[bool]:
+def broadcast_flags(*flags: bool) -> list[bool]:
     """The flags as the first process has them."""
     if count() == 1:
         return list(flags)
@@ -54,7 +54,7 @@ def agreed(*flags: bool) -> list[bool]:
     return said[0]
 
 
-def join() -> None:
+def init() -> None:
     """Connect to the other processes, where there are any."""
     if count() > 1:
         from accelerate import PartialState
@@ -74,7 +74,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def launch(program: str, config: TrainingConfig, folder: Path) -> subprocess.Popen[bytes]:
+def run_children(program: str, config: TrainingConfig, folder: Path) -> subprocess.Popen[bytes]:
     """`config.processes` processes of this program on the run directory, led by this one."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(config.processes)]
     environment = {**os.environ, LED: "1"}

@@ -59,7 +59,7 @@ class Run:
 
     def record(self, **values: Any) -> None:
         """A line of metrics.jsonl, with the time it was written. Of several processes the first one writes."""
-        if distributed.is_first():
+        if distributed.is_main_process():
             self.directory.append_metric(**values, at=round(time.time(), 3))
             for listener in self.listeners:
                 listener(values)
@@ -81,7 +81,7 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: python -m training.engine.{name} RUN_DIR\n{__doc__}")
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    level = logging.INFO if distributed.is_first() else logging.WARNING  # what all processes say is said once
+    level = logging.INFO if distributed.is_main_process() else logging.WARNING  # what all processes say is said once
     logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.captureWarnings(True)
     warnings.simplefilter("ignore", FutureWarning)  # of the libraries about each other: nothing a reader could do
@@ -92,9 +92,9 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if not directory.path.is_dir():
         sys.stderr.write(f"{directory.path} is not a folder: name a run directory, with a run.json in it\n")
         return 1
-    if distributed.is_led():
+    if distributed.is_child():
         distributed.die_with_parent()
-    if distributed.is_led() or not distributed.is_first():
+    if distributed.is_child() or not distributed.is_main_process():
         return _execute(name, work, directory)  # whoever leads these processes holds the lock
     try:
         with directory.engine_lock():
@@ -106,7 +106,7 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
 
 
 def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory) -> int:
-    if distributed.is_first():
+    if distributed.is_main_process():
         directory.result_path.unlink(missing_ok=True)  # an earlier ending is not this one's
     started = time.monotonic()
     result: dict[str, Any]
@@ -116,7 +116,7 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
             raise ConfigError(f"run.json is for {config.program}: run python -m training.engine.{config.program}")
         run = Run(directory=directory, config=config, started=started)
         if isinstance(config, TrainingConfig) and config.processes > 1 and distributed.count() == 1:
-            if distributed.is_led():
+            if distributed.is_child():
                 raise ConfigError("accelerate started one process only: accelerate_config must name several")
             return _lead(name, run)
         _listen_to_signals(run)
@@ -149,7 +149,7 @@ def _lead(name: str, run: Run) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with distributed.launch(name, run.config, directory.path) as launcher:
+    with distributed.run_children(name, run.config, directory.path) as launcher:
         launcher.wait()
     result = directory.read_result()
     if result is not None:
@@ -161,7 +161,7 @@ def _lead(name: str, run: Run) -> int:
 
 
 def _finish(name: str, directory: RunDirectory, result: dict[str, Any]) -> int:
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return EXIT_CODES[result["status"]]
     try:
         if result["status"] == "cancelled":

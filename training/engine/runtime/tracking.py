@@ -45,7 +45,7 @@ class Tracker(Protocol):
 @contextlib.contextmanager
 def following(run: Run) -> Iterator[None]:
     """While it lasts, what `run.record` writes of a step goes to the trackers as well. Raises TrackingError."""
-    names = run.config.report_to if isinstance(run.config, TrainingConfig) and distributed.is_first() else ()
+    names = run.config.report_to if isinstance(run.config, TrainingConfig) and distributed.is_main_process() else ()
     trackers = open_trackers(run, names)
     if not trackers:
         yield

@@ -64,7 +64,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         done = state.global_step >= state.max_steps
         limit = self.run.config.max_seconds
         # Of several processes the first decides for all: they must stop at the same step.
-        cancelled, late = distributed.agreed(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
+        cancelled, late = distributed.broadcast_flags(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
         if not done and cancelled:
             self.cancelled = True
             control.should_save = control.should_training_stop = True

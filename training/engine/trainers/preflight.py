@@ -98,7 +98,7 @@ def check(
         },
         "time": expected_time(config, sizes, longest, seconds),
     }
-    if distributed.is_first():
+    if distributed.is_main_process():
         write_atomically(run.directory.path / FILE, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
     return found

@@ -44,7 +44,7 @@ def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrai
 
     `folder` is the run directory, for what has to be written before (see `quantized`).
     """
-    distributed.join()
+    distributed.init()
     torch.set_num_threads(config.threads or torch.get_num_threads())
     tokenizer = loading.load_tokenizer(config.model)
     checks.check_weights_fit(config.model)
@@ -128,18 +128,18 @@ def arguments(run: Run, length: int, *, packing: bool = False) -> dict[str, Any]
 # ---- packed rows, or plain TRL ----
 
 
-def why_plain(config: TrainingConfig, model: PreTrainedModel, losses: Sequence[str] = ()) -> str:
+def plain_trl_reason(config: TrainingConfig, model: PreTrainedModel, losses: Sequence[str] = ()) -> str:
     """Why this run is computed by plain TRL; empty when it can be packed. `losses` are those of packed rows."""
     if not config.packing:
         return "packing is switched off"
     others = [name for name in config.losses if losses and name not in losses]
     if others:
         return f"the loss {', '.join(others)} is computed by TRL only"
-    why: str = forward.why_not(model)
+    why: str = forward.unsupported_reason(model)
     return why
 
 
-def why_wrong(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str:
+def mismatch(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str:
     """What a comparison with the plain forward finds, on the shortest row and on middling ones; empty when they agree.
 
     To be called after `packed.add_packed_forward`.
@@ -248,12 +248,12 @@ def publish_model(
 ) -> None:
     config: TrainingConfig = run.config
     partial = run.directory.path / ".model.partial"
-    if distributed.is_first():
+    if distributed.is_main_process():
         shutil.rmtree(partial, ignore_errors=True)
-    distributed.wait()
+    distributed.barrier()
     trainer.save_model(str(partial))  # by all: sharded weights are gathered
-    distributed.wait()
-    if not distributed.is_first():
+    distributed.barrier()
+    if not distributed.is_main_process():
         return
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says it all
     publishing.finish_model(

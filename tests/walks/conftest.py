@@ -1,0 +1,3 @@
+"""The walks in a browser use the fixtures of the browser's stories."""
+
+from tests.stories.browser.conftest import *  # noqa: F403
