@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.kinds.presentation import Shown, normal, read_text
 from annotation.models import Project
-from annotation.text.edit_distance import edits_between, is_unspaced
+from annotation.text.edit_distance import edits_between
 
 HEADING = gettext_lazy("Mend this text")
 
@@ -21,8 +21,6 @@ def present(shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
         "label": _("The translation, to be mended") if translation else _("The answer, to be mended"),
         "original": original,
         "text": (payload or {}).get("text", original),
-        "tokens": "characters" if is_unspaced(shown.project.target_language) else "words",
-        "checks": "translation" if translation else "text",
     }
 
 

@@ -18,8 +18,6 @@ def present(shown: Shown, payload: dict[str, Any] | None) -> dict[str, Any]:
         "heading": _("Write the translation") if translation else HEADING,
         "label": _("Your translation") if translation else _("Your answer"),
         "text": (payload or {}).get("text", ""),
-        # An answer shares no numbers, ending or length with what it answers.
-        "checks": "translation" if translation else "text",
     }
 
 

@@ -23,6 +23,7 @@ from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, progress_of, test_due, work_for
+from annotation.reference.feedback import Feedback, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, words
 
@@ -61,7 +62,8 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
-    """204 once it is kept. A page without JavaScript sends `then=page` and gets its task back."""
+    """204 once it is saved. A page that asks for feedback on the text gets it with 200; one without JavaScript sends
+    `then=page` and gets its task back."""
     assignment = assignment_once_of(request.user, assignment_id)
     shown = show(assignment)
     payload = KINDS[shown.kind].read(request.POST, shown, complete=False)
@@ -71,7 +73,23 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     if request.POST.get("then") == "page":
         messages.success(request, _("Saved as a draft: it waits for you here."))
         return redirect("work", assignment.batch_id)
+    if asked := request.POST.get("feedback"):
+        context = KINDS[shown.kind].present(shown, payload)
+        if "text" in context:
+            feedback = text_feedback(shown, context, resting=asked != "typing")
+            return render(request, "annotation/kinds/feedback.html", {"project": shown.project, "feedback": feedback})
     return HttpResponse(status=204)
+
+
+def text_feedback(shown: Shown, context: dict[str, Any], *, resting: bool = True) -> Feedback:
+    """Feedback on the text that a kind presents in its editor."""
+    return feedback_on(
+        project=shown.project,
+        source=shown.prompt.text,
+        text=context["text"],
+        original=context.get("original"),
+        resting=resting,
+    )
 
 
 @signed_in
@@ -185,6 +203,8 @@ def task_page(
         "guideline_news": guideline_news(request.user, shown.project),
         **kind.present(shown, entered), **said,
     }  # fmt: skip
+    if "text" in context:
+        context["feedback"] = text_feedback(shown, context)
     return respond(request, assignment.batch, context, status)
 
 

@@ -97,7 +97,7 @@ def test_postediting_by_keyboard_alone(signed_in, live_server, project, errors):
     page.keyboard.type("x")
     page.keyboard.press("Escape")
     page.keyboard.press("r")
-    expect(page.locator("#edits")).to_have_text("As it was")
+    expect(page.locator("#edits")).to_have_text("Unchanged")
     assert errors == []
 
 
