@@ -1,7 +1,7 @@
 """Import contracts of our own, for import-linter: `allow_list` names what a package may import; all else is refused.
 
-A deny-list fails open: a module added tomorrow is not on it. Here a new module below `source_modules` is covered as soon
-as it exists, and a new third-party import has to be added to the list.
+A deny-list fails open: a module added tomorrow is not on it. Here a new module below `source_modules` is covered as
+soon as it exists, and a new third-party import has to be added to the list.
 """
 
 import sys
