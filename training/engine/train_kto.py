@@ -13,7 +13,8 @@ from typing import Any
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 # Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
 LEAST_RATIO, GREATEST_RATIO = 1.0, 4 / 3

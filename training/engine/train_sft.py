@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, main
+from training.engine.runtime.program import main
+from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
     from training.engine.data.rows import Sequences

@@ -38,7 +38,7 @@ class Both:
         from training.engine.packed import forward, reference_cache
         from training.engine.packed.layout import make_row
         from training.engine.packed.step import Layout
-        from training.engine.runtime.program import Run
+        from training.engine.runtime.run import Run
         from training.engine.trainers import preference
 
         reference = trl_side.make_model(family)

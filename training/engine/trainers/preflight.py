@@ -23,8 +23,9 @@ from training.contract.run_directory import write_atomically
 from training.engine.data import leakage
 from training.engine.data.rows import Counts, Sequences, is_conversational
 from training.engine.models import loading
-from training.engine.runtime import distributed, program
-from training.engine.runtime.program import Run
+from training.engine.runtime import distributed
+from training.engine.runtime.failures import is_out_of_memory
+from training.engine.runtime.run import Run
 from training.engine.trainers import setup
 
 log = logging.getLogger("konomi.engine")
@@ -288,7 +289,7 @@ def measure(
             if gpu:
                 torch.cuda.synchronize(model.device)
     except Exception as error:
-        if not program.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         tokens = sum(sizes[position] for position in longest)
         raise MemoryShortError(

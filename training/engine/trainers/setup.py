@@ -22,7 +22,7 @@ from training.engine.packed import forward
 from training.engine.packed.layout import Row
 from training.engine.packed.step import Layout
 from training.engine.runtime import distributed
-from training.engine.runtime.program import Outcome, Run
+from training.engine.runtime.run import Outcome, Run
 from training.engine.trainers.callbacks import ProgressCallback
 
 log = logging.getLogger("konomi.engine")
