@@ -26,7 +26,7 @@ from training.engine.models import loading
 from training.engine.runtime import distributed
 from training.engine.runtime.failures import is_out_of_memory
 from training.engine.runtime.run import Run
-from training.engine.trainers import setup
+from training.engine.trainers import packed_setup
 
 log = logging.getLogger("konomi.engine")
 
@@ -224,7 +224,7 @@ def estimate(
     if packing:
         lines = [len(item.prompt_ids) + count for item, count in zip(batch, scored, strict=True)]
         kind = model.device.type
-        budget = config.micro_batch_tokens or setup.automatic_budget(config, text, kind, width)
+        budget = config.micro_batch_tokens or packed_setup.automatic_budget(config, text, kind, width)
         tokens = max(lines[0], min(budget, sum(lines)))
         share = sum(scored) / sum(lines)
     else:
