@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
     from training.engine.data.rows import Row, Sequences

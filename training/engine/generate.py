@@ -15,7 +15,8 @@ from typing import Any
 
 from training.contract.config import GenerationConfig
 from training.contract.errors import Cancelled, DatasetError
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 PROMPTS = "prompts.jsonl"
 CANDIDATES = "candidates.jsonl"

@@ -272,7 +272,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         outcome, code = {"status": "cancelled", "error": "interrupted: nothing was written"}, 130
     except Exception as error:
-        from training.engine.runtime.program import explain
+        from training.engine.runtime.failures import explain
 
         if not isinstance(error, MergeError | ModelError):
             log.exception("merging failed")

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import Architecture, TrainingConfig
 from training.contract.errors import Cancelled, DatasetError, DivergedError
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,8 @@ from typing import Any
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 # Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
 LEAST_RATIO, GREATEST_RATIO = 1.0, 4 / 3
@@ -24,16 +25,11 @@ def train(run: Run) -> Outcome:
     import copy
 
     from datasets import Dataset
-    from trl import KTOConfig, KTOTrainer
+    from trl import KTOConfig
 
-    from training.engine.artifacts.checkpoints import WholeCheckpoints
     from training.engine.data.rows import check_columns, read_rows, training_sequences
     from training.engine.models import loading
-    from training.engine.trainers import preflight, setup
-
-    class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
-        def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # prepared, checked and counted below
+    from training.engine.trainers import plain_trl, preflight, setup, training
 
     config: TrainingConfig = run.config
     check_batch_size(config)
@@ -67,7 +63,8 @@ def train(run: Run) -> Outcome:
         }
     )
     arguments = KTOConfig(
-        **setup.arguments(run, length),
+        **setup.training_arguments(run),
+        max_length=length,
         beta=config.beta,
         loss_type="kto",
         desirable_weight=desirable_weight,
@@ -75,15 +72,15 @@ def train(run: Run) -> Outcome:
         precompute_ref_log_probs=False,
     )
     full = config.lora is None
-    kto = UnpairedTrainer(
+    kto = plain_trl.UnpairedTrainer(
         model=model,
         ref_model=copy.deepcopy(model).requires_grad_(False).eval() if full else None,
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=setup.lora(config.lora),
+        peft_config=setup.lora_config(config.lora),
     )
-    return setup.run_training(
+    return training.run_training(
         run,
         kto,
         tokenizer,

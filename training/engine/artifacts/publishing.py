@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
 from training.engine.artifacts import model_card
-from training.engine.runtime.program import Run
+from training.engine.runtime.run import Run
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from training.contract.errors import DivergedError
 from training.engine.runtime import distributed
-from training.engine.runtime.program import Run
+from training.engine.runtime.run import Run
 
 log = logging.getLogger("konomi.engine")
 

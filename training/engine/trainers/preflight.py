@@ -23,9 +23,10 @@ from training.contract.run_directory import write_atomically
 from training.engine.data import leakage
 from training.engine.data.rows import Counts, Sequences, is_conversational
 from training.engine.models import loading
-from training.engine.runtime import distributed, program
-from training.engine.runtime.program import Run
-from training.engine.trainers import setup
+from training.engine.runtime import distributed
+from training.engine.runtime.failures import is_out_of_memory
+from training.engine.runtime.run import Run
+from training.engine.trainers import packed_setup
 
 log = logging.getLogger("konomi.engine")
 
@@ -223,7 +224,7 @@ def estimate(
     if packing:
         lines = [len(item.prompt_ids) + count for item, count in zip(batch, scored, strict=True)]
         kind = model.device.type
-        budget = config.micro_batch_tokens or setup.automatic_budget(config, text, kind, width)
+        budget = config.micro_batch_tokens or packed_setup.automatic_budget(config, text, kind, width)
         tokens = max(lines[0], min(budget, sum(lines)))
         share = sum(scored) / sum(lines)
     else:
@@ -288,7 +289,7 @@ def measure(
             if gpu:
                 torch.cuda.synchronize(model.device)
     except Exception as error:
-        if not program.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         tokens = sum(sizes[position] for position in longest)
         raise MemoryShortError(
