@@ -14,8 +14,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.core.access import found
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
+from annotation.kinds.side_order import presented_order
 from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
 from annotation.qualification.attempts import (
     answer_item,
