@@ -13,8 +13,8 @@ from django.db import connection
 from annotation.core.errors import InvalidInput
 from annotation.datasets.rows import ExportOptions
 from annotation.datasets.votes import Label, LabelledPrompt
-from annotation.importing.candidates import conversation_of
 from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
+from annotation.text.conversation import conversation
 
 PROMPTS_AT_ONCE = 500
 
@@ -135,7 +135,6 @@ def labels(rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]]
 def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[LabelledPrompt]:
     named = {key for labels in by_prompt.values() for label in labels for key in named_candidates(label)}
     texts: dict[int, dict[int, str]] = {}
-    persona = project.persona.strip()
     with connection.cursor() as cursor:
         cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(named)])
         for prompt_id, candidate, text in cursor:
@@ -144,7 +143,7 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[
         for prompt_id, text, chat, digest, held_out, reference, document in cursor:
             yield LabelledPrompt(
                 prompt_id=prompt_id,
-                messages=conversation_of(text, json.loads(chat) if chat else None, persona),
+                messages=conversation(text, json.loads(chat) if chat else None, project.persona),
                 digest=digest,
                 held_out=held_out,
                 labels=by_prompt[prompt_id],

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.core.prepared import execute, select
-from annotation.importing.candidates import presented_order
+from annotation.kinds.side_order import presented_order
 from annotation.models import Aspect, Assignment, Kind, Project, Prompt, ReasonTag
 
 MAX_TEXT = 200_000

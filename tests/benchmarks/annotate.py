@@ -222,7 +222,8 @@ def fill(question: dict) -> dict:
     from django.db import connection
 
     from annotation.models import Kind, Membership, ReasonTag, Role, User
-    from annotation.projects.settings import create_project, publish_guideline
+    from annotation.projects.guidelines import publish_guideline
+    from annotation.projects.settings import create_project
     from annotation.queue.batches import open_batch
     from deploy.sessions import SessionStore
 

@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.importing.candidates import NewCandidate, add_candidates, conversation
+from annotation.importing.candidates import NewCandidate, add_candidates
 from annotation.models import Project, Prompt, User
+from annotation.text.conversation import conversation
 from training.contract.config import GenerationConfig
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue
@@ -107,7 +108,7 @@ def _write_prompts(generation: Generation, prompts: QuerySet[Prompt]) -> int:
     count = 0
     with (generation.directory.path / "prompts.jsonl").open("w", encoding="utf-8") as file:
         for prompt in prompts.order_by("id").iterator(chunk_size=2000):
-            messages = conversation(prompt, generation.project)
+            messages = conversation(prompt.text, prompt.messages, generation.project.persona)
             file.write(json.dumps({"id": prompt.pk, "messages": messages}, ensure_ascii=False) + "\n")
             count += 1
     return count

@@ -22,8 +22,8 @@ from annotation.text.differences import differences
 from annotation.text.normalization import folded
 from annotation.web.forms.people import add_problems
 from annotation.web.forms.reference import TermForm, TermsForm
-from annotation.web.http import SignedInRequest, signed_in
-from annotation.web.views.settings import actor, settings_page
+from annotation.web.http import SignedInRequest, actor, signed_in
+from annotation.web.views.settings import settings_page
 
 
 @never_cache
