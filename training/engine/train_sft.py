@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
+from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import Outcome, Run, main
 
@@ -24,7 +25,7 @@ def train(run: Run) -> Outcome:
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "sft", "train.parquet")
+    check_columns(rows, "sft", TRAIN)
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
     sequences, counts = training_sequences(
@@ -33,7 +34,7 @@ def train(run: Run) -> Outcome:
         purpose="sft",
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
-        where="train.parquet",
+        where=TRAIN,
     )
     why = setup.plain_trl_reason(config, model)
     layout = None

@@ -84,7 +84,7 @@ class Outcome:
 
 def read_outcome(evaluation: Evaluation, key: str) -> Outcome | None:
     """From the evaluation's scores.jsonl; None where that is gone."""
-    path = evaluation.directory.path / "scores.jsonl"
+    path = evaluation.directory.scores_path
     if not path.is_file():
         return None
     values: dict[int, float] = {}

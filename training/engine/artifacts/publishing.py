@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
+from training.contract.run_directory import LINEAGE
 from training.engine.artifacts import model_card
 from training.engine.runtime.program import Run
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-LINEAGE = "lineage.json"
 
 # Final figures are means over the lines logged in this last part of the steps: a single batch says little.
 LAST_PART = 0.1
