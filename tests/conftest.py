@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,7 +71,7 @@ def embedded_test_server() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Run the test databases without waiting for the disk: a crash may lose them.
 
     Sites that tests start have servers of their own, as durable as in production.
@@ -86,7 +85,6 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
                 with contextlib.suppress(psycopg.errors.InternalError):  # another worker writes the same just now
                     connection.execute(f"ALTER SYSTEM SET {name} = off")
             connection.execute("SELECT pg_reload_conf()")
-    yield
 
 
 @pytest.fixture(autouse=True)

@@ -69,10 +69,10 @@ def test_a_killed_process_fails_the_run_in_clear_words(tiny, tmp_path):
 
 def test_a_killed_leader_leaves_nobody_behind(tmp_path):
     """What starts processes and what they do first, without a training: the kernel ends them with their leader."""
-    follower = "import time; from training.engine.runtime import distributed; distributed.die_with_parent(); time.sleep(60)"
+    follower = "import time; from training.engine import processes; processes.die_with_parent(); time.sleep(60)"
     leader = (
-        "import subprocess, sys, time; from training.engine.runtime import distributed;"
-        f"subprocess.Popen([sys.executable, '-c', {follower!r}], preexec_fn=distributed.die_with_parent);"
+        "import subprocess, sys, time; from training.engine import processes;"
+        f"subprocess.Popen([sys.executable, '-c', {follower!r}], preexec_fn=processes.die_with_parent);"
         "print('started', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", leader], cwd=ROOT, stdout=subprocess.PIPE)
