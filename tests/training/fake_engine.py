@@ -37,7 +37,7 @@ def main(directory: RunDirectory) -> int:
             with directory.metrics_path.open("a") as metrics:
                 metrics.write('{"step": 2, "total_st')
         if behaviour in ("deaf", "torn", "hangs"):
-            time.sleep(120)
+            time.sleep(600)
             return 1
         if directory.read_config().program == "evaluate":
             return evaluate(directory)
