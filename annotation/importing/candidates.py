@@ -1,9 +1,8 @@
-"""Candidates: adding texts that answer prompts, the order that hides their origin, and what a model is asked."""
+"""Candidates: adding texts that answer prompts, and what a model is asked."""
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -93,12 +92,6 @@ def chunks(items: Iterable[NewCandidate], size: int) -> Iterator[list[NewCandida
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def presented_order(*, seed: int, task_id: int, candidate_ids: Sequence[int]) -> list[int]:
-    """The candidates in the order in which a task shows them: the same at every load, and unrelated to import order,
-    id or origin. Each place is equally likely for each candidate, over tasks and seeds."""
-    return sorted(candidate_ids, key=lambda key: hashlib.sha256(f"{seed}:{task_id}:{key}".encode()).digest())
 
 
 def conversation(prompt: Prompt, project: Project) -> list[dict[str, str]]:

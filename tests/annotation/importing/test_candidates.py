@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.core.errors import InvalidInput
-from annotation.importing.candidates import NewCandidate, add_candidates, conversation, presented_order
+from annotation.importing.candidates import NewCandidate, add_candidates, conversation
+from annotation.kinds.presentation import presented_order
 from annotation.models import Candidate, Event
 from tests.factories import ProjectFactory, PromptFactory, UserFactory
 
