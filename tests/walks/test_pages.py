@@ -138,7 +138,7 @@ def test_the_preview_follows_what_is_typed(watched, live_server, hana):
     page.locator("#preview h2", has_text="Kindness").wait_for()
     assert "A <b>new</b> rule." in page.locator("#preview").inner_text(), "HTML is text"
     page.get_by_role("button", name="Publish version 3").click()
-    page.get_by_text("Version 3 is in force.").wait_for()
+    page.get_by_text("Version 3 is now current.").wait_for()
     page.get_by_role("link", name="Version 3", exact=True).click()
     assert "Kindness" in page.locator("ins").first.inner_text()
 

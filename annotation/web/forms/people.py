@@ -4,23 +4,11 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html
-from django.forms.utils import ErrorDict
 from django.utils.translation import gettext_lazy as _
 
-from annotation.core.errors import DomainError, InvalidInput
 from annotation.models import Aspect, Project, Role
 from annotation.projects.guidelines import GUIDELINE_LIMIT
 from annotation.projects.settings import EDITABLE
-
-
-def add_problems(form: forms.Form | forms.ModelForm, error: DomainError, prefix: str = "") -> ErrorDict:
-    """Show what an action refused beside the fields it names, and the rest above the form."""
-    problems = error.problems if isinstance(error, InvalidInput) else []
-    for field, message in problems:
-        form.add_error(prefix + field if prefix + field in form.fields else None, message)
-    if not problems:
-        form.add_error(None, str(error))
-    return form.errors
 
 
 class LinesField(forms.CharField):
@@ -226,3 +214,6 @@ class JoinForm(forms.Form):
         if data.get("password") and data.get("password_again") and data["password"] != data["password_again"]:
             self.add_error("password_again", _("The two passwords differ."))
         return data
+
+    def account(self) -> dict[str, str]:
+        return {name: value for name, value in self.cleaned_data.items() if name != "password_again"}

@@ -23,7 +23,7 @@ from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.progress import progress_of
 from annotation.text.differences import differences
-from annotation.web.forms.people import add_problems
+from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
 
@@ -163,14 +163,9 @@ def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) ->
 def change(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
     form = BatchChangeForm(request.POST, batch=batch)
-    if form.is_valid():
-        try:
-            change_batch(batch=batch, actor=request.user, **form.cleaned_data)
-        except InvalidInput as error:
-            add_problems(form, error)
-        else:
-            messages.success(request, _("Saved."))
-            return redirect("batch", batch.pk)
+    if not attempt(form, lambda: change_batch(batch=batch, actor=request.user, **form.cleaned_data)).error:
+        messages.success(request, _("Saved."))
+        return redirect("batch", batch.pk)
     return batch_page(request, batch, form=form, status=422)
 
 

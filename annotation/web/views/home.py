@@ -12,11 +12,11 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation.answers.remarks import unread_answers, waiting_for
 from annotation.answers.timesheets import time_sheet, today, totals
 from annotation.core.access import projects_of
-from annotation.core.errors import DomainError
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
 from annotation.queue.progress import work_for
-from annotation.web.forms.people import ProjectForm, add_problems
+from annotation.web.forms.actions import attempt
+from annotation.web.forms.people import ProjectForm
 from annotation.web.http import actor
 
 # So many batches have work for you; from ten on in figures.
@@ -79,14 +79,11 @@ def project_new(request: HttpRequest) -> HttpResponse:
     form = ProjectForm()
     if request.method == "POST":
         form = ProjectForm(request.POST)
-        if form.is_valid():
-            try:
-                project = create_project(actor=actor(request), **form.cleaned_data)
-            except DomainError as error:
-                add_problems(form, error)
-            else:
-                messages.success(
-                    request, _("%(project)s is here. Next: its guideline, and people.") % {"project": project}
-                )
-                return redirect("settings_guideline", project.slug)
+        done = attempt(form, lambda: create_project(actor=actor(request), **form.cleaned_data))
+        if not done.error:
+            project = done.result
+            messages.success(
+                request, _("%(project)s was created. Next: add its guideline and people.") % {"project": project}
+            )
+            return redirect("settings_guideline", project.slug)
     return render(request, "annotation/project_new.html", {"form": form}, status=422 if form.is_bound else 200)

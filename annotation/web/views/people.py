@@ -28,7 +28,8 @@ from annotation.members.memberships import (
     revoke_invitation,
 )
 from annotation.models import Invitation, Project, Role, User
-from annotation.web.forms.people import InvitationForm, JoinForm, RoleForm, add_problems
+from annotation.web.forms.actions import attempt
+from annotation.web.forms.people import InvitationForm, JoinForm, RoleForm
 from annotation.web.http import actor
 from annotation.web.views.settings import settings_page
 
@@ -56,16 +57,11 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST":
         return people_page(request, project, InvitationForm())
     form = InvitationForm(request.POST)
-    error: DomainError | bool = True
-    if form.is_valid():
-        try:
-            invite(project=project, actor=actor(request), **form.cleaned_data)
-        except DomainError as refused:
-            add_problems(form, error := refused)
-        else:
-            messages.success(request, _("The invitation is ready: copy its link and send it to the person."))
-            return redirect("settings_people", slug)
-    return people_page(request, project, form, error)
+    done = attempt(form, lambda: invite(project=project, actor=actor(request), **form.cleaned_data))
+    if not done.error:
+        messages.success(request, _("The invitation is ready: copy its link and send it to the person."))
+        return redirect("settings_people", slug)
+    return people_page(request, project, form, done.error)
 
 
 @login_required
@@ -152,17 +148,10 @@ def join_with_new_account(request: HttpRequest, invitation: Invitation) -> HttpR
     form = JoinForm(email=invitation.email)
     if request.method == "POST":
         form = JoinForm(request.POST, email=invitation.email)
-        if form.is_valid():
-            data = form.cleaned_data
-            try:
-                user = join(
-                    invitation=invitation, email=data.get("email", ""), name=data["name"], password=data["password"]
-                )
-            except DomainError as error:
-                add_problems(form, error)
-            else:
-                login(request, user, backend=BACKEND)
-                return welcome(request, invitation)
+        done = attempt(form, lambda: join(invitation=invitation, **form.account()))
+        if not done.error:
+            login(request, done.result, backend=BACKEND)
+            return welcome(request, invitation)
     return join_page(request, invitation, form=form, status=422 if form.is_bound else 200)
 
 

@@ -23,7 +23,7 @@ from annotation.qualification.tests import (
     model_answers,
     retire_qualification,
 )
-from annotation.web.forms.people import add_problems
+from annotation.web.forms.actions import attempt
 from annotation.web.forms.qualification import QualificationForm
 from annotation.web.http import SignedInRequest
 from annotation.web.views.settings import settings_page
@@ -67,19 +67,23 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     )  # fmt: skip
     error: DomainError | bool | None = None
     if request.method == "POST":
-        error = not form.is_valid()
+        done = attempt(
+            form,
+            lambda: create_qualification(
+                project=project,
+                name=form.cleaned_data["name"],
+                kind=batch.kind,
+                items=form.chosen(),
+                actor=request.user,
+                pass_share=form.cleaned_data["bar"] / 100,
+                tolerance=form.cleaned_data.get("tolerance", 0),
+                attempts=form.cleaned_data["attempts"],
+            ),
+        )
+        error = done.error
         if not error:
-            data = form.cleaned_data
-            try:
-                test = create_qualification(
-                    project=project, name=data["name"], kind=batch.kind, items=form.chosen(), actor=request.user,
-                    pass_share=data["bar"] / 100, tolerance=data.get("tolerance", 0), attempts=data["attempts"],
-                )  # fmt: skip
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("The test is ready: name it when you open a batch, or on a batch's page."))
-                return redirect("settings_tests_results", project.slug, test.pk)
+            messages.success(request, _("The test is ready. Choose it when you open a batch, or on a batch's page."))
+            return redirect("settings_tests_results", project.slug, done.result.pk)
     ids = {pk for answer in answers for pk in answer.task.candidate_ids}
     texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
     rows = [

@@ -21,7 +21,7 @@ from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
 from annotation.text.normalization import folded
-from annotation.web.forms.people import add_problems
+from annotation.web.forms.actions import attempt
 from annotation.web.forms.reference import TermForm, TermsForm
 from annotation.web.http import SignedInRequest, actor, signed_in
 from annotation.web.views.settings import settings_page
@@ -89,15 +89,11 @@ def settings_glossary(request: HttpRequest, slug: str) -> HttpResponse:
     error: DomainError | bool | None = None
     if request.method == "POST":
         form = term_form(project, request.POST)
-        error = not form.is_valid()
+        done = attempt(form, lambda: actions.add_term(project=project, actor=actor(request), **form.cleaned_data))
+        error = done.error
         if not error:
-            try:
-                term = actions.add_term(project=project, actor=actor(request), **form.cleaned_data)
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("“{term}” is in the glossary.").format(term=term.source))
-                return redirect("settings_glossary", slug)
+            messages.success(request, _("“{term}” is in the glossary.").format(term=done.result.source))
+            return redirect("settings_glossary", slug)
     return glossary_settings(request, project, form=form, error=error)
 
 
@@ -108,19 +104,16 @@ def settings_glossary_import(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("settings_glossary", slug)
     form = TermsForm(request.POST, request.FILES, auto_id="terms-%s")
-    error: DomainError | bool = not form.is_valid()
+    done = attempt(form, lambda: actions.import_terms(project=project, text=form.rows, actor=actor(request)))
+    error = done.error
     if not error:
-        try:
-            added, changed = actions.import_terms(project=project, text=form.rows, actor=actor(request))
-        except DomainError as refused:
-            add_problems(form, error := refused)
-        else:
-            said = ngettext("{n} term was added.", "{n} terms were added.", added).format(n=f"{added:,}")
-            if changed:
-                notes = ngettext("{n} note was changed.", "{n} notes were changed.", changed)
-                said = f"{said} {notes.format(n=f'{changed:,}')}"
-            messages.success(request, said)
-            return redirect("settings_glossary", slug)
+        added, changed = done.result
+        summary = ngettext("{n} term was added.", "{n} terms were added.", added).format(n=f"{added:,}")
+        if changed:
+            notes = ngettext("{n} note was changed.", "{n} notes were changed.", changed)
+            summary = f"{summary} {notes.format(n=f'{changed:,}')}"
+        messages.success(request, summary)
+        return redirect("settings_glossary", slug)
     return glossary_settings(request, project, terms_form=form, error=error)
 
 
@@ -151,15 +144,10 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
     error: DomainError | bool | None = None
     if request.method == "POST":
         form = term_form(project, request.POST)
-        error = not form.is_valid()
+        error = attempt(form, lambda: actions.change_term(term=term, actor=actor(request), **form.cleaned_data)).error
         if not error:
-            try:
-                actions.change_term(term=term, actor=actor(request), **form.cleaned_data)
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("Saved."))
-                return redirect("settings_glossary", slug)
+            messages.success(request, _("Saved."))
+            return redirect("settings_glossary", slug)
     return settings_page(request, project, "glossary_term", {"form": form, "term": term}, error)
 
 

@@ -19,7 +19,8 @@ from annotation.projects.guidelines import publish_guideline
 from annotation.projects.reasons import save_reason_tags
 from annotation.projects.settings import update_project
 from annotation.text.differences import differences
-from annotation.web.forms.people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
+from annotation.web.forms.actions import add_problems, attempt
+from annotation.web.forms.people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm
 from annotation.web.http import actor
 
 PAGES = [
@@ -54,15 +55,10 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
     error: DomainError | bool | None = None
     if request.method == "POST":
         form = ProjectForm(request.POST, instance=project)
-        error = not form.is_valid()
+        error = attempt(form, lambda: update_project(project=project, actor=actor(request), **form.cleaned_data)).error
         if not error:
-            try:
-                update_project(project=project, actor=actor(request), **form.cleaned_data)
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("Saved."))
-                return redirect("project_settings", slug)
+            messages.success(request, _("Saved."))
+            return redirect("project_settings", slug)
     return settings_page(request, project, "general", {"form": form}, error)
 
 
@@ -82,22 +78,20 @@ def guideline(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         form = GuidelineForm(request.POST)
         shown = request.POST.get("text", "")
-        error = not form.is_valid()
-        if not error and request.POST.get("action") != "preview":
-            text, based_on = form.cleaned_data["text"], form.cleaned_data["based_on"]
-            try:
-                saved = publish_guideline(project=project, text=text, based_on=based_on, actor=actor(request))
-            except Conflict as conflict:
-                error = conflict
-                # What was typed stays; publishing again is then a decision made in sight of the other version.
-                form = GuidelineForm(with_base(request, number))
-                form.add_error(None, str(conflict))
-                context["since"] = differences(text_of(project, based_on), latest.text if latest else "")
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("Version %(version)s is in force.") % {"version": saved.version})
+        if request.POST.get("action") == "preview":
+            error = not form.is_valid()
+        else:
+            done = attempt(form, lambda: publish_guideline(project=project, actor=actor(request), **form.cleaned_data))
+            error = done.error
+            if not error:
+                messages.success(request, _("Version %(version)s is now current.") % {"version": done.result.version})
                 return redirect("settings_guideline", slug)
+            if isinstance(error, Conflict):
+                # What was typed stays; publishing again is then a decision made in sight of the other version.
+                based_on = form.cleaned_data["based_on"]
+                form = GuidelineForm(with_base(request, number))
+                form.add_error(None, str(error))
+                context["since"] = differences(text_of(project, based_on), latest.text if latest else "")
     context |= {"form": form, "versions": versions, "latest": latest, "preview": render_markdown(shown)}
     context["next_version"] = number + 1
     return settings_page(request, project, "guideline", context, error)
@@ -180,16 +174,14 @@ def aspect(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
 
 
 def save_aspect_form(request: HttpRequest, project: Project, form: AspectForm, row: Aspect | None) -> HttpResponse:
-    error: DomainError | bool = True
-    if form.is_valid():
-        try:
-            saved = aspect_actions.save_aspect(project=project, aspect=row, actor=actor(request), **form.cleaned_data)
-        except DomainError as refused:
-            add_problems(form, error := refused)
-        else:
-            messages.success(request, _("%(name)s is saved.") % {"name": saved.name})
-            return redirect("settings_aspects", project.slug)
-    return aspects_page(request, project, error=error, bound=form, bound_to=row.pk if row else None)
+    done = attempt(
+        form,
+        lambda: aspect_actions.save_aspect(project=project, aspect=row, actor=actor(request), **form.cleaned_data),
+    )
+    if not done.error:
+        messages.success(request, _("%(name)s is saved.") % {"name": done.result.name})
+        return redirect("settings_aspects", project.slug)
+    return aspects_page(request, project, error=done.error, bound=form, bound_to=row.pk if row else None)
 
 
 @login_required
@@ -225,23 +217,20 @@ def weights(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("settings_aspects", slug)
     form = WeightsForm(request.POST, aspects=active(project))
-    error: DomainError | bool = True
-    if form.is_valid():
-        base = form.cleaned_data["based_on"]
-        try:
-            saved = aspect_actions.save_weights(
-                project=project, weights=form.weights(), actor=actor(request), based_on=base
-            )
-        except DomainError as refused:
-            error = refused
-            form = WeightsForm(with_base(request, newest_weights(project)), aspects=active(project))
-            add_problems(form, refused, WeightsForm.PREFIX)
-        else:
-            messages.success(
-                request, _("Weights %(version)s hold for batches opened from now on.") % {"version": saved.version}
-            )
-            return redirect("settings_aspects", slug)
-    return aspects_page(request, project, error=error, bound_weights=form)
+    done = attempt(
+        form,
+        lambda: aspect_actions.save_weights(
+            project=project, weights=form.weights(), actor=actor(request), based_on=form.cleaned_data["based_on"]
+        ),
+    )
+    if not done.error:
+        values = {"version": done.result.version}
+        messages.success(request, _("Weights %(version)s apply to batches opened from now on.") % values)
+        return redirect("settings_aspects", slug)
+    if isinstance(done.error, DomainError):
+        form = WeightsForm(with_base(request, newest_weights(project)), aspects=active(project))
+        add_problems(form, done.error, WeightsForm.PREFIX)
+    return aspects_page(request, project, error=done.error, bound_weights=form)
 
 
 def active(project: Project) -> list[Aspect]:
@@ -263,14 +252,11 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
     error: DomainError | bool | None = None
     if request.method == "POST":
         form = ReasonsForm(request.POST)
-        error = not form.is_valid()
+        error = attempt(
+            form, lambda: save_reason_tags(project=project, actor=actor(request), **form.cleaned_data)
+        ).error
         if not error:
-            try:
-                save_reason_tags(project=project, names=form.cleaned_data["names"], actor=actor(request))
-            except DomainError as refused:
-                add_problems(form, error := refused)
-            else:
-                messages.success(request, _("Saved."))
-                return redirect("settings_reasons", slug)
+            messages.success(request, _("Saved."))
+            return redirect("settings_reasons", slug)
     retired = [tag.name for tag in tags if tag.retired_at]
     return settings_page(request, project, "reasons", {"form": form, "now": now, "retired": retired}, error)

@@ -181,7 +181,7 @@ def test_write_preview_publish(manager, project, hana):
     assert "<h2>Tone</h2>" in page
     assert "&lt;script&gt;" in page
     assert not project.guidelines.exists()
-    assert "Version 1 is in force." in text(manager.post(address, data | {"action": "publish"}, follow=True))
+    assert "Version 1 is now current." in text(manager.post(address, data | {"action": "publish"}, follow=True))
     manager.post(address, {"text": "# Tone\n\nBe *very* polite.", "based_on": 1, "action": "publish"})
     page = text(manager.get(f"{address}2/"))
     assert "What version 2 changed" in page
@@ -263,7 +263,7 @@ def test_weights_get_versions(manager, project):
     )
     address = f"{SETTINGS}weights/"
     page = text(manager.post(address, {"weight-meaning": "2.5", "weight-based_on": "1", "based_on": 1}, follow=True))
-    assert "Weights 2 hold" in page
+    assert "Weights 2 apply" in page
     assert project.weight_sets.first().weights == {"meaning": 2.5, "based_on": 1.0}
     page = text(manager.post(address, {"weight-meaning": "9", "weight-based_on": "1", "based_on": 1}), 409)
     assert "Weights 2 were saved while you were looking at weights 1" in page

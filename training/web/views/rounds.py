@@ -13,7 +13,7 @@ from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Batch, DatasetVersion, Project, Role
 from annotation.queue.progress import project_progress
-from annotation.web.forms.people import add_problems
+from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
 from training.access import round_for
 from training.models import Evaluation, Round, Run
@@ -123,17 +123,13 @@ def came_from(dataset: DatasetVersion, batches: set[int]) -> bool:
 def start(request: SignedInRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     form = RoundForm(request.POST, project=project, last=current_round(project).number)
-    if form.is_valid():
-        try:
-            started = start_round(project=project, actor=request.user, **form.values())
-        except DomainError as error:
-            add_problems(form, error)
-        else:
-            messages.success(
-                request,
-                _("Round %(number)s: the models write their texts, then the batch opens.") % {"number": started.number},
-            )
-            return redirect("rounds", project.slug)
+    done = attempt(form, lambda: start_round(project=project, actor=request.user, **form.values()))
+    if not done.error:
+        messages.success(
+            request,
+            _("Round %(number)s: the models write their texts, then the batch opens.") % {"number": done.result.number},
+        )
+        return redirect("rounds", project.slug)
     return page(request, project, form)
 
 

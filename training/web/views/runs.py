@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Project, Role
-from annotation.web.forms.people import add_problems
+from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
 from training.access import run_for
 from training.engine_jobs import model_folders
@@ -41,13 +41,9 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
     status = 200
     if request.method == "POST" and form is not None:
         status = 422
-        if form.is_valid():
-            try:
-                run = create_run(actor=request.user, **form.values())
-            except DomainError as error:
-                add_problems(form, error)
-            else:
-                return redirect("run", run.pk)
+        done = attempt(form, lambda: create_run(actor=request.user, **form.values()))
+        if not done.error:
+            return redirect("run", done.result.pk)
     rows = Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint", "created_by")
     page = Paginator(rows.order_by("-id"), RUNS_A_PAGE).get_page(request.GET.get("page"))
     context = {
