@@ -73,11 +73,10 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     if request.POST.get("then") == "page":
         messages.success(request, _("Saved as a draft: it waits for you here."))
         return redirect("work", assignment.batch_id)
-    if asked := request.POST.get("feedback"):
-        if KINDS[shown.kind].has_editor:
-            context = KINDS[shown.kind].present(shown, payload)
-            feedback = text_feedback(shown, context, resting=asked != "typing")
-            return render(request, "annotation/kinds/feedback.html", {"project": shown.project, "feedback": feedback})
+    kind, wanted = KINDS[shown.kind], request.POST.get("feedback")
+    if wanted and kind.has_editor:
+        feedback = text_feedback(shown, kind.present(shown, payload), resting=wanted != "typing")
+        return render(request, "annotation/kinds/feedback.html", {"project": shown.project, "feedback": feedback})
     return HttpResponse(status=204)
 
 
