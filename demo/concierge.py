@@ -69,7 +69,7 @@ CONCIERGE_ASPECTS = (
     },
 )  # fmt: skip
 CONCIERGE_WEIGHTS = {"register": 3.0, "content": 2.0, "language": 1.0}
-CONCIERGE_TAGS = ("more formal", "takes up the review", "better language", "warmer", "shorter")
+CONCIERGE_TAGS = ("more formal", "addresses the review", "better language", "warmer", "shorter")
 
 PHRASES_SLUG = "hotel-phrases"
 POLITE, PLAIN = "import:phrases-a", "import:phrases-b"

@@ -60,7 +60,7 @@ class Plan:
 
 CONCIERGE_BATCHES = (
     Plan(Kind.CHOOSING, "Pairs of answers", 1, 200, 3, (concierge.FORMAL, concierge.CASUAL), priority=10),
-    Plan(Kind.POSTEDITING, "Mend casual answers", 201, 260, 2, (concierge.CASUAL,)),
+    Plan(Kind.POSTEDITING, "Edit casual answers", 201, 260, 2, (concierge.CASUAL,)),
     Plan(
         Kind.SCORING, "Score three answers each", 261, 290, 2,
         (concierge.FORMAL, concierge.CASUAL, concierge.BRIEF),

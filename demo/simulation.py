@@ -123,7 +123,7 @@ def reasons(shown: PresentedTask, better: str, worse: str) -> list[str]:
     holds = {
         "more formal": formality(better, language) > formality(worse, language),
         "politer": formality(better, language) > formality(worse, language),
-        "takes up the review": coverage(shown.prompt.text, better) > coverage(shown.prompt.text, worse),
+        "addresses the review": coverage(shown.prompt.text, better) > coverage(shown.prompt.text, worse),
         "better language": readable(shown, better) > readable(shown, worse),
         "shorter": len(better) < 0.7 * len(worse),
     }

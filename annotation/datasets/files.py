@@ -15,7 +15,7 @@ BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
 
 def canonical_row(row: Row, prompt: LabelledPrompt, purpose: str, format: str) -> dict[str, Any]:
-    """The row as the files have it: the trainers' columns first, then where it comes from."""
+    """The row as the files have it: the trainers' columns first, then its provenance."""
     conversational = format == "conversational"
     values: dict[str, Any] = {"prompt": prompt.messages if conversational else plain_prompt(prompt)}
     for name, text in zip(COMPLETIONS[purpose], row.texts, strict=True):
@@ -91,7 +91,7 @@ class SplitWriter:
         self.longest = max(self.longest, len(line))
 
     def write_parquet(self) -> None:
-        """The same rows in columns: Arrow reads the JSONL far faster than Python could hand them over."""
+        """The same rows in columns: Arrow reads the JSONL much faster than Python could pass the rows."""
         import pyarrow as pa
         import pyarrow.json as arrow_json
         import pyarrow.parquet as pq

@@ -21,7 +21,7 @@ from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions, La
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.text.digests import canonical_json
 
-Progress = Callable[[int], None]  # prompts done so far
+Progress = Callable[[int], None]  # called with the number of prompts done
 
 FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 
@@ -49,7 +49,7 @@ def freeze_dataset(
         batches, kinds: which labels; None for all of the project's.
 
     Raises:
-        InvalidInput: nothing to freeze, or a selection that is not there; the message says what is missing.
+        InvalidInput: nothing to freeze, or a selection that does not exist; the message says what is missing.
         Leak: a training row would share its prompt, text or document with a held-out prompt.
     """
     if purpose not in DatasetVersion.Purpose.values or format not in DatasetVersion.Format.values:
@@ -157,14 +157,14 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
 
 
 def keep_files(folder: Path, directory: Path) -> None:
-    """Give the written files their address. Equal content may be there already: then that stays."""
+    """Move the written files to their content address. If equal content is there already, it is kept."""
     if all((directory / name).is_file() for name in FILES):
         return
     folder.chmod(0o755)
     try:
         folder.rename(directory)
     except OSError:
-        # Another freeze of the same content was first, or an older copy is incomplete: fill in file by file.
+        # Another process froze the same content first, or an older copy is incomplete: replace file by file.
         directory.mkdir(exist_ok=True)
         for name in FILES:
             (folder / name).replace(directory / name)
@@ -193,13 +193,13 @@ def register(
             after = {"sha256": version.sha256, "train": version.train_rows, "held_out": version.held_out_rows}
             record(verb="dataset.frozen", target=version, actor=actor, project=project, after=after)
     except IntegrityError:
-        return existing.get()  # frozen by somebody else in the same moment
+        return existing.get()  # frozen by another process at the same moment
     return version
 
 
 @dataclass
 class HeldOutPrompts:
-    """All of the project's held-out prompts: no training row may touch one."""
+    """The project's held-out prompts: no training row may share a prompt, text or document with one."""
 
     ids: set[int] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
@@ -217,7 +217,7 @@ class HeldOutPrompts:
         return barred
 
     def check(self, prompt: LabelledPrompt) -> None:
-        """Raise Leak if a training row of this prompt would give away a held-out one."""
+        """Raise Leak if a training row of this prompt would reveal a held-out one."""
         if prompt.prompt_id in self.ids:
             shared = _("it is held out itself")
         elif prompt.digest in self.digests:
@@ -230,7 +230,7 @@ class HeldOutPrompts:
         raise Leak(
             _(
                 "prompt %(prompt_id)s would be trained on, but %(shared)s. Nothing was frozen. A "
-                "document is wholly held out or wholly not: mend `held_out` of its prompts, or leave its "
+                "document is wholly held out or wholly not: correct `held_out` of its prompts, or leave its "
                 "batch out"
             )
             % {"prompt_id": prompt.prompt_id, "shared": shared}
@@ -240,7 +240,7 @@ class HeldOutPrompts:
 def nothing_to_train_on(
     project: Project, selection: Selection, sources: SourcesTally, left_out: Counter[str], held_out: int
 ) -> str:
-    """What is missing, and what to do about it."""
+    """The message for an empty dataset: what is missing, and what to do."""
     count = len(sources.annotation_ids)
     if held_out:
         return _(
@@ -259,7 +259,7 @@ def nothing_to_train_on(
             "select other batches and kinds"
         )
         return (nothing if total else nothing_yet) % {"waiting": f"{waiting:,}", "project": project.slug}
-    found = ", ".join(f"{number:,} {kind}" for kind, number in sorted(sources.kinds.items()))
+    counts = ", ".join(f"{number:,} {kind}" for kind, number in sorted(sources.kinds.items()))
     reasons = "; ".join(f"{_(what)}: {number:,}" for what, number in sorted(left_out.items()))
     advice = {
         "sft": _(
@@ -268,7 +268,13 @@ def nothing_to_train_on(
         "dpo": _("pairs come from choosing, changed post-edits, and scores that differ enough (--score-difference)"),
         "kto": _("unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores"),
     }[selection.purpose]
-    values = {"purpose": selection.purpose, "count": f"{count:,}", "found": found, "advice": advice, "reasons": reasons}
+    values = {
+        "purpose": selection.purpose,
+        "count": f"{count:,}",
+        "found": counts,
+        "advice": advice,
+        "reasons": reasons,
+    }
     if reasons:
         return (
             _(

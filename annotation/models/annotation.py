@@ -1,3 +1,5 @@
+"""Submitted answers and drafts."""
+
 from django.db import models
 from django.db.models import Q
 
@@ -8,9 +10,10 @@ from annotation.models.user import User
 
 
 class Annotation(models.Model):
-    """What an annotator submitted. A later edit is a new version; the older ones stay with `is_current` false.
+    """What an annotator submitted. A later edit is a new version; older versions are kept, with `is_current` false.
 
-    `payload` by kind (candidates are named by id, never by the side on which they were shown):
+    `payload` is the JSON of `annotation.kinds.<kind>.payload`. Candidates are named by id, never by the side on which
+    they were shown:
       writing      {"text": str}
       postediting  {"candidate": id, "text": str, "unchanged": bool}
       scoring      {"scores": {"<candidate id>": {"<aspect key>": 1…points}}, "comment": str,
@@ -24,8 +27,8 @@ class Annotation(models.Model):
     A ranking (more than two shown) lists groups of equally good candidates, best first; "both_bad" then means all bad.
     A fix is the text of a candidate as edited along with a choice: of the best, or of any where none is preferred.
     A span counts Unicode code points of the candidate's text: `start` is its first, `end` the one after its last.
-    Severities are MQM's: "neutral", "minor", "major", "critical". Of the later keys each may be missing in answers
-    given before there was such a thing.
+    Severities are those of MQM: "neutral", "minor", "major", "critical". Keys that were added later (spans,
+    reasons_by_side, ranking, fixes) may be missing, as in answers from before they existed.
     """
 
     assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations")
@@ -58,8 +61,8 @@ class Annotation(models.Model):
 class Draft(models.Model):
     """What an annotator has entered but not submitted; acknowledged only once it is here.
 
-    It belongs to the person and the task, not to the slot: a lease that ran out takes nothing away, and whoever claims
-    the slot next never sees it. The payload has the shape of an annotation's, with parts missing.
+    It belongs to the person and the task, not to the slot: it survives a lease that runs out, and whoever claims the
+    slot next never sees it. The payload has the shape of an annotation's; parts may be missing.
     """
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="drafts")

@@ -1,6 +1,6 @@
-"""Taking a test: begin, answer item by item, and the verdict at the end.
+"""Taking a test: start, answer item by item, and get the result at the end.
 
-One attempt at a time, an answer once given stays, and what is expected leaves the server only after the end.
+One attempt at a time; submitted answers are final, and expected answers leave the server only after the end.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from annotation.qualification.tests import asking, grade
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one person is with a test: `allowed` attempts, those granted beyond the test's own among them."""
+    """One person's progress with a test. `allowed` attempts include those granted beyond the test's own."""
 
     running: QualificationAttempt | None
     last: QualificationAttempt | None
@@ -62,7 +62,7 @@ def standing(user: User, qualification: Qualification) -> Standing:
 
 
 def granted_to(qualification: Qualification) -> dict[int, int]:
-    """How many further attempts managers granted, by person: the journal knows."""
+    """How many further attempts managers granted, by user id, counted from the events."""
     events = Event.objects.filter(
         object_type="qualification", object_id=qualification.pk, verb="qualification.attempt_granted"
     )
@@ -73,12 +73,12 @@ def granted_to(qualification: Qualification) -> dict[int, int]:
 
 
 def start_attempt(*, qualification: Qualification, user: User) -> QualificationAttempt:
-    """Begin, or go on with what was begun: one attempt at a time, whatever the number of tabs.
+    """Start an attempt, or continue the running one: one at a time, whatever the number of tabs.
 
-    Raises Conflict when the person has passed, has no attempt left, or the test is retired and no batch asks for it.
+    Raises Conflict when the person has passed, has no attempt left, or the test is retired and no batch requires it.
     """
     with transaction.atomic():
-        # One after the other: the row is what two tabs, and a grant, wait for.
+        # Serialises two tabs, and a grant: all lock this row.
         Qualification.objects.select_for_update(no_key=True).get(pk=qualification.pk)
         now = standing(user, qualification)
         if now.running is not None:
@@ -88,7 +88,7 @@ def start_attempt(*, qualification: Qualification, user: User) -> QualificationA
         if not now.left:
             raise Conflict(_("You have no attempt left: a manager can grant you another."))
         if qualification.retired_at and not asking(qualification).exists():
-            raise Conflict(_("This test is retired, and no open batch asks for it."))
+            raise Conflict(_("This test is retired, and no open batch requires it."))
         attempt = QualificationAttempt.objects.create(qualification=qualification, user=user, number=now.taken + 1)
         record(
             verb="qualification.begun", target=attempt, actor=user, project=qualification.project,
@@ -98,7 +98,7 @@ def start_attempt(*, qualification: Qualification, user: User) -> QualificationA
 
 
 def items_in_order(attempt: QualificationAttempt) -> list[QualificationItem]:
-    """The items as this attempt asks them: shuffled by the test's seed and the attempt's number."""
+    """The items in the order of this attempt: shuffled by the test's seed and the attempt's number."""
     seed = f"{attempt.qualification.seed}:{attempt.number}"
     items = attempt.qualification.items.select_related("prompt")
     return sorted(items, key=lambda item: hashlib.sha256(f"{seed}:{item.pk}".encode()).digest())
@@ -109,12 +109,12 @@ def next_item(attempt: QualificationAttempt, items: Sequence[QualificationItem])
 
 
 def side_seed(test: Qualification, attempt: QualificationAttempt) -> int:
-    """Sides change from attempt to attempt: nobody learns that the second is the right one."""
+    """Sides change from attempt to attempt, so that nobody learns that the second is the right one."""
     return test.seed + attempt.number
 
 
 def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> PresentedTask:
-    """The item as a kind's page takes it: the rows that a task would have, which are never saved."""
+    """The item as a presented task, from rows that a task would have; they are never saved."""
     test, project = attempt.qualification, attempt.qualification.project
     batch = Batch(
         project=project, name=test.name, kind=test.kind, overlap=1, seed=side_seed(test, attempt),
@@ -123,20 +123,20 @@ def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> Presen
     kind = KINDS[test.kind]
     if kind.uses_aspects:
         batch.weight_set = WeightSet.objects.filter(project=project).first()
-    # Below zero: no row of the queue has such an id, whatever looks for one.
+    # Negative ids: no row of the queue can have one.
     task = Task(pk=-item.pk, batch=batch, prompt=item.prompt, candidate_ids=item.candidate_ids, position=item.position)
     shown = show(Assignment(pk=-item.pk, batch=batch, task=task, slot=1, position=item.position))
     if kind.uses_aspects:
-        # The aspects that were scored when the test was made, retired since or not: what is expected is about these.
+        # The aspects of the expected scores, even if retired since.
         rows = Aspect.objects.filter(project=project, key__in=kind.aspect_keys(item.expected))
         shown = replace(shown, aspects=list(rows))
     return shown
 
 
 def answer_item(*, attempt: QualificationAttempt, item: QualificationItem, payload: dict[str, Any]) -> bool:
-    """Keep the answer to one item; the last one ends the attempt with its verdict. True when this answer was kept.
+    """Store the answer to one item; the last one ends the attempt. True if this answer was stored.
 
-    An answer that was given stays: a second one (another tab, the back button) changes nothing.
+    Answers are final: a second one (another tab, the back button) changes nothing.
     """
     with transaction.atomic():
         row = QualificationAttempt.objects.select_for_update().select_related(None).get(pk=attempt.pk)
@@ -156,7 +156,7 @@ def finish(attempt: QualificationAttempt, test: Qualification, items: Sequence[Q
     right = grade(test, items, attempt.answers)
     attempt.finished_at = timezone.now()
     attempt.share = sum(right.values()) / len(right)
-    # 4 of 5 meet a bar of 0.8, whatever binary fractions make of it.
+    # 4 of 5 must meet a pass mark of 0.8 in spite of binary fractions.
     attempt.passed = attempt.share >= test.pass_share - 1e-9
     record(
         verb="qualification.finished", target=attempt, actor=attempt.user, project=test.project,
@@ -165,7 +165,7 @@ def finish(attempt: QualificationAttempt, test: Qualification, items: Sequence[Q
 
 
 def grant_attempt(*, qualification: Qualification, user: User, actor: User) -> None:
-    """One attempt more for somebody who has none left. Raises Conflict for anybody else."""
+    """Grant one more attempt to a person who has none left. Raises Conflict for anyone else."""
     with transaction.atomic():
         Qualification.objects.select_for_update(no_key=True).get(pk=qualification.pk)
         now = standing(user, qualification)

@@ -1,4 +1,4 @@
-"""How a test went: by person, and by item. Each is a fixed number of queries, whatever the number of attempts."""
+"""Results of a test, by person and by item. Each takes a fixed number of queries, whatever the number of attempts."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -7,14 +7,14 @@ from annotation.models import Membership, Qualification, QualificationAttempt, Q
 from annotation.qualification.attempts import granted_to
 from annotation.qualification.tests import grade
 
-# From so many first tries on, an item that so few get right is taken for a bad item.
+# After this many first attempts, an item that at most this share gets right is suspected of having a wrong key.
 ENOUGH_TRIES = 3
 SUSPECT_SHARE = 0.25
 
 
 @dataclass
 class Taker:
-    """A member of the project, or somebody who was one, with their attempts in order."""
+    """A current or former member of the project, with their attempts in order."""
 
     user: User
     is_member: bool
@@ -44,7 +44,7 @@ class Taker:
 
 @dataclass(frozen=True)
 class Rate:
-    """One item: how many of the first tries got it right. Later tries have seen the answer."""
+    """One item: how many first attempts got it right. Later attempts have seen the answer."""
 
     item: QualificationItem
     tries: int
@@ -74,7 +74,7 @@ def takers(test: Qualification) -> list[Taker]:
 
 
 def item_rates(test: Qualification) -> list[Rate]:
-    """The items in their order, with how the first tries went."""
+    """The items in their order, with the results of first attempts."""
     items = list(test.items.select_related("prompt"))
     right: dict[int, int] = defaultdict(int)
     tries = 0

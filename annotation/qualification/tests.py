@@ -1,8 +1,4 @@
-"""Tests that people pass before they work on a batch: made of answers that are known to be right.
-
-A test stands apart from batches: it has items and attempts of its own, so nothing of it reaches a queue, a figure of
-progress or a dataset. How one is taken is in `attempts`.
-"""
+"""Makes qualification tests from answers that are known to be right, and grades them. Taking one is in `attempts`."""
 
 import secrets
 from collections.abc import Sequence
@@ -39,14 +35,14 @@ MAX_EXPLANATION = 2_000
 
 @dataclass(frozen=True)
 class NewItem:
-    """An item to be: the annotation that is the right answer, and why it is (shown beside a wrong one, afterwards)."""
+    """An item to create: the annotation that is the right answer, and why (shown afterwards beside a wrong one)."""
 
     annotation: Annotation
     explanation: str = ""
 
 
 def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ...] = MEMBERS) -> Qualification:
-    """A test of a project of this person's, or 404."""
+    """A test in one of this person's projects, or 404."""
     rows = Qualification.objects.select_related("project")
     return found(within(rows, user, roles).filter(pk=qualification_id))
 
@@ -55,7 +51,7 @@ def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ..
 
 
 def model_answers(batch: Batch) -> QuerySet[Annotation]:
-    """Answers of which a test can be made: those of the project's managers and reviewers that stand."""
+    """Answers that a test can be made from: current ones by the project's managers and reviewers."""
     staff = Membership.objects.filter(project=batch.project_id, role__in=[Role.REVIEWER, Role.MANAGER])
     return (
         Annotation.objects.filter(task__batch=batch, is_current=True, kind__in=TESTABLE)
@@ -79,8 +75,8 @@ def create_qualification(
 ) -> Qualification:
     """A test of these items, in the order of their tasks. Raises InvalidInput by field.
 
-    Each item is an answer of a manager or reviewer of the project that stands; its prompt, candidates and payload are
-    copied, so that later changes of that answer leave the test as it is.
+    Each item is a current answer of a manager or reviewer of the project; its prompt, candidates and payload are
+    copied, so that later changes to that answer do not change the test.
     """
     name = " ".join(name.split())
     problems: list[tuple[str, str]] = []
@@ -89,7 +85,7 @@ def create_qualification(
     if kind not in TESTABLE:
         problems.append(("kind", _("Only scoring and choosing can be tested.")))
     if not 0 < pass_share <= 1:
-        problems.append(("pass_share", _("The bar is a share above 0, up to 1.")))
+        problems.append(("pass_share", _("The pass mark is a share above 0, up to 1.")))
     if not 0 <= tolerance <= MAX_TOLERANCE:
         problems.append(("tolerance", _("From 0 to {most} points.").format(most=MAX_TOLERANCE)))
     if not 1 <= attempts <= MAX_ATTEMPTS:
@@ -120,7 +116,7 @@ def create_qualification(
 
 
 def candidates_of(annotation: Annotation) -> list[int]:
-    """Those that the answer is about: of outputs that read the same a choice has seen one."""
+    """Those that the answer is about: of outputs that read the same, a choice has shown one."""
     return sorted(KINDS[annotation.kind].candidates_of(annotation.payload))
 
 
@@ -133,19 +129,19 @@ def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str
         return [_("An explanation has at most {most} characters.").format(most=MAX_EXPLANATION)]
     tasks = [item.annotation.task_id for item in items]
     if len(set(tasks)) < len(tasks):
-        return [_("Two of the answers are about one task: keep the right one.")]
+        return [_("Two of the answers are for the same task: keep the right one.")]
     staff = Membership.objects.filter(project=project, role__in=[Role.REVIEWER, Role.MANAGER])
     usable = Annotation.objects.filter(
         pk__in=[item.annotation.pk for item in items], is_current=True, kind=kind, task__batch__project=project,
         annotator__in=staff.values("user"),
     )  # fmt: skip
     if usable.count() != len(items):
-        return [_("Only answers of this kind that stand, given by managers or reviewers of the project, can be used.")]
+        return [_("Only current answers of this kind by managers or reviewers of the project can be used.")]
     return []
 
 
 def retire_qualification(*, qualification: Qualification, actor: User | None) -> Qualification:
-    """No further batch can ask for it; batches that ask for it already go on doing so, and it can be taken for them.
+    """No further batch can require it; batches that already do keep requiring it, and it can be taken for them.
 
     Raises Conflict when it was retired already.
     """
@@ -159,7 +155,7 @@ def retire_qualification(*, qualification: Qualification, actor: User | None) ->
 
 
 def asking(qualification: Qualification) -> QuerySet[Batch]:
-    """The open batches that ask for this test."""
+    """The open batches that require this test."""
     return qualification.batches.filter(status=Batch.Status.OPEN)
 
 
@@ -167,7 +163,7 @@ def asking(qualification: Qualification) -> QuerySet[Batch]:
 
 
 def grade(test: Qualification, items: Sequence[QualificationItem], answers: dict[str, Any]) -> dict[int, bool]:
-    """By item id: is its answer right? An item without an answer is wrong."""
+    """Whether each answer is right, by item id. An item without an answer is wrong."""
     kind = KINDS[test.kind]
     return {
         item.pk: str(item.pk) in answers

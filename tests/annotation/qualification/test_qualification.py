@@ -172,7 +172,7 @@ def test_each_task_is_in_it_once_and_writing_cannot_be_tested(project, mio):
     rin = join(project, Role.REVIEWER, name="Rin")
     both = [answered(batch, mio, first_is_better)[0], answered(batch, rin, first_is_better)[0]]
     items = [NewItem(annotation=answer) for answer in both]
-    with pytest.raises(InvalidInput, match="about one task"):
+    with pytest.raises(InvalidInput, match="for the same task"):
         create_qualification(project=project, name="X", kind=Kind.CHOOSING, items=items, actor=mio)
     with pytest.raises(InvalidInput, match="Only scoring and choosing"):
         create_qualification(project=project, name="X", kind=Kind.WRITING, items=items[:1], actor=mio)
@@ -449,7 +449,7 @@ def test_retiring_keeps_the_batches_that_ask_for_it_going(sign_in, project, mio,
         change_batch(batch=other, actor=mio, name="Other", priority=0, qualification=test)
     close_batch(batch=batch, actor=mio)
     ken = join(project, Role.ANNOTATOR, name="Ken")
-    with pytest.raises(Conflict, match="no open batch asks"):
+    with pytest.raises(Conflict, match="no open batch requires"):
         start_attempt(qualification=test, user=ken)
     with pytest.raises(Conflict):
         retire_qualification(qualification=test, actor=mio)
