@@ -237,8 +237,7 @@ def test_no_room_and_a_folder_that_is_there(lineage, tmp_path, capsys, monkeypat
     usage = merge.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(merge.shutil, "disk_usage", lambda path: usage)
     assert "1e-06 GB left" in run_merge(capsys, *words(lineage, to))[1]["error"]
-    memory = merge.psutil.virtual_memory()._replace(available=1000)
-    monkeypatch.setattr(merge.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(merge.hardware, "available_ram", lambda: 1000)
     assert "of memory (4 bytes for each" in run_merge(capsys, *words(lineage, to))[1]["error"]
     assert leftovers(tmp_path) == []
 
