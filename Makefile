@@ -12,7 +12,7 @@ TEST_VAR := $(abspath var/test)
 PYTEST := $(VENV)/bin/pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-fast lint bench words check-python
+.PHONY: help demo serve test test-fast lint bench check-python
 
 help: ## Show this list
 	@echo "Konomi: teach a language model what good output is."
@@ -33,16 +33,43 @@ test: lint ## Run all checks and all tests
 test-fast: $(VENV)/.installed-test ## Run the tests for work in progress: no browser, no trainers, no stories
 	KONOMI_VAR=$(TEST_VAR) $(PYTEST) -m "not browser and not torch and not story"
 
-lint: $(VENV)/.installed-test ## Check style, types, templates, imports between zones, and migrations
+# Steps of lint that need nothing of one another; -O prints the output of each as a whole.
+LINT := style types templates imports migrations scripts prose licences
+.PHONY: messages coverage $(LINT:%=lint-%)
+
+lint: $(VENV)/.installed-test ## Check style, types, templates, imports, migrations, scripts, prose and licences
+	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(LINT:%=lint-%)
+
+lint-style:
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	@# An address that nobody asks: the settings would start the embedded server, and mypy never stops it.
+
+# The address is never used: the settings would start the embedded server otherwise, and mypy does not stop it.
+lint-types:
 	DATABASE_URL=postgresql://nobody@localhost/none $(VENV)/bin/mypy
+
+lint-templates:
 	find templates -name '*.html' -print0 | xargs -0 $(VENV)/bin/djade --target-version 5.2 --check
+
+lint-imports:
 	$(VENV)/bin/lint-imports
+
+lint-migrations:
 	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py makemigrations --check --dry-run
 
-words: $(VENV)/.installed ## Collect the words to translate, and compile the translations (needs gettext)
+lint-scripts:
+	$(VENV)/bin/oxlint --quiet static/js
+
+lint-prose:
+	$(RUN) -m tests.lint.prose
+
+lint-licences:
+	$(RUN) -m tests.lint.licences
+
+coverage: $(VENV)/.installed-test ## Run all tests and report which lines they reach (var/coverage/html)
+	KONOMI_VAR=$(TEST_VAR) $(PYTEST) --cov --cov-report=html --cov-report=term
+
+messages: $(VENV)/.installed ## Collect the sentences to translate, and compile the translations (needs gettext)
 	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py makemessages --all --no-wrap --no-obsolete --add-location=file \
 	  --ignore=.venv --ignore=var --ignore=tests
 	KONOMI_VAR=$(TEST_VAR) $(RUN) manage.py compilemessages --ignore=.venv --ignore=var

@@ -1,4 +1,7 @@
-"""How the parts are put together and run."""
+"""Settings, and how the site is put together and run: `manage.py serve`, the database, Celery, static files.
+
+May import both apps; no app imports this package.
+"""
 
 from deploy.celery import app as celery_app
 

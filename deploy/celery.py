@@ -1,4 +1,4 @@
-"""The Celery application. Its jobs live in annotation/jobs.py and training/jobs.py."""
+"""The Celery application. Its jobs are in annotation/jobs.py and training/jobs.py."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Whether the site answers: asked by `manage.py serve`, by load balancers and by monitors."""
+"""The health check, for `manage.py serve`, load balancers and monitoring."""
 
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    """200 "ok" when web and database work; 503 with one line otherwise. Needs no sign-in and tells nothing else."""
+    """200 "ok" when web and database work; 503 with one line otherwise. Needs no sign-in and reveals nothing else."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

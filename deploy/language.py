@@ -1,4 +1,4 @@
-"""In which language a page is: the one that the signed-in person chose, else the cookie's, else the browser's."""
+"""The language of a page: the account's choice, else the cookie's, else the browser's."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ from django.utils import translation
 
 
 class PersonsLanguageMiddleware:
-    """After LocaleMiddleware, which has looked at cookie and browser, and after authentication, which knows the person.
+    """Apply the account's language. Runs after LocaleMiddleware (cookie, browser) and after authentication.
 
-    It asks for the person only where a session could name one: a visitor, or a monitor, costs no query. The row is the
-    one that the page would load anyway.
+    Loads the user only if there is a session cookie, so that visitors and monitoring cost no query. The row is the one
+    that the page would load anyway.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

@@ -1,8 +1,8 @@
-"""Web (gunicorn) and worker (Celery) as children of one process, which starts them, watches them and ends them.
+"""Run web (gunicorn) and worker (Celery) as children of one process that starts, monitors and stops them.
 
-The listening socket belongs to the parent: while a killed gunicorn is started again, connections wait in the queue
-instead of being refused. Each child has a process group of its own, so that Ctrl-C reaches the parent only and the
-parent can clear away whatever a killed child left behind. Engines run in sessions of their own and outlive us all.
+The parent owns the listening socket: while a killed gunicorn is restarted, connections wait in the backlog instead of
+being refused. Each child has its own process group, so that Ctrl-C reaches the parent only and the parent can kill
+whatever a killed child left behind. Engines run in their own sessions and survive all of this.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ Say = Callable[[str], None]
 
 SECONDS_TO_START = 60
 SECONDS_TO_STOP = 8
-STEADY_SECONDS = 30  # a child that lived this long is started again without a wait
+STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
 LOG_LIMIT = 10 << 20
 
 
 class CannotServe(Exception):
-    """Why the site does not start, and what to do about it."""
+    """The site cannot start. The message says why and what to do."""
 
 
 def serve(
@@ -52,7 +52,7 @@ def serve(
 ) -> None:
     """Run the site until SIGINT or SIGTERM. Raises CannotServe with one line that names the remedy.
 
-    `workers` × `threads` requests and `jobs` background jobs are served at a time. `before` is called when the
+    `workers` × `threads` requests and `jobs` background jobs are served concurrently. `before` is called when the
     database is up to date and nothing runs yet, `on_ready` once with the address when the site answers, and
     `each_second` about once a second from then on.
     """
@@ -103,12 +103,12 @@ def prepare(say: Say) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """For the children: the database that this process holds open, and static files under hashed names."""
+    """The environment of the children: the database that this process keeps running, static files with hashed names."""
     database = settings.DATABASES["default"]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "deploy.settings", "PYTHONUNBUFFERED": "1"}
     environment.setdefault("KONOMI_MANIFEST_STATIC", "1")
     if not environment.get("DATABASE_URL"):
-        # The embedded server stays up as long as its handle here: no handles of children that may be killed.
+        # The embedded server runs as long as this process holds a handle; children may be killed and get none.
         folder = database["HOST"] or database["OPTIONS"].get("host", "")
         environment["DATABASE_URL"] = f"postgresql://{database['USER']}@/{database['NAME']}?host={folder}"
     return environment
@@ -117,27 +117,58 @@ def child_environment() -> dict[str, str]:
 def web_service(var: Path, listener: socket.socket, *, workers: int, threads: int) -> Service:
     shared_memory = ["--worker-tmp-dir", "/dev/shm"] if Path("/dev/shm").is_dir() else []  # noqa: S108
     command = [
-        sys.executable, "-m", "gunicorn", "deploy.wsgi",
-        "--bind", f"fd://{listener.fileno()}",
-        "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
-        "--preload", "--timeout", "60", "--keep-alive", "65", "--graceful-timeout", str(SECONDS_TO_STOP - 3),
-        "--no-control-socket", "--log-level", "warning", *shared_memory,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "deploy.wsgi",
+        "--bind",
+        f"fd://{listener.fileno()}",
+        "--worker-class",
+        "gthread",
+        "--workers",
+        str(workers),
+        "--threads",
+        str(threads),
+        "--preload",
+        "--timeout",
+        "60",
+        "--keep-alive",
+        "65",
+        "--graceful-timeout",
+        str(SECONDS_TO_STOP - 3),
+        "--no-control-socket",
+        "--log-level",
+        "warning",
+        *shared_memory,
+    ]
     return Service("web", command, log_file(var, "web"), child_environment(), descriptors=(listener.fileno(),))
 
 
 def worker_service(var: Path, *, jobs: int) -> Service:
     command = [
-        sys.executable, "-m", "celery", "--app", "deploy", "worker", "--beat",
-        "--pool", "prefork", "--concurrency", str(jobs), "--loglevel", "WARNING",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "celery",
+        "--app",
+        "deploy",
+        "worker",
+        "--beat",
+        "--pool",
+        "prefork",
+        "--concurrency",
+        str(jobs),
+        "--loglevel",
+        "WARNING",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+    ]
     # Celery warns root users of pickle; only JSON is accepted here (see settings).
     return Service("worker", command, log_file(var, "worker"), {**child_environment(), "C_FORCE_ROOT": "1"})
 
 
 def log_file(var: Path, name: str) -> Path:
-    """var/log/<name>.log; a big one is put aside as <name>.log.1 first."""
+    """Return var/log/<name>.log; a large one is first renamed to <name>.log.1."""
     path = var / "log" / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_LIMIT:
@@ -147,19 +178,20 @@ def log_file(var: Path, name: str) -> Path:
 
 
 def await_answer(services: list[Service], listener: socket.socket, stopping: list[int]) -> bool:
-    """True as soon as /healthz answers 200; False when asked to stop first."""
+    """Wait for /healthz to answer 200, and return True; return False when asked to stop before that."""
     deadline = time.monotonic() + SECONDS_TO_START
     while not stopping:
         for service in services:
             if service.process is not None and service.process.poll() is not None:
-                raise CannotServe(f"The {service.name} process does not start; {service.log} ends with:\n"
-                                  + service.last_words())  # fmt: skip
+                raise CannotServe(
+                    f"The {service.name} process does not start; {service.log} ends with:\n" + service.log_tail()
+                )
         if healthy(listener):
             return True
         if time.monotonic() > deadline:
             raise CannotServe(
                 f"The site does not answer after {SECONDS_TO_START} s; {services[0].log} ends with:\n"
-                + services[0].last_words()
+                + services[0].log_tail()
             )
         time.sleep(0.1)
     return False
@@ -183,7 +215,7 @@ def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
 def watch(
     services: list[Service], stopping: list[int], say: Say, each_second: Callable[[], None] | None = None
 ) -> None:
-    """Until asked to stop: start again what died, at once the first time, then after ever longer waits."""
+    """Until asked to stop, restart children that exit: at once the first time, then after increasing delays."""
     next_call = time.monotonic() + 1
     while not stopping:
         now = time.monotonic()
@@ -193,9 +225,9 @@ def watch(
                 service.retire()
                 service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)
                 service.due = now + service.wait
-                words = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
                 pause = f" in {service.wait:.0f} s" if service.wait else ""
-                say(f"The {service.name} process {words}; starting it again{pause}. Its log: {service.log}")
+                say(f"The {service.name} process {reason}; starting it again{pause}. Its log: {service.log}")
             if service.process is None and now >= service.due:
                 service.start()
         if each_second and now >= next_call:
@@ -205,17 +237,17 @@ def watch(
 
 
 def stop(services: list[Service]) -> None:
-    """End all children: politely first, then by force. Takes at most SECONDS_TO_STOP."""
-    begun = time.monotonic()
-    hurried = False
+    """Stop all children: with SIGTERM, then SIGQUIT, then SIGKILL. Takes at most SECONDS_TO_STOP."""
+    start = time.monotonic()
+    has_sent_quit = False
     for service in services:
         service.signal(signal.SIGTERM)
     while any(service.process is not None and service.process.poll() is None for service in services):
-        elapsed = time.monotonic() - begun
-        if elapsed > SECONDS_TO_STOP / 2 and not hurried:
-            hurried = True
+        elapsed = time.monotonic() - start
+        if elapsed > SECONDS_TO_STOP / 2 and not has_sent_quit:
+            has_sent_quit = True
             for service in services:
-                service.signal(signal.SIGQUIT)  # gunicorn and Celery: without waiting for work in hand
+                service.signal(signal.SIGQUIT)  # gunicorn and Celery: do not wait for requests and jobs
         if elapsed > SECONDS_TO_STOP:
             break
         time.sleep(0.05)
@@ -225,14 +257,14 @@ def stop(services: list[Service]) -> None:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """The signals received so far: empty as long as the site shall run. Also where a shell had SIGINT ignored."""
+    """Yield the list of stop signals received so far. Works even if the shell started us with SIGINT ignored."""
     received: list[int] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def remember(number: int, frame: FrameType | None) -> None:
         received.append(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield received
     finally:
@@ -242,7 +274,7 @@ def stop_requests() -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def only_one(var: Path, host: str, port: int) -> Iterator[None]:
-    """Hold var/serve.lock; the kernel gives it back however this process ends."""
+    """Hold var/serve.lock; the kernel releases it however this process ends."""
     path = var / "serve.lock"
     file: IO[str]
     with path.open("a+") as file:
@@ -264,7 +296,7 @@ def only_one(var: Path, host: str, port: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """The listening socket. Raises CannotServe when the port is taken, not allowed or not this machine's."""
+    """Yield the listening socket. Raises CannotServe if the port is taken, not allowed, or not on this machine."""
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(place[:2], family=family, backlog=1024)

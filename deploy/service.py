@@ -1,4 +1,4 @@
-"""One child of `manage.py serve`: started, signalled, and cleared away with all that it started itself."""
+"""One child process of `manage.py serve`: start it, signal it, and kill it with everything it started."""
 
 import contextlib
 import ctypes
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from django.conf import settings
 
-ORPHAN_SECONDS = 5  # what a killed child's own children get to finish their requests
+ORPHAN_SECONDS = 5  # how long the children of a killed child may take to finish their requests
 
 
 @dataclass
 class Service:
-    """One child: its command, its log, and how often it had to be started again."""
+    """One child: its command, its log, and when to restart it."""
 
     name: str
     command: list[str]
@@ -28,7 +28,7 @@ class Service:
     started: float = 0.0
     wait: float = 0.0
     due: float = 0.0
-    orphans: dict[int, float] = field(default_factory=dict)  # process group → when its time is up
+    orphans: dict[int, float] = field(default_factory=dict)  # process group → when it is killed
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -46,12 +46,12 @@ class Service:
         self.started = time.monotonic()
 
     def signal(self, number: signal.Signals) -> None:
-        """To the child alone; it passes it on to its own as it sees fit."""
+        """Signal the child only; it forwards the signal to its own children as needed."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(number)
 
     def retire(self) -> None:
-        """The child is dead; its own children may finish what they have in hand."""
+        """The child has exited; let its own children finish their requests."""
         if self.process is not None:
             self.orphans[self.process.pid] = time.monotonic() + ORPHAN_SECONDS
             signal_group(self.process.pid, signal.SIGTERM)
@@ -63,14 +63,14 @@ class Service:
             del self.orphans[group]
 
     def kill(self) -> None:
-        """The child, its children, and those of its predecessors, at once."""
+        """Kill the child, its children, and those of its predecessors, at once."""
         groups = [*self.orphans, *([self.process.pid] if self.process is not None else [])]
         for group in groups:
             signal_group(group, signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
 
-    def last_words(self, lines: int = 12) -> str:
+    def log_tail(self, lines: int = 12) -> str:
         text = self.log.read_bytes()[-8000:].decode(errors="replace")
         return "\n".join("    " + line for line in text.splitlines()[-lines:])
 

@@ -1,4 +1,4 @@
-"""One flat file; differences come from environment variables (listed in docs/operators.md)."""
+"""All settings, in one flat file. Environment variables change them (listed in docs/operators.md)."""
 
 import os
 import secrets
@@ -18,13 +18,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("KONOMI_VAR", BASE_DIR / "var")).resolve()
 VAR.mkdir(parents=True, exist_ok=True)
 
-# ---- safety ----
+# ---- security ----
 PRODUCTION = flag("KONOMI_PRODUCTION", False)
 DEBUG = flag("KONOMI_DEBUG", False)
 
 
 def local_secret_key() -> str:
-    """A key of this installation's own, made once and kept in var."""
+    """This installation's own key, generated once and stored in var."""
     path = VAR / "secret_key"
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -51,7 +51,7 @@ CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("KONOMI_ORIGINS", ""
 HTTPS = flag("KONOMI_HTTPS", PRODUCTION)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked from inside, without the proxy that speaks HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # called internally, not through the proxy that terminates TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("KONOMI_BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
@@ -69,11 +69,11 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-# An import is a stream; the limit is on what a form may hold in memory.
+# Uploads are streamed; this limits what a form may hold in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
 
-# ---- parts ----
+# ---- apps, middleware, templates ----
 INSTALLED_APPS = [
     "annotation",
     "training",
@@ -130,23 +130,23 @@ TEMPLATES = [
 # ---- data ----
 DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# In files, so that all web processes count attempts to sign in together.
+# File-based, so that all web processes share the counters of sign-in attempts.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
 DATASETS_DIR = VAR / "datasets"
 UPLOADS_DIR = VAR / "uploads"
-# Folders below which a model may be loaded; os.pathsep between them. Our own runs are always among them.
+# Folders below which a model may be loaded, separated by os.pathsep. Our own runs are always included.
 MODEL_ROOTS = [VAR / "runs", VAR / "models"] + [
     Path(root).resolve() for root in os.environ.get("KONOMI_MODEL_ROOTS", "").split(os.pathsep) if root
 ]
 ALLOW_HUB = flag("KONOMI_ALLOW_HUB", False)
-# How many engines may run at one time on this machine.
+# How many engines may run concurrently on this machine.
 ENGINES = int(os.environ.get("KONOMI_ENGINES", "1"))
-# The programs that an engine job runs, as a module name; another package with the same programs may stand here.
+# Module name of the programs that engine jobs run; another package with the same programs may replace it.
 ENGINE_PROGRAM = os.environ.get("KONOMI_ENGINE_PROGRAM", "training.engine.{program}")
-# An engine that was asked to stop has so long to save before its process group is ended.
+# How long a cancelled engine may take to save before its process group is killed.
 CANCEL_GRACE_SECONDS = float(os.environ.get("KONOMI_CANCEL_GRACE_SECONDS", "120"))
 
-# ---- people ----
+# ---- accounts and mail ----
 AUTH_USER_MODEL = "annotation.User"
 AUTHENTICATION_BACKENDS = ["annotation.members.auth_backend.PeopleBackend"]
 ACCOUNT_ADAPTER = "annotation.members.accounts.InvitationOnlyAdapter"
@@ -167,7 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-# Without a mail server, mails are written as files to var/mail, where an operator can read them.
+# Without a mail server, mail is written to files in var/mail, where an operator can read it.
 EMAIL_HOST = os.environ.get("KONOMI_EMAIL_HOST", "")
 EMAIL_PORT = int(os.environ.get("KONOMI_EMAIL_PORT", "587"))
 EMAIL_HOST_USER = os.environ.get("KONOMI_EMAIL_USER", "")
@@ -179,7 +179,7 @@ DEFAULT_FROM_EMAIL = os.environ.get("KONOMI_EMAIL_FROM", "konomi@localhost")
 
 # ---- language, time, files ----
 LANGUAGE_CODE = "en"
-# Adding one: CONTRIBUTING, "Words and languages".
+# Adding one: CONTRIBUTING.md, "Languages".
 LANGUAGES = [("en", "English"), ("ja", "Japanese")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = "deploy.formats"
@@ -222,7 +222,7 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
     for folder in CELERY_FOLDERS.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_FOLDERS
-# Every job can be lost (a killed worker, a broken broker): these look for what is due and do it.
+# Any job may be lost (a killed worker, a broken broker): these find what is due and do it.
 CELERY_BEAT_SCHEDULE = {
     "watch engine jobs": {"task": "training.jobs.watch_engine_jobs", "schedule": 5.0},
     "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},

@@ -1,4 +1,4 @@
-"""Static files that a library brings: Bokeh's own JavaScript, of which the pages of runs need one file."""
+"""Static files from a library: the one JavaScript file of Bokeh that the run pages need."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ FILE = "bokeh.min.js"
 
 
 class BokehFinder(BaseFinder):
-    """Finds `bokeh/bokeh.min.js` in the installed package; the other 17 MB beside it are not served."""
+    """Find `bokeh/bokeh.min.js` in the installed package; the other 17 MB of that folder are not served."""
 
     def __init__(self, app_names: Any = None, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -27,9 +27,9 @@ class BokehFinder(BaseFinder):
 
     def find(self, path: str, find_all: bool = False, **options: Any) -> Any:
         if path != f"bokeh/{FILE}":
-            return []  # as Django's own finders say that they have none
-        found = self.storage.path(FILE)
-        return [found] if find_all else found
+            return []  # how Django's own finders report no match
+        location = self.storage.path(FILE)
+        return [location] if find_all else location
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[Any]:
         yield FILE, self.storage

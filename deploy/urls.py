@@ -1,3 +1,5 @@
+"""The root URLs: health check, accounts, admin, and the pages of both apps."""
+
 from django.contrib import admin
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""What gunicorn serves, and `manage.py serve` has it load before it forks."""
+"""The WSGI application. `manage.py serve` has gunicorn preload it before forking."""
 
 import gc
 import os
@@ -7,8 +7,8 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 application = get_wsgi_application()
-# What is loaded now stays: the collector need not look at it again and again, nor does the first write to a counter
-# copy its pages into each process. Requests leave few cycles, so they are looked for less often than in 700 objects.
+# Freeze what is loaded now: the collector does not scan it again, and its memory pages stay shared after the fork.
+# Requests create few cycles, so collection runs less often than the default of every 700 objects.
 gc.collect()
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)

@@ -96,7 +96,7 @@ class Assignment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["task", "slot"], name="assignment_slot_once"),
-            # In this column order: see the house plan, data rules.
+            # Annotator first, so that one person's tasks lie together: docs/architecture.md, "Column order".
             models.UniqueConstraint(
                 fields=["annotator", "task"], condition=Q(annotator__isnull=False), name="assignment_person_once"
             ),

@@ -101,7 +101,7 @@ def test_the_compiled_catalogue_is_the_catalogue():
             said = compiled.pgettext(entry.msgctxt, entry.msgid)
         else:
             said = compiled.gettext(entry.msgid)
-        assert said == entry.msgstr[0], f"make words was not run after a change of: {entry.msgid}"
+        assert said == entry.msgstr[0], f"make messages was not run after a change of: {entry.msgid}"
 
 
 def test_every_word_of_the_sources_is_in_the_catalogue(tmp_path):
@@ -119,8 +119,8 @@ def test_every_word_of_the_sources_is_in_the_catalogue(tmp_path):
     assert collected.returncode == 0, collected.stderr
     known = {entry.key for entry in catalogue.read()}
     found = {entry.key for entry in catalogue.read(tmp_path / "locale/ja/LC_MESSAGES/django.po")}
-    assert not found - known, f"run make words and translate: {sorted(str(key) for key in found - known)}"
-    assert not known - found, f"run make words: nothing says {sorted(str(key) for key in known - found)}"
+    assert not found - known, f"run make messages and translate: {sorted(str(key) for key in found - known)}"
+    assert not known - found, f"run make messages: nothing says {sorted(str(key) for key in known - found)}"
 
 
 # ---- templates ----

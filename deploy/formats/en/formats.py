@@ -1,5 +1,5 @@
-"""Dates and numbers in English. Templates name the format (`|date:"DATETIME_FORMAT"`), so that each language has its
-own order; the short one is for lists, where the year is plain."""
+"""Dates and numbers in English. Templates use the format's name (`|date:"DATETIME_FORMAT"`), so that each language has
+its own order. The short formats are for lists, where the year is obvious."""
 
 DATE_FORMAT = "j F Y"
 DATETIME_FORMAT = "j F Y, H:i"

@@ -1,4 +1,4 @@
-"""Dates and numbers in Japanese; the names are explained beside the English ones."""
+"""Dates and numbers in Japanese; see the English module for the names."""
 
 DATE_FORMAT = "Y年n月j日"
 DATETIME_FORMAT = "Y年n月j日 H:i"

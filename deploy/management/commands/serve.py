@@ -1,4 +1,4 @@
-"""manage.py serve: the whole site, web and worker together."""
+"""manage.py serve: run the complete site, web and worker."""
 
 import os
 from argparse import ArgumentParser
@@ -12,7 +12,7 @@ from deploy.serve import CannotServe, serve
 class Command(BaseCommand):
     help = (
         "Start the site: the database (embedded unless DATABASE_URL is set), the web server and the background "
-        "worker. Brings the database and the static files up to date first, starts again what dies, and stops "
+        "worker. Brings the database and the static files up to date first, restarts what exits, and stops "
         "everything on Ctrl-C. Logs are in var/log."
     )
     requires_system_checks: list[str] = []
