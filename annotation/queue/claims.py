@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict
+from annotation.core.events import insert_events
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.models import Assignment, Batch, Prompt, Task, User
 
@@ -51,8 +52,7 @@ WITH in_hand AS (
     SELECT %(annotator)s, %(batch)s, priority, position FROM picked
     ON CONFLICT (annotator_id, batch_id) DO UPDATE SET priority = excluded.priority, position = excluded.position
 ), journal AS (
-    INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
-    SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
+    {insert_events(verb="'assignment.claimed'", object_type="assignment", rows="claimed")}
 )
 SELECT {select_list(Assignment, "a")}, {select_list(Task, "t")}, {select_list(Prompt, "p")}, {TASK_TEXTS}
 FROM (SELECT * FROM in_hand UNION ALL SELECT * FROM claimed) AS a
@@ -75,11 +75,16 @@ UNSEEN = """
         JOIN annotation_assignment seen ON seen.task_id = other.id AND seen.annotator_id = %(annotator)s
         WHERE this.id = free.task_id) = 0
 """
-# A slot whose answer was reopened goes back to that answer, which stands; any other is free again.
-RETURN_TO_QUEUE = """
+RETURNED_EVENTS = insert_events(
+    verb="%(verb)s", object_type="assignment", rows="returned r JOIN annotation_batch b ON b.id = r.batch_id",
+    project="b.project_id", actor="%(actor)s", object_id="r.id",
+    before="jsonb_build_object('annotator', r.annotator_id)",
+)  # fmt: skip
+# A slot whose answer was reopened returns to that answer, which stays current; any other is free again.
+RETURN_TO_QUEUE = f"""
 WITH due AS (
     SELECT id FROM annotation_assignment
-    WHERE state = 'held' AND {which}
+    WHERE state = 'held' AND {{which}}
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), returned AS (
     UPDATE annotation_assignment a SET
@@ -90,12 +95,9 @@ WITH due AS (
     FROM due JOIN annotation_assignment old ON old.id = due.id WHERE a.id = due.id
     RETURNING a.id, a.batch_id, old.annotator_id
 )
-INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
-SELECT b.project_id, %(actor)s, %(verb)s, 'assignment', r.id, jsonb_build_object('annotator', r.annotator_id), NULL,
-    now()
-FROM returned r JOIN annotation_batch b ON b.id = r.batch_id
+{RETURNED_EVENTS}
 RETURNING object_id
-"""
+"""  # noqa: S608 - our own statement
 # A reopened answer keeps nobody waiting: it stands until its author submits again, and is not taken out of their hand.
 EXPIRED = "leased_until < now() AND finished_at IS NULL"
 CLAIM_ATTEMPTS = 5
@@ -151,7 +153,7 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
     Its draft stays with the person. Raises Conflict when it is not in hand any more.
     """
     if not return_to_queue(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
-        raise Conflict(_("This task is not in hand any more."))
+        raise Conflict(_("Nobody holds this task any more."))
     assignment.refresh_from_db()
     return assignment
 

@@ -28,7 +28,7 @@ def story():
 
 
 def write(batch, who, text):
-    return submit(assignment=claim_next(batch=batch, annotator=who), payload={"text": text}, annotator=who)
+    return submit(assignment=claim_next(batch=batch, annotator=who), payload={"text": text}, annotator=who).annotation
 
 
 def make_older(hours):
