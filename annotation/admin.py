@@ -18,7 +18,7 @@ from django.http import HttpRequest
 
 from annotation import models
 from annotation.core.events import record
-from annotation.web.views.settings import actor
+from annotation.web.http import actor
 
 admin.site.site_header = admin.site.site_title = "Konomi administration"
 # One way to sign in, with its limit on attempts.

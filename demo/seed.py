@@ -14,7 +14,9 @@ from django.conf import settings
 from annotation.importing.run import import_file
 from annotation.models import Batch, Kind, Project, Prompt, User
 from annotation.projects.aspects import save_aspects, save_weights
-from annotation.projects.settings import create_project, publish_guideline, save_reason_tags
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
+from annotation.projects.settings import create_project
 from annotation.queue.batches import open_batch
 from annotation.reference.glossary import add_term
 from demo import concierge

@@ -16,6 +16,7 @@ from annotation.answers.worktime import KEEP, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import insert_events, record
 from annotation.core.prepared import execute, hydrate, select, select_list
+from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Draft, Task, User
 from annotation.reference import translation_memory
 
@@ -153,7 +154,7 @@ def submit(
     for a skipped task. `annotator` is needed only for a slot that is no longer the person's.
     """
     owner = owner_of(assignment, annotator)
-    has_text = bool(payload.get("text") or payload.get("fixes"))
+    has_text = KINDS[assignment.batch.kind].own_text(payload) is not None
     # Without a text it is one statement, which needs no transaction around it.
     with transaction.atomic() if has_text else nullcontext():
         if annotation := write_answer(assignment, assignment.pk, owner, payload, spent):

@@ -2,11 +2,9 @@
 
 import shutil
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,10 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import DomainError, InvalidInput
 from annotation.core.events import record
+from annotation.core.version import version as code_version
 from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
-from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
-from annotation.datasets.votes import LabelledPrompt
+from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions, LabelledPrompt
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.text.digests import canonical_json
 
@@ -280,24 +278,3 @@ def nothing_to_train_on(
             % values
         )
     return _("no %(purpose)s row comes from the %(count)s selected annotations (%(found)s): %(advice)s") % values
-
-
-def code_version() -> str:
-    """The version of this program, with the commit when it runs from a checkout."""
-    project = Path(settings.BASE_DIR) / "pyproject.toml"
-    if project.is_file():
-        version = str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
-    else:
-        version = metadata.version("konomi")
-    git = Path(settings.BASE_DIR) / ".git"
-    head = git / "HEAD"
-    if not head.is_file():
-        return version
-    commit = head.read_text().strip()
-    if commit.startswith("ref: "):
-        name = commit.removeprefix("ref: ")
-        reference, packed = git / name, git / "packed-refs"
-        lines = packed.read_text().splitlines() if packed.is_file() else []
-        found = next((line.split(" ")[0] for line in lines if line.endswith(f" {name}")), "")
-        commit = reference.read_text().strip() if reference.is_file() else found
-    return f"{version}+{commit[:12]}" if commit else version

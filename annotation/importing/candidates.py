@@ -1,9 +1,8 @@
-"""Candidates: adding texts that answer prompts, the order that hides their origin, and what a model is asked."""
+"""Add candidates, texts that answer prompts, to a project."""
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -93,28 +92,3 @@ def chunks(items: Iterable[NewCandidate], size: int) -> Iterator[list[NewCandida
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def presented_order(*, seed: int, task_id: int, candidate_ids: Sequence[int]) -> list[int]:
-    """The candidates in the order in which a task shows them: the same at every load, and unrelated to import order,
-    id or origin. Each place is equally likely for each candidate, over tasks and seeds."""
-    return sorted(candidate_ids, key=lambda key: hashlib.sha256(f"{seed}:{task_id}:{key}".encode()).digest())
-
-
-def conversation(prompt: Prompt, project: Project) -> list[dict[str, str]]:
-    """The messages that a model is asked: [{"role", "content"}, …], the user last.
-
-    The project's persona, where there is one, is the system message; a chat that brings a system message of its own
-    keeps it below the persona, because templates take only one.
-    """
-    return conversation_of(prompt.text, prompt.messages, project.persona.strip())
-
-
-def conversation_of(text: str, chat: list[dict[str, str]] | None, persona: str) -> list[dict[str, str]]:
-    """`conversation` of a prompt's fields."""
-    messages = list(chat or [{"role": "user", "content": text}])
-    if not persona:
-        return messages
-    if messages[0]["role"] == "system":
-        persona = f"{persona}\n\n{messages.pop(0)['content']}"
-    return [{"role": "system", "content": persona}, *messages]

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
@@ -15,7 +16,6 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import jobs
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record as record_event
 from annotation.importing.run import stored_mapping
@@ -158,7 +158,7 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
         )  # fmt: skip
         after = {"columns": mapping.as_dict(), "keep_good": keep_good}
         record_event(verb="import.confirmed", target=record, actor=actor, project=record.project, after=after)
-        transaction.on_commit(lambda: jobs.import_file.delay(record.pk))
+        transaction.on_commit(lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk]))
     record.refresh_from_db()
     return record
 

@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "glossaryterm",
             "folded",
-            models.TextField(help_text="The source as it is looked for: see `annotation.folding`."),
+            models.TextField(help_text="The source as it is looked for: see `annotation.text.normalization`."),
         ),
     ]

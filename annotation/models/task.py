@@ -53,7 +53,7 @@ class Batch(models.Model):
 
 class Task(models.Model):
     """One prompt with its candidates, to be annotated `batch.overlap` times. `candidate_ids` is in import order:
-    what an annotator sees is shuffled by the batch's seed (see `annotation.importing.candidates.presented_order`)."""
+    what an annotator sees is shuffled by the batch's seed (see `annotation.kinds.side_order.presented_order`)."""
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="tasks")
     prompt = models.ForeignKey(Prompt, models.PROTECT, related_name="tasks")

@@ -1,19 +1,23 @@
-"""A project's guideline as somebody who works by it meets it: what holds now, and what is new to them.
+"""The guideline: publishing a version, and what annotators see of it (current version and unread changes).
 
-Showing a guideline is not reading it: a reading is recorded when the person says so (`record_reading`), for the version
-that was on their screen.
+Showing a guideline is not reading it: a reading is recorded when the person confirms it (`record_reading`), for the
+version that was on their screen.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.prepared import execute
 from annotation.models import Guideline, GuidelineReading, Project, User
+from annotation.projects.aspects import locked
 from annotation.text.differences import Segment, differences
 
+GUIDELINE_LIMIT = 100_000  # characters
 # Unchanged text around a change, in lines: enough to find the place.
 CONTEXT_LINES = 2
 
@@ -80,6 +84,38 @@ def record_reading(*, guideline: Guideline, user: User) -> GuidelineReading:
             before={"version": before} if before else None, after={"version": guideline.version},
         )  # fmt: skip
     return reading
+
+
+def publish_guideline(*, project: Project, text: str, based_on: int, actor: User | None) -> Guideline:
+    """A new version of the guideline. `based_on` is the version that was edited, 0 when there was none.
+
+    Raises `Conflict` when somebody published since, `InvalidInput` for an empty, unchanged or too long text.
+    """
+    text = text.replace("\r\n", "\n").strip() + "\n"
+    if not text.strip():
+        raise InvalidInput(_("The guideline is empty."), [("text", _("Write what a good answer is."))])
+    if len(text) > GUIDELINE_LIMIT:
+        problem = _("At most {most} characters.").format(most=f"{GUIDELINE_LIMIT:,}")
+        raise InvalidInput(_("The guideline is too long."), [("text", problem)])
+    with transaction.atomic():
+        locked(project)
+        latest = project.guidelines.first()
+        version = latest.version if latest else 0
+        if version != based_on:
+            said = _(
+                "Version {version} was published while you were writing on version {based_on}. Your text is below, "
+                "unpublished: bring the two together, then publish."
+            )
+            raise Conflict(said.format(version=version, based_on=based_on))
+        if latest and latest.text == text:
+            problem = _("This is version {version} word for word.").format(version=version)
+            raise InvalidInput(_("Nothing has changed."), [("text", problem)])
+        guideline = Guideline.objects.create(project=project, version=version + 1, text=text, created_by=actor)
+        record(
+            verb="guideline.published", target=guideline, actor=actor, project=project,
+            before={"version": version}, after={"version": guideline.version},
+        )  # fmt: skip
+    return guideline
 
 
 def around_changes(segments: list[Segment], lines: int = CONTEXT_LINES) -> list[Segment]:

@@ -1,7 +1,4 @@
-"""What a manager decides: the project itself, its guideline and reason tags; aspects and weights come from `aspects`.
-
-What labels refer to is never edited away: guidelines and weights get a new version, aspects and tags are retired.
-"""
+"""Create a project and change its settings; guideline, aspects and reason tags have modules of their own."""
 
 import re
 from collections.abc import Sequence
@@ -9,23 +6,16 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.members.memberships import add_member
-from annotation.models import Guideline, Project, ReasonTag, Role, User
+from annotation.models import Project, Role, User
 from annotation.models.project import mqm_core
-from annotation.projects.aspects import locked, retire_aspect, save_aspect, save_aspects, save_weights
+from annotation.projects.reasons import distinct
 
-__all__ = [
-    "create_project", "publish_guideline", "retire_aspect", "save_aspect", "save_aspects", "save_reason_tags",
-    "save_weights", "update_project",
-]  # fmt: skip
-
-GUIDELINE_LIMIT = 100_000
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 RESERVED_SLUGS = {"new"}
 EDITABLE = (
@@ -34,9 +24,6 @@ EDITABLE = (
 )  # fmt: skip
 MAX_CATEGORIES = 40
 YEAR_OF_HOURS = 8_784
-
-
-# ---- the project ----
 
 
 def create_project(
@@ -152,78 +139,3 @@ def check(project: Project) -> None:
 
 def values_of(project: Project) -> dict[str, Any]:
     return {name: getattr(project, name) for name in ("slug", *EDITABLE)}
-
-
-def distinct(names: Sequence[str]) -> list[str]:
-    """Each name once, with single blanks and in the order given; empty ones do not count."""
-    return list(dict.fromkeys(name for name in (" ".join(name.split()) for name in names) if name))
-
-
-# ---- guideline ----
-
-
-def publish_guideline(*, project: Project, text: str, based_on: int, actor: User | None) -> Guideline:
-    """A new version of the guideline. `based_on` is the version that was edited, 0 when there was none.
-
-    Raises `Conflict` when somebody published since, `InvalidInput` for an empty, unchanged or too long text.
-    """
-    text = text.replace("\r\n", "\n").strip() + "\n"
-    if not text.strip():
-        raise InvalidInput(_("The guideline is empty."), [("text", _("Write what a good answer is."))])
-    if len(text) > GUIDELINE_LIMIT:
-        problem = _("At most {most} characters.").format(most=f"{GUIDELINE_LIMIT:,}")
-        raise InvalidInput(_("The guideline is too long."), [("text", problem)])
-    with transaction.atomic():
-        locked(project)
-        latest = project.guidelines.first()
-        version = latest.version if latest else 0
-        if version != based_on:
-            said = _(
-                "Version {version} was published while you were writing on version {based_on}. Your text is below, "
-                "unpublished: bring the two together, then publish."
-            )
-            raise Conflict(said.format(version=version, based_on=based_on))
-        if latest and latest.text == text:
-            problem = _("This is version {version} word for word.").format(version=version)
-            raise InvalidInput(_("Nothing has changed."), [("text", problem)])
-        guideline = Guideline.objects.create(project=project, version=version + 1, text=text, created_by=actor)
-        record(
-            verb="guideline.published", target=guideline, actor=actor, project=project,
-            before={"version": version}, after={"version": guideline.version},
-        )  # fmt: skip
-    return guideline
-
-
-# ---- reason tags ----
-
-
-def save_reason_tags(*, project: Project, names: Sequence[str], actor: User | None) -> list[ReasonTag]:
-    """Make the project's reason tags exactly these, in this order. A name that goes is retired, not deleted."""
-    names = distinct(names)
-    problem = _("“{name}…” is longer than {most} characters.")
-    problems = [("names", problem.format(name=name[:20], most=40)) for name in names if len(name) > 40]
-    if len(names) > 20:
-        problem = _("At most {most} tags: people must see them at a glance; there are {count}.")
-        problems.append(("names", problem.format(most=20, count=len(names))))
-    if problems:
-        raise InvalidInput("; ".join(message for _, message in problems), problems)
-    with transaction.atomic():
-        locked(project)
-        before = list(project.reason_tags.filter(retired_at=None).values_list("name", flat=True))
-        if before != names:
-            now = timezone.now()
-            for position, name in enumerate(names):
-                ReasonTag.objects.update_or_create(
-                    project=project, name=name, defaults={"position": position, "retired_at": None}
-                )
-            project.reason_tags.filter(retired_at=None).exclude(name__in=names).update(retired_at=now)
-            after = {"names": names}
-            record(
-                verb="reasons.saved",
-                target=project,
-                actor=actor,
-                project=project,
-                before={"names": before},
-                after=after,
-            )
-    return list(project.reason_tags.filter(retired_at=None))

@@ -11,7 +11,6 @@ UNSPACED = {"ja", "zh", "th", "lo", "km", "my", "bo", "yue", "wuu", "dz"}
 # A vowel sign or an accent belongs to the letter before it. They lie in the first two planes, but for the last range.
 MARKS = "".join(sign for sign in map(chr, range(0x300, 0x20000)) if unicodedata.category(sign).startswith("M"))
 MARKS += "\U000e0100-\U000e01ef"
-# static/js/editing.js has the same two, so that the page counts as this does.
 WORD = re.compile(rf"[\w{MARKS}]+(?:['’][\w{MARKS}]+)*|[^\w\s{MARKS}\ufeff]")
 CHARACTER = re.compile(rf"[^\s\ufeff][{MARKS}]*")
 

@@ -43,3 +43,9 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return plain(request, *args, **kwargs)
 
     return guarded
+
+
+def actor(request: HttpRequest) -> User:
+    """Who acts, in a view that requires a sign-in."""
+    assert isinstance(request.user, User)
+    return request.user

@@ -63,30 +63,8 @@ WORDS: dict[str, str | Promise] = {
     "differ.off": _("Differences are hidden"),
     "differ.late": _("These texts are too long to compare here"),
     # ---- editing: writing and post-editing ----
-    "edits.one": _("{n} edit"),
-    "edits.other": _("{n} edits"),
-    "edits.words": _("{edits} · HTER {rate} %"),
-    "edits.characters": _("{edits} · HTER {rate} %, counted by characters"),
-    "edits.none": _("As it was"),
-    "edits.toolong": _("Too long and too different to compare while you type: it is counted when you submit."),
     "reference.inserted": _("Inserted."),
     "reference.failed": _("Glossary and similar texts could not be loaded."),
-    "check.spaces": _("There are two blanks in a row."),
-    "check.brackets": _("A bracket {pair} is not opened or not closed."),
-    "check.untranslated": _("This is the text itself, not translated yet."),
-    "check.placeholder.missing": _("{text} stands in the text and is missing here."),
-    "check.placeholder.extra": _("{text} does not stand in the text."),
-    "check.number": _("The number {text} of the text is missing or another one here."),
-    "check.end.missing": _("The text ends with a punctuation mark, and this does not."),
-    "check.end.extra": _("This ends with {sign}, and the text does not."),
-    "check.end.script": _("This ends with {sign}; in this language it is {right}"),
-    "check.end.question": _("The text asks a question, and this does not."),
-    "check.end.statement": _("This asks a question, and the text does not."),
-    # xgettext:no-python-format
-    "check.long": _("This is long for its text: {percent} % of what is usual."),
-    # xgettext:no-python-format
-    "check.short": _("This is short for its text: {percent} % of what is usual."),
-    "check.term": _("The glossary puts “{term}” as “{target}”."),
 }
 
 

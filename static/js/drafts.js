@@ -63,12 +63,15 @@
     count();
     const mark = its.entered, body = new FormData(its.form), control = new AbortController();
     its.saving = control;
+    konomi.feedback?.ask(body);
     say("draft.saving");
     const size = last ? [...body].reduce((sum, [name, value]) => sum + name.length + 3 * value.length + 100, 0) : 0;
     const late = setTimeout(() => control.abort(), TIMEOUT);
-    let status = 0;
+    let status = 0, feedback = "";
     try {
-      status = (await post(its.draft, body, { signal: control.signal, keepalive: last && size < KEEPALIVE_LIMIT })).status;
+      const answer = await post(its.draft, body, { signal: control.signal, keepalive: last && size < KEEPALIVE_LIMIT });
+      status = answer.status;
+      if (status === 200) feedback = await answer.text();
     } catch { /* no answer: 0 */ }
     clearTimeout(late);
     if (its.saving === control) its.saving = null;
@@ -77,6 +80,7 @@
       if (its.entered === its.acknowledged && !its.submitter) forget(its.key);
       if (its !== it || its.submitting) return;
       its.tries = 0;
+      if (feedback) konomi.feedback?.show(feedback);
       signedInAgain();
       if (its.entered === its.acknowledged) say("draft.saved");
       else its.timer ||= setTimeout(save, SAVE_AFTER);

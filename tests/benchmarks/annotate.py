@@ -222,7 +222,8 @@ def fill(question: dict) -> dict:
     from django.db import connection
 
     from annotation.models import Kind, Membership, ReasonTag, Role, User
-    from annotation.projects.settings import create_project, publish_guideline
+    from annotation.projects.guidelines import publish_guideline
+    from annotation.projects.settings import create_project
     from annotation.queue.batches import open_batch
     from deploy.sessions import SessionStore
 
@@ -324,7 +325,8 @@ def limit(question: dict) -> dict:
                     if row is None:
                         row = own.execute(CLAIM.format(where="", unseen=""), common, prepare=True).fetchone()
                     given = {**common, "assignment": row[0], "kind": "choosing", "payload": payload,
-                             "weight_set_id": None, "locked": False, "visit": f"bench-{row[0]}", "active": 1.5, "idle": 0.0}  # fmt: skip
+                             "weight_set_id": None, "locked": False,
+                             "visit": f"bench-{row[0]}", "active": 1.5, "idle": 0.0}  # fmt: skip
                     own.execute(WRITE_ANSWER, given, prepare=True)
                     counts[place] += now >= start
         except Exception as error:

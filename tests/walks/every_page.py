@@ -26,7 +26,9 @@ from annotation.models import (
     Role,
     User,
 )
-from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.aspects import save_aspects
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
 from annotation.qualification.attempts import start_attempt
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term

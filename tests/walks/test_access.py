@@ -31,7 +31,9 @@ from annotation.models import (
     Role,
     Task,
 )
-from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.aspects import save_aspects
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 from training.contract.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run

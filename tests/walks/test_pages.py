@@ -9,7 +9,9 @@ from django.test import Client
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import invite
 from annotation.models import Batch, Role
-from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.aspects import save_aspects
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
 from tests.factories import PASSWORD, ProjectFactory, join
 from tests.walks import every_page
 

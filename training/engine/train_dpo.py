@@ -1,4 +1,4 @@
-"""Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, packed (see `packing`) or by plain TRL.
+"""Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, in packed rows or by plain TRL.
 
 The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference. Its
 log-probabilities are computed once, before an adapter is put on, and kept (see `reference_cache`).
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
+from training.contract.run_directory import REFERENCE, TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, main
+from training.engine.runtime.program import main
+from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
     from training.engine.data.rows import Counts, Sequences
@@ -24,12 +26,12 @@ def train(run: Run) -> Outcome:
     from training.engine.data.rows import check_columns, pair_terms, read_rows, training_sequences
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
-    from training.engine.trainers import losses, preflight, setup
+    from training.engine.trainers import losses, packed_setup, preflight, setup, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "dpo", "train.parquet")
+    check_columns(rows, "dpo", TRAIN)
     leakage.check_held_out(run.directory.path / config.dataset, rows)  # before minutes go into the reference
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
@@ -41,28 +43,28 @@ def train(run: Run) -> Outcome:
             purpose="dpo",
             max_length=length,
             stop_ids=loading.stop_token_ids(model, tokenizer),
-            where="train.parquet",
+            where=TRAIN,
             keep_ties=packable and config.ties == "learn",
         )
 
-    why = setup.plain_trl_reason(config, model, losses.LOSSES)
-    sequences, counts = prepare(packable=not why)
+    reason = packed_setup.plain_trl_reason(config, model, losses.LOSSES)
+    sequences, counts = prepare(packable=not reason)
     layout = None
-    if not why:
-        layout = setup.make_layout(config, model, tokenizer)
-        setup.make_packable(model)
+    if not reason:
+        layout = packed_setup.make_layout(config, model, tokenizer)
+        packed_setup.make_packable(model)
         pairs = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = setup.mismatch(model, pairs, layout)
-        if why:
+        reason = packed_setup.mismatch(model, pairs, layout)
+        if reason:
             sequences, counts = prepare(packable=False)
-    details: dict[str, Any] = {"method": setup.method(why, layout)}
+    details: dict[str, Any] = {"method": packed_setup.describe_method(reason, layout)}
     run.stop_if_cancelled()
     columns: dict[str, list[Any]] = {
         "prompt_ids": [item.prompt_ids for item in sequences],
         "chosen_ids": [item.completion_ids[0] for item in sequences],
         "rejected_ids": [item.completion_ids[1] for item in sequences],
     }
-    if why or layout is None:
+    if reason or layout is None:
         dpo = plain_trainer(run, model, tokenizer, columns, length)
     else:
         reference, use = cached_reference(run, model, pairs, layout)
@@ -76,8 +78,8 @@ def train(run: Run) -> Outcome:
                 strength_offset=config.strength_offset,
             ),
         }
-        dpo = packed_trainer(run, model, tokenizer, columns, length, layout)
-    return setup.run_training(
+        dpo = packed_trainer(run, model, tokenizer, columns, layout)
+    return training.run_training(
         run,
         dpo,
         tokenizer,
@@ -92,7 +94,7 @@ def train(run: Run) -> Outcome:
             model=dpo.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if why else dpo.dry_run,
+            dry_run=None if reason else dpo.dry_run,
         ),
     )
 
@@ -103,7 +105,7 @@ def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -
     from training.engine.packed import reference_cache
 
     config: TrainingConfig = run.config
-    folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / "reference"
+    folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / REFERENCE
     dtype = str(loading.compute_dtype(config.precision))
     key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
     cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")
@@ -114,31 +116,24 @@ def quantization(config: TrainingConfig) -> str:
     return config.lora.quantization if config.lora else "none"
 
 
-def packed_trainer(
-    run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int, layout: "Layout"
-) -> Any:
-    """Ours, with the reference's log-probabilities in the columns."""
+def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
+    """Ours. `columns` include the reference's log-probabilities."""
     from datasets import Dataset
-    from trl import DPOConfig
+    from transformers import TrainingArguments
 
     from training.engine.trainers import preference, setup
 
     config: TrainingConfig = run.config
-    arguments = DPOConfig(
-        **setup.arguments(run, length, packing=True),
-        beta=config.beta,
-        loss_type=list(config.losses),
-        loss_weights=list(config.loss_weights) or None,
-        precompute_ref_log_probs=config.lora is None,  # then TRL makes no second model
-    )
     return preference.PackedPreferenceTrainer(
         model=model,
-        args=arguments,
+        args=TrainingArguments(**setup.training_arguments(run, packed=True)),
         data_collator=preference.collator(layout),
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora(config.lora),
-        layout=layout,
+        lora=setup.lora_config(config.lora),
+        beta=config.beta,
+        loss_types=config.losses,
+        loss_weights=config.loss_weights or None,
         tie_threshold=config.tie_threshold,
     )
 
@@ -150,24 +145,25 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
     from datasets import Dataset
     from trl import DPOConfig
 
-    from training.engine.trainers import preference, setup
+    from training.engine.trainers import plain_trl, setup
 
     config: TrainingConfig = run.config
     arguments = DPOConfig(
-        **setup.arguments(run, length),
+        **setup.training_arguments(run),
+        max_length=length,
         beta=config.beta,
         loss_type=list(config.losses),
         loss_weights=list(config.loss_weights) or None,
         precompute_ref_log_probs=False,
     )
     full = config.lora is None
-    return preference.PlainPreferenceTrainer(
+    return plain_trl.PlainPreferenceTrainer(
         model=model,
         ref_model=copy.deepcopy(model).requires_grad_(False).eval() if full else None,
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora(config.lora),
+        peft_config=setup.lora_config(config.lora),
     )
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
+from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, log, main
+from training.engine.runtime.program import log, main
+from training.engine.runtime.run import Outcome, Run
 
 # Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
 LEAST_RATIO, GREATEST_RATIO = 1.0, 4 / 3
@@ -24,23 +26,18 @@ def train(run: Run) -> Outcome:
     import copy
 
     from datasets import Dataset
-    from trl import KTOConfig, KTOTrainer
+    from trl import KTOConfig
 
-    from training.engine.artifacts.checkpoints import WholeCheckpoints
     from training.engine.data.rows import check_columns, read_rows, training_sequences
     from training.engine.models import loading
-    from training.engine.trainers import preflight, setup
-
-    class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
-        def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-            return dataset  # prepared, checked and counted below
+    from training.engine.trainers import plain_trl, preflight, setup, training
 
     config: TrainingConfig = run.config
     check_batch_size(config)
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "kto", "train.parquet")
-    labels = read_labels(rows, "train.parquet")
+    check_columns(rows, "kto", TRAIN)
+    labels = read_labels(rows, TRAIN)
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
     sequences, counts = training_sequences(
@@ -49,7 +46,7 @@ def train(run: Run) -> Outcome:
         purpose="kto",
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
-        where="train.parquet",
+        where=TRAIN,
     )
     run.stop_if_cancelled()
     # TRL reads KTO rows in order, so that the mismatched completions stay beside their rows: mixed once, here.
@@ -67,7 +64,8 @@ def train(run: Run) -> Outcome:
         }
     )
     arguments = KTOConfig(
-        **setup.arguments(run, length),
+        **setup.training_arguments(run),
+        max_length=length,
         beta=config.beta,
         loss_type="kto",
         desirable_weight=desirable_weight,
@@ -75,15 +73,15 @@ def train(run: Run) -> Outcome:
         precompute_ref_log_probs=False,
     )
     full = config.lora is None
-    kto = UnpairedTrainer(
+    kto = plain_trl.UnpairedTrainer(
         model=model,
         ref_model=copy.deepcopy(model).requires_grad_(False).eval() if full else None,
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=setup.lora(config.lora),
+        peft_config=setup.lora_config(config.lora),
     )
-    return setup.run_training(
+    return training.run_training(
         run,
         kto,
         tokenizer,

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on the frozen rows, loss on the completions only; packed (see `packing`) or by plain TRL.
+"""Supervised fine-tuning on the frozen rows, loss on completions only, in packed rows or by plain TRL.
 
 `python -m training.engine.train_sft RUN_DIR`
 """
@@ -6,8 +6,10 @@
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
+from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import Outcome, Run, main
+from training.engine.runtime.program import main
+from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
     from training.engine.data.rows import Sequences
@@ -19,12 +21,12 @@ def train(run: Run) -> Outcome:
     from training.engine.data.rows import check_columns, read_rows, training_sequences
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
-    from training.engine.trainers import preflight, setup
+    from training.engine.trainers import packed_setup, preflight, setup, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "sft", "train.parquet")
+    check_columns(rows, "sft", TRAIN)
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
     sequences, counts = training_sequences(
@@ -33,19 +35,19 @@ def train(run: Run) -> Outcome:
         purpose="sft",
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
-        where="train.parquet",
+        where=TRAIN,
     )
-    why = setup.plain_trl_reason(config, model)
+    reason = packed_setup.plain_trl_reason(config, model)
     layout = None
-    if not why:
-        layout = setup.make_layout(config, model, tokenizer)
-        setup.make_packable(model)
+    if not reason:
+        layout = packed_setup.make_layout(config, model, tokenizer)
+        packed_setup.make_packable(model)
         packable = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        why = setup.mismatch(model, packable, layout)
-    details = {"method": setup.method(why, layout)}
+        reason = packed_setup.mismatch(model, packable, layout)
+    details = {"method": packed_setup.describe_method(reason, layout)}
     run.stop_if_cancelled()
-    sft = make_trainer(run, model, tokenizer, sequences, length, None if why else layout)
-    return setup.run_training(
+    sft = make_trainer(run, model, tokenizer, sequences, length, None if reason else layout)
+    return training.run_training(
         run,
         sft,
         tokenizer,
@@ -60,7 +62,7 @@ def train(run: Run) -> Outcome:
             model=sft.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if why else sft.dry_run,
+            dry_run=None if reason else sft.dry_run,
         ),
     )
 
@@ -70,35 +72,49 @@ def make_trainer(
 ) -> Any:
     """Ours with a layout, TRL's own without."""
     from datasets import Dataset
-    from trl import SFTConfig
+    from transformers import TrainingArguments
 
     from training.engine.trainers import setup, supervised
 
-    config: TrainingConfig = run.config
-    arguments = SFTConfig(
-        **setup.arguments(run, length, packing=layout is not None),
-        dataset_kwargs={"skip_prepare_dataset": True},  # prepared, checked and counted before
-        packing=False,
-        loss_type="nll",
-    )
-    common = {
-        "model": model,
-        "args": arguments,
-        "processing_class": tokenizer,
-        "peft_config": setup.lora(config.lora),
-    }
     if layout is None:
-        labelled = {
-            "input_ids": [item.prompt_ids + item.completion_ids[0] for item in sequences],
-            "labels": [[-100] * len(item.prompt_ids) + item.completion_ids[0] for item in sequences],
-        }
-        return supervised.PlainSupervisedTrainer(train_dataset=Dataset.from_dict(labelled), **common)
+        return plain_trainer(run, model, tokenizer, sequences, length)
     columns = {
         "prompt_ids": [item.prompt_ids for item in sequences],
         "completion_ids": [item.completion_ids[0] for item in sequences],
     }
     return supervised.PackedSupervisedTrainer(
-        train_dataset=Dataset.from_dict(columns), data_collator=supervised.collator(layout), layout=layout, **common
+        model=model,
+        args=TrainingArguments(**setup.training_arguments(run, packed=True)),
+        data_collator=supervised.collator(layout),
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+        lora=setup.lora_config(run.config.lora),
+    )
+
+
+def plain_trainer(run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int) -> Any:
+    from datasets import Dataset
+    from trl import SFTConfig
+
+    from training.engine.trainers import plain_trl, setup
+
+    arguments = SFTConfig(
+        **setup.training_arguments(run),
+        max_length=length,
+        dataset_kwargs={"skip_prepare_dataset": True},  # prepared, checked and counted before
+        packing=False,
+        loss_type="nll",
+    )
+    columns = {
+        "input_ids": [item.prompt_ids + item.completion_ids[0] for item in sequences],
+        "labels": [[-100] * len(item.prompt_ids) + item.completion_ids[0] for item in sequences],
+    }
+    return plain_trl.PlainSupervisedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+        peft_config=setup.lora_config(run.config.lora),
     )
 
 

@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -20,11 +19,12 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.version import version
 from annotation.models import DatasetVersion, User
 from training.contract.config import Config, ConfigError, to_json
+from training.contract.run_directory import DATASET_FILES
 from training.models import EngineJob
 
-DATASET_FILES = ("train.parquet", "held_out.parquet", "manifest.json")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "sacrebleu")
 
 
@@ -135,19 +135,8 @@ def link_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
 @lru_cache(maxsize=1)
 def code_versions() -> dict[str, str]:
     """Of our own code, of Python and of the libraries that shape a result (read from their metadata)."""
-    found = {"konomi": own_version(), "python": platform.python_version()}
+    found = {"konomi": version(), "python": platform.python_version()}
     for library in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[library] = metadata.version(library)
     return found
-
-
-def own_version() -> str:
-    """The commit where there is a repository, otherwise the installed version."""
-    if (settings.BASE_DIR / ".git").exists():
-        command = ["git", "-C", str(settings.BASE_DIR), "describe", "--always", "--dirty", "--abbrev=12"]
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return metadata.version("konomi")
-    return "unknown"

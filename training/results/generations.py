@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.importing.candidates import NewCandidate, add_candidates, conversation
+from annotation.importing.candidates import NewCandidate, add_candidates
 from annotation.models import Project, Prompt, User
+from annotation.text.conversation import conversation
 from training.contract.config import GenerationConfig
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue
@@ -75,7 +76,7 @@ def ingest_candidates(generation: Generation) -> int:
 
 def read_candidates(generation: Generation) -> Iterator[dict[str, Any]]:
     """The lines of candidates.jsonl. A torn one (of an engine that was killed, then resumed) is passed over."""
-    path = generation.directory.path / "candidates.jsonl"
+    path = generation.directory.candidates_path
     if not path.exists():
         raise Conflict(
             _("%(generation)s wrote no candidates: %(path)s is missing") % {"generation": generation, "path": path}
@@ -105,9 +106,9 @@ def _candidates(generation: Generation) -> Iterator[NewCandidate]:
 
 def _write_prompts(generation: Generation, prompts: QuerySet[Prompt]) -> int:
     count = 0
-    with (generation.directory.path / "prompts.jsonl").open("w", encoding="utf-8") as file:
+    with generation.directory.prompts_path.open("w", encoding="utf-8") as file:
         for prompt in prompts.order_by("id").iterator(chunk_size=2000):
-            messages = conversation(prompt, generation.project)
+            messages = conversation(prompt.text, prompt.messages, generation.project.persona)
             file.write(json.dumps({"id": prompt.pk, "messages": messages}, ensure_ascii=False) + "\n")
             count += 1
     return count

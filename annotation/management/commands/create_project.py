@@ -7,7 +7,8 @@ from django.db import transaction
 from annotation.core.errors import DomainError
 from annotation.members.memberships import add_member
 from annotation.models import Project, Role, User
-from annotation.projects.settings import create_project, publish_guideline
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.settings import create_project
 
 
 class Command(BaseCommand):

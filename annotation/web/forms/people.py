@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.core.errors import DomainError, InvalidInput
 from annotation.models import Aspect, Project, Role
-from annotation.projects.settings import EDITABLE, GUIDELINE_LIMIT
+from annotation.projects.guidelines import GUIDELINE_LIMIT
+from annotation.projects.settings import EDITABLE
 
 
 def add_problems(form: forms.Form | forms.ModelForm, error: DomainError, prefix: str = "") -> ErrorDict:

@@ -17,7 +17,7 @@ from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
 from annotation.queue.progress import work_for
 from annotation.web.forms.people import ProjectForm, add_problems
-from annotation.web.views.settings import actor
+from annotation.web.http import actor
 
 # So many batches have work for you; from ten on in figures.
 NUMBERS = (

@@ -29,7 +29,8 @@ from annotation.members.memberships import (
 )
 from annotation.models import Invitation, Project, Role, User
 from annotation.web.forms.people import InvitationForm, JoinForm, RoleForm, add_problems
-from annotation.web.views.settings import actor, settings_page
+from annotation.web.http import actor
+from annotation.web.views.settings import settings_page
 
 
 def people_page(

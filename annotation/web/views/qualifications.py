@@ -14,8 +14,8 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.core.access import found
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
+from annotation.kinds.side_order import presented_order
 from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
 from annotation.qualification.attempts import (
     answer_item,
@@ -27,7 +27,7 @@ from annotation.qualification.attempts import (
     start_attempt,
 )
 from annotation.qualification.tests import asking, grade, qualification_for
-from annotation.templatetags.percent import percent
+from annotation.text.formatting import percentage
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, words
 
@@ -41,12 +41,12 @@ def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
     now = standing(request.user, test)
     context: dict[str, Any] = {
         "project": test.project, "test": test, "standing": now, "count": test.items.count(),
-        "opens": asking(test), "bar": percent(test.pass_share),
+        "kind": KINDS[test.kind], "opens": asking(test), "bar": percentage(test.pass_share),
         "may_begin": not now.passed and not now.running and now.left and (not test.retired_at or asking(test).exists()),
     }  # fmt: skip
     if now.last is not None:
         now.last.qualification = test
-        context |= {"share": percent(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
+        context |= {"share": percentage(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
     return render(request, "annotation/qualification.html", context)
 
 
@@ -170,7 +170,7 @@ def item_page(
         "trial": {"action": action, "note": _("Test: %(n)d of %(total)d") % {"n": place, "total": len(items)}},
         "batch": shown.assignment.batch, "project": test.project, "shown": shown, "prompt": asked.prompt,
         "problems": error.problems if error else [], "faulty": [field for field, _m in error.problems] if error else [],
-        "kind_template": f"annotation/kinds/{test.kind}.html",
+        "kind": kind,
         **kind.present(shown, kind.read(request.POST, shown, complete=False) if error else None),
         "said": said, "notice": notice,
     }  # fmt: skip

@@ -25,8 +25,8 @@ from annotation.answers.remarks import (
 )
 from annotation.core.access import STAFF, assignment_once_of, found, own_remarks, project_for, remark_for
 from annotation.core.errors import DomainError, InvalidInput
-from annotation.importing.candidates import presented_order
 from annotation.kinds import KINDS
+from annotation.kinds.side_order import presented_order
 from annotation.models import Annotation, Assignment, Candidate, Project, Remark
 from annotation.web.http import SignedInRequest, signed_in
 

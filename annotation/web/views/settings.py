@@ -13,11 +13,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.core.access import MANAGERS, found, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
-from annotation.models import Aspect, Guideline, Project, User
+from annotation.models import Aspect, Guideline, Project
 from annotation.projects import aspects as aspect_actions
-from annotation.projects.settings import publish_guideline, save_reason_tags, update_project
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
+from annotation.projects.settings import update_project
 from annotation.text.differences import differences
 from annotation.web.forms.people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm, add_problems
+from annotation.web.http import actor
 
 PAGES = [
     ("general", _("General"), "project_settings"),
@@ -41,11 +44,6 @@ def settings_page(
     context |= {"project": project, "section": "settings", "pages": pages}
     status = 409 if isinstance(error, Conflict) else 422 if error else 200
     return render(request, f"annotation/settings_{page}.html", context, status=status)
-
-
-def actor(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # every view here requires a sign-in
-    return request.user
 
 
 @login_required

@@ -47,9 +47,9 @@ def test_submitting_records_what_held_then(story):
     batch, hana, _ = story
     assignment = claim_next(batch=batch, annotator=hana)
     minutes_ago(assignment, 1)
-    annotation = submit(
-        assignment=assignment, payload=ANSWER, spent=Spent("first-visit", active=12.5, idle=3)
-    ).annotation
+    spent = Spent("first-visit", active=12.5, idle=3)
+    annotation, is_new = submit(assignment=assignment, payload=ANSWER, spent=spent)
+    assert is_new
     assert (annotation.version, annotation.kind, annotation.guideline.version) == (1, "choosing", 1)
     assert (annotation.active_seconds, annotation.idle_seconds) == (12.5, 3)
     assert Annotation.objects.get() == annotation

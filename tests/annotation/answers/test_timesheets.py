@@ -15,7 +15,7 @@ from annotation.answers.reopening import reopen_submission
 from annotation.answers.timesheets import time_sheet, totals
 from annotation.models import Annotation, Assignment, Kind, Role, TimeSpent
 from annotation.queue.claims import claim_next
-from annotation.templatetags.durations import duration
+from annotation.text.formatting import duration
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import UserFactory, join
 

@@ -1,13 +1,11 @@
-"""Adding candidates, hiding which is which, and what a model is asked."""
+"""Adding candidates."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from annotation.core.errors import InvalidInput
-from annotation.importing.candidates import NewCandidate, add_candidates, conversation, presented_order
+from annotation.importing.candidates import NewCandidate, add_candidates
 from annotation.models import Candidate, Event
-from tests.factories import ProjectFactory, PromptFactory, UserFactory
+from tests.factories import PromptFactory, UserFactory
 
 
 @pytest.mark.django_db
@@ -45,36 +43,3 @@ def test_all_or_none():
             add_candidates(project=prompt.project, candidates=[*[good] * 2001, bad], actor=None)
     assert not Candidate.objects.exists()
     assert not Event.objects.exists()
-
-
-@given(seed=st.integers(0, 2**31 - 1), task=st.integers(1, 2**40), ids=st.lists(st.integers(1, 2**40), unique=True))
-def test_the_order_is_steady_and_complete(seed, task, ids):
-    order = presented_order(seed=seed, task_id=task, candidate_ids=ids)
-    assert sorted(order) == sorted(ids)
-    assert order == presented_order(seed=seed, task_id=task, candidate_ids=list(reversed(ids)))
-
-
-@given(seed=st.integers(0, 2**31 - 1), start=st.integers(1, 10**9))
-def test_each_origin_is_first_half_the_time(seed, start):
-    """Ids come in file order, formal then informal: the order shown must not tell."""
-    tasks = 2000
-    first = sum(
-        presented_order(seed=seed, task_id=start + n, candidate_ids=[2 * n, 2 * n + 1])[0] == 2 * n
-        for n in range(tasks)
-    )
-    assert abs(first / tasks - 0.5) < 0.07, "six standard deviations"
-
-
-@pytest.mark.django_db
-def test_what_a_model_is_asked():
-    project = ProjectFactory(persona="You are the concierge.\n")
-    plain = PromptFactory(project=project, text="Is there a pool?")
-    system = {"role": "system", "content": "You are the concierge."}
-    user = {"role": "user", "content": "Is there a pool?"}
-    assert conversation(plain, project) == [system, user]
-    assert conversation(plain, ProjectFactory()) == [user]
-    chat = [{"role": "system", "content": "Be brief."}, user]
-    own = PromptFactory(project=project, text=user["content"], messages=chat, digest="x")
-    assert conversation(own, project) == [{"role": "system", "content": "You are the concierge.\n\nBe brief."}, user]
-    assert conversation(own, ProjectFactory()) == chat
-    assert own.messages == chat, "the prompt itself is untouched"

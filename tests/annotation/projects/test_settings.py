@@ -6,16 +6,10 @@ from django.core.management import CommandError, call_command
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.memberships import add_member
 from annotation.models import Annotation, Aspect, Assignment, Batch, Event, Guideline, Project, Role, Task
-from annotation.projects.aspects import restore_aspect, retire_aspect
-from annotation.projects.settings import (
-    create_project,
-    publish_guideline,
-    save_aspect,
-    save_aspects,
-    save_reason_tags,
-    save_weights,
-    update_project,
-)
+from annotation.projects.aspects import restore_aspect, retire_aspect, save_aspect, save_aspects, save_weights
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
+from annotation.projects.settings import create_project, update_project
 from annotation.text.differences import differences
 from tests.factories import PASSWORD, PromptFactory, UserFactory
 
@@ -62,7 +56,7 @@ def test_addresses_are_free_and_never_a_page_of_ours(hana, project):
 )
 def test_nonsense_is_refused_by_field_and_leaves_nothing(hana, changes, field):
     with pytest.raises(InvalidInput) as refused:
-        create_project(**({"name": "X", "by": hana} | BASICS | changes))
+        create_project(**({"name": "X", "actor": hana} | BASICS | changes))
     assert field in dict(refused.value.problems)
     assert not Project.objects.exists()
     assert not Event.objects.exists()

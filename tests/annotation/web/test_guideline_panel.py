@@ -5,8 +5,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from annotation.models import Event, GuidelineReading, Role
-from annotation.projects.guidelines import around_changes, guideline_news
-from annotation.projects.settings import publish_guideline
+from annotation.projects.guidelines import around_changes, guideline_news, publish_guideline
 from tests.factories import ProjectFactory, join
 
 pytestmark = pytest.mark.django_db

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from celery import current_app
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -104,7 +105,7 @@ def values_of(form) -> dict[str, str]:
     return {name: form[name].value() or "" for name in form.fields if name != "keep_good"}
 
 
-def test_upload_look_confirm_read(hotel, sign_in, settings, django_capture_on_commit_callbacks):
+def test_upload_look_confirm_read(hotel, sign_in, settings, monkeypatch, django_capture_on_commit_callbacks):
     client = sign_in(join(hotel, Role.MANAGER))
     assert b"Import the first file" in client.get("/projects/hotel/prompts/").content
     answer = upload(client, "reviews.csv", as_csv(ROWS))
@@ -115,9 +116,13 @@ def test_upload_look_confirm_read(hotel, sign_in, settings, django_capture_on_co
     form = page.context["form"]
     assert form["meaning-1"].value() == "text"
     assert form["meaning-4"].value() == "candidate"
-    with django_capture_on_commit_callbacks() as callbacks:
+    sent = []
+    monkeypatch.setattr(current_app, "send_task", lambda name, args: sent.append((name, args)))
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
         client.post(f"/imports/{record.pk}/columns/", {**values_of(form), "origin-4": "polite"})
+        assert sent == [], "nothing is sent before the commit"
     assert len(callbacks) == 1
+    assert sent == [(jobs.import_file.name, [record.pk])]
     live = client.get(f"/imports/{record.pk}/").content.decode()
     assert 'hx-trigger="every 1s"' in live
     assert '<meta http-equiv="refresh" content="3">' in live

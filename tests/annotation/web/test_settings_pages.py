@@ -3,7 +3,9 @@
 import pytest
 
 from annotation.models import Assignment, Batch, Event, Project, Role, Task
-from annotation.projects.settings import publish_guideline, save_aspects, save_reason_tags
+from annotation.projects.aspects import save_aspects
+from annotation.projects.guidelines import publish_guideline
+from annotation.projects.reasons import save_reason_tags
 from tests.factories import ProjectFactory, PromptFactory, UserFactory, join
 
 pytestmark = pytest.mark.django_db

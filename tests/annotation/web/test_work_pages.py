@@ -14,6 +14,7 @@ from annotation.answers.submission import submit
 from annotation.models import Annotation, Assignment, Candidate, Draft, Kind, Membership, Role, Task
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next, expire_leases
+from annotation.text.edit_distance import edits_between
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel, many
 from tests.annotation.queue.test_claims import run_out
 from tests.factories import AspectFactory, UserFactory, join
@@ -360,3 +361,37 @@ def test_my_work_lists_what_stands_newest_first(sign_in):
     assert Task.objects.filter(batch=batch).count() == 30
     other = sign_in(join(project, Role.ANNOTATOR)).get(reverse("my_work")).content.decode()
     assert "Nothing submitted yet" in other
+
+
+def test_a_draft_brings_feedback_on_the_text_where_the_page_asks_for_it(sign_in):
+    project = hotel(prompts=1)
+    hana = join(project, Role.ANNOTATOR)
+    batch = batch_of(project, Kind.WRITING)
+    client = sign_in(hana)
+    work(client, batch)
+    slot = held(hana)
+    slot.task.prompt.text = "Dear {name}, room 12 is ready."
+    slot.task.prompt.save(update_fields=["text"])
+    begun = post(client, "draft", slot.pk, {"text": "{name}", "feedback": "typing"})
+    assert begun.status_code == 200
+    assert "<li>" not in begun.content.decode()  # what is not written yet is not missing
+    rested = post(client, "draft", slot.pk, {"text": "{nane}様、11号室", "feedback": "resting"})
+    assert "{name} is in the source and missing here." in rested.content.decode()
+    assert "The number 12 is missing or different here." in rested.content.decode()
+    assert Draft.objects.get().payload["text"] == "{nane}様、11号室"
+    assert "The number 12 is missing" in work(client, batch).content.decode()  # a page without scripts has it
+
+
+def test_feedback_on_a_post_edit_counts_as_the_submission_does(sign_in):
+    project = hotel(prompts=1)
+    hana = join(project, Role.ANNOTATOR)
+    batch = batch_of(project, Kind.POSTEDITING)
+    client = sign_in(hana)
+    work(client, batch)
+    slot = held(hana)
+    original = Candidate.objects.get(pk=slot.task.candidate_ids[0]).text
+    answer = post(client, "draft", slot.pk, {"text": "<b>" + original, "feedback": "typing"})
+    assert "<ins>&lt;b&gt;</ins>" in answer.content.decode()
+    edits = edits_between(original, "<b>" + original, project.target_language)
+    assert f"{edits.count} edits · HTER {edits.rate:.0%}".rstrip("%") in answer.content.decode()
+    assert "Unchanged" in post(client, "draft", slot.pk, {"text": original, "feedback": "typing"}).content.decode()

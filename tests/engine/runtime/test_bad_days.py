@@ -9,6 +9,8 @@ import pytest
 
 from tests.engine.conftest import ROOT, dpo_rows, make_run, run_here, sft_rows, training
 from tests.engine.trainers.test_training import logged, wait_for
+from training.contract.config import ModelSource
+from training.contract.run_directory import RunDirectory
 
 pytestmark = pytest.mark.engine
 
@@ -46,3 +48,65 @@ def test_a_full_disk_fails_with_advice(tiny, tmp_path):
     assert result["status"] == "failed"
     assert "The disk is full" in result["error"]
     assert not directory.model.exists()
+
+
+def failing_with(error):
+    def work(run):
+        raise error
+
+    return work
+
+
+def test_a_report_that_needs_more_memory_than_there_is_still_leaves_a_result(tmp_path, monkeypatch):
+    from training.engine.runtime import program
+
+    def no_memory(*args, **kwargs):
+        raise MemoryError
+
+    for number, (place, name) in enumerate(
+        [(program, "explain"), (program.log, "exception"), (program, "peak_memory"), (RunDirectory, "write_result")]
+    ):
+        directory = make_run(tmp_path / str(number), training("train_sft", ModelSource(base="nowhere")))
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, no_memory)
+            assert program.main("train_sft", failing_with(MemoryError()), [str(directory.path)]) == 1
+        result = directory.read_result()
+        assert result["status"] == "failed", name
+        assert result["error"].startswith("Out of memory. Lower batch_size"), name
+        assert result["versions"]["python"], name
+        assert {file.name for file in directory.path.iterdir()} <= {"run.json", "lock", "result.json"}, name
+
+
+EXHAUST = """
+import resource, sys
+from training.engine.runtime.program import main
+
+kept = []
+
+def work(run):
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (32 << 20), size + (32 << 20)))
+    block = 1 << 20
+    while True:
+        try:
+            kept.append(bytearray(block))
+        except MemoryError:
+            if block < 512:
+                raise
+            block //= 2
+
+raise SystemExit(main("train_sft", work, [sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and needs RLIMIT_AS")
+def test_a_process_that_has_used_up_its_address_space_leaves_a_result(tmp_path):
+    """Down to blocks of half a kilobyte: nothing but the reserve is left to report the failure with."""
+    directory = make_run(tmp_path, training("train_sft", ModelSource(base="nowhere")))
+    done = subprocess.run(
+        [sys.executable, "-c", EXHAUST, str(directory.path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr[-3000:]
+    result = directory.read_result()
+    assert result["status"] == "failed"
+    assert result["error"].startswith("Out of memory. Lower batch_size")

@@ -1,5 +1,6 @@
 """One run as two processes: the same training as one process makes, and no process left behind."""
 
+import signal
 import subprocess
 import sys
 
@@ -69,10 +70,11 @@ def test_a_killed_process_fails_the_run_in_clear_words(tiny, tmp_path):
 
 def test_a_killed_leader_leaves_nobody_behind(tmp_path):
     """What starts processes and what they do first, without a training: the kernel ends them with their leader."""
-    follower = "import time; from training.engine import processes; processes.die_with_parent(); time.sleep(60)"
+    module = "from training.engine.runtime import distributed"
+    follower = f"import time; {module}; distributed.die_with_parent(); time.sleep(60)"
     leader = (
-        "import subprocess, sys, time; from training.engine import processes;"
-        f"subprocess.Popen([sys.executable, '-c', {follower!r}], preexec_fn=processes.die_with_parent);"
+        f"import subprocess, sys, time; {module};"
+        f"subprocess.Popen([sys.executable, '-c', {follower!r}], preexec_fn=distributed.die_with_parent);"
         "print('started', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", leader], cwd=ROOT, stdout=subprocess.PIPE)
@@ -83,3 +85,21 @@ def test_a_killed_leader_leaves_nobody_behind(tmp_path):
     process.wait(10)
     _, left = psutil.wait_procs(followers, timeout=10)
     assert not left
+
+
+def test_children_react_to_ctrl_c_where_the_engine_was_started_with_it_ignored():
+    """As in a shell's background job; the child reports its disposition of SIGINT."""
+    child = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)"
+    parent = (
+        "import subprocess, sys; from training.engine.runtime import distributed;"
+        f"subprocess.run([sys.executable, '-c', {child!r}], preexec_fn=distributed.prepare_child, check=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", parent],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert done.stdout == "True\n"

@@ -103,7 +103,7 @@ def test_a_tracker_that_fails_on_the_way_does_no_harm(tiny, tmp_path, monkeypatc
     )
     assert run_here("train_sft", directory) == 0
     assert list(metrics(directory)) == [1, 2]
-    assert caplog.text.count("tensorboard fails and is left out from step 1 on") == 1
+    assert caplog.text.count("tensorboard failed and is dropped from step 1 on") == 1
     assert closed == []  # left out is left alone
 
 

@@ -38,7 +38,7 @@ class Both:
         from training.engine.packed import forward, reference_cache
         from training.engine.packed.layout import make_row
         from training.engine.packed.step import Layout
-        from training.engine.runtime.program import Run
+        from training.engine.runtime.run import Run
         from training.engine.trainers import preference
 
         reference = trl_side.make_model(family)
@@ -64,7 +64,9 @@ class Both:
         forward.add_packed_forward(policy)
         self.ours = preference.PackedPreferenceTrainer(
             model=policy,
-            args=trl_side.arguments(folder / "ours", remove_unused_columns=False, precompute_ref_log_probs=True),
+            args=trl_side.arguments(folder / "ours", remove_unused_columns=False),
+            beta=0.1,
+            loss_types=["sigmoid"],
             data_collator=preference.collator(layout),
             train_dataset=trl_side.dataset(
                 [(item.prompt_ids, *item.completion_ids) for item in sequences],
@@ -73,7 +75,6 @@ class Both:
                 **{name: value * len(sequences) for name, value in certain.items()},
             ),
             processing_class=tokenizer,
-            layout=layout,
         )
         self.trl_batch = self.trl.data_collator([self.trl.train_dataset[number] for number in range(len(pairs))])
 

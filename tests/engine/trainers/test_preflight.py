@@ -97,16 +97,16 @@ def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
 
 
 def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_path, monkeypatch):
-    from training.engine.packed.step import PackedSteps
+    from training.engine.trainers.packed_trainer import PackedTrainer
 
     seen = []
-    real = PackedSteps.training_step
+    real = PackedTrainer.training_step
 
     def step(self, model, *args, **kwargs):
         seen.append(any(getattr(module, "gradient_checkpointing", False) for module in model.modules()))
         return real(self, model, *args, **kwargs)
 
-    monkeypatch.setattr(PackedSteps, "training_step", step)
+    monkeypatch.setattr(PackedTrainer, "training_step", step)
     config = training("train_sft", tiny, max_steps=1, gradient_checkpointing=True)
     directory = make_run(tmp_path, config, sft_rows(4))
     assert run_here("train_sft", directory) == 0, directory.read_result()
@@ -159,12 +159,12 @@ def test_a_missing_chat_template_shared_padding_and_few_rows_are_warned_of(bare,
 
 
 def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(tiny, tmp_path, monkeypatch):
-    from training.engine.packed.step import PackedSteps
+    from training.engine.trainers.packed_trainer import PackedTrainer
 
     def no_room(self, positions):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:98] DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(PackedSteps, "dry_run", no_room)
+    monkeypatch.setattr(PackedTrainer, "dry_run", no_room)
     directory = make_run(tmp_path, training("train_sft", tiny), sft_rows(6))
     assert run_here("train_sft", directory) == 1
     error = directory.read_result()["error"]

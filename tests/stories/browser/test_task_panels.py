@@ -11,7 +11,7 @@ from annotation.answers.remarks import add_remark, answer_remark
 from annotation.answers.reopening import reopen_submission
 from annotation.answers.submission import submit
 from annotation.models import Annotation, GuidelineReading, Kind, Remark, Role, TimeSpent
-from annotation.projects.settings import publish_guideline
+from annotation.projects.guidelines import publish_guideline
 from annotation.queue.claims import claim_next
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import join

@@ -10,7 +10,7 @@ from typing import Any
 
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
-from training.engine.runtime.program import versions
+from training.engine.runtime.environment import versions
 
 WORDS = {
     "pretrain": "A small language model trained from scratch",

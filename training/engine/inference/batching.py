@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-from training.engine.runtime.program import is_out_of_memory
+from training.engine.runtime.failures import is_out_of_memory
 
 log = logging.getLogger("konomi.engine")
 

@@ -57,23 +57,26 @@ class Scorer:
         """
         if not texts:
             return []
-        plain = self._why_plain(texts)
-        if plain:
-            log.info("scored without packing: %s", plain)
-        sums = self._plain(texts, advance) if plain else self._packed(texts, advance)
+        reason = self._plain_reason(texts)
+        if reason:
+            log.info("scored without packing: %s", reason)
+        sums = self._plain(texts, advance) if reason else self._packed(texts, advance)
         return [
             [Score(logp, len(ids)) for logp, ids in zip(logps, completions, strict=True)]
             for logps, (_, completions) in zip(sums, texts, strict=True)
         ]
 
-    def _why_plain(self, texts: Sequence[Text]) -> str:
+    def _plain_reason(self, texts: Sequence[Text]) -> str | None:
+        """Why these texts cannot be packed; None if they can."""
         if not all(prompt for prompt, _ in texts):
             return "a prompt has no token"
-        if why := forward.unsupported_reason(self.model):
-            return why
+        reason: str | None = forward.unsupported_reason(self.model)
+        if reason:
+            return reason
         shortest = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
-        some = [layout.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
-        return str(forward.differs(self.model, some, pad_id=self.pad_id, mask_dtype=self.model.dtype))
+        sample = [layout.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
+        reason = forward.mismatch(self.model, sample, pad_id=self.pad_id, mask_dtype=self.model.dtype)
+        return reason
 
     def _in_batches(self, lengths: Sequence[int], compute: Callable[[list[int]], None]) -> None:
         token = self.costs.working_token

@@ -1,6 +1,6 @@
-"""A causal language model over packed rows: masks for its kind of attention, its head on scored tokens only.
+"""Forward of a causal language model over packed rows: masks by kind of attention, head on scored tokens only.
 
-What an architecture cannot do is found before training: `unsupported_reason` reads its configuration, `differs`
+What an architecture cannot do is detected before training: `unsupported_reason` reads its configuration, `mismatch`
 compares a few rows with the plain forward.
 """
 
@@ -24,24 +24,24 @@ log = logging.getLogger("konomi.engine")
 
 ATTENTIONS = ("sdpa", "eager", "flex_attention")
 LAYERS = {"full_attention", "sliding_attention"}
-# Log-probabilities of single tokens may differ so much between the packed and the plain forward.
+# Largest allowed difference of a token's log-probability between the packed and the plain forward.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 LINE_MULTIPLE = 128  # FlexAttention's block size
 # Columns of the head that are computed at a time: on CUDA as in TRL. On a CPU larger tiles leave the caches, and their
-# memory is new at each operation.
+# memory is allocated again for each operation.
 VOCABULARY_TILE = {"cuda": 32_768, "cpu": 4_096}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Of N scored tokens: natural-log probability (N,), and whether the token was the likeliest one (N,)."""
+    """For N scored tokens: natural-log probability (N,), and whether the token was the most likely one (N,)."""
 
     logps: Tensor
     top1: Tensor
 
 
-def unsupported_reason(model: Any) -> str:
-    """Why this model cannot compute packed rows; empty when nothing speaks against it."""
+def unsupported_reason(model: Any) -> str | None:
+    """Why this model cannot compute packed rows, by its configuration; None if nothing is known against it."""
     config = model.config.get_text_config()
     if model.config.is_encoder_decoder:
         return f"{config.model_type} is an encoder-decoder"
@@ -49,16 +49,16 @@ def unsupported_reason(model: Any) -> str:
     if other:
         return f"{config.model_type} has layers of {', '.join(sorted(other))}, which cannot leave a tail unseen"
     if config._attn_implementation not in ATTENTIONS:
-        return f"its attention is {config._attn_implementation}, which takes no mask of ours"
+        return f"its attention is {config._attn_implementation}, which takes no custom mask"
     if getattr(config, "router_aux_loss_coef", 0) and getattr(config, "output_router_logits", False):
         return f"{config.model_type} balances its experts by a loss over whole batches"
-    return ""
+    return None
 
 
 def add_packed_forward(model: PreTrainedModel) -> None:
-    """Give `model(..., target_positions=, target_ids=)`, which returns (log-probabilities, is_top1), each (N,).
+    """Add `model(..., target_positions=, target_ids=)`, which returns (log-probabilities, is_top1), each (N,).
 
-    Without targets the forward stays what it was. To be called before PEFT, FSDP or DDP wrap the model.
+    Without targets the forward is unchanged. To be called before PEFT, FSDP or DDP wrap the model.
     """
     original = model.forward
     settings = _head_settings(model.config.get_text_config())
@@ -88,7 +88,7 @@ def _whole(parameter: Tensor | None) -> Tensor | None:
 
 
 def _head_settings(config: Any) -> tuple[float | None, float]:
-    """(soft cap, factor) of the logits, by the names that architectures have for them (those that TRL knows)."""
+    """(soft cap, factor) of the logits, under the names that architectures use (those that TRL knows)."""
     for name in ("logit_scale", "output_multiplier", "lm_head_multiplier"):
         if getattr(config, name, None) is not None:
             return getattr(config, "final_logit_softcapping", None), getattr(config, name)
@@ -113,12 +113,12 @@ def score(model: Any, batch: MicroBatch, mask_dtype: torch.dtype) -> Scored:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """That of the training, for what is computed outside of it: policy and reference must round alike."""
+    """The training's autocast, for forwards outside of it: policy and reference must round alike."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not torch.float32)
 
 
 def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict[str, Any]:
-    """position_ids and attention_mask for the model's kinds of layers; none where plain causal attention is right."""
+    """position_ids and attention_mask for the model's kinds of layers; empty if plain causal attention is correct."""
     kinds = set(getattr(config, "layer_types", None) or ())
     window = getattr(config, "sliding_window", None) if not kinds or "sliding_attention" in kinds else None
     longest = int(batch.position_ids.max()) + 1
@@ -140,8 +140,8 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dtype: torch.dtype) -> str:
-    """What is wrong with the packed forward on these rows; empty when it agrees with the plain one."""
+def mismatch(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dtype: torch.dtype) -> str | None:
+    """How the packed forward differs from the plain one on these rows; None if they agree."""
     device = model.device
     batch = layout.lay_out(rows, pad_id=pad_id).to(device)
     try:
@@ -158,10 +158,10 @@ def differs(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_dt
             with autocast(device, mask_dtype):
                 logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
             plain = logits.float().log_softmax(-1).gather(1, torch.tensor(ids[1:], device=device)[:, None])[:, 0]
-            found = packed[number].float()
-            if len(found):
-                worst = max(worst, float((found - plain[-len(found) :]).abs().max()))
+            logps = packed[number].float()
+            if len(logps):
+                worst = max(worst, float((logps - plain[-len(logps) :]).abs().max()))
             number += 1
     if worst <= TOLERANCE.get(mask_dtype, 1e-3):
-        return ""
+        return None
     return f"{model.config.model_type} gives other log-probabilities in packed rows (by {worst:.2g})"

@@ -21,7 +21,7 @@ from training.contract.config import ModelSource
 if TYPE_CHECKING:
     from training.engine.packed.layout import Row
     from training.engine.packed.step import Layout
-    from training.engine.runtime.program import Run
+    from training.engine.runtime.run import Run
 
 log = logging.getLogger("konomi.engine")
 

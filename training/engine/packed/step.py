@@ -1,17 +1,11 @@
-"""A trainer's step over packed rows: the effective batch sorted, cut into micro-batches, and added up.
+"""The effective batch of one training step, sorted and cut into micro-batches (see `trainers.packed_trainer`)."""
 
-The gradient is that of the effective batch as one: how it is cut (or split over `gradient_accumulation`) changes
-nothing but memory and speed.
-"""
-
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer
 
 from training.engine.packed import forward
 from training.engine.packed.layout import MicroBatch, Row, cut, lay_out, make_row
@@ -23,8 +17,8 @@ Example = dict[str, Any]
 class Layout:
     """How rows become micro-batches.
 
-    budget: tokens of one, padding included. overhead: what a further one costs, in tokens (see `packing.cut`).
-    one_line: all rows in one line (FlexAttention) instead of one row a line. mask_dtype: that of the attention.
+    budget: tokens of one micro-batch, padding included. overhead: cost of a further one, in tokens (see `layout.cut`).
+    one_line: all rows in one line (FlexAttention) instead of one row per line. mask_dtype: that of the attention.
     """
 
     pad_id: int
@@ -43,7 +37,7 @@ class Layout:
 
 @dataclass
 class Part:
-    """One micro-batch with the numbers that its rows carry, each (R,). An idle one is computed and counts nothing."""
+    """One micro-batch with its rows' numbers (`terms`), each (R,). An idle part is computed but not counted."""
 
     batch: MicroBatch
     terms: dict[str, Tensor]
@@ -57,7 +51,7 @@ class Part:
 
 @dataclass
 class Step:
-    """One process's part of an effective batch: `totals` count what means are taken over, by name."""
+    """One process's part of an effective batch. `totals` are the denominators of the loss's means, by name."""
 
     parts: list[Part]
     totals: dict[str, float] = field(default_factory=dict)
@@ -65,7 +59,7 @@ class Step:
 
 @dataclass(frozen=True)
 class StepCollator:
-    """Examples to a Step. `terms` names their numbers; `totals` counts what the loss divides by."""
+    """Turn examples into a Step. `terms` names their numeric columns; `totals` counts what the loss divides by."""
 
     layout: Layout
     completions: tuple[str, ...]
@@ -87,7 +81,7 @@ class StepCollator:
         return Part(self.layout.lay_out(rows), terms)
 
     def halved(self, part: Part) -> list[Part]:
-        """The part as two, where it has two rows; where not, with an idle copy."""
+        """The part split in two; a part of a single row is returned with an idle copy."""
         rows = part.batch.rows
         if len(rows) == 1:
             return [part, replace(part, idle=True)]
@@ -96,90 +90,3 @@ class StepCollator:
             Part(self.layout.lay_out(rows[span]), {name: value[span] for name, value in part.terms.items()})
             for span in (slice(None, middle), slice(middle, None))
         ]
-
-
-class PackedSteps(Trainer):  # type: ignore[misc]
-    """Mixin before a TRL trainer whose collator is a StepCollator.
-
-    A subclass gives `part_loss`: the part of the step's loss that one micro-batch carries, and sums for the log.
-    """
-
-    layout: Layout
-    _total_train_tokens: int  # TRL's
-
-    def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
-        raise NotImplementedError
-
-    def log_sums(self, sums: dict[str, float]) -> dict[str, float]:
-        """The step's figures for the log, from the sums over all parts and processes."""
-        raise NotImplementedError
-
-    def training_step(self, model: Any, inputs: dict[str, Step], num_items_in_batch: Any = None) -> Tensor:
-        model.train()
-        step = inputs["step"]
-        device = self.accelerator.device
-        totals = self._over_processes(step.totals)
-        parts = self._as_many_as_others(step.parts)
-        loss = torch.zeros((), device=device)
-        sums: dict[str, float] = {}
-        for number, part in enumerate(parts):
-            last = number == len(parts) - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
-                with self.compute_loss_context_manager():
-                    part_loss, found = self.part_loss(model, part.to(device), totals)
-                # Processes' gradients are averaged, and `totals` count the rows of all.
-                part_loss = part_loss * (0 if part.idle else self.accelerator.num_processes)
-                self.accelerator.backward(part_loss)
-            loss += part_loss.detach()
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + (0.0 if part.idle else value)
-        sums["places"] = sum(part.batch.places for part in parts)
-        sums["computed"] = sum(part.batch.computed for part in parts)
-        self._log_step(self._over_processes(sums))
-        return loss
-
-    def dry_run(self, positions: Sequence[int]) -> None:
-        """One forward and backward of these training rows as a step would do it; gradients and figures are dropped."""
-        examples = [self.train_dataset[position] for position in positions]
-        if self.args.activation_checkpointing:  # as `train` does, which comes later
-            self.model.activation_checkpointing_enable()
-        # Autocast is put on the model's forward by `train` as well.
-        with self._nothing_kept(), self.accelerator.autocast():
-            self.training_step(self.model, self.data_collator(examples))
-
-    @contextlib.contextmanager
-    def _nothing_kept(self) -> Iterator[None]:
-        tokens = self._total_train_tokens
-        training = self.model.training
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
-        self.model.zero_grad(set_to_none=True)
-        self.model.train(training)
-        self._metrics["train"].clear()
-        self._total_train_tokens = tokens
-
-    def _log_step(self, sums: dict[str, float]) -> None:
-        metrics = self._metrics["train"]
-        for name, value in self.log_sums(sums).items():
-            metrics[name].append(value)
-        metrics["padding_share"].append(1 - sums["computed"] / sums["places"])
-        self._total_train_tokens += int(sums["tokens"])
-        metrics["num_tokens"] = [self._total_train_tokens]
-
-    def _over_processes(self, sums: dict[str, float]) -> dict[str, float]:
-        if self.accelerator.num_processes == 1:
-            return sums
-        values = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.accelerator.device)
-        return dict(zip(sums, self.accelerator.reduce(values, "sum").tolist(), strict=True))
-
-    def _as_many_as_others(self, parts: list[Part]) -> list[Part]:
-        """Under FSDP each forward gathers weights from all processes, so all must make as many."""
-        if not self.is_fsdp_enabled or self.accelerator.num_processes == 1:
-            return parts
-        count = torch.tensor([len(parts)], device=self.accelerator.device)
-        wanted = int(self.accelerator.gather(count).max())
-        parts = list(parts)
-        while len(parts) < wanted:
-            longest = max(range(len(parts)), key=lambda n: len(parts[n].batch.rows))
-            parts[longest : longest + 1] = self.data_collator.halved(parts[longest])
-        return parts

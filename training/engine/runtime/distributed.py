@@ -1,4 +1,4 @@
-"""One engine as several processes: who is the first, how they wait for one another, how they are started.
+"""One engine as several processes: ranks, barrier, broadcast, and how child processes are started.
 
 `accelerate launch -m training.engine.train_dpo RUN_DIR` works, and so does `processes` in run.json: then the engine
 starts `accelerate launch` itself, and holds the run directory's lock for all of them.
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from training.contract.config import TrainingConfig
 
-# Set by an engine for the processes that it starts: it holds the lock and tells how they ended.
-LED = "KONOMI_LED"
+# Set by an engine for the processes that it starts: it holds the lock and reports how they ended.
+CHILD = "KONOMI_LED"
 PR_SET_PDEATHSIG = 1
 
 
@@ -32,11 +32,12 @@ def is_main_process() -> bool:
 
 
 def is_child() -> bool:
-    return os.environ.get(LED) == "1"
+    """Whether another engine started this process, and holds the lock for it."""
+    return os.environ.get(CHILD) == "1"
 
 
 def barrier() -> None:
-    """Until all processes have come here."""
+    """Wait until all processes have come here."""
     if count() > 1:
         import torch.distributed
 
@@ -44,18 +45,18 @@ def barrier() -> None:
 
 
 def broadcast_flags(*flags: bool) -> list[bool]:
-    """The flags as the first process has them."""
+    """The main process's flags, in every process."""
     if count() == 1:
         return list(flags)
     import torch.distributed
 
-    said = [list(flags)]
-    torch.distributed.broadcast_object_list(said, src=0)
-    return said[0]
+    values = [list(flags)]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def init() -> None:
-    """Connect to the other processes, where there are any."""
+    """Connect to the other processes, if there are any."""
     if count() > 1:
         from accelerate import PartialState
 
@@ -69,15 +70,24 @@ def _gpu() -> bool:
 
 
 def die_with_parent() -> None:
-    """The kernel ends this process with the one that started it (Linux): a killed leader leaves nobody behind."""
+    """Have the kernel kill this process when its parent dies (Linux), so that a killed engine leaves no children."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_children(program: str, config: TrainingConfig, folder: Path) -> subprocess.Popen[bytes]:
-    """`config.processes` processes of this program on the run directory, led by this one."""
+def prepare_child() -> None:
+    """For `preexec_fn`: die with the parent, and react to Ctrl-C even where the engine inherited an ignored SIGINT.
+
+    A shell's background jobs and some CI runners ignore SIGINT, and child processes inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    die_with_parent()
+
+
+def start_children(program: str, config: TrainingConfig, folder: Path) -> subprocess.Popen[bytes]:
+    """Start `config.processes` processes of this program on the run directory, as children of this one."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(config.processes)]
-    environment = {**os.environ, LED: "1"}
+    environment = {**os.environ, CHILD: "1"}
     if not _gpu():
         environment["ACCELERATE_USE_CPU"] = "true"
     if config.accelerate_config:
@@ -90,4 +100,4 @@ def run_children(program: str, config: TrainingConfig, folder: Path) -> subproce
             threads = config.threads or max(1, (os.cpu_count() or 1) // config.processes)
             command += ["--num_cpu_threads_per_process", str(threads)]
     command += ["-m", f"training.engine.{program}", str(folder)]
-    return subprocess.Popen(command, env=environment, preexec_fn=die_with_parent)
+    return subprocess.Popen(command, env=environment, preexec_fn=prepare_child)

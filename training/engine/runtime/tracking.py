@@ -1,8 +1,8 @@
-"""The lines of metrics.jsonl handed on to TensorBoard, MLflow or Weights & Biases (`report_to` in run.json).
+"""Forward the lines of metrics.jsonl to TensorBoard, MLflow or Weights & Biases (`report_to` in run.json).
 
-Each follows under our names for things, with the whole configuration, lineage and dataset sha256, and keeps its
-files in the run directory unless the operator says otherwise (MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_API_KEY). A
-tracker that cannot begin ends the run before anything is computed; one that fails later is left out with a warning.
+Trackers get our metric names, the whole configuration, lineage and dataset sha256. They keep their files in the run
+directory unless the operator conmetrics another place (MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_API_KEY). A tracker
+that cannot start ends the run before anything is computed; one that fails later is dropped with a warning.
 """
 
 import contextlib
@@ -19,32 +19,33 @@ from typing import Any, Protocol
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
 from training.contract.errors import Cancelled, EngineError
+from training.contract.run_directory import MLRUNS, TENSORBOARD, checkpoint_step
 from training.engine.runtime import distributed
-from training.engine.runtime.program import Run
+from training.engine.runtime.run import Run
 
 log = logging.getLogger("konomi.engine")
 
-# Of a line of metrics.jsonl, those that are no figures.
-NOT_FIGURES = {"step", "total_steps", "at", "time_left_s"}
+# Fields of a line of metrics.jsonl that are not metrics.
+NOT_METRICS = {"step", "total_steps", "at", "time_left_s"}
 MLFLOW_RUN = "mlflow-run-id"
 MLFLOW_STATUS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
-MLFLOW_AT_ONCE = 100
+MLFLOW_BATCH = 100
 
 
 class TrackingError(EngineError):
-    """A tracker that is not installed, or that cannot begin."""
+    """A tracker that is not installed, or that cannot start."""
 
 
 class Tracker(Protocol):
-    def log(self, step: int, figures: dict[str, float]) -> None: ...
+    def log(self, step: int, metrics: dict[str, float]) -> None: ...
 
     def close(self, status: str) -> None:
         """`status` is succeeded, failed or cancelled."""
 
 
 @contextlib.contextmanager
-def following(run: Run) -> Iterator[None]:
-    """While it lasts, what `run.record` writes of a step goes to the trackers as well. Raises TrackingError."""
+def tracked(run: Run) -> Iterator[None]:
+    """Within this context, the training steps that `run.record` writes go to the trackers too. Raises TrackingError."""
     names = run.config.report_to if isinstance(run.config, TrainingConfig) and distributed.is_main_process() else ()
     trackers = open_trackers(run, names)
     if not trackers:
@@ -54,12 +55,12 @@ def following(run: Run) -> Iterator[None]:
     def listen(values: dict[str, Any]) -> None:
         if "loss" not in values:
             return
-        figures = {name: float(value) for name, value in values.items() if name not in NOT_FIGURES}
+        metrics = {name: float(value) for name, value in values.items() if name not in NOT_METRICS}
         for name in list(trackers):
             try:
-                trackers[name].log(int(values["step"]), figures)
+                trackers[name].log(int(values["step"]), metrics)
             except Exception:
-                log.warning("%s fails and is left out from step %s on", name, values["step"], exc_info=True)
+                log.warning("%s failed and is dropped from step %s on", name, values["step"], exc_info=True)
                 del trackers[name]
 
     run.listeners.append(listen)
@@ -91,28 +92,28 @@ def open_trackers(run: Run, names: tuple[str, ...]) -> dict[str, Tracker]:
         except Exception as error:
             for other in opened.values():
                 other.close("failed")
-            raise TrackingError(f"{name} cannot begin: {type(error).__name__}: {str(error)[:500]}") from error
-        log.info("%s follows this run", name)
+            raise TrackingError(f"{name} cannot start: {type(error).__name__}: {str(error)[:500]}") from error
+        log.info("%s tracks this run", name)
     return opened
 
 
-def facts(run: Run) -> dict[str, str]:
-    """The configuration with dots between its levels, and what the trackers search by."""
+def parameters(run: Run) -> dict[str, str]:
+    """The configuration, nested names joined by dots, and the fields that trackers search by."""
     config: TrainingConfig = run.config
-    found = {
+    values = {
         "lineage": " + ".join([config.model.base, *config.model.adapters]),
         "run_directory": str(run.directory.path),
     }
 
-    def flatten(prefix: str, values: dict[str, Any]) -> None:
-        for name, value in values.items():
+    def flatten(prefix: str, fields: dict[str, Any]) -> None:
+        for name, value in fields.items():
             if isinstance(value, dict):
                 flatten(f"{prefix}{name}.", value)
             else:
-                found[prefix + name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                values[prefix + name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
     flatten("", dataclasses.asdict(config))
-    return found
+    return values
 
 
 class TensorBoard:
@@ -122,17 +123,17 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         steps = [line["step"] for line in run.directory.read_metrics()[0] if "loss" in line]
-        folder = run.directory.path / "tensorboard"
-        # A resumed run does some steps again: what was said of them is taken back.
+        folder = run.directory.path / TENSORBOARD
+        # A resumed run repeats some steps: their earlier values are purged.
         last = run.directory.last_checkpoint()
-        done = int(last.name.removeprefix("checkpoint-")) + 1 if last else 0
+        done = checkpoint_step(last) + 1 if last else 0
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=done if steps else None)
         self.writer.add_text("configuration", "```json\n" + configs.to_json(run.config) + "```")
         for name in ("run_id", "lineage", "dataset_sha256"):
-            self.writer.add_text(name, facts(run)[name])
+            self.writer.add_text(name, parameters(run)[name])
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
         self.writer.flush()
 
@@ -142,13 +143,13 @@ class TensorBoard:
 
 
 class MLflow:
-    """On MLFLOW_TRACKING_URI, or in `mlruns/` of the run directory; a resumed run goes on under its own id."""
+    """On MLFLOW_TRACKING_URI, or in `mlruns/` of the run directory; a resumed run continues under the same id."""
 
     def __init__(self, run: Run) -> None:
         path: Path = run.directory.path
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         mlflow = importlib.import_module("mlflow")
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or (path / "mlruns").as_uri()
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or (path / MLRUNS).as_uri()
         self.client = mlflow.MlflowClient(tracking_uri=uri)
         kept = path / MLFLOW_RUN
         if kept.is_file():
@@ -160,13 +161,13 @@ class MLflow:
         experiment = known.experiment_id if known else self.client.create_experiment(name)
         self.id = self.client.create_run(experiment, run_name=run.config.run_id).info.run_id
         entities = importlib.import_module("mlflow.entities")
-        parameters = [entities.Param(name, value[:6000]) for name, value in facts(run).items()]
-        for first in range(0, len(parameters), MLFLOW_AT_ONCE):
-            self.client.log_batch(self.id, params=parameters[first : first + MLFLOW_AT_ONCE])
+        rows = [entities.Param(name, value[:6000]) for name, value in parameters(run).items()]
+        for first in range(0, len(rows), MLFLOW_BATCH):
+            self.client.log_batch(self.id, params=rows[first : first + MLFLOW_BATCH])
         kept.write_text(self.id + "\n")
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
             self.client.log_metric(self.id, name, value, step=step)
 
     def close(self, status: str) -> None:
@@ -180,7 +181,7 @@ class WeightsAndBiases:
         if "WANDB_API_KEY" not in os.environ:
             os.environ.setdefault("WANDB_MODE", "offline")
         wandb = importlib.import_module("wandb")
-        config = {**facts(run), **dataclasses.asdict(run.config)}
+        config = {**parameters(run), **dataclasses.asdict(run.config)}
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "konomi"),
             name=run.config.run_id,
@@ -189,8 +190,8 @@ class WeightsAndBiases:
             settings=wandb.Settings(console="off", disable_git=True, disable_code=True, silent=True),
         )
 
-    def log(self, step: int, figures: dict[str, float]) -> None:
-        self.run.log(figures, step=step)
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        self.run.log(metrics, step=step)
 
     def close(self, status: str) -> None:
         self.run.finish(exit_code=0 if status == "succeeded" else 1)

@@ -1,25 +1,24 @@
-"""TRL's DPOTrainer over packed pairs with cached reference log-probabilities."""
+"""DPO over packed pairs with cached reference log-probabilities."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl import DPOTrainer
 
 from training.contract.config import TIE_THRESHOLD
-from training.engine.artifacts.checkpoints import WholeCheckpoints
 from training.engine.packed import forward
 from training.engine.packed.layout import Row
-from training.engine.packed.step import Example, Layout, PackedSteps, Part, StepCollator
+from training.engine.packed.step import Example, Layout, Part, StepCollator
 from training.engine.trainers import losses
+from training.engine.trainers.packed_trainer import PackedTrainer
 
 COMPLETIONS = ("chosen_ids", "rejected_ids")
 TERMS = ("ref_chosen_logps", "ref_rejected_logps", "p", "offset", "weight", "tie")
 
 
 def totals(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, float]:
-    """What the losses divide by: pairs, and tokens of chosen sides (ties have none)."""
+    """Denominators of the losses: pairs, and tokens of chosen sides (ties have none)."""
     sided = [row.completion_tokens[0] * (1 - example["tie"]) for row, example in zip(rows, examples, strict=True)]
     return {"pairs": float(len(rows)), "chosen_tokens": max(1.0, float(sum(sided)))}
 
@@ -28,22 +27,25 @@ def collator(layout: Layout) -> StepCollator:
     return StepCollator(layout, COMPLETIONS, TERMS, totals)
 
 
-class PlainPreferenceTrainer(WholeCheckpoints, DPOTrainer):  # type: ignore[misc]
-    """TRL's own computing, on rows that were prepared, checked and counted before."""
+class PackedPreferenceTrainer(PackedTrainer):
+    """To be created with `data_collator=collator(layout)`; the dataset has prompt_ids, COMPLETIONS and TERMS.
 
-    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        return dataset
+    `loss_weights` (by default 1 each) belong to `loss_types`.
+    """
 
-
-class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
-    """Made with `data_collator=collator(layout)`; the dataset has prompt_ids, COMPLETIONS and TERMS."""
-
-    def __init__(self, *args: Any, layout: Layout, tie_threshold: float = TIE_THRESHOLD, **kwargs: Any) -> None:
-        self.layout, self.tie_threshold = layout, tie_threshold
-        super().__init__(*args, **kwargs)
-
-    def _precompute_ref_logps(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        return dataset  # they stand in it
+    def __init__(
+        self,
+        *,
+        beta: float,
+        loss_types: Sequence[str],
+        loss_weights: Sequence[float] | None = None,
+        tie_threshold: float = TIE_THRESHOLD,
+        **kwargs: Any,
+    ) -> None:
+        self.beta, self.tie_threshold = beta, tie_threshold
+        self.loss_types = loss_types
+        self.loss_weights = loss_weights or [1.0] * len(loss_types)
+        super().__init__(dropout=False, **kwargs)
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         batch, terms = part.batch, part.terms
@@ -69,7 +71,7 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _sums(self, part: Part, logps: losses.PairLogps, scored: forward.Scored) -> dict[str, float]:
         rewards = self.beta * logps.ratios
-        sided = part.terms["tie"] < 1  # a pair that all called equal has no side to be right about
+        sided = part.terms["tie"] < 1  # a pair that everybody called a tie has no right side
         right = (rewards[:, 0] > rewards[:, 1]) & sided
         chosen = part.batch.sum_sequences % 2 == 0
         values = {
@@ -82,14 +84,14 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
             "chosen_tokens": logps.tokens[:, 0].sum(),
             "top1": scored.top1[part.batch.sum_targets[chosen]].sum(),
         }
-        # Brought over from the device in one piece: each look at a single number would stop it.
-        found = dict(zip(values, torch.stack([value.double() for value in values.values()]).tolist(), strict=True))
+        # One transfer from the device: reading numbers one by one would synchronise each time.
+        sums = dict(zip(values, torch.stack([value.double() for value in values.values()]).tolist(), strict=True))
         tokens = sum(2 * row.prompt_tokens + sum(row.completion_tokens) for row in part.batch.rows)
-        return {**found, "pairs": float(len(part.batch.rows)), "tokens": float(tokens)}
+        return {**sums, "pairs": float(len(part.batch.rows)), "tokens": float(tokens)}
 
     def log_sums(self, sums: dict[str, float]) -> dict[str, float]:
         pairs = sums["pairs"]
-        figures = {
+        metrics = {
             "rewards/chosen": sums["reward_chosen"] / pairs,
             "rewards/rejected": sums["reward_rejected"] / pairs,
             "rewards/margins": (sums["reward_chosen"] - sums["reward_rejected"]) / pairs,
@@ -98,5 +100,5 @@ class PackedPreferenceTrainer(PackedSteps, PlainPreferenceTrainer):
             "mean_token_accuracy": sums["top1"] / max(1.0, sums["chosen_tokens"]),
         }
         if sums["sided"]:
-            figures["rewards/accuracies"] = sums["right"] / sums["sided"]
-        return figures
+            metrics["rewards/accuracies"] = sums["right"] / sums["sided"]
+        return metrics

@@ -23,13 +23,13 @@ from training.contract.run_directory import write_atomically
 from training.engine.data import leakage
 from training.engine.data.rows import Counts, Sequences, is_conversational
 from training.engine.models import loading
-from training.engine.runtime import distributed, program
-from training.engine.runtime.program import Run
-from training.engine.trainers import setup
+from training.engine.runtime import distributed
+from training.engine.runtime.failures import is_out_of_memory
+from training.engine.runtime.run import Run
+from training.engine.trainers import packed_setup
 
 log = logging.getLogger("konomi.engine")
 
-FILE = "preflight.json"
 BINS = 20
 DryRun = Callable[[Sequence[int]], None]
 Row = dict[str, Any]
@@ -99,7 +99,7 @@ def check(
         "time": expected_time(config, sizes, longest, seconds),
     }
     if distributed.is_main_process():
-        write_atomically(run.directory.path / FILE, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(run.directory.preflight_path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
     return found
 
@@ -223,7 +223,7 @@ def estimate(
     if packing:
         lines = [len(item.prompt_ids) + count for item, count in zip(batch, scored, strict=True)]
         kind = model.device.type
-        budget = config.micro_batch_tokens or setup.automatic_budget(config, text, kind, width)
+        budget = config.micro_batch_tokens or packed_setup.automatic_budget(config, text, kind, width)
         tokens = max(lines[0], min(budget, sum(lines)))
         share = sum(scored) / sum(lines)
     else:
@@ -288,7 +288,7 @@ def measure(
             if gpu:
                 torch.cuda.synchronize(model.device)
     except Exception as error:
-        if not program.is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         tokens = sum(sizes[position] for position in longest)
         raise MemoryShortError(

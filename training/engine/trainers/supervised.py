@@ -1,20 +1,19 @@
-"""TRL's SFTTrainer over packed rows: loss on completions only, no padding waste, no attention across documents."""
+"""Supervised fine-tuning over packed rows: loss on completions only, no attention across documents."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from trl import SFTTrainer
 
-from training.engine.artifacts.checkpoints import WholeCheckpoints
 from training.engine.packed import forward
 from training.engine.packed.layout import Row
-from training.engine.packed.step import Example, Layout, PackedSteps, Part, StepCollator
+from training.engine.packed.step import Example, Layout, Part, StepCollator
+from training.engine.trainers.packed_trainer import PackedTrainer
 
 
 def totals(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, float]:
-    """Tokens that the loss is a mean over."""
+    """Denominator of the loss: scored tokens."""
     return {"scored": float(sum(row.scored for row in rows))}
 
 
@@ -22,16 +21,8 @@ def collator(layout: Layout) -> StepCollator:
     return StepCollator(layout, ("completion_ids",), (), totals)
 
 
-class PlainSupervisedTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
-    """TRL's own computing."""
-
-
-class PackedSupervisedTrainer(PackedSteps, PlainSupervisedTrainer):
-    """Made with `data_collator=collator(layout)`; the dataset has prompt_ids and completion_ids."""
-
-    def __init__(self, *args: Any, layout: Layout, **kwargs: Any) -> None:
-        self.layout = layout
-        super().__init__(*args, **kwargs)
+class PackedSupervisedTrainer(PackedTrainer):
+    """To be created with `data_collator=collator(layout)`; the dataset has prompt_ids and completion_ids."""
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         batch = part.batch

@@ -1,0 +1,105 @@
+"""What the annotation page says of a text while it is being written: warnings, edits so far, and what differs.
+
+Computed here and not in the browser, so that the page, imports and quality figures follow the same rules. The page
+asks with each draft that it saves.
+"""
+
+from dataclasses import dataclass, field
+
+from django.core.cache import cache
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from annotation.models import Project
+from annotation.reference.glossary import terms_in
+from annotation.reference.translation_memory import length_ratio
+from annotation.text.checks import Finding, check, looks_complete
+from annotation.text.differences import Segment, differences
+from annotation.text.edit_distance import edits_between, is_unspaced
+
+MAX_WARNINGS = 6
+# The ratio is a median over 200 answers: it moves slowly, and a draft is saved twice a second.
+RATIO_SECONDS = 600
+
+SENTENCES = {
+    "spaces": gettext_lazy("Two spaces in a row."),
+    "brackets": gettext_lazy("Unmatched bracket: {pair}"),
+    "untranslated": gettext_lazy("This is still the source text, not a translation."),
+    "placeholder.missing": gettext_lazy("{text} is in the source and missing here."),
+    "placeholder.extra": gettext_lazy("{text} is not in the source."),
+    "number": gettext_lazy("The number {text} is missing or different here."),
+    "end.missing": gettext_lazy("The source ends with a punctuation mark; this does not."),
+    "end.extra": gettext_lazy("This ends with “{sign}”; the source has no mark at its end."),
+    "end.script": gettext_lazy("Ends with “{sign}”; this language uses “{right}”."),
+    "end.question": gettext_lazy("The source asks a question; this does not."),
+    "end.statement": gettext_lazy("This asks a question; the source does not."),
+    # xgettext:no-python-format
+    "long": gettext_lazy("Long for its source: {percent} % of the usual length."),
+    # xgettext:no-python-format
+    "short": gettext_lazy("Short for its source: {percent} % of the usual length."),
+    "term": gettext_lazy("The glossary translates “{term}” as “{target}”."),
+}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """`warnings` are sentences; `edits` and `differences` are None where there is no original to compare with."""
+
+    warnings: list[str] = field(default_factory=list)
+    edits: str | None = None
+    differences: list[Segment] | None = None
+
+
+def feedback_on(
+    *, project: Project, source: str, text: str, original: str | None = None, resting: bool = True
+) -> Feedback:
+    """Feedback on `text`, an answer to `source`, or an edited form of `original`.
+
+    `resting` is False while somebody types: what is not written yet is then not reported missing, unless the text
+    looks complete. An unchanged original was written to be complete.
+    """
+    languages = {"source_language": project.source_language, "target_language": project.target_language}
+    translation = project.goal == Project.Goal.TRANSLATION
+    complete = resting or original is not None or looks_complete(source, text, **languages)
+    findings = check(
+        source,
+        text,
+        **languages,
+        terms=_terms(project, source) if translation and complete else (),
+        ratio=project_ratio(project) if translation and complete else None,
+        complete=complete,
+        translation=translation,
+    )
+    warnings = list(dict.fromkeys(sentence(finding) for finding in findings))[:MAX_WARNINGS]
+    if original is None:
+        return Feedback(warnings)
+    return Feedback(warnings, edits_sentence(original, text, project.target_language), differences(original, text))
+
+
+def sentence(finding: Finding) -> str:
+    """The warning in the reader's language."""
+    return str(SENTENCES[finding.name]).format(**finding.values)
+
+
+def edits_sentence(original: str, text: str, language: str) -> str:
+    """Edits so far with HTER, as the submitted answer will be counted."""
+    edits = edits_between(original, text, language)
+    if not edits.count:
+        return _("Unchanged")
+    count = ngettext("{n} edit", "{n} edits", edits.count).format(n=edits.count)
+    if is_unspaced(language):
+        sentence = _("{edits} · HTER {rate} %, counted by characters")
+    else:
+        sentence = _("{edits} · HTER {rate} %")
+    return sentence.format(edits=count, rate=f"{edits.rate:.0%}".rstrip("%"))
+
+
+def project_ratio(project: Project) -> float | None:
+    """`length_ratio`, at most ten minutes old."""
+    key = f"length-ratio:{project.pk}"
+    ratio: float | None = cache.get_or_set(key, lambda: length_ratio(project), RATIO_SECONDS)
+    return ratio
+
+
+def _terms(project: Project, source: str) -> list[tuple[str, list[str]]]:
+    return [(hit.source, [target for target, _note in hit.targets]) for hit in terms_in(project=project, text=source)]

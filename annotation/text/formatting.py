@@ -1,0 +1,38 @@
+"""How numbers, durations and lists are written for people: one implementation for all pages and commands.
+
+Nothing here reads the database; the only state is the active language.
+"""
+
+from collections.abc import Iterable
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+
+def duration(seconds: float | None) -> str:
+    """3725 → “1 h 02 min”, 200 → “3 min 20 s”, 7.6 → “8 s”; nothing for None."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    if whole < 60:
+        return _("%(seconds)d s") % {"seconds": whole}
+    if whole < 3600:
+        return _("%(minutes)d min %(seconds)02d s") % {"minutes": whole // 60, "seconds": whole % 60}
+    minutes = round(seconds / 60)
+    return _("%(hours)d h %(minutes)02d min") % {"hours": minutes // 60, "minutes": minutes % 60}
+
+
+def percentage(share: float) -> str:
+    """A share from 0 to 1: 0.8 → “80 %”, and 2/3 → “66.7 %” where a whole number would hide the difference."""
+    value = round(share * 100, 1)
+    return f"{number_format(value, 0 if value == int(value) else 1)} %"
+
+
+def comma_list(items: Iterable[object]) -> str:
+    """["en", 3] → “en, 3”."""
+    return ", ".join(map(str, items))
+
+
+def parse_comma_list(text: str) -> tuple[str, ...]:
+    """“en, ja,” → ("en", "ja"): the inverse of `comma_list`; empty parts do not count."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

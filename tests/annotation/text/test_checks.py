@@ -1,0 +1,93 @@
+"""Checks of a text against its source: a clean pair has no finding, each fault its own."""
+
+import pytest
+
+from annotation.text.checks import check, looks_complete
+
+CLEAN = [
+    ("en", "ja", "Could we have a quieter room, number 3?", "静かなお部屋、3番をお願いできますでしょうか。"),
+    ("en", "ja", "Breakfast is served from 7:00 to 10:30.", "朝食は七時から10時30分までです。"),
+    ("en", "ja", "Breakfast from 7:00 on the 2nd floor.", "朝食は2階で7:00からです。"),
+    ("en", "ja", "Breakfast is at 7:00.", "朝食は7時です。"),
+    ("en", "ja", "The deposit is $1,000.50 for 12 nights!", "保証金は12泊で1,000.50ドルです。"),
+    ("en", "ja", "Check-in is at 3 p.m. on 2024/05/03.", "チェックインは２０２４年５月３日の15時です。"),
+    ("en", "ja", "More than 2 million guests (2023) came.", "200万人以上のお客様（2023年）がいらっしゃいました。"),
+    ("en", "ja", "We have 25 rooms, and 120 beds.", "客室は二十五室、ベッドは百二十台ございます。"),
+    ("en", "ja", "Dear {name}, see https://example.org/a?b=1.", "{name}様、https://example.org/a?b=1をご覧ください。"),
+    ("en", "ja", "Open 24/7.", "年中無休です。"),
+    ("en", "ja", "“Thank you for your stay,” she said.", "「ご宿泊ありがとうございます」と彼女は言いました。"),
+    ("en", "ja", "Press <b>Enter</b> & wait", "<b>Enter</b>を押してお待ちください"),
+    ("ja", "en", "部屋は静かでしたか。", "Was the room quiet?"),
+    ("ja", "en", "１２００円の朝食が３つ付きます。", "Three breakfasts of 1,200 yen are included."),
+    ("ja", "en", "午後３時にお待ちしております！", "We look forward to seeing you at 15:00."),
+    ("ja", "en", "売上は1.5億円でした。", "Sales were 150 million yen."),
+    ("en", "de", "The room costs 1,250.75 euros.", "Das Zimmer kostet 1.250,75 Euro."),
+    ("en", "de", "Is breakfast included (2 persons)?", "Ist das Frühstück (zwei Personen) inbegriffen?"),
+    ("en", "fr", "Is it far: 10 km?", "Est-ce loin : 10 km ?"),
+    ("en", "ar", "Where is the station?", "أين المحطة؟"),
+    ("en", "th", "The room is quiet.", "ห้องนี้เงียบ"),
+    ("en", "zh", "The pool opens at 8 o'clock.", "游泳池八点开放。"),
+    ("en", "de", "OK", "OK"),
+    ("en", "ja", "Thanks :)", "ありがとう :)"),
+    ("en", "ja", "1) Towels\n2) Soap", "1) タオル\n2) せっけん"),
+    ("en", "ja", "%s guests and %(count)d rooms", "お客様%s名、%(count)d室"),
+]
+FAULTY = [
+    ("en", "ja", "It costs 1,200 yen for two.", "お二人で1,300円です。", "number"),
+    ("ja", "en", "１２時に来てください。", "Please come at 11.", "number"),
+    ("en", "ja", "Dear {name}, welcome.", "{nane}様、ようこそ。", "placeholder.missing"),
+    ("en", "ja", "Welcome, dear guest.", "{name}様、ようこそ。", "placeholder.extra"),
+    ("en", "ja", "Mail us at a@example.org.", "b@example.orgまでメールをください。", "placeholder.missing"),
+    ("en", "ja", "The room is quiet.", "部屋は静かです", "end.missing"),
+    ("en", "ja", "Quiet room", "静かな部屋。", "end.extra"),
+    ("en", "ja", "The room is quiet.", "部屋は静かです.", "end.script"),
+    ("ja", "en", "部屋は静かです。", "The room is quiet。", "end.script"),
+    ("en", "de", "Is the room quiet?", "Das Zimmer ist ruhig.", "end.question"),
+    ("en", "de", "The room is quiet.", "Ist das Zimmer ruhig?", "end.statement"),
+    ("en", "de", "The room is quiet and has a view.", "Das Zimmer " + "ist sehr " * 12 + "ruhig.", "long"),
+    ("en", "de", "The room is quiet and has a wide view of the sea and the hills.", "Ruhig.", "short"),
+    ("en", "ja", "The room is quiet.", "The room is quiet.", "untranslated"),
+    ("en", "ja", "The room is quiet.", "部屋は  静かです。", "spaces"),
+    ("en", "ja", "The room (no. A) is quiet.", "部屋（Aは静かです。", "brackets"),
+]
+
+
+def names(source, target, from_language, to_language, **options):
+    findings = check(source, target, source_language=from_language, target_language=to_language, **options)
+    return [finding.name for finding in findings]
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target"), CLEAN)
+def test_a_clean_pair_has_no_finding(from_language, to_language, source, target):
+    assert names(source, target, from_language, to_language) == []
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target", "name"), FAULTY)
+def test_each_fault_is_found(from_language, to_language, source, target, name):
+    assert name in names(source, target, from_language, to_language)
+
+
+def test_a_term_may_be_inflected_where_words_have_endings():
+    terms = [("quiet room", ["ruhiges Zimmer", "stiller Raum"])]
+    assert names("A quiet room.", "Mit ruhigem Zimmer.", "en", "de", terms=terms) == []
+    assert names("A quiet room.", "Ein Raum, still.", "en", "de", terms=terms) == []
+    assert names("A quiet room.", "Eine leise Kammer.", "en", "de", terms=terms) == ["term"]
+
+
+def test_an_answer_need_not_share_numbers_ending_or_length_with_what_it_answers():
+    assert names("Is room 12 quiet?", "Yes", "en", "en", translation=False) == []
+
+
+def test_what_is_not_written_yet_is_not_missing():
+    source = "Could we have a quieter room, number 3?"
+    assert names(source, "静か", "en", "ja", complete=False) == []
+    languages = {"source_language": "en", "target_language": "ja"}
+    assert not looks_complete(source, "静か", **languages)
+    assert looks_complete(source, "静かな部屋をお願いします。", **languages)
+    assert looks_complete(source, "静かな部屋をお願いできませんでしょうか", **languages)
+
+
+def test_a_projects_own_ratio_replaces_the_languages_widths():
+    source, target = "The room is quiet and has a view.", "Das Zimmer ist sehr ruhig und hat eine schöne Aussicht."
+    assert names(source, target, "en", "de") == []
+    assert names(source, target, "en", "de", ratio=0.5) == ["long"]

@@ -1,0 +1,108 @@
+"""Whether a run can be packed, and how its steps are cut into micro-batches on this machine."""
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import psutil
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from training.contract import memory_estimate
+from training.contract.config import TrainingConfig
+from training.contract.errors import ModelError
+from training.engine.models import loading
+from training.engine.packed import forward
+from training.engine.packed.layout import Row
+from training.engine.packed.step import Layout
+
+log = logging.getLogger("konomi.engine")
+
+# Fraction of the free memory for a micro-batch's activations; on a CPU at most CPU_ACTIVATIONS bytes, since larger
+# micro-batches are no faster there.
+MEMORY_SHARE = {"cpu": 0.25, "cuda": 0.4}
+CPU_ACTIVATIONS = 768 << 20
+LEAST_TOKENS, MOST_TOKENS = 256, 16_384
+UNKNOWN_TOKENS = 2_048  # for architectures that the memory estimate does not know
+# A further micro-batch costs about a millisecond per layer; here in tokens of 6 · parameters operations at 50 GFLOP/s.
+OVERHEAD = 8e6
+# Rows on which packed and plain forward are compared before a training.
+CHECKED_ROWS = 3
+
+
+def plain_trl_reason(config: TrainingConfig, model: PreTrainedModel, losses: Sequence[str] = ()) -> str | None:
+    """Why plain TRL has to compute this run; None if it can be packed. `losses` are those of packed rows, if any."""
+    if not config.packing:
+        return "packing is switched off"
+    others = [name for name in config.losses if losses and name not in losses]
+    if others:
+        return f"the loss {', '.join(others)} is computed by TRL only"
+    reason: str | None = forward.unsupported_reason(model)
+    return reason
+
+
+def mismatch(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str | None:
+    """How the packed forward differs from the plain one, on short and middling rows; None if they agree.
+
+    To be called after `forward.add_packed_forward`.
+    """
+    ordered = sorted(rows, key=lambda row: row.computed)
+    step = max(1, len(ordered) // (2 * CHECKED_ROWS))
+    sample = ordered[::step][:CHECKED_ROWS]
+    reason: str | None = forward.mismatch(model, sample, pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
+    return reason
+
+
+def make_packable(model: PreTrainedModel) -> None:
+    """Add the packed forward, and move the model to the device of the training."""
+    forward.add_packed_forward(model)
+    if getattr(model, "hf_quantizer", None) is None:  # quantized weights stay where they were loaded
+        model.to(loading.device())
+
+
+def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Layout:
+    """How steps are cut on this machine: the token budget is configured, or follows from the free memory."""
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = loading.compute_dtype(config.precision)
+    one_line = False
+    if kind == "cuda" and model._supports_flex_attn and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation("flex_attention")
+        one_line = True
+    text = model.config.get_text_config()
+    parameters = sum(p.numel() for p in model.base_model.parameters()) or 1
+    return Layout(
+        pad_id=tokenizer.pad_token_id,
+        budget=config.micro_batch_tokens or automatic_budget(config, text.to_dict(), kind, dtype.itemsize),
+        overhead=math.ceil(OVERHEAD * text.num_hidden_layers / parameters),
+        one_line=one_line,
+        mask_dtype=dtype,
+    )
+
+
+def automatic_budget(config: TrainingConfig, model_config: dict[str, Any], kind: str, bytes_per_value: int) -> int:
+    """Tokens of a micro-batch whose activations stay within MEMORY_SHARE of the free memory."""
+    if kind == "cuda":
+        free = torch.cuda.mem_get_info()[0] * MEMORY_SHARE[kind]
+    else:
+        free = min(CPU_ACTIVATIONS, psutil.virtual_memory().available * MEMORY_SHARE[kind] / config.processes)
+    try:
+        per_token = memory_estimate.activation_bytes_per_token(
+            model_config,
+            lora=config.lora is not None,
+            bytes_per_value=bytes_per_value,
+            gradient_checkpointing=config.gradient_checkpointing,
+        )
+    except ModelError as error:
+        log.info("%s: micro-batches of %d tokens", error, UNKNOWN_TOKENS)
+        return UNKNOWN_TOKENS
+    return int(min(MOST_TOKENS, max(LEAST_TOKENS, free / per_token)))
+
+
+def describe_method(reason: str | None, layout: Layout | None) -> dict[str, Any]:
+    """For the log and result.json: packed rows, or plain TRL and the reason."""
+    if reason or layout is None:
+        log.warning("computed by plain TRL: %s", reason)
+        return {"packing": False, "why": reason}
+    log.info("packed rows, at most %d tokens in a micro-batch", layout.budget)
+    return {"packing": True, "why": "", "micro_batch_tokens": layout.budget}

@@ -1,0 +1,171 @@
+"""Trainer over packed rows: each step computes its micro-batches one by one and adds their gradients up.
+
+The gradient is that of the effective batch as a whole: how it is cut (or split over `gradient_accumulation`) affects
+memory and speed only. This is a plain `transformers.Trainer`. What TRL's trainers do beyond it and packed rows need
+as well is done here: LoRA with its checkpointing and quantization details, dropout, metrics, token counts. TRL's own
+trainers compute what cannot be packed (see `plain_trl`), and are the reference in the tests of equality.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
+
+from training.contract.errors import EngineError, ModelError
+from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.packed.step import Part, Step, StepCollator
+
+
+class PackedTrainer(WholeCheckpoints):
+    """A subclass computes `part_loss`: one micro-batch's part of the step's loss, and sums for the log.
+
+    `lora` puts an adapter on the model. `dropout=False` switches dropout off, the adapter's included.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        train_dataset: Dataset,
+        processing_class: PreTrainedTokenizerBase,
+        data_collator: StepCollator,
+        lora: LoraConfig | None = None,
+        dropout: bool = True,
+    ) -> None:
+        if args.n_gpu > 1:
+            raise EngineError(
+                "Several GPUs are visible to one process, which Trainer would use through torch's DataParallel: set "
+                "processes in run.json, start with accelerate launch, or make one GPU visible (CUDA_VISIBLE_DEVICES)"
+            )
+        self.layout = data_collator.layout
+        self.step_metrics: dict[str, list[float]] = {}
+        self.trained_tokens = 0
+        set_seed(args.seed)  # for the adapter's random start
+        model.config.get_text_config().pad_token_id = processing_class.pad_token_id
+        model.generation_config.pad_token_id = processing_class.pad_token_id
+        if lora is not None:
+            model = add_adapter(model, lora, checkpointing=bool(args.gradient_checkpointing))
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=data_collator,
+            train_dataset=train_dataset,
+            processing_class=processing_class,
+        )
+        if not dropout:
+            switch_dropout_off(self.model)
+
+    def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
+        raise NotImplementedError
+
+    def log_sums(self, sums: dict[str, float]) -> dict[str, float]:
+        """The step's metrics for the log, from the sums over all parts and processes."""
+        raise NotImplementedError
+
+    def training_step(self, model: Any, inputs: dict[str, Step], num_items_in_batch: Any = None) -> Tensor:
+        model.train()
+        step = inputs["step"]
+        device = self.accelerator.device
+        totals = self._over_processes(step.totals)
+        parts = self._as_many_as_others(step.parts)
+        loss = torch.zeros((), device=device)
+        sums: dict[str, float] = {}
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    part_loss, part_sums = self.part_loss(model, part.to(device), totals)
+                # Gradients are averaged over processes, while `totals` count the rows of all processes.
+                part_loss = part_loss * (0 if part.idle else self.accelerator.num_processes)
+                self.accelerator.backward(part_loss)
+            loss += part_loss.detach()
+            for name, value in part_sums.items():
+                sums[name] = sums.get(name, 0.0) + (0.0 if part.idle else value)
+        sums["places"] = sum(part.batch.places for part in parts)
+        sums["computed"] = sum(part.batch.computed for part in parts)
+        self._add_metrics(self._over_processes(sums))
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the means of the steps' metrics since the last log, and the tokens trained on in this execution."""
+        if self.step_metrics:
+            logs |= {name: sum(values) / len(values) for name, values in self.step_metrics.items()}
+            logs["num_tokens"] = self.trained_tokens
+            self.step_metrics.clear()
+        super().log(logs, start_time)
+
+    def dry_run(self, positions: Sequence[int]) -> None:
+        """One forward and backward of these training rows, as a step computes them; nothing of it is kept."""
+        examples = [self.train_dataset[position] for position in positions]
+        if self.args.activation_checkpointing:  # as `train` does later
+            self.model.activation_checkpointing_enable()
+        # `train` adds autocast to the model's forward later, too.
+        with self._nothing_kept(), self.accelerator.autocast():
+            self.training_step(self.model, self.data_collator(examples))
+
+    @contextlib.contextmanager
+    def _nothing_kept(self) -> Iterator[None]:
+        training, tokens = self.model.training, self.trained_tokens
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+        self.model.zero_grad(set_to_none=True)
+        self.model.train(training)
+        self.step_metrics.clear()
+        self.trained_tokens = tokens
+
+    def _add_metrics(self, sums: dict[str, float]) -> None:
+        values = {**self.log_sums(sums), "padding_share": 1 - sums["computed"] / sums["places"]}
+        for name, value in values.items():
+            self.step_metrics.setdefault(name, []).append(value)
+        self.trained_tokens += int(sums["tokens"])
+
+    def _over_processes(self, sums: dict[str, float]) -> dict[str, float]:
+        if self.accelerator.num_processes == 1:
+            return sums
+        values = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.accelerator.device)
+        return dict(zip(sums, self.accelerator.reduce(values, "sum").tolist(), strict=True))
+
+    def _as_many_as_others(self, parts: list[Part]) -> list[Part]:
+        """Under FSDP each forward gathers weights from all processes, so all must compute equally many."""
+        if not self.is_fsdp_enabled or self.accelerator.num_processes == 1:
+            return parts
+        count = torch.tensor([len(parts)], device=self.accelerator.device)
+        wanted = int(self.accelerator.gather(count).max())
+        parts = list(parts)
+        while len(parts) < wanted:
+            longest = max(range(len(parts)), key=lambda n: len(parts[n].batch.rows))
+            parts[longest : longest + 1] = self.data_collator.halved(parts[longest])
+        return parts
+
+
+def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, checkpointing: bool) -> Any:
+    """The model with a new LoRA adapter. Raises ModelError for an adapter on the head, which would never be trained."""
+    adapted = get_peft_model(model, lora)
+    if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
+        raise ModelError(
+            "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never "
+            "be trained. Remove it from lora.targets"
+        )
+    if checkpointing:
+        adapted.enable_input_require_grads()  # the embeddings are frozen, and checkpointed layers need an input to
+    if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
+        # As in the QLoRA paper (Dettmers et al. 2023, section 3) and TRL. DoRA's magnitudes stay in float32: their
+        # updates can be smaller than what bfloat16 represents.
+        for name, parameter in adapted.named_parameters():
+            if parameter.requires_grad and "lora_magnitude_vector" not in name:
+                parameter.data = parameter.data.to(torch.bfloat16)
+    return adapted
+
+
+def switch_dropout_off(model: nn.Module) -> None:
+    """Policy and reference must be computed alike: the DPO paper's loss starts at log 2."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
