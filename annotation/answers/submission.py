@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.answers.reopening import undo_last
-from annotation.answers.worktime import KEEP, Spent, record_time
+from annotation.answers.worktime import UPSERT_TIME, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import insert_events, record
 from annotation.core.prepared import execute, hydrate, select, select_list
@@ -31,20 +31,20 @@ SKIP_REASONS = {
 }
 State = Assignment.State
 NOTHING = Spent()
-# A draft of a task in hand: the lease is renewed, the time kept, the draft put in the place of the one before.
-KEEP_DRAFT = """
+# A draft of a task that the person holds: renew the lease, record the time, replace the draft.
+SAVE_DRAFT = """
 WITH renewed AS (
     UPDATE annotation_assignment SET leased_until = now() + %(lease)s
     WHERE id = %(assignment)s AND annotator_id = %(annotator)s AND state = 'held'
     RETURNING *
 ), spent AS (
-    {keep}
+    {upsert_time}
 )
 INSERT INTO annotation_draft AS d (task_id, annotator_id, payload, saved_at)
 SELECT task_id, annotator_id, %(payload)s::jsonb, clock_timestamp() FROM renewed
 ON CONFLICT (annotator_id, task_id) DO UPDATE SET payload = excluded.payload, saved_at = excluded.saved_at
 RETURNING {draft}
-""".replace("{keep}", KEEP.format(slots="renewed AS a")).replace("{draft}", select_list(Draft, "d"))
+""".replace("{upsert_time}", UPSERT_TIME.format(slots="renewed AS a")).replace("{draft}", select_list(Draft, "d"))
 # Every answer is written by this statement: the slot is finished; the answer, its time and its event are written; the
 # version before it, if it was reopened, is superseded; the draft is deleted. It returns no row, and changes nothing,
 # when this is not the first answer of a slot that the person holds. With `locked` (the caller holds the row's lock) it
@@ -59,7 +59,7 @@ WITH finished AS (
             OR state = 'free' AND %(locked)s::bool)
     RETURNING *
 ), spent AS (
-    {keep}
+    {upsert_time}
     RETURNING t.id, t.active_seconds, t.idle_seconds
 ), total AS (
     SELECT coalesce(sum(active_seconds), 0) AS active, coalesce(sum(idle_seconds), 0) AS idle FROM (
@@ -89,7 +89,7 @@ WITH finished AS (
     {event}
 )
 SELECT id, version, guideline_id, active_seconds, idle_seconds, created_at FROM written
-""".replace("{keep}", KEEP.format(slots="finished AS a")).replace(
+""".replace("{upsert_time}", UPSERT_TIME.format(slots="finished AS a")).replace(
     "{event}",
     insert_events(
         verb="'annotation.submitted'",
@@ -110,30 +110,30 @@ class Submitted(NamedTuple):
 def save_draft(
     *, assignment: Assignment, payload: dict[str, Any], annotator: User | None = None, spent: Spent = NOTHING
 ) -> Draft | None:
-    """Keep what the person has entered so far, and renew the lease.
+    """Save what the person has entered so far, and renew the lease.
 
-    A draft is kept even when the lease is lost: it comes back with the task, should the person get it again. None when
-    the task is submitted or skipped already (a late draft changes nothing). `annotator` is needed only for a slot that
-    is no longer the person's. Drafts and leases leave no event: nothing has been said yet.
+    A draft is saved even when the lease is lost: it returns with the task if the person gets it again. None when the
+    task was submitted or skipped before (a late draft changes nothing). `annotator` is needed only for a slot that is
+    no longer the person's. Drafts and leases record no event: nothing has been answered yet.
     """
     owner = owner_of(assignment, annotator)
     lease = timedelta(minutes=assignment.batch.project.lease_minutes)
-    given = {"assignment": assignment.pk, "annotator": owner.pk, "lease": lease, "payload": json.dumps(payload)}
-    if rows := execute(KEEP_DRAFT, {**spent.params(assignment), **given}):
+    values = {"assignment": assignment.pk, "annotator": owner.pk, "lease": lease, "payload": json.dumps(payload)}
+    if rows := execute(SAVE_DRAFT, {**spent.params(assignment), **values}):
         draft: Draft = hydrate(rows[0], Draft)[0]
         return draft
     with transaction.atomic():
-        mine = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner)
-        if mine.filter(state__in=[State.DONE, State.SKIPPED]).exists():
+        slots = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner)
+        if slots.filter(state__in=[State.DONE, State.SKIPPED]).exists():
             return None
         return upsert_draft(assignment.task_id, owner, payload)
 
 
 def draft_of(*, assignment: Assignment, annotator: User) -> Draft | None:
     """What this person has entered for the task so far."""
-    mine = {"annotator": annotator.pk, "task": assignment.task_id}
-    found = select(Draft, "annotator_id = %(annotator)s AND task_id = %(task)s", mine)
-    return found[0] if found else None
+    params = {"annotator": annotator.pk, "task": assignment.task_id}
+    rows = select(Draft, "annotator_id = %(annotator)s AND task_id = %(task)s", params)
+    return rows[0] if rows else None
 
 
 def upsert_draft(task_id: int, owner: User, payload: dict[str, Any]) -> Draft:
@@ -159,7 +159,7 @@ def submit(
     with transaction.atomic() if has_text else nullcontext():
         if annotation := write_answer(assignment, assignment.pk, owner, payload, spent):
             if has_text:
-                translation_memory.remember(annotation=annotation)
+                translation_memory.store(annotation=annotation)
             return Submitted(annotation, is_new=True)
     return submit_locked(assignment, owner, payload, spent)
 
@@ -202,7 +202,7 @@ def submit_locked(assignment: Assignment, owner: User, payload: dict[str, Any], 
             except IntegrityError:  # the person has another slot of this task by now
                 annotation = None
             if annotation is not None:
-                translation_memory.remember(annotation=annotation)
+                translation_memory.store(annotation=annotation)
                 return Submitted(annotation, is_new=True)
         current = Annotation.objects.filter(task_id=assignment.task_id, annotator=owner, is_current=True).first()
         if current is not None:  # the same answer, sent twice at once: the other request was first
@@ -230,16 +230,16 @@ def lock_free_slot(task_id: int) -> int | None:
 
 
 def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent = NOTHING) -> None:
-    """Leave a task to somebody else, saying why. The slot stays as a record; a free one with a fresh number follows.
+    """Leave a task to another annotator, with a reason. The slot stays as a record; a free slot replaces it.
 
-    Skipping again does nothing. An answer that was reopened is withdrawn. Raises InvalidInput for an unknown reason
-    and Conflict when the task is not in hand any more.
+    Skipping again does nothing. A reopened answer is withdrawn. Raises InvalidInput for an unknown reason and Conflict
+    when the person no longer holds the task.
     """
     if reason not in SKIP_REASONS:
-        raise InvalidInput(_("Say why you skip this task."), [("reason", _("Choose one of the reasons."))])
+        raise InvalidInput(_("Give a reason for skipping this task."), [("reason", _("Choose one of the reasons."))])
     if reason == "other" and not comment.strip():
         problem = ("comment", _("Write the reason in a few words."))
-        raise InvalidInput(_("Say why you skip this task."), [problem])
+        raise InvalidInput(_("Give a reason for skipping this task."), [problem])
     with transaction.atomic():
         held = Assignment.objects.filter(pk=assignment.pk, state=State.HELD, annotator_id=assignment.annotator_id or 0)
         comment = comment.strip()[:2000].replace("\0", "")
@@ -253,7 +253,7 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent
             raise Conflict(_("You no longer hold this task."))
         if assignment.annotator is not None:
             record_time(assignment=assignment, annotator=assignment.annotator, spent=spent)
-            translation_memory.forget(task_id=assignment.task_id, author=assignment.annotator)
+            translation_memory.discard(task_id=assignment.task_id, author=assignment.annotator)
         Annotation.objects.filter(assignment=assignment, is_current=True).update(is_current=False)
         Draft.objects.filter(task_id=assignment.task_id, annotator_id=assignment.annotator_id).delete()
         Task.objects.select_for_update(no_key=True).get(pk=assignment.task_id)
