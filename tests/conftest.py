@@ -97,6 +97,7 @@ def own_var(settings, tmp_path):
     settings.UPLOADS_DIR = var / "uploads"
     settings.MODEL_ROOTS = [var / "runs", var / "models"]
     settings.EMAIL_FILE_PATH = var / "mail"
+    settings.CHECK_FRAGMENT_CACHE = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(var)}}
     return var

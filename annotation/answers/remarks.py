@@ -1,4 +1,4 @@
-"""Remarks: what annotators say about a task to its reviewers, and what they hear back."""
+"""Remarks: messages of annotators to the reviewers about a task, and the answers."""
 
 from datetime import timedelta
 
@@ -13,15 +13,15 @@ from annotation.core.events import record
 from annotation.models import Project, Remark, Task, User
 
 MAX_REMARK = 4_000
-# The same words about the same task within so short a time are one remark, sent twice.
-SENT_TWICE = timedelta(minutes=1)
+# The same text about the same task within this time is one remark, sent twice.
+DUPLICATE_WITHIN = timedelta(minutes=1)
 
 
 # ---- reads ----
 
 
 def remarks_in(project: Project) -> QuerySet[Remark]:
-    """All remarks of the project: those that wait first, each part oldest first."""
+    """All remarks of the project: open ones first, then the others, each oldest first."""
     rows = Remark.objects.filter(task__batch__project=project)
     return rows.order_by("-answered_at", "created_at", "id").select_related(
         "author", "answered_by", "task__prompt", "task__batch__project"
@@ -33,7 +33,7 @@ def open_remarks(project: Project) -> QuerySet[Remark]:
     return Remark.objects.filter(task__batch__project=project, answered_at=None)
 
 
-def waiting_for(reviewer: User) -> list[tuple[str, str, int]]:
+def open_remark_counts(reviewer: User) -> list[tuple[str, str, int]]:
     """(slug, name, how many) of each project that this person reviews and in which remarks are open. One query."""
     rows = within(Remark.objects.filter(answered_at=None), reviewer, STAFF, "task__batch__project").order_by()
     counted = rows.filter(task__batch__project__archived_at=None).values_list(
@@ -43,31 +43,31 @@ def waiting_for(reviewer: User) -> list[tuple[str, str, int]]:
 
 
 def remarks_by(author: User, task: Task) -> QuerySet[Remark]:
-    """What this person said about this task, and the answers."""
+    """This person's remarks about this task, with the answers."""
     return Remark.objects.filter(author=author, task=task).select_related("answered_by")
 
 
 def unread_answers(author: User) -> QuerySet[Remark]:
-    """Answers that this person has not seen, in projects that they still belong to; oldest first."""
-    mine = own_remarks(author).select_related("task__prompt", "task__batch__project", "answered_by")
-    return mine.filter(read_at=None).exclude(answer="")
+    """Answers that this person has not read, in projects that they still belong to; oldest first."""
+    rows = own_remarks(author).select_related("task__prompt", "task__batch__project", "answered_by")
+    return rows.filter(read_at=None).exclude(answer="")
 
 
 # ---- actions ----
 
 
 def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
-    """Say something about a task. The same words twice within a minute are one remark.
+    """Add a remark about a task. The same text twice within a minute is one remark.
 
     Raises InvalidInput, naming the field, for an unknown kind and for a text that is empty or too long.
     """
-    text = cleaned(text, missing=_("Write what you want to say."))
+    text = checked_text(text, missing=_("Write a message."))
     if kind not in Remark.Kind.values:
-        message = _("Choose what it is: a comment, a question or a flag.")
+        message = _("Choose a type: comment, question or flag.")
         raise InvalidInput(message, [("kind", message)])
     with transaction.atomic():
         Task.objects.select_for_update(no_key=True).get(pk=task.pk)
-        since = timezone.now() - SENT_TWICE
+        since = timezone.now() - DUPLICATE_WITHIN
         same = Remark.objects.filter(task=task, author=author, kind=kind, text=text, created_at__gte=since).first()
         if same is not None:
             return same
@@ -80,13 +80,13 @@ def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
 
 
 def answer_remark(*, remark: Remark, text: str, actor: User) -> Remark:
-    """Answer a remark; its author finds the answer on their first page. What was settled in silence may still be
-    answered. Raises Conflict where somebody answered before, InvalidInput for an empty or too long text."""
-    text = cleaned(text, missing=_("Write an answer."))
+    """Answer a remark; its author sees the answer on their home page. A remark that was settled without an answer may
+    still be answered. Raises Conflict when it was answered before, InvalidInput for an empty or too long text."""
+    text = checked_text(text, missing=_("Write an answer."))
     with transaction.atomic():
-        waiting = Remark.objects.filter(pk=remark.pk, answer="")
-        if not waiting.update(answer=text, answered_by=actor, answered_at=timezone.now(), read_at=None):
-            raise Conflict(_("Somebody has answered this already; their answer stands."))
+        unanswered = Remark.objects.filter(pk=remark.pk, answer="")
+        if not unanswered.update(answer=text, answered_by=actor, answered_at=timezone.now(), read_at=None):
+            raise Conflict(_("Somebody else has already answered this."))
         record(
             verb="remark.answered",
             target=remark,
@@ -99,21 +99,21 @@ def answer_remark(*, remark: Remark, text: str, actor: User) -> Remark:
 
 
 def settle(*, remark: Remark, actor: User) -> Remark:
-    """Put a comment or a flag aside without an answer. Raises Conflict for a question, which wants one, and where it
-    was answered or settled before."""
+    """Close a comment or a flag without an answer. Raises Conflict for a question, which needs one, and when it was
+    answered or settled before."""
     if remark.kind == Remark.Kind.QUESTION:
-        raise Conflict(_("A question wants an answer."))
+        raise Conflict(_("A question needs an answer."))
     with transaction.atomic():
-        waiting = Remark.objects.filter(pk=remark.pk, answered_at=None)
-        if not waiting.update(answered_by=actor, answered_at=timezone.now()):
-            raise Conflict(_("Somebody has settled this already."))
+        unanswered = Remark.objects.filter(pk=remark.pk, answered_at=None)
+        if not unanswered.update(answered_by=actor, answered_at=timezone.now()):
+            raise Conflict(_("Somebody else has already settled this."))
         record(verb="remark.settled", target=remark, actor=actor, project=remark.task.batch.project)
     remark.refresh_from_db()
     return remark
 
 
 def mark_read(*, remarks: QuerySet[Remark], author: User) -> int:
-    """The author has seen the answers among these remarks; returns how many were new to them."""
+    """Mark the answers among these remarks as read by the author; returns how many were unread."""
     with transaction.atomic():
         seen = list(
             remarks.filter(author=author, read_at=None)
@@ -128,7 +128,7 @@ def mark_read(*, remarks: QuerySet[Remark], author: User) -> int:
     return len(seen)
 
 
-def cleaned(text: str, *, missing: str) -> str:
+def checked_text(text: str, *, missing: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
     if not text:
         raise InvalidInput(missing, [("text", missing)])

@@ -1,9 +1,9 @@
-"""Answers that are opened again, from *undo last* or from *my work*. The answer stands until it is submitted anew (its
-next version) or skipped; every version is kept.
+"""Reopening of answers, by *undo last* or from *my work*.
 
+The answer stays current until it is submitted again (as the next version) or skipped; every version is kept.
 An answer may be changed while its batch is open and the project's window lasts (`Project.edit_hours` after its first
 version). Undo obeys the same rule, with one exception: where the window is 0 the very last answer, and no other, may
-still be taken back, because a slip of the finger is not a change of mind.
+still be reopened, because a slip of the finger is not a change of mind.
 """
 
 from datetime import datetime, timedelta
@@ -29,41 +29,41 @@ def first_submitted(reference: str = "assignment") -> Subquery:
 
 
 def changeable_until(batch: Batch, first_at: datetime) -> datetime | None:
-    """The end of the window of an answer first submitted then; None where answers are never changed."""
+    """Until when an answer first submitted then may be changed; None where answers are never changed."""
     hours = batch.project.edit_hours
     return first_at + timedelta(hours=hours) if hours else None
 
 
-def locked_reason(batch: Batch, first_at: datetime) -> str:
-    """Why an answer first submitted at that time cannot be changed any more, in words; empty while it can."""
+def locked_reason(batch: Batch, first_at: datetime) -> str | None:
+    """Why an answer first submitted at that time can no longer be changed; None while it can."""
     if batch.status != Batch.Status.OPEN:
-        return _("This batch is closed: its answers stand.")
+        return _("This batch is closed: its answers are final.")
     until = changeable_until(batch, first_at)
     if until is None:
-        return _("In this project an answer stands once it is submitted.")
+        return _("In this project answers are final once submitted.")
     if timezone.now() <= until:
-        return ""
+        return None
     hours = batch.project.edit_hours
     return ngettext(
-        "An answer can be changed for %(hours)s hour in this project; that is over, and it stands.",
-        "An answer can be changed for %(hours)s hours in this project; that is over, and it stands.",
+        "Answers in this project can be changed for %(hours)s hour. That time has passed.",
+        "Answers in this project can be changed for %(hours)s hours. That time has passed.",
         hours,
     ) % {"hours": hours}
 
 
 def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
-    """Take the task of an answer back in its author's hand, with the answer that stands as the draft.
+    """Reopen an answer for its author, with the current version as the draft.
 
-    The task now in hand goes back to the queue first, its draft kept. Asking again while the answer is open changes
-    nothing. Raises Conflict when the answer stands for good (see `locked_reason`) or is not the person's any more.
+    The task that they hold is returned to the queue first, its draft kept. Calling it again while the answer is open
+    changes nothing. Raises Conflict when the answer is final (see `locked_reason`) or no longer the person's.
     """
     batch = Batch.objects.select_related("project").get(assignments=annotation.assignment_id)
     with transaction.atomic():
-        mine = Assignment.objects.filter(annotator=actor, batch=batch)
-        held = mine.select_for_update().filter(state=State.HELD).first()
-        slot = mine.select_for_update().filter(pk=annotation.assignment_id, state__in=[State.DONE, State.HELD]).first()
+        own = Assignment.objects.filter(annotator=actor, batch=batch)
+        held = own.select_for_update().filter(state=State.HELD).first()
+        slot = own.select_for_update().filter(pk=annotation.assignment_id, state__in=[State.DONE, State.HELD]).first()
         if slot is None or (slot.state == State.HELD and slot.finished_at is None):
-            raise Conflict(_("This answer was withdrawn: the task is with somebody else now."))
+            raise Conflict(_("This answer was withdrawn. Another annotator has the task now."))
         if reason := locked_reason(batch, first_version(slot).created_at):
             raise Conflict(reason)
         if slot.state == State.HELD:
@@ -74,19 +74,19 @@ def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
 
 
 def undo_last(*, annotator: User, batch: Batch) -> Assignment | None:
-    """Take the last submission in this batch back in hand, with its answer as the draft; None when there is none.
+    """Reopen the latest submission of this batch, with its answer as the draft; None when there is none.
 
-    The task now in hand goes back to the queue first, its draft kept; undoing again goes one further back. The answer
-    stands until it is submitted anew (as the next version) or skipped. Raises Conflict when the batch is closed or the
-    answer's window is over.
+    Repeated calls step back further. The task that the person holds is returned to the queue first, its draft kept. The
+    answer stays current until it is submitted again (as the next version) or skipped. Raises Conflict when the batch is
+    closed or the answer can no longer be changed.
     """
     with transaction.atomic():
         batch = Batch.objects.select_related("project").get(pk=batch.pk)
         if batch.status != Batch.Status.OPEN:
-            raise Conflict(locked_reason(batch, timezone.now()))
-        mine = Assignment.objects.filter(annotator=annotator, batch=batch)
-        held = mine.select_for_update().filter(state=State.HELD).first()
-        done = mine.select_for_update().filter(state=State.DONE).order_by("-finished_at", "-id")
+            raise Conflict(_("This batch is closed: its answers are final."))
+        own = Assignment.objects.filter(annotator=annotator, batch=batch)
+        held = own.select_for_update().filter(state=State.HELD).first()
+        done = own.select_for_update().filter(state=State.DONE).order_by("-finished_at", "-id")
         reopened_at = held.finished_at if held else None
         if reopened_at is not None:
             done = done.filter(finished_at__lt=reopened_at)
@@ -105,23 +105,23 @@ def first_version(slot: Assignment) -> Annotation:
 
 
 def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
-    """Put a finished slot in its author's hand. Call it in a transaction that holds both rows' locks."""
+    """Return a finished slot to its author. Call it in a transaction that holds both rows' locks."""
     if instead_of is not None:
         return_to_queue(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
     try:
         with transaction.atomic():
-            # In hand from now on: time is counted from here.
+            # Working time is counted from the claim.
             Assignment.objects.filter(pk=slot.pk, state=State.DONE).update(
                 state=State.HELD, claimed_at=timezone.now(), leased_until=until
             )
     except IntegrityError as error:
-        raise Conflict(_("Another tab of yours took a task at this very moment. Please try again.")) from error
-    standing = Annotation.objects.get(assignment=slot, is_current=True)
-    # A draft that is here already is newer than the answer: it was typed when this was open before.
-    draft = Draft(task_id=slot.task_id, annotator=annotator, payload=standing.payload)
+        raise Conflict(_("Another of your tabs opened a task at the same time. Please try again.")) from error
+    current = Annotation.objects.get(assignment=slot, is_current=True)
+    # An existing draft is newer than the answer: it was typed when the answer was reopened before.
+    draft = Draft(task_id=slot.task_id, annotator=annotator, payload=current.payload)
     Draft.objects.bulk_create([draft], ignore_conflicts=True)
     record(
-        verb="annotation.reopened", target=standing, actor=annotator, project=batch.project,
-        before={"assignment": slot.pk, "version": standing.version},
+        verb="annotation.reopened", target=current, actor=annotator, project=batch.project,
+        before={"assignment": slot.pk, "version": current.version},
     )  # fmt: skip

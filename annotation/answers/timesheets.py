@@ -1,9 +1,10 @@
-"""Time sheets: what `TimeSpent` and the answers say of who worked how long on what. One function reads them, for the
-person's own page, for the manager's and for the file: all three show the same figures.
+"""Time sheets: who worked how long on what, from `TimeSpent` and the answers.
 
-How it is counted: seconds belong to the day on which a task was shown (in the site's time zone), also where the work
-went on past midnight. An answer belongs to the day on which it was first submitted, a skip to its own day; changing an
-answer later adds seconds, but no answer. Answers that came without a script (no JavaScript) have no seconds.
+One function reads them for the person's own page, the manager's page and the file, so all three show the same figures.
+
+Seconds belong to the day on which a task was shown (in the site's time zone), also when work continued past midnight.
+An answer belongs to the day on which it was first submitted, a skip to its own day; changing an answer later adds
+seconds, but no answer. Answers sent without JavaScript have no seconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,14 +36,14 @@ class Figures:
         )  # fmt: skip
 
     @property
-    def seconds_an_answer(self) -> float | None:
-        """Active seconds for each answer; None where there is none."""
+    def seconds_per_answer(self) -> float | None:
+        """Active seconds per answer; None when there are no answers."""
         return self.active / self.answered if self.answered else None
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one person did on one day in one batch."""
+    """The figures of one person, day and batch."""
 
     day: date
     annotator: User
@@ -56,18 +57,18 @@ def time_sheet(*, projects: Iterable[Project], since: date, until: date, annotat
     begin = datetime.combine(since, time.min, tzinfo=zone)
     end = datetime.combine(until + timedelta(days=1), time.min, tzinfo=zone)
     batches = {batch.pk: batch for batch in Batch.objects.filter(project__in=list(projects)).select_related("project")}
-    found: dict[tuple[date, int, int], Figures] = {}
+    sums: dict[tuple[date, int, int], Figures] = {}
     for key, figures in read(list(batches), begin, end, zone, annotator):
-        found[key] = found.get(key, Figures()) + figures
-    people = User.objects.in_bulk({person for _, person, _ in found})
-    lines = [Line(day, people[person], batches[batch], figures) for (day, person, batch), figures in found.items()]
+        sums[key] = sums.get(key, Figures()) + figures
+    people = User.objects.in_bulk({person for _, person, _ in sums})
+    lines = [Line(day, people[person], batches[batch], figures) for (day, person, batch), figures in sums.items()]
     return sorted(
         lines, key=lambda line: (-line.day.toordinal(), line.annotator.name, line.annotator.pk, line.batch.pk)
     )
 
 
 def active_today(user: User) -> float:
-    """This person's active seconds of today, as their sheet has them. One query."""
+    """This person's active seconds of today, as on their time sheet. One query."""
     begin = datetime.combine(today(), time.min, tzinfo=site_zone())
     batches = Batch.objects.filter(project__in=projects_of(user))
     spent = TimeSpent.objects.filter(annotator=user, batch__in=batches, began_at__gte=begin)
@@ -85,8 +86,8 @@ def read(
         if annotator is not None:
             rows = rows.filter(annotator=annotator)
         by_day = rows.order_by().values("annotator_id", "in_batch", day=TruncDate(at, tzinfo=zone))
-        found: Iterable[dict[str, Any]] = by_day.annotate(**sums)
-        return found
+        groups: Iterable[dict[str, Any]] = by_day.annotate(**sums)
+        return groups
 
     spent = TimeSpent.objects.filter(batch__in=batches).annotate(in_batch=F("batch_id"))
     for row in grouped(spent, "began_at", active=Sum("active_seconds"), idle=Sum("idle_seconds")):
@@ -117,7 +118,7 @@ def by_person(lines: Iterable[Line]) -> list[tuple[User, Figures]]:
 
 
 def site_zone() -> tzinfo:
-    """Days are the site's for everybody: two people who look at one sheet see the same one."""
+    """Days follow the site's time zone for everybody, so that two people see the same sheet."""
     return timezone.get_default_timezone()
 
 

@@ -1,8 +1,8 @@
-"""Seconds of work, as the pages of annotating count them: active, while there is a sign of the person, and idle.
+"""Working time as counted by the annotation pages: active and idle seconds.
 
-A page makes up a name for each showing of a task (`visit`) and sends its totals so far with every draft, answer, skip,
-release, and once a minute. What arrives twice, late or out of order changes nothing: a row keeps the greatest totals it
-was told, and never more than the time since the task came into this person's hands.
+A page generates an id for each time a task is shown (`visit`) and sends its totals so far with every draft, answer,
+skip and release, and once a minute. What arrives twice, late or out of order changes nothing: a row keeps the greatest
+totals it received, and never more than the time since the person claimed the task.
 """
 
 import math
@@ -17,9 +17,9 @@ VISIT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 # A day: more can only be a clock that jumped.
 MAX_SECONDS = 86_400.0
 
-# `slots` yields the assignment as `a`. Active time is believed first: idle is at most what is left of the time that
-# really passed. The two seconds are for a page whose count began before the server's clock says the task was claimed.
-KEEP = """
+# `slots` yields the assignment as `a`. Active time has priority: idle time is at most the rest of the time that passed
+# since the claim. The two seconds allow for a page that started counting before the server recorded the claim.
+UPSERT_TIME = """
 INSERT INTO annotation_timespent AS t
     (annotator_id, batch_id, assignment_id, visit, active_seconds, idle_seconds, began_at, seen_at)
 SELECT a.annotator_id, a.batch_id, a.id, %(visit)s, bounded.active,
@@ -35,26 +35,26 @@ ON CONFLICT (annotator_id, visit) DO UPDATE SET
     seen_at = now()
 WHERE t.assignment_id = excluded.assignment_id
 """
-RECORD = KEEP.format(
+RECORD = UPSERT_TIME.format(
     slots="(SELECT * FROM annotation_assignment WHERE id = %(assignment)s AND annotator_id = %(annotator)s) AS a"
 )
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What a page counted for one showing."""
+    """What a page counted during one visit."""
 
     visit: str = ""
     active: float = 0.0
     idle: float = 0.0
 
     def params(self, assignment: Assignment) -> dict[str, str | float]:
-        """For `KEEP`. A client that names no visit has one a task."""
+        """For `UPSERT_TIME`. A client that sends no visit has one per task."""
         return {"visit": self.visit or f"task-{assignment.pk:08}", "active": self.active, "idle": self.idle}
 
 
 def read_spent(form: Mapping[str, str]) -> Spent:
-    """The fields `visit`, `active_seconds` and `idle_seconds` of a form; nonsense counts as nothing."""
+    """The fields `visit`, `active_seconds` and `idle_seconds` of a form; what cannot be read counts as none."""
     visit = form.get("visit", "")
     return Spent(
         visit=visit if VISIT.fullmatch(visit) else "",
@@ -72,8 +72,8 @@ def seconds(text: str) -> float:
 
 
 def record_time(*, assignment: Assignment, annotator: User, spent: Spent) -> None:
-    """Keep the totals of one showing of a task that is in this person's name; of no other.
+    """Record the totals of one visit to a task, if its slot belongs to this person.
 
-    Leaves no event: nothing has been said yet, and the row itself is the record.
+    Records no event: nothing has been answered yet, and the row itself is the record.
     """
     execute(RECORD, {**spent.params(assignment), "assignment": assignment.pk, "annotator": annotator.pk})

@@ -1,4 +1,7 @@
-"""(user, id) → object, or 404: the only door to rows. A stranger learns nothing, not even that a thing exists."""
+"""Look up an object by user and id, or raise 404.
+
+All row access goes through here; outsiders cannot tell whether an object exists.
+"""
 
 from typing import TypeVar
 
@@ -64,8 +67,8 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
     return found(within(rows, user, MEMBERS, "batch__project").filter(pk=assignment_id, annotator=user))
 
 
-# Asked with every draft and answer, so prepared: the assignment with all that its page needs, for a member.
-ONCE_OF = f"""
+# Runs with every draft and answer, so it is prepared: the assignment with all that its page needs, for a member.
+OWN_OR_FORMER = f"""
 SELECT {select_list(Assignment, "a")}, {select_list(Task, "t")}, {select_list(Prompt, "p")}, {select_list(Batch, "b")},
     {select_list(Project, "r")}, {TASK_TEXTS}
 FROM annotation_assignment a
@@ -82,11 +85,11 @@ WHERE a.id = %(assignment)s
 
 
 def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
-    """The person's own assignment, or one that was theirs until its lease ran out or it was released: the journal
-    knows. What they typed meanwhile is still theirs to send."""
+    """The person's own assignment, or one that was theirs until its lease ran out or it was released: the event
+    log says so. They may still submit what they typed meanwhile."""
     if not isinstance(user, User) or not user.is_active or assignment_id > MAX_ID:
         raise Http404
-    rows = execute(ONCE_OF, {"assignment": assignment_id, "user": user.pk, "everywhere": user.is_superuser})
+    rows = execute(OWN_OR_FORMER, {"assignment": assignment_id, "user": user.pk, "everywhere": user.is_superuser})
     if not rows:
         raise Http404
     assignment: Assignment
@@ -115,7 +118,7 @@ def remark_for(user: Person, remark_id: int) -> Remark:
 
 
 def own_remarks(user: Person) -> QuerySet[Remark]:
-    """What this person remarked, in the projects they belong to."""
+    """This person's remarks, in the projects they belong to."""
     return within(Remark.objects.filter(author=user.pk), user, MEMBERS, "task__batch__project")
 
 
@@ -125,8 +128,8 @@ def within(rows: QuerySet[ModelT], user: Person, roles: tuple[Role, ...], path: 
         return rows
     if not isinstance(user, User) or not user.is_active:
         return rows.none()
-    mine = Membership.objects.filter(user=user, role__in=roles).values("project_id")
-    return rows.filter(Q(**{f"{path}_id__in": mine}))
+    projects = Membership.objects.filter(user=user, role__in=roles).values("project_id")
+    return rows.filter(Q(**{f"{path}_id__in": projects}))
 
 
 def role_in(user: Person, project: Project) -> Role | None:

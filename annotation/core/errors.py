@@ -2,15 +2,15 @@
 
 
 class DomainError(Exception):
-    """The base of all; its text names the place and the remedy."""
+    """The base class; the text names the place and the remedy."""
 
 
 class Conflict(DomainError):
-    """The state changed underneath: somebody else was first, or it happened already."""
+    """The state changed meanwhile: somebody else was first, or the action was done before."""
 
 
 class InvalidInput(DomainError):
-    """What was sent cannot be used. `problems` lists each fault as (field or place, message)."""
+    """The input cannot be used. `problems` lists each fault as (field or place, message)."""
 
     def __init__(self, message: str, problems: list[tuple[str, str]] | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,7 @@
-"""The journal: every write leaves an event, in the same transaction as the write itself."""
+"""The event log: every write records an event in the same transaction.
+
+`record` is for code that writes with the ORM, `insert_events` for statements of our own.
+"""
 
 from typing import Any
 
@@ -26,3 +29,23 @@ def record(
         before=before,
         after=after,
     )
+
+
+def insert_events(
+    *,
+    verb: str,
+    object_type: str,
+    rows: str,
+    before: str = "NULL",
+    after: str = "NULL",
+    project: str = "%(project)s",
+    actor: str = "%(annotator)s",
+    object_id: str = "id",
+) -> str:
+    """The INSERT that records one event for each row of `rows` (the body of a FROM clause), as `record` would.
+
+    All arguments are SQL expressions written in this repository, never input; `object_type` is the model's name.
+    """
+    return f"""INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
+    SELECT {project}, {actor}, {verb}, '{object_type}', {object_id}, {before}, {after}, now()
+    FROM {rows}"""  # noqa: S608 - our own expressions

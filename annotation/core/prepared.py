@@ -1,7 +1,7 @@
-"""Statements of our own that run for every task: prepared once a connection, so that they are planned once.
+"""Prepared SQL statements for what runs with every task: planned once per connection.
 
-The ORM builds, compiles and binds a query anew each time, which costs a page of annotating more than the database does.
-What runs once a page or less is better said with the ORM.
+The ORM builds, compiles and binds each query again, which costs an annotation page more than the database does. Use the
+ORM for whatever runs once per page or less.
 """
 
 import time
@@ -21,53 +21,53 @@ Row = tuple[Any, ...]
 def execute(sql: str, params: Mapping[str, Any], *, savepoint: bool = False) -> list[Row]:
     """Run one statement in Django's connection and return its rows; raises Django's database errors.
 
-    Django binds parameters on the client's side, and a statement of forty lines is parsed and planned anew each time;
-    bound by the server it is prepared. Outside of a transaction the statement is one by itself. With `savepoint` a
-    caller within one may survive its failure.
+    Django binds parameters on the client, so a statement of forty lines would be parsed and planned each time; bound on
+    the server it is prepared. Outside a transaction the statement is a transaction of its own. Inside one, `savepoint`
+    lets the caller continue after a failure.
     """
-    own = connections[DEFAULT_DB_ALIAS]
-    own.ensure_connection()
-    if savepoint and own.in_atomic_block:
+    default = connections[DEFAULT_DB_ALIAS]
+    default.ensure_connection()
+    if savepoint and default.in_atomic_block:
         with transaction.atomic():
-            return run(own, sql, params)
-    return run(own, sql, params)
+            return run(default, sql, params)
+    return run(default, sql, params)
 
 
-def run(own: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> list[Row]:
+def run(database: BaseDatabaseWrapper, sql: str, params: Mapping[str, Any]) -> list[Row]:
     start = time.perf_counter()
-    with own.wrap_database_errors, psycopg.Cursor(own.connection) as cursor:
+    with database.wrap_database_errors, psycopg.Cursor(database.connection) as cursor:
         cursor.execute(sql, params, prepare=True)
-        # `description` would make an object of every column only to say whether there are any.
+        # `description` would build an object for every column only to tell whether there are any.
         rows = cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
-    if own.queries_logged:  # as Django's own cursor does: what a page asks is counted by the tests
-        own.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
+    if database.queries_logged:  # as Django's own cursor does: tests count the queries of a page
+        database.queries_log.append({"sql": sql, "time": f"{time.perf_counter() - start:.3f}"})
     return rows
 
 
 def select_list(model: type[Model], alias: str) -> str:
-    """All select_list of the model, for a SELECT whose rows `hydrate` reads."""
+    """All columns of the model, for a SELECT whose rows `hydrate` reads."""
     return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)
 
 
 @cache
-def layout(model: type[Model]) -> tuple[list[str], list[tuple[int, Any]]]:
-    """The names of the fields, and those whose values are converted after reading (JSON)."""
+def columns_of(model: type[Model]) -> tuple[list[str], list[tuple[int, Any]]]:
+    """The names of the fields, and the fields (with their position) whose values are converted after reading (JSON)."""
     fields = model._meta.concrete_fields
     converted = [(at, field) for at, field in enumerate(fields) if hasattr(field, "from_db_value")]
     return [field.attname for field in fields], converted
 
 
 def hydrate(row: Row, *models: type[Model]) -> list[Any]:
-    """One object of each model from a row whose select_list are theirs, in this order."""
-    found, start = [], 0
+    """One object of each model from a row that holds their columns in this order."""
+    objects, start = [], 0
     for model in models:
-        names, converted = layout(model)
+        names, converted = columns_of(model)
         values = list(row[start : start + len(names)])
         for at, field in converted:
             values[at] = field.from_db_value(values[at], None, connection)
-        found.append(model.from_db(DEFAULT_DB_ALIAS, names, values))
+        objects.append(model.from_db(DEFAULT_DB_ALIAS, names, values))
         start += len(names)
-    return found
+    return objects
 
 
 # The texts of the candidates of a task `t`, for a SELECT whose last column `texts_of` reads.

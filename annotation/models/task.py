@@ -96,7 +96,8 @@ class Assignment(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["task", "slot"], name="assignment_slot_once"),
-            # Annotator first, so that one person's tasks lie together: docs/architecture.md, "Column order".
+            # Annotator first: the index serves “has this person had the task?”, asked for each slot a claim visits,
+            # and a person's own slots. Lookups by task use the constraint above.
             models.UniqueConstraint(
                 fields=["annotator", "task"], condition=Q(annotator__isnull=False), name="assignment_person_once"
             ),

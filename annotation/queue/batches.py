@@ -14,11 +14,11 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
-from annotation.queue.batch_changes import faults_of
+from annotation.queue.batch_changes import qualification_problems
 from annotation.queue.task_selection import USABLE, tasks_query
 
 SEED_LIMIT = 2**31 - 1
-# So large an insert leaves the planner with stale figures, and the first claims would scan.
+# After an insert this large the planner's statistics are stale, and the first claims would scan the table.
 ANALYZE_FROM_TASKS = 1_000
 
 
@@ -39,23 +39,23 @@ def open_batch(
     """Open tasks of one kind over the project's prompts (or those of `prompts`), each with `overlap` free slots.
 
     Writing takes no candidates; post-editing one a prompt. Scoring takes each different text of a prompt (with
-    `origins`: one of each origin), `alternatives` of them side by side in a task (1 unless told). Choosing takes up to
-    `alternatives` (2 unless told) texts of a prompt that differ, two at least (with `origins`: exactly as many origins,
+    `origins`: one of each origin), `alternatives` of them side by side in a task (default 1). Choosing takes up to
+    `alternatives` (default 2) texts of a prompt that differ, two at least (with `origins`: exactly as many origins,
     one candidate of each). The seed shuffles tasks, picks candidates and decides sides: the same seed, the same batch.
 
     A prompt that yields no task is left out and counted in `batch.selection["left_out"]`.
     Raises InvalidInput when nothing is left, saying why.
     """
     if kind not in Kind.values:
-        said = {"kind": kind[:40], "kinds": ", ".join(Kind.values)}
-        raise InvalidInput(_("There is no kind “%(kind)s”; the kinds are %(kinds)s.") % said, [("kind", _("Unknown"))])
+        values = {"kind": kind[:40], "kinds": ", ".join(Kind.values)}
+        raise InvalidInput(_("Unknown kind “%(kind)s”. The kinds are %(kinds)s.") % values, [("kind", _("Unknown"))])
     overlap = project.default_overlap if overlap is None else overlap
     if not 1 <= overlap <= 50:
         message = _("An overlap of %(overlap)d is not possible: 1 to 50.") % {"overlap": overlap}
         raise InvalidInput(message, [("overlap", _("1 to 50"))])
     name = name.strip()[:120]
     if not name:
-        raise InvalidInput(_("A batch needs a name."), [("name", _("Give it a name."))])
+        raise InvalidInput(_("A batch needs a name."), [("name", _("Enter a name."))])
     origins = list(dict.fromkeys(origins)) if origins else None
     chosen_kind = KINDS[kind]
     if not chosen_kind.takes_candidates:
@@ -73,11 +73,11 @@ def open_batch(
             alternatives=alternatives, qualification=qualification,
             weight_set=WeightSet.objects.filter(project=project).first() if chosen_kind.uses_aspects else None,
         )  # fmt: skip
-        if qualification is not None and (problems := faults_of(qualification, batch)):
+        if qualification is not None and (problems := qualification_problems(qualification, batch)):
             raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
         offered, served, tasks = insert_tasks(batch, prompts, origins)
         if not tasks:
-            raise InvalidInput(why_nothing(kind, offered, origins), [("prompts", _("No task could be made."))])
+            raise InvalidInput(no_tasks_reason(kind, offered, origins), [("prompts", _("No task could be made."))])
         insert_slots(batch)
         batch.selection = {
             "origins": origins, "prompts": served, "tasks": tasks, "left_out": offered - served,
@@ -94,7 +94,7 @@ def open_batch(
 
 
 def checked_alternatives(kind: str, alternatives: int | None, origins: list[str] | None) -> int:
-    """How many candidates a task of this kind shows at most; InvalidInput where that cannot be."""
+    """How many candidates a task of this kind shows at most; InvalidInput when it is out of range."""
     fewest, most = KINDS[kind].fewest_alternatives, KINDS[kind].most_alternatives
     if most == 1:
         return 1
@@ -109,10 +109,10 @@ def checked_alternatives(kind: str, alternatives: int | None, origins: list[str]
         if alternatives == 2:
             message = _("Choosing compares two origins; %(count)d given.") % {"count": len(origins)}
             raise InvalidInput(message, [("origins", _("Name two origins, or none."))])
-        said = {"alternatives": alternatives, "count": len(origins)}
+        values = {"alternatives": alternatives, "count": len(origins)}
         raise InvalidInput(
-            _("Ranking %(alternatives)d alternatives compares as many origins; %(count)d given.") % said,
-            [("origins", _("Name %(alternatives)d origins, or none.") % said)],
+            _("Ranking %(alternatives)d alternatives compares as many origins; %(count)d given.") % values,
+            [("origins", _("Name %(alternatives)d origins, or none.") % values)],
         )
     return alternatives
 
@@ -129,7 +129,7 @@ def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[s
     params: dict[str, Any] = {
         "seed": batch.seed, "origins": origins, "batch": batch.pk, "alternatives": batch.alternatives,
     }  # fmt: skip
-    # Django's own SQL is positional and ours named: the selection is made first, into a table of this transaction.
+    # Django's SQL has positional parameters and ours named ones: the selection goes into a temporary table first.
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE chosen (id) ON COMMIT DROP AS {chosen}", chosen_params)
         cursor.execute("SELECT count(*) FROM chosen")
@@ -167,7 +167,7 @@ def analyze() -> None:
         cursor.execute("ANALYZE annotation_task, annotation_assignment")
 
 
-def why_nothing(kind: str, offered: int, origins: list[str] | None) -> str:
+def no_tasks_reason(kind: str, offered: int, origins: list[str] | None) -> str:
     if not offered:
         return _("No prompts match: import prompts first, or widen the selection.")
     if KINDS[kind].compares and origins:
@@ -190,12 +190,12 @@ def why_nothing(kind: str, offered: int, origins: list[str] | None) -> str:
 
 
 def close_batch(*, batch: Batch, actor: User | None) -> Batch:
-    """No task is handed out any more; what is in hand may still be submitted. Raises Conflict when already closed."""
+    """Stop handing out tasks; held ones may still be submitted. Raises Conflict when already closed."""
     return change_status(batch, actor, old=Batch.Status.OPEN, new=Batch.Status.CLOSED, verb="batch.closed")
 
 
 def reopen_batch(*, batch: Batch, actor: User | None) -> Batch:
-    """Hand out its free slots again. Raises Conflict when it is open."""
+    """Hand out its free slots again. Raises Conflict when already open."""
     return change_status(batch, actor, old=Batch.Status.CLOSED, new=Batch.Status.OPEN, verb="batch.reopened")
 
 
@@ -203,9 +203,9 @@ def change_status(batch: Batch, actor: User | None, *, old: str, new: str, verb:
     with transaction.atomic():
         closed_at = timezone.now() if new == Batch.Status.CLOSED else None
         if not Batch.objects.filter(pk=batch.pk, status=old).update(status=new, closed_at=closed_at):
-            message = _("The batch %(name)s is open already.")
+            message = _("The batch %(name)s is already open.")
             if new == Batch.Status.CLOSED:
-                message = _("The batch %(name)s is closed already.")
+                message = _("The batch %(name)s is already closed.")
             raise Conflict(message % {"name": batch.name})
         batch.status, batch.closed_at = new, closed_at
         record(

@@ -1,7 +1,7 @@
-"""Who has which slot: claim, release, expire.
+"""Claiming, releasing and expiring of assignment slots.
 
-Two people never hold one slot, and nobody has a task twice: the constraints of `Assignment` say so, and these
-statements ask for locks in one order (assignment, then task) and skip what another has locked.
+Two people never hold one slot, and nobody gets a task twice: constraints of `Assignment` ensure it. These statements
+take locks in one order (assignment, then task) and skip rows that another transaction has locked.
 """
 
 from datetime import timedelta
@@ -12,21 +12,22 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict
+from annotation.core.events import insert_events
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.models import Assignment, Batch, Prompt, Task, User
 
-# One statement: what this person has in hand, its lease renewed; else the first free slot (`where`) of a task that they
-# have not had, did not skip and did not write, taken and written to the journal. SKIP LOCKED lets many claim at once.
-# The conditions on a slot are aggregates, so that they are looked up for each slot met and never joined with all tasks.
+# One statement: the slot that this person holds, its lease renewed; otherwise claim the first free slot (`where`) of a
+# task that they have not had, skipped or written a text of, and record the event. SKIP LOCKED lets many claim at once.
+# The conditions on a slot are aggregates, so that they are evaluated per visited slot and never joined with all tasks.
 CLAIM = f"""
-WITH in_hand AS (
+WITH already_held AS (
     UPDATE annotation_assignment a SET leased_until = now() + %(lease)s
     WHERE batch_id = %(batch)s AND annotator_id = %(annotator)s AND state = 'held'
     RETURNING {select_list(Assignment, "a")}
 ), picked AS (
     SELECT free.id, free.priority, free.position FROM annotation_assignment free
     WHERE free.batch_id = %(batch)s AND free.state = 'free' {{where}}
-      AND NOT EXISTS (SELECT FROM in_hand)
+      AND NOT EXISTS (SELECT FROM already_held)
       AND EXISTS (
         SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open' AND (
             b.qualification_id IS NULL OR EXISTS (
@@ -50,24 +51,23 @@ WITH in_hand AS (
     INSERT INTO annotation_queuecursor (annotator_id, batch_id, priority, position)
     SELECT %(annotator)s, %(batch)s, priority, position FROM picked
     ON CONFLICT (annotator_id, batch_id) DO UPDATE SET priority = excluded.priority, position = excluded.position
-), journal AS (
-    INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
-    SELECT %(project)s, %(annotator)s, 'assignment.claimed', 'assignment', id, NULL, NULL, now() FROM claimed
+), event AS (
+    {insert_events(verb="'assignment.claimed'", object_type="assignment", rows="claimed")}
 )
 SELECT {select_list(Assignment, "a")}, {select_list(Task, "t")}, {select_list(Prompt, "p")}, {TASK_TEXTS}
-FROM (SELECT * FROM in_hand UNION ALL SELECT * FROM claimed) AS a
+FROM (SELECT * FROM already_held UNION ALL SELECT * FROM claimed) AS a
     JOIN annotation_task t ON t.id = a.task_id JOIN annotation_prompt p ON p.id = t.prompt_id
 """  # noqa: S608 - our own select_list
-# Where somebody was served last, the queue goes on for them; what they had is not looked through again. Slots that come
-# back behind that place are found when nothing is left ahead, and the queue goes on from there: one sweep costs what
-# the queue is long, whatever the number of claims.
+# Per-annotator cursor: resume after the last slot served instead of rescanning. Slots that return to the queue behind
+# the cursor are found when nothing is left ahead of it, and the cursor continues from there: one sweep costs the length
+# of the queue, whatever the number of claims.
 AHEAD = """
       AND free.priority = (SELECT priority FROM annotation_queuecursor
         WHERE annotator_id = %(annotator)s AND batch_id = %(batch)s)
       AND free.position > (SELECT position FROM annotation_queuecursor
         WHERE annotator_id = %(annotator)s AND batch_id = %(batch)s)
 """
-# A prompt that this person has had in another batch is passed over, where the project says so.
+# Skip prompts that this person had in another batch, if the project is set so.
 UNSEEN = """
       AND (SELECT count(*)
         FROM annotation_task this JOIN annotation_task other ON other.prompt_id = this.prompt_id
@@ -75,11 +75,16 @@ UNSEEN = """
         JOIN annotation_assignment seen ON seen.task_id = other.id AND seen.annotator_id = %(annotator)s
         WHERE this.id = free.task_id) = 0
 """
-# A slot whose answer was reopened goes back to that answer, which stands; any other is free again.
-RETURN_TO_QUEUE = """
+RETURNED_EVENTS = insert_events(
+    verb="%(verb)s", object_type="assignment", rows="returned r JOIN annotation_batch b ON b.id = r.batch_id",
+    project="b.project_id", actor="%(actor)s", object_id="r.id",
+    before="jsonb_build_object('annotator', r.annotator_id)",
+)  # fmt: skip
+# A slot whose answer was reopened returns to that answer, which stays current; any other is free again.
+RETURN_TO_QUEUE = f"""
 WITH due AS (
     SELECT id FROM annotation_assignment
-    WHERE state = 'held' AND {which}
+    WHERE state = 'held' AND {{which}}
     ORDER BY id FOR UPDATE SKIP LOCKED
 ), returned AS (
     UPDATE annotation_assignment a SET
@@ -90,22 +95,19 @@ WITH due AS (
     FROM due JOIN annotation_assignment old ON old.id = due.id WHERE a.id = due.id
     RETURNING a.id, a.batch_id, old.annotator_id
 )
-INSERT INTO annotation_event (project_id, actor_id, verb, object_type, object_id, "before", "after", at)
-SELECT b.project_id, %(actor)s, %(verb)s, 'assignment', r.id, jsonb_build_object('annotator', r.annotator_id), NULL,
-    now()
-FROM returned r JOIN annotation_batch b ON b.id = r.batch_id
+{RETURNED_EVENTS}
 RETURNING object_id
-"""
-# A reopened answer keeps nobody waiting: it stands until its author submits again, and is not taken out of their hand.
+"""  # noqa: S608 - our own statement
+# Reopened answers do not expire: the old version stays current and blocks nobody.
 EXPIRED = "leased_until < now() AND finished_at IS NULL"
 CLAIM_ATTEMPTS = 5
 
 
 def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
-    """The task that this person has in hand in the batch, its lease renewed; else the next free one, now theirs.
+    """The task that this person holds in the batch, with its lease renewed; otherwise the next free one, now claimed.
 
-    None when nothing in this batch is free for them (see `queries.standing` for why). A slot whose lease ran out counts
-    as free, whether or not anything has swept it yet. The assignment comes with its task and prompt.
+    None when nothing in this batch is free for them. A slot whose lease ran out counts as free, whether or not
+    `expire_leases` has run since. The assignment comes with its task and prompt.
     """
     return (
         claim(batch, annotator, where=AHEAD)
@@ -131,7 +133,7 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
         try:
             rows = execute(statement, params, savepoint=True)
         except IntegrityError:
-            # The same person in two tabs: the other tab was first, and the next turn finds what it took.
+            # The same person in two tabs: the other tab was first, and the next attempt finds what it claimed.
             if attempt == CLAIM_ATTEMPTS - 1:
                 raise
         else:
@@ -146,23 +148,23 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
 
 
 def release(*, assignment: Assignment, actor: User) -> Assignment:
-    """Put a task in hand back into the queue (or back to its earlier answer, if that was reopened).
+    """Return a claimed task to the queue (or to its earlier answer, if that was reopened).
 
-    Its draft stays with the person. Raises Conflict when it is not in hand any more.
+    Its draft stays with the person. Raises Conflict when nobody holds it any more.
     """
     if not return_to_queue(which="id = %(id)s", verb="assignment.released", actor=actor, id=assignment.pk):
-        raise Conflict(_("This task is not in hand any more."))
+        raise Conflict(_("Nobody holds this task any more."))
     assignment.refresh_from_db()
     return assignment
 
 
 def expire_leases() -> int:
-    """Return every slot whose lease ran out to its queue; how many there were."""
+    """Return every slot whose lease ran out to its queue; returns how many there were."""
     return return_to_queue(which=EXPIRED)
 
 
 def return_to_queue(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:
-    """Return the slots in hand for which the condition `which` (our own SQL) holds."""
+    """Return the held slots for which the condition `which` (our own SQL) is true; returns how many there were."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             RETURN_TO_QUEUE.format(which=which), {"verb": verb, "actor": actor.pk if actor else None, **params}
@@ -171,7 +173,7 @@ def return_to_queue(*, which: str, verb: str = "assignment.expired", actor: User
 
 
 def renew_lease(*, assignment: Assignment, annotator: User) -> bool:
-    """Push the end of the lease on while the person works; False when the task is not in their hand any more."""
+    """Extend the lease while the person works; False when they no longer hold the task."""
     until = timezone.now() + timedelta(minutes=assignment.batch.project.lease_minutes)
     held = Assignment.objects.filter(pk=assignment.pk, state=Assignment.State.HELD, annotator=annotator)
     return held.update(leased_until=until) == 1

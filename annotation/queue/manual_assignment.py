@@ -1,8 +1,8 @@
-"""What a manager does in the queue: give a task to somebody, and take back all that somebody holds.
+"""Manual assignment: assign a task to an annotator, or release everything they hold.
 
-A task that is given comes next in that person's queue: it is in their hand from then on, as if they had claimed it, for
-a day at least; opening it begins the usual lease. What holds for claiming holds here, a manager's word or not: nobody
-has a task twice, judges what they wrote, works without the batch's test, or has two tasks of a batch in hand.
+An assigned task comes next in that person's queue: they hold it as if they had claimed it, for at least a day; opening
+it starts the usual lease. The rules of claiming apply: nobody has a task twice, judges what they wrote, works without
+having passed the batch's test, or holds two tasks of a batch.
 """
 
 from datetime import timedelta
@@ -17,26 +17,26 @@ from annotation.models import Assignment, Batch, Candidate, Membership, Project,
 from annotation.queue.claims import release, return_to_queue
 from annotation.queue.progress import test_due
 
-# Long enough to come back to it tomorrow; what nobody opens returns to the queue as any other lease does.
-GIVEN_FOR = timedelta(days=1)
+# Long enough to return to it tomorrow; a task that is not opened expires as any other lease does.
+ASSIGNED_FOR = timedelta(days=1)
 ATTEMPTS = 5
 State = Assignment.State
 
 
 def assign(*, task: Task, annotator: User, actor: User, instead: bool = False) -> Assignment:
-    """Take a free slot of the task for this member of the project; it is the next that they get in its batch.
+    """Assign a free slot of the task to this member of the project; they get it next in its batch.
 
-    Who has a task of the batch in hand is refused; with `instead` that one goes back into the queue first, its draft
-    kept for them (and if they submit it from a page that is open, it counts while a slot is free).
+    Refused when they hold a task of the batch; with `instead` that one is returned to the queue first, its draft kept
+    for them (and if they submit it from a page that is still open, it counts while a slot is free).
 
-    Raises Conflict, saying why: the batch is closed, no slot is free, or this person may not have the task.
+    Raises Conflict with the reason: the batch is closed, no slot is free, or this person may not have the task.
     """
     for attempt in range(ATTEMPTS):
         try:
             with transaction.atomic():
                 return take_slot(task=task, annotator=annotator, actor=actor, instead=instead)
         except IntegrityError:
-            # They claimed or were given something at this moment: the next turn sees it, and says so.
+            # They claimed or were assigned a task at the same time: the next attempt sees it and gives the reason.
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
@@ -45,28 +45,28 @@ def assign(*, task: Task, annotator: User, actor: User, instead: bool = False) -
 def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Assignment:
     batch = Batch.objects.select_related("project").get(pk=task.batch_id)
     if batch.status != Batch.Status.OPEN:
-        raise Conflict(_("This batch is closed: no task is handed out."))
-    # Locked, so that nobody is removed and given a task at once.
+        raise Conflict(_("This batch is closed: tasks cannot be assigned."))
+    # Locked, so that nobody is removed and assigned a task at the same time.
     members = Membership.objects.select_for_update(of=["self"])
     if members.filter(project=batch.project_id, user=annotator, user__is_active=True).first() is None:
-        raise Conflict(_("%(person)s is not a member of this project any more.") % {"person": annotator})
+        raise Conflict(_("%(person)s is no longer a member of this project.") % {"person": annotator})
     if test_due(batch, annotator):
         raise Conflict(_("%(person)s has not passed the test of this batch.") % {"person": annotator})
-    refuse_what_they_know(task, batch, annotator)
-    in_hand = Assignment.objects.select_related("task").filter(batch=batch, annotator=annotator, state=State.HELD)
-    present = in_hand.first()
+    refuse_known_task(task, batch, annotator)
+    held = Assignment.objects.select_related("task").filter(batch=batch, annotator=annotator, state=State.HELD)
+    present = held.first()
     if present is not None and instead:
         release(assignment=present, actor=actor)
     elif present is not None:
-        said = _("%(person)s has task %(n)d of this batch in hand: put that one back first, or wait until it is done.")
-        raise Conflict(said % {"person": annotator, "n": present.task.position})
-    # All that are free: a row that somebody takes while we wait for it drops out, and the others remain.
+        message = _("%(person)s is working on task %(n)d of this batch: release it first, or wait until it is done.")
+        raise Conflict(message % {"person": annotator, "n": present.task.position})
+    # Lock all free slots: one that somebody claims while we wait for the lock drops out, and the others remain.
     free = list(Assignment.objects.select_for_update().filter(task=task, state=State.FREE).order_by("id"))
     if not free:
-        raise Conflict(_("Each answer of this task is given, or in somebody's hand."))
+        raise Conflict(_("Every slot of this task is answered or claimed."))
     slot, now = free[0], timezone.now()
     slot.state, slot.annotator, slot.claimed_at = State.HELD, annotator, now
-    slot.leased_until = now + max(GIVEN_FOR, timedelta(minutes=batch.project.lease_minutes))
+    slot.leased_until = now + max(ASSIGNED_FOR, timedelta(minutes=batch.project.lease_minutes))
     slot.save(update_fields=["state", "annotator", "claimed_at", "leased_until"])
     record(
         verb="assignment.assigned", target=slot, actor=actor, project=batch.project,
@@ -75,27 +75,27 @@ def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Ass
     return slot
 
 
-def refuse_what_they_know(task: Task, batch: Batch, annotator: User) -> None:
-    """A task that they had, a text that they wrote, and a prompt that they met elsewhere, where that counts."""
-    had = Assignment.objects.filter(task=task, annotator=annotator).first()
-    if had is not None:
-        said = {
-            State.HELD: _("%(person)s has this task in hand already."),
-            State.DONE: _("%(person)s has answered this task already."),
+def refuse_known_task(task: Task, batch: Batch, annotator: User) -> None:
+    """Raise Conflict for a task that they had, a text that they wrote, or a prompt seen elsewhere, if that is set."""
+    earlier = Assignment.objects.filter(task=task, annotator=annotator).first()
+    if earlier is not None:
+        message = {
+            State.HELD: _("%(person)s is already working on this task."),
+            State.DONE: _("%(person)s has already answered this task."),
             State.SKIPPED: _("%(person)s has skipped this task."),
-        }[State(had.state)]
-        raise Conflict(said % {"person": annotator})
+        }[State(earlier.state)]
+        raise Conflict(message % {"person": annotator})
     if Candidate.objects.filter(pk__in=task.candidate_ids, origin=f"human:{annotator.pk}").exists():
-        raise Conflict(_("%(person)s wrote one of these texts: nobody judges what they wrote.") % {"person": annotator})
+        raise Conflict(_("%(person)s wrote one of these texts and may not judge it.") % {"person": annotator})
     if batch.project.avoid_seen:
-        met = Assignment.objects.filter(annotator=annotator, task__prompt=task.prompt_id).exclude(batch=batch)
-        if met.exists():
-            said = _("%(person)s has had this text in another batch, which this project avoids.")
-            raise Conflict(said % {"person": annotator})
+        seen = Assignment.objects.filter(annotator=annotator, task__prompt=task.prompt_id).exclude(batch=batch)
+        if seen.exists():
+            message = _("%(person)s has seen this prompt in another batch, which this project does not allow.")
+            raise Conflict(message % {"person": annotator})
 
 
 def release_all(*, project: Project, annotator: User, actor: User | None) -> int:
-    """Put back all that this person holds in the project; how many tasks that were. Drafts stay with the person."""
+    """Return all tasks that this person holds in the project to the queue; returns how many. Drafts are kept."""
     return return_to_queue(
         which="annotator_id = %(annotator)s AND batch_id IN ("
         "SELECT id FROM annotation_batch WHERE project_id = %(project)s)",

@@ -1,4 +1,4 @@
-"""Shared reads: how far batches are, and where a person has work. Each is one statement, whatever the size."""
+"""Progress of batches, and where a person has work. Each read is one statement, whatever the size."""
 
 from dataclasses import dataclass
 
@@ -19,13 +19,13 @@ from annotation.models import (
 )
 
 State = Assignment.State
-# An answer that its author reopened stands until it is replaced: it counts as done.
+# A reopened answer stays current until it is replaced, so it counts as done.
 REOPENED = Q(state=State.HELD, finished_at__isnull=False)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A batch's slots: `total` are those that count (skipped ones are replaced, and counted apart)."""
+    """A batch's slots; `total` leaves out skipped ones, which are replaced and counted separately."""
 
     batch: Batch
     done: int
@@ -52,8 +52,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Work:
-    """A batch in which a person may work; `available`: something is in their hand or free for them now, and
-    `needs_test`: they have to pass the batch's test first (`available` is false then)."""
+    """A batch in which a person may work. `available`: they hold a task or one is free for them now; `needs_test`: they
+    have to pass the batch's test first (`available` is false then)."""
 
     batch: Batch
     project: Project
@@ -95,7 +95,7 @@ def done_by(user: User, batch: Batch) -> int:
 
 def work_for(user: User) -> list[Work]:
     """The open batches of this person's projects, those with something to do first: one query."""
-    here = QueueCursor.objects.filter(annotator=user, batch=OuterRef("batch"))
+    cursor = QueueCursor.objects.filter(annotator=user, batch=OuterRef("batch"))
     free = Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE)
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
     written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
@@ -103,10 +103,10 @@ def work_for(user: User) -> list[Work]:
     met = Assignment.objects.filter(
         annotator=user, task__prompt=OuterRef("task__prompt"), batch__project__avoid_seen=True
     ).exclude(batch=OuterRef("batch"))
-    mine = free.filter(~Exists(had), ~Exists(wrote), ~Exists(met))
-    # Ahead of where they were served last there is nearly always one; only else is the whole queue looked through.
-    ahead = mine.filter(
-        priority=Subquery(here.values("priority")[:1]), position__gt=Subquery(here.values("position")[:1])
+    eligible = free.filter(~Exists(had), ~Exists(wrote), ~Exists(met))
+    # Nearly always there is one ahead of their cursor; only otherwise is the whole queue scanned.
+    ahead = eligible.filter(
+        priority=Subquery(cursor.values("priority")[:1]), position__gt=Subquery(cursor.values("position")[:1])
     )
     in_hand = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
     done = (
@@ -124,7 +124,7 @@ def work_for(user: User) -> list[Work]:
             done_by_me=Coalesce(Subquery(done), 0),
             in_hand=Exists(in_hand),
             needs_test=Q(qualification__isnull=False) & ~Exists(passed),
-            free=Exists(ahead) | Exists(mine),
+            free=Exists(ahead) | Exists(eligible),
         )
         .order_by("-priority", "id")
     )
@@ -139,7 +139,7 @@ def work_for(user: User) -> list[Work]:
 
 
 def test_due(batch: Batch, user: User) -> bool:
-    """Whether this person has to pass the batch's test before they get its tasks."""
+    """Whether this person still has to pass the batch's test before they get its tasks."""
     if batch.qualification_id is None or batch.status != Batch.Status.OPEN:
         return False
     taken = QualificationAttempt.objects.filter(qualification=batch.qualification_id, user=user, passed=True)
@@ -147,7 +147,7 @@ def test_due(batch: Batch, user: User) -> bool:
 
 
 def submitted_by(user: User) -> QuerySet[Annotation]:
-    """What this person submitted and what stands of it, newest first, in the projects they are a member of."""
+    """This person's current answers, newest first, in the projects they are a member of."""
     rows = Annotation.objects.select_related("task__prompt", "assignment__batch__project")
     return (
         within(rows, user, MEMBERS, "assignment__batch__project")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from annotation.models import Batch, Kind
 
-# Each takes the chosen prompts as `chosen(id)` and yields (prompt_id, candidate_ids): one row a task. What is picked
+# Each reads the chosen prompts as `chosen(id)` and yields (prompt_id, candidate_ids), one row per task. The selection
 # depends on the seed and the ids alone. Candidate ids come in import order.
 TASKS_OF = {
     Kind.WRITING: "SELECT id AS prompt_id, '{}'::bigint[] AS candidate_ids FROM chosen",
@@ -31,7 +31,7 @@ TASKS_OF = {
             ELSE a.origin = (%(origins)s::text[])[1] AND b.origin = (%(origins)s::text[])[2] END
         ORDER BY a.prompt_id, md5(%(seed)s::text || ':' || a.id || ':' || b.id)""",
 }
-# More than two are chosen from: those of a prompt whose texts differ, as many as a task takes.
+# Ranking of more than two: the candidates of a prompt whose texts differ, as many as a task takes.
 SEVERAL = """
     SELECT prompt_id, array_agg(id ORDER BY id) AS candidate_ids FROM (
         SELECT prompt_id, id, row_number() OVER (
@@ -49,7 +49,7 @@ USABLE = r"""
 
 
 def tasks_query(batch: Batch, origins: list[str] | None) -> str:
-    """Of the usable candidates, (prompt_id, candidate_ids): one row a task."""
+    """Of the usable candidates, (prompt_id, candidate_ids): one row per task."""
     if batch.kind == Kind.CHOOSING and batch.alternatives > 2:
         return one_of_each(origins) if origins else SEVERAL
     return TASKS_OF[Kind(batch.kind)]

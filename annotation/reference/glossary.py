@@ -1,4 +1,4 @@
-"""A project's glossary: how a term is to be put, kept by managers and found in a prompt."""
+"""A project's glossary: preferred translations of terms, edited by managers and looked up in prompts."""
 
 import csv
 import io
@@ -26,17 +26,17 @@ MAX_HITS = 40
 
 @dataclass(frozen=True)
 class Hit:
-    """A term that stands in a text, with each way to put it: (target, note)."""
+    """A term that occurs in a text, with each preferred translation: (target, note)."""
 
     source: str
     targets: list[tuple[str, str]]
 
 
-# ---- keeping ----
+# ---- editing ----
 
 
 def add_term(*, project: Project, source: str, target: str, note: str = "", actor: User | None) -> GlossaryTerm:
-    """Raises InvalidInput by field; a pair of source and target is there once."""
+    """Raises InvalidInput by field; each pair of source and target exists once."""
     term = GlossaryTerm(project=project, created_by=actor)
     return write(term, {"source": source, "target": target, "note": note}, verb="glossary.added", actor=actor)
 
@@ -46,7 +46,7 @@ def change_term(*, term: GlossaryTerm, source: str, target: str, note: str = "",
 
 
 def remove_term(*, term: GlossaryTerm, actor: User | None) -> None:
-    """Removing what is gone already does nothing."""
+    """Removing a term again does nothing."""
     with transaction.atomic():
         before, pk = values(term), term.pk
         removed, _rows = GlossaryTerm.objects.filter(pk=pk).delete()
@@ -56,17 +56,18 @@ def remove_term(*, term: GlossaryTerm, actor: User | None) -> None:
 
 
 def import_terms(*, project: Project, text: str, actor: User | None) -> tuple[int, int]:
-    """Add the rows of a CSV or tab-separated text: source, target and, if it has one, note. A heading row is known by
-    its words. The pairs (added, changed): a pair that is there gets the row's note. Raises InvalidInput, naming each
-    row at fault, and then nothing is written.
+    """Add the rows of a CSV or tab-separated text: source, target and, if it has one, note.
+
+    A header row is recognised by its names. Returns (added, changed): an existing pair gets the row's note. Raises
+    InvalidInput, naming each faulty row, and then writes nothing.
     """
     rows, problems = read_rows(text)
     if not rows and not problems:
-        problems = [("text", _("There is no row: give source, target and, if you like, a note in each line."))]
+        problems = [("text", _("No rows found. Each line needs a source and a target; a note is optional."))]
     if len(rows) > MAX_ROWS:
         problems = [("text", _("At most {limit} rows at once.").format(limit=f"{MAX_ROWS:,}"))]
     if problems:
-        raise InvalidInput(_("Nothing was read in: mend these rows first."), problems)
+        raise InvalidInput(_("Nothing was imported. Fix these rows first."), problems)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         known = {(t.source, t.target): t for t in GlossaryTerm.objects.filter(project=project)}
@@ -107,27 +108,27 @@ def read_rows(text: str) -> tuple[dict[tuple[str, str], str], list[tuple[str, st
                 continue
             if not any(cell.strip() for cell in cells):
                 continue
-            given = dict(zip(("source", "target", "note"), (clean(cell) for cell in cells), strict=False))
-            faults = faults_of(given)
+            row = dict(zip(("source", "target", "note"), (clean(cell) for cell in cells), strict=False))
+            faults = term_problems(row)
             if len(cells) > 3 and any(cell.strip() for cell in cells[3:]):
-                faults.append(("", _("It has more than three cells: put a cell with a comma in quotation marks.")))
+                faults.append(("", _("More than three cells: put cells that contain a comma in quotation marks.")))
             for _field, fault in faults[:1]:
                 problems.append((_("Row {number}").format(number=number), fault))
             if len(problems) >= MAX_PROBLEMS:
                 break
             if not faults:
-                rows[given["source"], given["target"]] = given.get("note", "")
+                rows[row["source"], row["target"]] = row.get("note", "")
     except csv.Error as error:
         problems.append((_("Row {number}").format(number=reader.line_num), str(error)))
     return rows, problems
 
 
-def write(term: GlossaryTerm, given: dict[str, str], *, verb: str, actor: User | None) -> GlossaryTerm:
-    given = {name: clean(value) for name, value in given.items()}
-    if problems := faults_of(given):
+def write(term: GlossaryTerm, fields: dict[str, str], *, verb: str, actor: User | None) -> GlossaryTerm:
+    fields = {name: clean(value) for name, value in fields.items()}
+    if problems := term_problems(fields):
         raise InvalidInput(problems[0][1], problems)
     before = values(GlossaryTerm.objects.get(pk=term.pk)) if term.pk else None
-    term.source, term.target, term.note = given["source"], given["target"], given["note"]
+    term.source, term.target, term.note = fields["source"], fields["target"], fields["note"]
     term.folded = folded(term.source)
     if before == values(term):
         return term
@@ -136,7 +137,7 @@ def write(term: GlossaryTerm, given: dict[str, str], *, verb: str, actor: User |
             term.save()
             record(verb=verb, target=term, actor=actor, project=term.project, before=before, after=values(term))
     except IntegrityError as error:
-        message = _("This pair is in the glossary already.")
+        message = _("This pair is already in the glossary.")
         raise InvalidInput(message, [("target", message)]) from error
     return term
 
@@ -145,16 +146,16 @@ def clean(text: str) -> str:
     return " ".join(text.replace("\0", "").split())
 
 
-def faults_of(given: dict[str, str]) -> list[tuple[str, str]]:
+def term_problems(fields: dict[str, str]) -> list[tuple[str, str]]:
     problems = [
-        (name, _("At most {limit} characters; this has {length}.").format(limit=limit, length=len(given[name])))
+        (name, _("At most {limit} characters; this has {length}.").format(limit=limit, length=len(fields[name])))
         for name, limit in LIMITS.items()
-        if len(given.get(name, "")) > limit
+        if len(fields.get(name, "")) > limit
     ]
-    if not given.get("source") or not folded(given["source"]):
-        problems.append(("source", _("The term itself is missing.")))
-    if not given.get("target"):
-        problems.append(("target", _("How to put it is missing.")))
+    if not fields.get("source") or not folded(fields["source"]):
+        problems.append(("source", _("The term is missing.")))
+    if not fields.get("target"):
+        problems.append(("target", _("The translation is missing.")))
     return problems
 
 
@@ -162,23 +163,23 @@ def values(term: GlossaryTerm) -> dict[str, Any]:
     return {name: getattr(term, name) for name in ("source", "target", "note")}
 
 
-# ---- finding ----
+# ---- lookup ----
 
 
 def terms_in(*, project: Project, text: str) -> list[Hit]:
-    """The terms that stand in the text, in the order of the text.
+    """The terms that occur in the text, in order of occurrence.
 
-    Letters and digits must end where the term does, except in scripts without spaces; what lies within a longer term
-    does not count. One scan of the project's terms in the database, where no row travels that does not match.
+    Letters and digits must end where the term does, except in scripts without spaces; a match within a longer
+    term does not count. One scan of the project's terms in the database, which returns only rows that match.
     """
     searched = folded(text)[:SEARCHED]
-    found = (
+    matches = (
         GlossaryTerm.objects.filter(project=project)
         .annotate(at=StrIndex(Value(searched, output_field=TextField()), F("folded")))
         .filter(at__gt=0).order_by("id")
     )  # fmt: skip
     terms: dict[str, list[GlossaryTerm]] = {}
-    for term in found:
+    for term in matches:
         terms.setdefault(term.folded, []).append(term)
     english = project.source_language.split("-")[0].lower() == "en"
     taken = bytearray(len(searched))
@@ -193,7 +194,7 @@ def terms_in(*, project: Project, text: str) -> list[Hit]:
 
 
 def places(term: str, text: str, *, plural: bool) -> Iterator[int]:
-    """Where the term stands in the text as a word of its own; with `plural` an English -s or -es may follow."""
+    """Where the term occurs in the text as a separate word; with `plural` an English -s or -es may follow."""
     at = text.find(term)
     while at >= 0:
         end = at + len(term)

@@ -1,9 +1,9 @@
-"""Translation memory: what people wrote or mended before, found again by what is similar to it.
+"""Translation memory: earlier answers with text, looked up by the similarity of their source.
 
 Each entry carries a sketch of its source: 32 numbers, each of three min-hashes over the text's character n-grams
 (Broder 1997; banded as by Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", 3.4). Two texts that share the
-fraction J of their n-grams have a given number in common with probability J³, so GIN finds by a few numbers what is
-alike, and passes over the many texts that have a common word or two in common. rapidfuzz then orders what was found.
+fraction J of their n-grams share any one number with probability J³, so the GIN index finds similar texts by a few
+numbers, and ignores the many texts that share only a common word or two. rapidfuzz then ranks the matches.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from annotation.models import Annotation, MemoryEntry, Project, User
 from annotation.text.normalization import UNSPACED, folded
 
 BANDS = 32
-# A sketch of the beginning says enough of a long text, and costs the same for all.
+# The beginning of a long text is enough for a sketch, and bounds its cost.
 SKETCHED = 2_000
 COMPARED = 20_000
 CANDIDATES = 500
@@ -41,29 +41,29 @@ MASKS = [tuple(fixed_number(f"{band} {row}") for row in range(3)) for band in ra
 
 @dataclass(frozen=True)
 class Similar:
-    """`likeness` is 1 less the edit distance by characters over the longer length, of the folded texts."""
+    """`similarity` is 1 less the edit distance by characters over the longer length, of the folded texts."""
 
     entry: int
     source: str
     target: str
-    likeness: float
+    similarity: float
 
 
-def remember(*, annotation: Annotation) -> None:
-    """Keep the text of an answer that was just submitted, in place of this person's earlier one for the task.
+def store(*, annotation: Annotation) -> None:
+    """Store the text of an answer that was just submitted, replacing this person's earlier one for the task.
 
-    One statement (and one to read the prompt, unless `annotation.task.prompt` is loaded). What has no text of a
-    person's own (a score, a choice without a fix) is passed over; a new version that has none any more is forgotten.
+    One statement (and one to read the prompt, unless `annotation.task.prompt` is loaded). An answer without a
+    text of its own (a score, a choice without a fix) is ignored; a new version without one removes the entry.
     """
     target = text_of(annotation)
     if target is not None:
-        put([entry_of(annotation, target)])
+        upsert([entry_of(annotation, target)])
     elif annotation.version > 1:
-        forget(task_id=annotation.task_id, author=annotation.annotator)
+        discard(task_id=annotation.task_id, author=annotation.annotator)
 
 
-def forget(*, task_id: int, author: User) -> None:
-    """Drop what this person said for the task: the answer was withdrawn."""
+def discard(*, task_id: int, author: User) -> None:
+    """Remove this person's entry for the task: the answer was withdrawn."""
     MemoryEntry.objects.filter(author=author, task_id=task_id).delete()
 
 
@@ -79,7 +79,7 @@ def entry_of(annotation: Annotation, target: str) -> MemoryEntry:
     )  # fmt: skip
 
 
-def put(entries: list[MemoryEntry]) -> None:
+def upsert(entries: list[MemoryEntry]) -> None:
     MemoryEntry.objects.bulk_create(
         entries, update_conflicts=True, unique_fields=["author", "task"],
         update_fields=["source", "target", "grams", "created_at"],
@@ -102,7 +102,7 @@ def ngrams(text: str) -> set[str]:
 
 
 def sketch(text: str, project_id: int) -> list[int]:
-    """32 signed 32-bit numbers, other ones in each project; none for a text without signs."""
+    """32 signed 32-bit numbers, different in each project; none for a text without characters."""
     # CRC is fast, and the odd factor (2⁶⁴ by the golden ratio) spreads it over all the bits.
     grams = [gram.encode("utf-8", "surrogatepass") for gram in ngrams(folded(text)[:SKETCHED])]
     hashes = [crc32(gram) * 0x9E3779B97F4A7C15 % 2**64 for gram in grams]
@@ -110,17 +110,17 @@ def sketch(text: str, project_id: int) -> list[int]:
         return []
     numbers = []
     for band, masks in enumerate(MASKS):
-        # XOR with a fixed random number is another order of the hashes: the least is a fresh random n-gram.
+        # XOR with a fixed random number permutes the hashes: the minimum is an independent random n-gram.
         least = [min(map(mask.__xor__, hashes)) for mask in masks]
         numbers.append(crc32(b"%d %d %d %d %d" % (project_id, band, *least)) - 2**31)
     return numbers
 
 
-# ---- finding ----
+# ---- lookup ----
 
-# What has all numbers or two neighbours in common is looked for first: in a memory of texts that are much alike, the
-# many that have one in common could fill the bounded rest.
-FOUND = """
+# Entries that share all numbers or two adjacent ones are searched first: among many similar texts, those that share a
+# single number could fill the limit of the last part.
+SEARCH = """
     WITH found AS MATERIALIZED (
         (SELECT id, grams FROM annotation_memoryentry
          WHERE grams @> %(grams)s::int[] AND {allowed} LIMIT %(ranked)s)
@@ -134,8 +134,8 @@ FOUND = """
     FROM found ORDER BY common DESC, id DESC LIMIT %(ranked)s
 """
 PAIRS = " OR ".join(f"grams @> (%(grams)s::int[])[{at}:{at + 1}]" for at in range(1, BANDS, 2))
-# Judgements on one prompt are independent of each other: of its own prompt a person sees nobody else's text.
-# The sum keeps the planner from the index of projects.
+# Answers to one prompt are independent of each other: at a prompt nobody sees another person's text for it.
+# The `+ 0` keeps the planner from using the index of projects.
 ALLOWED = """
     project_id + 0 = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s
         OR task_id NOT IN (SELECT id FROM annotation_task WHERE prompt_id = %(prompt)s))
@@ -151,10 +151,10 @@ def similar(
     if not grams:
         return []
     with transaction.atomic(), connection.cursor() as cursor:
-        # The planner takes comparing arrays for cheap, and would rather read the table than its index.
+        # The planner underestimates the cost of comparing arrays and would scan the table instead of its index.
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(
-            FOUND.format(allowed=ALLOWED, pairs=PAIRS),
+            SEARCH.format(allowed=ALLOWED, pairs=PAIRS),
             {
                 "grams": grams, "project": project.pk, "task": task_id, "person": person.pk, "prompt": prompt_id,
                 "candidates": CANDIDATES, "ranked": RANKED,
@@ -167,12 +167,12 @@ def similar(
         scorer=Levenshtein.normalized_similarity, score_cutoff=THRESHOLD, limit=None,
     )  # fmt: skip
     hits: list[Similar] = []
-    for _, likeness, pk in near:
+    for _, similarity, pk in near:
         row = rows[pk]
-        # The same translation of the same text is told once.
+        # Show the same translation of the same text once.
         if any((hit.source, hit.target) == (row.source, row.target) for hit in hits):
             continue
-        hits.append(Similar(entry=pk, source=row.source, target=row.target, likeness=likeness))
+        hits.append(Similar(entry=pk, source=row.source, target=row.target, similarity=similarity))
         if len(hits) == limit:
             break
     return hits
@@ -186,23 +186,23 @@ def length_ratio(project: Project) -> float | None:
     return median(ratios) if len(ratios) >= 20 else None
 
 
-# ---- building it again ----
+# ---- rebuilding ----
 
 
 def rebuild(*, project: Project, progress: Callable[[int, int], None] = lambda done, total: None) -> int:
-    """Make the project's memory anew from the answers that stand; the number of entries.
+    """Rebuild the project's memory from the current answers; returns the number of entries.
 
-    By parts, while people go on working: stopped half-way it has done no harm, and may be run again.
+    Works in chunks while people annotate: it may be interrupted at any time and run again.
     """
     kinds = [name for name, kind in KINDS.items() if kind.keeps_own_text]
-    standing = Annotation.objects.filter(is_current=True, kind__in=kinds)
-    rows = standing.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
+    current = Annotation.objects.filter(is_current=True, kind__in=kinds)
+    rows = current.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
     total, done, last = rows.count(), 0, 0
     while chunk := list(rows.filter(pk__gt=last)[:500]):
         texts = [(annotation, text_of(annotation)) for annotation in chunk]
-        put([entry_of(annotation, target) for annotation, target in texts if target is not None])
+        upsert([entry_of(annotation, target) for annotation, target in texts if target is not None])
         done, last = done + len(chunk), chunk[-1].pk
         progress(done, total)
     entries = MemoryEntry.objects.filter(project=project)
-    entries.filter(~Exists(standing.filter(task=OuterRef("task"), annotator=OuterRef("author")))).delete()
+    entries.filter(~Exists(current.filter(task=OuterRef("task"), annotator=OuterRef("author")))).delete()
     return entries.count()

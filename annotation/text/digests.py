@@ -1,4 +1,4 @@
-"""The sha256 by which equal prompts and equal texts are known, and by which documents are split."""
+"""SHA-256 digests that identify equal prompts and texts, and that split documents into sets."""
 
 import hashlib
 import json
@@ -28,6 +28,6 @@ def canonical_json(value: Any) -> str:
 
 
 def falls_in_share(seed: str, key: str, share: float) -> bool:
-    """Whether `key` belongs to the given share (0…1) of all keys: the same answer for ever, on every machine."""
+    """Whether `key` belongs to the given share (0…1) of all keys: the same on every machine and in every version."""
     number = int.from_bytes(hashlib.sha256(f"{seed}\n{key}".encode()).digest()[:8])
     return number < share * 2**64

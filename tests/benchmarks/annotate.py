@@ -300,7 +300,7 @@ def limit(question: dict) -> dict:
     import psycopg
     from django.db import connection
 
-    from annotation.answers.submission import FINISH
+    from annotation.answers.submission import WRITE_ANSWER
     from annotation.models import Batch, User
     from annotation.queue.claims import AHEAD, CLAIM
 
@@ -325,8 +325,9 @@ def limit(question: dict) -> dict:
                     if row is None:
                         row = own.execute(CLAIM.format(where="", unseen=""), common, prepare=True).fetchone()
                     given = {**common, "assignment": row[0], "kind": "choosing", "payload": payload,
-                             "weight_set_id": None, "visit": f"bench-{row[0]}", "active": 1.5, "idle": 0.0}  # fmt: skip
-                    own.execute(FINISH, given, prepare=True)
+                             "weight_set_id": None, "locked": False,
+                             "visit": f"bench-{row[0]}", "active": 1.5, "idle": 0.0}  # fmt: skip
+                    own.execute(WRITE_ANSWER, given, prepare=True)
                     counts[place] += now >= start
         except Exception as error:
             failures.append(repr(error))

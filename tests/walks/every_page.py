@@ -111,7 +111,7 @@ def everything(
         Batch.objects.filter(pk=batch.pk).update(name=f"第{number}回")
     writing = batches[Kind.WRITING]
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)
-    mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei)
+    mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei).annotation
     held = hand(writing, kei)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     remark = Remark.objects.create(task=mine.task, author=kei, kind="question", text="どのくらい丁寧に？")

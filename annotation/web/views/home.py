@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
-from annotation.answers.remarks import unread_answers, waiting_for
+from annotation.answers.remarks import open_remark_counts, unread_answers
 from annotation.answers.timesheets import time_sheet, today, totals
 from annotation.core.access import projects_of
 from annotation.models import Membership, Role
@@ -45,7 +45,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
         "answers": answers[:ANSWERS_AT_ONCE],
-        "open_remarks": waiting_for(user),
+        "open_remarks": open_remark_counts(user),
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),
         "today": totals(time_sheet(projects=list(shown), since=today(), until=today(), annotator=user)),
         "may_create": may_create(request),

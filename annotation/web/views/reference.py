@@ -48,7 +48,7 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         "similar": [
             {
                 "source": differences(hit.source, prompt.text), "target": hit.target,
-                "percent": percent(hit.likeness),
+                "percent": percent(hit.similarity),
             }
             for hit in similar
         ],

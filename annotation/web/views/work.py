@@ -45,14 +45,14 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     except InvalidInput as error:
         if assignment.annotator_id == request.user.pk and assignment.state == Assignment.State.HELD:
             return task_page(request, shown, status=422, error=error)
-        return next_task(request, assignment.batch, notice=_("That task is not in your hand any more."), status=409)
+        return next_task(request, assignment.batch, notice=_("You no longer hold this task."), status=409)
     try:
-        annotation = submission.submit(
+        annotation, is_new = submission.submit(
             assignment=assignment, payload=payload, spent=read_spent(request.POST), annotator=request.user
         )
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
-    if annotation.payload != payload:
+    if not is_new and annotation.payload != payload:
         notice = _("You had submitted that task before, and that answer stands. “Undo last” opens it again.")
         return next_task(request, assignment.batch, notice=notice)
     said = _("Submitted. Here is the next task.")

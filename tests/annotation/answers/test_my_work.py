@@ -28,7 +28,7 @@ def story():
 
 
 def write(batch, who, text):
-    return submit(assignment=claim_next(batch=batch, annotator=who), payload={"text": text}, annotator=who)
+    return submit(assignment=claim_next(batch=batch, annotator=who), payload={"text": text}, annotator=who).annotation
 
 
 def make_older(hours):
@@ -91,11 +91,11 @@ def test_after_the_window_an_answer_stands_and_the_page_says_so(story, sign_in):
     make_older(hours=25)
     client = sign_in(hana)
     page = client.get(reverse("my_work")).content.decode()
-    assert "can be changed for 24 hours in this project; that is over" in page
+    assert "Answers in this project can be changed for 24 hours. That time has passed." in page
     assert reverse("my_answer_reopen", args=[first.pk]) not in page
     refused = client.post(reverse("my_answer_reopen", args=[first.pk]), follow=True)
-    assert "that is over, and it stands" in refused.content.decode()
-    with pytest.raises(Conflict, match="that is over"):
+    assert "That time has passed" in refused.content.decode()
+    with pytest.raises(Conflict, match="That time has passed"):
         undo_last(annotator=hana, batch=batch)
     assert Assignment.objects.get(pk=first.assignment_id).state == "done"
 
@@ -106,7 +106,7 @@ def test_the_window_runs_from_the_first_version_not_the_last(story):
     make_older(hours=20)
     submit(assignment=reopen_submission(annotation=first, actor=hana), payload={"text": "second"})
     Annotation.objects.filter(version=1).update(created_at=F("created_at") - timedelta(hours=5))
-    with pytest.raises(Conflict, match="that is over"):
+    with pytest.raises(Conflict, match="That time has passed"):
         reopen_submission(annotation=first, actor=hana)
 
 
@@ -114,11 +114,11 @@ def test_where_nothing_may_be_changed_only_a_slip_is_taken_back(story, sign_in):
     batch, hana = story
     Project.objects.update(edit_hours=0)
     first, second = write(batch, hana, "first"), write(batch, hana, "second")
-    assert "an answer stands once it is submitted" in sign_in(hana).get(reverse("my_work")).content.decode()
-    with pytest.raises(Conflict, match="stands once it is submitted"):
+    assert "answers are final once submitted" in sign_in(hana).get(reverse("my_work")).content.decode()
+    with pytest.raises(Conflict, match="final once submitted"):
         reopen_submission(annotation=second, actor=hana)
     assert undo_last(annotator=hana, batch=batch).pk == second.assignment_id
-    with pytest.raises(Conflict, match="stands once it is submitted"):
+    with pytest.raises(Conflict, match="final once submitted"):
         undo_last(annotator=hana, batch=batch)
     assert Assignment.objects.get(pk=first.assignment_id).state == "done"
 

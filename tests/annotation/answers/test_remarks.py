@@ -53,7 +53,7 @@ def test_a_question_is_asked_answered_and_read(story, sign_in):
     assert "No remark waits" in answer.content.decode()
     again = client.post(reverse("remark_answer", args=[remark.pk]), {"text": "The staff."})
     assert again.status_code == 409
-    assert "their answer stands" in again.content.decode()
+    assert "already answered this" in again.content.decode()
     assert "The staff." in again.content.decode(), "what was typed is not lost"
 
     client = sign_in(hana)
@@ -88,7 +88,7 @@ def test_the_panel_answers_htmx_with_its_inside(story, sign_in):
     assert "The task is flagged" in sent.content.decode()
     refused = client.post(beside(assignment), {"kind": "flag", "text": "  "}, headers=HTMX)
     assert refused.status_code == 422
-    assert "Write what you want to say." in refused.content.decode()
+    assert "Write a message." in refused.content.decode()
     odd = client.post(beside(assignment), {"kind": "praise", "text": "kept <i>"}, headers=HTMX)
     assert odd.status_code == 422
     assert "kept &lt;i&gt;" in odd.content.decode()
@@ -111,10 +111,10 @@ def test_a_comment_is_settled_in_silence_and_a_question_is_not(story, sign_in):
     client = sign_in(rin)
     html = client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
     assert "Settled without an answer." in html
-    assert "A question wants an answer" in (
+    assert "A question needs an answer" in (
         client.post(reverse("remark_settle", args=[question.pk]), follow=True).content.decode()
     )
-    assert "settled this already" in (
+    assert "already settled this" in (
         client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
     )
     assert "A reviewer has seen it." in sign_in(hana).get(beside(assignment)).content.decode()

@@ -47,7 +47,9 @@ def test_submitting_records_what_held_then(story):
     batch, hana, _ = story
     assignment = claim_next(batch=batch, annotator=hana)
     minutes_ago(assignment, 1)
-    annotation = submit(assignment=assignment, payload=ANSWER, spent=Spent("first-visit", active=12.5, idle=3))
+    spent = Spent("first-visit", active=12.5, idle=3)
+    annotation, is_new = submit(assignment=assignment, payload=ANSWER, spent=spent)
+    assert is_new
     assert (annotation.version, annotation.kind, annotation.guideline.version) == (1, "choosing", 1)
     assert (annotation.active_seconds, annotation.idle_seconds) == (12.5, 3)
     assert Annotation.objects.get() == annotation
@@ -61,8 +63,8 @@ def test_submitting_records_what_held_then(story):
 def test_submitting_twice_is_once_and_the_first_stands(story):
     batch, hana, _ = story
     assignment = claim_next(batch=batch, annotator=hana)
-    first = submit(assignment=assignment, payload=ANSWER)
-    assert submit(assignment=assignment, payload=OTHER) == first
+    first = submit(assignment=assignment, payload=ANSWER).annotation
+    assert submit(assignment=assignment, payload=OTHER) == (first, False)
     assert Annotation.objects.get().payload == ANSWER
     assert Event.objects.filter(verb="annotation.submitted").count() == 1
 
@@ -72,7 +74,7 @@ def test_a_lease_that_ran_out_is_taken_back_while_nobody_else_has_the_task(story
     assignment = claim_next(batch=batch, annotator=hana)
     run_out(assignment)
     expire_leases()
-    annotation = submit(assignment=assignment, payload=ANSWER, annotator=hana)
+    annotation = submit(assignment=assignment, payload=ANSWER, annotator=hana).annotation
     assert annotation.annotator == hana
     assert Assignment.objects.get(pk=assignment.pk).annotator == hana
 
@@ -87,7 +89,7 @@ def test_a_slot_that_somebody_else_has_by_now_is_a_conflict_and_the_answer_a_dra
         submit(assignment=assignment, payload=ANSWER, annotator=hana)
     assert Draft.objects.get(annotator=hana).payload == ANSWER
     release(assignment=Assignment.objects.get(pk=assignment.pk), actor=ken)
-    assert submit(assignment=assignment, payload=ANSWER, annotator=hana).annotator == hana
+    assert submit(assignment=assignment, payload=ANSWER, annotator=hana).annotation.annotator == hana
 
 
 def test_with_overlap_another_free_slot_of_the_task_is_taken_instead(db):
@@ -100,7 +102,7 @@ def test_with_overlap_another_free_slot_of_the_task_is_taken_instead(db):
     Assignment.objects.filter(pk=mine.pk).update(
         state="held", annotator=ken, leased_until=timezone.now() + timezone.timedelta(hours=1)
     )
-    annotation = submit(assignment=mine, payload=ANSWER, annotator=hana)
+    annotation = submit(assignment=mine, payload=ANSWER, annotator=hana).annotation
     assert annotation.assignment_id != mine.pk
     assert annotation.assignment.annotator == hana
 
@@ -156,7 +158,7 @@ def test_a_skip_says_why(story, reason, comment):
 
 def test_undo_opens_the_last_answer_again_and_keeps_every_version(story):
     batch, hana, _ = story
-    first = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
+    first = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER).annotation
     in_hand = claim_next(batch=batch, annotator=hana)
     save_draft(assignment=in_hand, payload={"choice": None, "reasons": ["Meaning"]})
     reopened = undo_last(annotator=hana, batch=batch)
@@ -165,15 +167,15 @@ def test_undo_opens_the_last_answer_again_and_keeps_every_version(story):
     assert Assignment.objects.get(pk=in_hand.pk).state == "free"
     assert Draft.objects.filter(task=in_hand.task, annotator=hana).exists()
     assert Annotation.objects.get(is_current=True) == first  # it stands until it is submitted anew
-    second = submit(assignment=reopened, payload=OTHER)
+    second = submit(assignment=reopened, payload=OTHER).annotation
     assert (second.version, second.is_current) == (2, True)
     assert list(Annotation.objects.order_by("version").values_list("is_current", flat=True)) == [False, True]
 
 
 def test_undo_goes_one_further_back_each_time_and_then_stops(story):
     batch, hana, _ = story
-    first = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
-    second = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER)
+    first = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER).annotation
+    second = submit(assignment=claim_next(batch=batch, annotator=hana), payload=ANSWER).annotation
     assert undo_last(annotator=hana, batch=batch).pk == second.assignment_id
     assert undo_last(annotator=hana, batch=batch).pk == first.assignment_id
     assert undo_last(annotator=hana, batch=batch) is None
@@ -212,7 +214,9 @@ def test_the_same_answer_sent_eight_times_at_once_is_one():
 
     def send():
         gate.wait()
-        got.append(submit(assignment=Assignment.objects.get(pk=assignment.pk), payload=ANSWER, annotator=hana).pk)
+        got.append(
+            submit(assignment=Assignment.objects.get(pk=assignment.pk), payload=ANSWER, annotator=hana).annotation.pk
+        )
         connection.close()
 
     senders = [threading.Thread(target=send) for _ in range(8)]
@@ -301,7 +305,7 @@ class Queue(RuleBasedStateMachine):
         person = self.people[who]
         before = self.said.get((who, assignment.task_id))
         try:
-            annotation = submit(assignment=assignment, payload=payload, annotator=person)
+            annotation = submit(assignment=assignment, payload=payload, annotator=person).annotation
         except Conflict:
             return
         reopened = who in self.hand and self.hand[who].task_id == assignment.task_id

@@ -138,8 +138,8 @@ def test_answers_without_a_script_count_and_have_no_seconds(project, sign_in):
     move_to(NOON)
     sheet = time_sheet(projects=[project], since=NOON.date(), until=NOON.date())
     assert [(line.annotator, line.figures.active, line.figures.answered) for line in sheet] == [(hana, 0, 1)]
-    assert totals(sheet).seconds_an_answer == 0
-    assert totals([]).seconds_an_answer is None
+    assert totals(sheet).seconds_per_answer == 0
+    assert totals([]).seconds_per_answer is None
 
 
 def test_only_managers_see_others(project, sign_in):

@@ -89,7 +89,9 @@ def test_a_reopened_answer_counts_from_when_it_was_opened(story):
     batch, hana, assignment = story
     submit(assignment=assignment, payload=ANSWER, spent=Spent("visit-one", 40, 0))
     opened = undo_last(annotator=hana, batch=batch)
-    again = submit(assignment=opened, payload={**ANSWER, "choice": "both_bad"}, spent=Spent("visit-two", 300, 0))
+    again = submit(
+        assignment=opened, payload={**ANSWER, "choice": "both_bad"}, spent=Spent("visit-two", 300, 0)
+    ).annotation
     assert 40 <= again.active_seconds < 45
 
 

@@ -55,7 +55,7 @@ def answered(batch, person, payload_of):
     """All tasks of the batch, answered by this person."""
     rows = []
     while (assignment := claim_next(batch=batch, annotator=person)) is not None:
-        rows.append(submit(assignment=assignment, payload=payload_of(assignment.task)))
+        rows.append(submit(assignment=assignment, payload=payload_of(assignment.task)).annotation)
     return rows
 
 

@@ -175,7 +175,7 @@ def test_writing_takes_no_candidates_and_postediting_one():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "guessing"}, "no kind"),
+        ({"kind": "guessing"}, "Unknown kind"),
         ({"overlap": 0}, "not possible"),
         ({"name": "  "}, "needs a name"),
         ({"prompts": Prompt.objects.none()}, "No prompts match"),
@@ -204,7 +204,7 @@ def test_closing_and_reopening_once_each():
     batch = batch_of(hotel(prompts=1))
     close_batch(batch=batch, actor=None)
     assert batch.closed_at is not None
-    with pytest.raises(Conflict, match="closed already"):
+    with pytest.raises(Conflict, match="already closed"):
         close_batch(batch=batch, actor=None)
     reopen_batch(batch=batch, actor=None)
     assert Batch.objects.get().status == "open"

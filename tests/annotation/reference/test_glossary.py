@@ -99,7 +99,7 @@ def test_an_import_is_all_or_nothing(project):
     assert glossary.import_terms(project=project, text=text, actor=None) == (2, 0)
     assert glossary.import_terms(project=project, text="lift\tエレベーター\tnew note", actor=None) == (0, 1)
     assert GlossaryTerm.objects.get(source="lift").note == "new note"
-    with pytest.raises(InvalidInput, match="Nothing was read in"):
+    with pytest.raises(InvalidInput, match="Nothing was imported"):
         glossary.import_terms(project=project, text="\n", actor=None)
 
 

@@ -38,7 +38,7 @@ def answer_all(batch, person):
             assignment=slot, task=slot.task, annotator=person, kind=batch.kind,
             payload={"text": f"{slot.task.prompt.text} <b>訳</b>"},
         )  # fmt: skip
-        translation_memory.remember(annotation=annotation)
+        translation_memory.store(annotation=annotation)
 
 
 def test_terms_and_similar_texts_without_names(sign_in, project, hana, kei):

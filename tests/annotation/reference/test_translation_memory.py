@@ -30,7 +30,7 @@ def answered(project, person, text, target, *, prompt=None, kind=Kind.WRITING):
     annotation = Annotation.objects.create(
         assignment=slot, task=slot.task, annotator=person, kind=kind, payload={"text": target}
     )
-    translation_memory.remember(annotation=annotation)
+    translation_memory.store(annotation=annotation)
     return annotation
 
 
@@ -51,7 +51,7 @@ def test_what_is_alike_is_found_and_what_is_not_is_not(project):
         project=project, text="Could we have a quieter room on a lower floor?", person=hana, task_id=0, prompt_id=0
     )
     assert [hit.target for hit in near] == ["上の階の静かなお部屋をお願いします。"]
-    assert near[0].likeness == pytest.approx(1 - 4 / 47, abs=0.02)
+    assert near[0].similarity == pytest.approx(1 - 4 / 47, abs=0.02)
     assert seen(project, hana, "部屋は静かで、よく眠れた。") == ["The room was quiet and I slept well."]
     assert seen(project, hana, "ＣＯＵＬＤ we  have a quieter room on a higher floor?") == [
         "上の階の静かなお部屋をお願いします。"
@@ -82,9 +82,9 @@ def test_a_new_version_replaces_the_earlier_and_a_withdrawn_answer_is_forgotten(
     hana = join(project, Role.ANNOTATOR)
     annotation = answered(project, hana, "Where is the lift?", "リフトはどこ？")
     annotation.payload, annotation.version = {"text": "エレベーターはどこですか。"}, 2
-    translation_memory.remember(annotation=annotation)
+    translation_memory.store(annotation=annotation)
     assert seen(project, hana, "Where is the lift?") == ["エレベーターはどこですか。"]
-    translation_memory.forget(task_id=annotation.task_id, author=hana)
+    translation_memory.discard(task_id=annotation.task_id, author=hana)
     assert not MemoryEntry.objects.exists()
 
 
@@ -93,35 +93,39 @@ def test_a_choice_is_remembered_only_with_a_fix(project):
     annotation = answered(project, hana, "Where is the lift?", "x")
     annotation.kind, annotation.payload = Kind.CHOOSING, {"choice": "one", "fixes": {"1": "直した"}}
     annotation.version = 2
-    translation_memory.remember(annotation=annotation)
+    translation_memory.store(annotation=annotation)
     assert MemoryEntry.objects.get().target == "直した"
     annotation.payload, annotation.version = {"choice": "tie"}, 3
-    translation_memory.remember(annotation=annotation)
+    translation_memory.store(annotation=annotation)
     assert not MemoryEntry.objects.exists()
 
 
 def test_remembering_is_one_statement(project, django_assert_num_queries):
     annotation = answered(project, join(project, Role.ANNOTATOR), "Where is the lift?", "どこ？")
     with django_assert_num_queries(1):
-        translation_memory.remember(annotation=annotation)
+        translation_memory.store(annotation=annotation)
     annotation.kind, annotation.payload = Kind.SCORING, {"scores": {}}
     with django_assert_num_queries(0):
-        translation_memory.remember(annotation=annotation)
+        translation_memory.store(annotation=annotation)
 
 
-def test_the_memory_is_built_again_from_the_answers_that_stand(project, capsys):
+def test_the_memory_is_rebuilt_from_the_current_answers(project, capsys):
     hana, kei = join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
     answered(project, hana, "Where is the lift?", "エレベーターはどこですか。")
     answered(project, kei, "Where is the stair?", "階段はどこですか。", kind=Kind.POSTEDITING)
     withdrawn = answered(project, kei, "Where is the bar?", "バーはどこですか。")
     Annotation.objects.filter(pk=withdrawn.pk).update(is_current=False)
     MemoryEntry.objects.exclude(task=withdrawn.task).delete()
-    call_command("rebuild_memory", project.slug)
-    assert "2 texts in the memory" in capsys.readouterr().out
+    call_command("rebuild_translation_memory", project.slug)
+    assert "2 texts in the translation memory" in capsys.readouterr().out
     assert set(MemoryEntry.objects.values_list("target", flat=True)) == {
         "エレベーターはどこですか。", "階段はどこですか。"
     }  # fmt: skip
     assert Task.objects.count() == 3
+    call_command("rebuild_memory", project.slug)
+    former = capsys.readouterr()
+    assert "2 texts" in former.out
+    assert "rebuild_translation_memory" in former.err
 
 
 @given(st.text(max_size=200), st.integers(1, 1000))

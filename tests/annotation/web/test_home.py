@@ -67,7 +67,7 @@ def test_the_pages_beside_the_tasks_hold_in_each_language(sign_in, language):
     batch, hana = batch_of(project, Kind.WRITING), join(project, Role.ANNOTATOR)
     mio = join(project, Role.MANAGER)
     assignment = claim_next(batch=batch, annotator=hana)
-    answer = submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana)
+    answer = submit(assignment=assignment, payload={"text": "はい。"}, annotator=hana).annotation
     remark = add_remark(task=assignment.task, author=hana, kind="question", text="Why?")
     answer_remark(remark=remark, text="Because.", actor=mio)
     add_remark(task=assignment.task, author=hana, kind="comment", text="Odd.")

@@ -81,7 +81,7 @@ def test_managers_see_members_the_loop_and_their_buttons(sign_in):
     assert client.post(reverse("batch_close", args=[batch.pk])).status_code == 302
     assert Batch.objects.get().status == "closed"
     twice = client.post(reverse("batch_close", args=[batch.pk]), follow=True)
-    assert "closed already" in twice.content.decode()
+    assert "already closed" in twice.content.decode()
     client.post(reverse("batch_reopen", args=[batch.pk]))
     assert Batch.objects.get().status == "open"
 

@@ -41,7 +41,7 @@ def exam(project, mio):
     while (assignment := claim_next(batch=gold, annotator=mio)) is not None:
         shown = assignment.task.candidate_ids
         payload = {"choice": "one", "chosen": shown[0], "shown": shown, "strength": 2, "reasons": ["Register"]}
-        items.append(NewItem(annotation=submit(assignment=assignment, payload=payload), explanation=WHY))
+        items.append(NewItem(annotation=submit(assignment=assignment, payload=payload).annotation, explanation=WHY))
     return create_qualification(project=project, name="Politeness", kind=Kind.CHOOSING, items=items, actor=mio)
 
 

@@ -104,7 +104,7 @@ def test_the_pages_are_accessible_at_desk_and_phone(sign_in_browser, live_server
     texts = ("静かなお部屋をお願いいたします。", "静かな部屋がいい。", "お部屋をお願いします。")
     for text in texts:
         assignment = claim_next(batch=batch, annotator=hana)
-        answer = submit(assignment=assignment, payload={"text": text}, annotator=hana)
+        answer = submit(assignment=assignment, payload={"text": text}, annotator=hana).annotation
         now = timezone.now()
         TimeSpent.objects.create(
             annotator=hana, batch=batch, assignment=assignment, visit=f"visit-{assignment.pk:04}", active_seconds=340,

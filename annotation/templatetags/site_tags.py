@@ -1,4 +1,4 @@
-"""Parts that every page shares."""
+"""Template tags of the whole site: the project navigation, and names of any script inside sentences."""
 
 from typing import Any
 
@@ -28,13 +28,13 @@ SECTIONS = [
 
 @register.filter
 def isolated(text: object) -> SafeString:
-    """A name that somebody gave, inside a sentence of ours: whichever way its letters run, the sentence stays put."""
+    """A name inside a sentence of ours, isolated so that right-to-left letters do not reorder the sentence."""
     return format_html("<bdi>{}</bdi>", text)
 
 
 @register.inclusion_tag("components/project_nav.html", takes_context=True)
 def project_nav(context: Context, project: Project, section: str = "") -> dict[str, Any]:
-    """The project's sections that this person may open; `section` is the one that is open now."""
+    """The project's sections that this person may open; `section` is the current one."""
     role = role_in(context["request"].user, project)
     sections = [
         {"label": label, "url": url, "current": key == section} for key, label, url, roles in SECTIONS if role in roles
