@@ -52,7 +52,9 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
             for hit in similar
         ],
     }  # fmt: skip
-    template = "annotation/reference.html#reference" if request.htmx else "annotation/reference.html"
+    template = (
+        "annotation/reference/reference.html#reference" if request.htmx else "annotation/reference/reference.html"
+    )
     return render(request, template, context)
 
 
@@ -77,7 +79,7 @@ def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
 def glossary(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MEMBERS)
     context = {"project": project, "manages": role_in(request.user, project) == Role.MANAGER}
-    return render(request, "annotation/glossary.html", context | terms_page(request, project))
+    return render(request, "annotation/reference/glossary.html", context | terms_page(request, project))
 
 
 @login_required
@@ -138,7 +140,7 @@ def glossary_settings(
         "terms_form": terms_form or TermsForm(auto_id="terms-%s"), "row_problems": problems,
         "manages": True,
     }  # fmt: skip
-    return settings_page(request, project, "glossary", context, error)
+    return settings_page(request, project, "settings/glossary", context, error)
 
 
 @login_required
@@ -159,7 +161,7 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
             else:
                 messages.success(request, _("Saved."))
                 return redirect("settings_glossary", slug)
-    return settings_page(request, project, "glossary_term", {"form": form, "term": term}, error)
+    return settings_page(request, project, "settings/glossary_term", {"form": form, "term": term}, error)
 
 
 @login_required
