@@ -52,10 +52,8 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
             for hit in similar
         ],
     }  # fmt: skip
-    template = (
-        "annotation/reference/reference.html#reference" if request.htmx else "annotation/reference/reference.html"
-    )
-    return render(request, template, context)
+    part = "#reference" if request.htmx else ""
+    return render(request, f"annotation/reference/reference.html{part}", context)
 
 
 def percent(likeness: float) -> int:

@@ -36,7 +36,9 @@ PAGES = [
 def settings_page(
     request: HttpRequest, project: Project, page: str, context: dict[str, Any], error: DomainError | bool | None = None
 ) -> HttpResponse:
-    """One of the settings pages: `page` is its template below annotation/. With `error` it answers 409 for a conflict and 422 for anything else."""
+    """Render a settings page: `page` is its template below annotation/.
+
+    With `error` the status is 409 for a conflict and 422 for anything else."""
     pages = [
         {"label": label, "url": reverse(url, args=[project.slug]), "current": page.partition("/")[2].startswith(key)}
         for key, label, url in PAGES
