@@ -1,4 +1,4 @@
-"""What stands beside the tasks: the guideline, remarks, what one did before, and how long it took."""
+"""Addresses of the task panels (guideline, remarks) and of the annotator's own pages (submitted answers, time)."""
 
 from django.urls import path
 
