@@ -8,14 +8,16 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests and checks keep their database apart from the site's.
 TEST_VAR := $(abspath var/test)
+# Each file stays on one worker, and all of torch on one (tests/conftest.py groups them).
+PYTEST := $(VENV)/bin/pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench words check-python
+.PHONY: help demo serve test test-fast lint bench words check-python
 
 help: ## Show this list
 	@echo "Konomi: teach a language model what good output is."
 	@echo
-	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-12s %s\n", $$1, $$2}'
 	@echo
 	@echo "  Another port: make demo PORT=8010    Another data folder: KONOMI_VAR=/path make serve"
 
@@ -26,7 +28,10 @@ serve: $(VENV)/.installed ## Start the site: web, background worker, database (C
 	@$(RUN) manage.py serve --host $(HOST) --port $(PORT)
 
 test: lint ## Run all checks and all tests
-	KONOMI_VAR=$(TEST_VAR) $(VENV)/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	KONOMI_VAR=$(TEST_VAR) $(PYTEST)
+
+test-fast: $(VENV)/.installed-test ## Run the tests for work in progress: no browser, no trainers, no stories
+	KONOMI_VAR=$(TEST_VAR) $(PYTEST) -m "not browser and not torch and not story"
 
 lint: $(VENV)/.installed-test ## Check style, types, templates, imports between zones, and migrations
 	$(VENV)/bin/ruff check .

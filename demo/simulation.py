@@ -1,22 +1,24 @@
-"""Simulated annotators at work: they claim and submit through the same actions as people, and are labelled so.
+"""Simulated annotators: they claim and submit through the same actions as people, and are labelled as simulated.
 
-What they answer follows from the texts alone (`demo.judgement`), plus a share of honest mistakes.
+Their answers follow from the texts alone (`demo.judgement`), plus a share of honest mistakes.
 """
 
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from annotation.answers.submission import skip, submit
-from annotation.kinds import Shown, show
+from annotation.kinds import PresentedTask, show
+from annotation.kinds.base import Payload, Stored
+from annotation.kinds.choosing.payload import ChoosingPayload
+from annotation.kinds.postediting.payload import PosteditingPayload
+from annotation.kinds.scoring.payload import ScoringPayload
+from annotation.kinds.writing.payload import WritingPayload
 from annotation.models import Aspect, Assignment, Batch, Kind, User
 from annotation.queue.claims import claim_next
 from demo import grammar
 from demo.judgement import coverage, formality, made_formal, wholeness
 from demo.phrases import PHRASES
-
-Answer = dict[str, Any]
 
 COVERAGE_WEIGHT = 0.5
 WHOLENESS_WEIGHT = 0.5
@@ -26,12 +28,12 @@ UNREADABLE = 0.25  # an answer of which less than this share is whole cannot be 
 
 
 class CannotAnswer(Exception):
-    """This task asks for something that the simple rule does not know."""
+    """The simple rule does not cover this task."""
 
 
 @dataclass
 class Tally:
-    """What became of the tasks: answered, and skipped because the rule does not know."""
+    """How many tasks were answered, and how many skipped because the rule does not cover them."""
 
     answered: int = 0
     skipped: int = 0
@@ -48,8 +50,7 @@ def simulate(
 ) -> Tally:
     """Let the annotators take turns in each batch until nothing is free for them, or `limit` answers are given.
 
-    `error` is the share of answers in which an annotator says what the rule does not. The same seed on the same tasks
-    gives the same answers.
+    `error` is the share of answers that deviate from the rule. The same seed on the same tasks gives the same answers.
     """
     tally = Tally()
     for batch in batches:
@@ -74,41 +75,36 @@ def simulate(
     return tally
 
 
-def answer(assignment: Assignment, rng: random.Random, error: float) -> Answer:
+def answer(assignment: Assignment, rng: random.Random, error: float) -> Stored:
     shown = show(assignment)
     mistaken = rng.random() < error
-    return ANSWERS[Kind(shown.kind)](shown, rng, mistaken)
+    return ANSWERS[Kind(shown.kind)](shown, rng, mistaken).to_json()
 
 
-def choose(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
-    payload: Answer = {
-        "chosen": None,
-        "shown": [side.candidate for side in shown.sides],
-        "strength": None,
-        "reasons": [],
-    }
+def choose(shown: PresentedTask, rng: random.Random, mistaken: bool) -> ChoosingPayload:
+    candidates = [side.candidate for side in shown.sides]
     if all(readable(shown, side.text) < UNREADABLE for side in shown.sides):
-        return {**payload, "choice": "both_bad"}
+        return ChoosingPayload(shown=candidates, choice="both_bad")
     if len(shown.sides) < 2:
-        return {**payload, "choice": "tie"}
+        return ChoosingPayload(shown=candidates, choice="tie")
     if len(shown.sides) > 2:
-        return {**payload, "choice": "ranking", "ranking": ranking(shown, mistaken)}
+        return ChoosingPayload(shown=candidates, choice="ranking", ranking=ranking(shown, mistaken))
     one, other = shown.sides
     difference = worth(shown, one.text) - worth(shown, other.text)
     if abs(difference) < TIE_BELOW and not mistaken:
-        return {**payload, "choice": "tie"}
+        return ChoosingPayload(shown=candidates, choice="tie")
     better, worse = (one, other) if (difference > 0) != mistaken else (other, one)
-    return {
-        **payload,
-        "choice": "one",
-        "chosen": better.candidate,
-        "strength": 2 if abs(difference) >= CLEAR_FROM else 1,
-        "reasons": reasons(shown, better.text, worse.text),
-    }
+    return ChoosingPayload(
+        shown=candidates,
+        choice="one",
+        chosen=better.candidate,
+        strength=2 if abs(difference) >= CLEAR_FROM else 1,
+        reasons=reasons(shown, better.text, worse.text),
+    )
 
 
-def ranking(shown: Shown, mistaken: bool) -> list[list[int]]:
-    """Best first; who is nearly as good as the one before shares its place. A mistaken annotator has it backwards."""
+def ranking(shown: PresentedTask, mistaken: bool) -> list[list[int]]:
+    """Best first; a text nearly as good as the one before shares its place. A mistaken annotator reverses the order."""
     groups: list[list[int]] = []
     last = 0.0
     for side in sorted(shown.sides, key=lambda side: worth(shown, side.text), reverse=True):
@@ -121,7 +117,7 @@ def ranking(shown: Shown, mistaken: bool) -> list[list[int]]:
     return groups[::-1] if mistaken else groups
 
 
-def reasons(shown: Shown, better: str, worse: str) -> list[str]:
+def reasons(shown: PresentedTask, better: str, worse: str) -> list[str]:
     """Those of the project's tags that hold of this pair."""
     language = shown.project.target_language
     holds = {
@@ -134,18 +130,18 @@ def reasons(shown: Shown, better: str, worse: str) -> list[str]:
     return [tag.name for tag in shown.tags if holds.get(tag.name)]
 
 
-def score(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
+def score(shown: PresentedTask, rng: random.Random, mistaken: bool) -> ScoringPayload:
     scores = {}
     for side in shown.sides:
-        given = {aspect.key: point(aspect, share(shown, aspect, side.text)) for aspect in shown.aspects}
+        points = {aspect.key: point(aspect, share(shown, aspect, side.text)) for aspect in shown.aspects}
         if mistaken and shown.aspects:
             aspect = rng.choice(shown.aspects)
-            given[aspect.key] = point(aspect, rng.random())
-        scores[str(side.candidate)] = given
-    return {"scores": scores, "comment": ""}
+            points[aspect.key] = point(aspect, rng.random())
+        scores[side.candidate] = points
+    return ScoringPayload(scores=scores)
 
 
-def share(shown: Shown, aspect: Aspect, text: str) -> float:
+def share(shown: PresentedTask, aspect: Aspect, text: str) -> float:
     """How much of the scale the text deserves, from 0 to 1. An aspect without a rule gets the text's overall worth."""
     polite = (formality(text, shown.project.target_language) + 1) / 2
     if aspect.key in ("register", "politeness"):
@@ -161,25 +157,25 @@ def point(aspect: Aspect, share: float) -> int:
     return 1 + round(share * (aspect.points - 1))
 
 
-def postedit(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
-    """The casual sentences that we know put formally; a mistaken annotator leaves the text as it is."""
+def postedit(shown: PresentedTask, rng: random.Random, mistaken: bool) -> PosteditingPayload:
+    """Rewrites the casual sentences that we know; a mistaken annotator leaves the text as it is."""
     (original,) = shown.sides
     text = original.text if mistaken else made_formal(shown.prompt.text, original.text)
-    return {"candidate": original.candidate, "text": text, "unchanged": text == original.text}
+    return PosteditingPayload(candidate=original.candidate, text=text, unchanged=text == original.text)
 
 
-def write(shown: Shown, rng: random.Random, mistaken: bool) -> Answer:
-    """The grammar's own answer, in other words for each annotator; a mistaken one writes casually."""
+def write(shown: PresentedTask, rng: random.Random, mistaken: bool) -> WritingPayload:
+    """The grammar's own answer, worded differently for each annotator; a mistaken one writes casually."""
     for english, polite, plain in PHRASES:
         if shown.prompt.text == english:
-            return {"text": plain if mistaken else polite}
+            return WritingPayload(plain if mistaken else polite)
     number = shown.prompt.metadata.get("scene")
     if not isinstance(number, int) or grammar.review(scene := grammar.scene(number)) != shown.prompt.text:
         raise CannotAnswer("I can write answers only to the texts of the demonstration.")
-    return {"text": grammar.reply(scene, "casual" if mistaken else "formal", variant=rng.randrange(2, 6))}
+    return WritingPayload(grammar.reply(scene, "casual" if mistaken else "formal", variant=rng.randrange(2, 6)))
 
 
-def worth(shown: Shown, text: str) -> float:
+def worth(shown: PresentedTask, text: str) -> float:
     """The rule in one number: register first, then content and language."""
     return (
         formality(text, shown.project.target_language)
@@ -188,11 +184,11 @@ def worth(shown: Shown, text: str) -> float:
     )
 
 
-def readable(shown: Shown, text: str) -> float:
+def readable(shown: PresentedTask, text: str) -> float:
     return wholeness(text) if shown.project.target_language.startswith("en") else float(bool(text.strip()))
 
 
-ANSWERS: dict[Kind, Callable[[Shown, random.Random, bool], Answer]] = {
+ANSWERS: dict[Kind, Callable[[PresentedTask, random.Random, bool], Payload]] = {
     Kind.CHOOSING: choose,
     Kind.SCORING: score,
     Kind.POSTEDITING: postedit,

@@ -1,14 +1,19 @@
 """Fixtures for all tests. They run against the embedded PostgreSQL, in a test database of their own."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from tests.signals import restore_interrupt
+
+restore_interrupt()
+
 # A busy machine is no failure: examples have no time limit, the whole suite has.
-hypothesis_settings.register_profile("house", deadline=None)
-hypothesis_settings.load_profile("house")
+hypothesis_settings.register_profile("konomi", deadline=None)
+hypothesis_settings.load_profile("konomi")
 
 # Playwright's sync API runs an event loop in the main thread; the tests' own queries are plain.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -16,18 +21,70 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data"))
 
 
-# The longest files, begun first: the workers then end at about the same time (with xdist's `--no-loadscope-reorder`).
-# They mostly wait for processes that they started, so that three of them keep two cores busy.
+# The longest files, started first: the workers then end at about the same time (with xdist's
+# `--no-loadscope-reorder`). They mostly wait for processes that they started, so three of them keep two cores busy.
 LONGEST = (
-    "tests/stories/test_loop.py", "tests/walks/test_pages.py", "tests/stories/test_training.py",
-    "tests/annotation/queue/test_race.py", "tests/stories/test_serve.py", "tests/stories/browser/test_story.py",
-    "tests/engine/runtime/test_distributed.py", "tests/engine/runtime/test_memory_estimate.py",
-)  # fmt: skip
+    "tests/stories/test_loop.py",
+    "tests/walks/test_pages.py",
+    "tests/stories/test_training.py",
+    "tests/engine/",
+    "tests/annotation/queue/test_race.py",
+    "tests/stories/test_serve.py",
+    "tests/stories/browser/test_story.py",
+)
+# A real site or the trainers for minutes, outside tests/stories: not part of `make test-fast`.
+SLOW = ("tests/stories/", "tests/annotation/queue/test_race.py")
+# Seconds, and so many that only a page that never gets there fails: a busy machine is no failure.
+BROWSER_SECONDS = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.nodeid.split("::")[0], len(order)))
+    """Mark what is slow, give each file to one worker and all of torch to one, and start with the longest."""
+    order = []
+    for item in items:
+        path = item.nodeid.split("::")[0]
+        in_torch = path.startswith("tests/engine/")
+        if in_torch or item.get_closest_marker("engine"):
+            item.add_marker(pytest.mark.torch)
+        if path.startswith(SLOW):
+            item.add_marker(pytest.mark.story)
+        # Importing torch and its libraries takes seconds and half a gigabyte: one worker pays for it.
+        item.add_marker(pytest.mark.xdist_group("torch" if in_torch else path))
+        order.append(next((place for place, name in enumerate(LONGEST) if path.startswith(name)), len(LONGEST)))
+    items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=lambda pair: pair[0])]
+
+
+DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def embedded_test_server() -> str | None:
+    """The socket folder of the embedded server if it serves tests only: the site in its folder was never set up."""
+    import psycopg
+    from django.conf import settings
+
+    host = str(settings.DATABASES["default"]["HOST"])
+    if os.environ.get("DATABASE_URL") or not host.startswith("/"):
+        return None
+    with psycopg.connect(host=host, user="postgres", dbname="konomi") as connection:
+        in_use = connection.execute("SELECT to_regclass('django_migrations')").fetchone()
+    return None if in_use and in_use[0] else host
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Run the test databases without waiting for the disk: a crash may lose them.
+
+    Sites that tests start have servers of their own, as durable as in production.
+    """
+    import psycopg
+
+    host = embedded_test_server()
+    if host:
+        with psycopg.connect(host=host, user="postgres", dbname="konomi", autocommit=True) as connection:
+            for name in DURABILITY:
+                with contextlib.suppress(psycopg.errors.InternalError):  # another worker writes the same just now
+                    connection.execute(f"ALTER SYSTEM SET {name} = off")
+            connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +121,13 @@ def sign_in(client):
     return sign
 
 
+@pytest.fixture
+def context(context):
+    """A browser context that is patient: with a loaded machine, not with a broken page."""
+    context.set_default_timeout(BROWSER_SECONDS * 1000)
+    return context
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """The system's Chromium, quiet about the outside world."""
@@ -71,6 +135,9 @@ def browser_type_launch_args(browser_type_launch_args):
                      if Path(p).exists()), None)  # fmt: skip
     if chromium is None:
         pytest.skip("no Chromium on this machine: install the package chromium (.ci/run does)")
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=BROWSER_SECONDS * 1000)
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
              "--disable-component-update", "--disable-sync"]  # fmt: skip
     return {**browser_type_launch_args, "executable_path": chromium, "args": quiet}

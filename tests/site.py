@@ -17,6 +17,8 @@ from lxml import html
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
+from tests.signals import restore_interrupt
+
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery staple"
 
@@ -58,7 +60,7 @@ class Site:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
         return done.stdout
 
-    def start(self, seconds: float = 180) -> None:
+    def start(self, seconds: float = 300) -> None:
         command = [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)]
         log = (self.var / "serve.log").open("ab")
         self.process = subprocess.Popen(command, env=self.env(), cwd=ROOT, stdout=log, stderr=log)
@@ -75,12 +77,13 @@ class Site:
     def stop(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
 
 
 @contextlib.contextmanager
 def running_site(var: Path, **environment: str) -> Iterator[Site]:
     var.mkdir(parents=True, exist_ok=True)
+    restore_interrupt()
     site = Site(var=var, port=free_port(), environment=environment)
     site.start()
     try:

@@ -16,6 +16,7 @@ from annotation.answers.worktime import KEEP, Spent, record_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.prepared import execute, hydrate, select, select_list
+from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Draft, Guideline, Task, TimeSpent, User
 from annotation.reference import translation_memory
 
@@ -128,7 +129,7 @@ def submit(
     for a skipped task. `annotator` is needed only for a slot that is no longer the person's.
     """
     owner = owner_of(assignment, annotator)
-    remembered = bool(payload.get("text") or payload.get("fixes"))
+    remembered = KINDS[assignment.batch.kind].own_text(payload) is not None
     with transaction.atomic() if remembered else nullcontext():
         if annotation := finish(assignment, owner, payload, spent):
             if remembered:

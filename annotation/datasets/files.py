@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any
 
 from annotation.core.errors import InvalidInput
-from annotation.datasets.votes import LabelledPrompt, Message, Row
+from annotation.datasets.rows import LabelledPrompt, Message
+from annotation.kinds.votes import Row
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
 BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group

@@ -17,8 +17,7 @@ from annotation.core.events import record
 from annotation.core.version import version as code_version
 from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
-from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
-from annotation.datasets.votes import LabelledPrompt
+from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions, LabelledPrompt
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.text.digests import canonical_json
 

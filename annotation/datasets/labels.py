@@ -11,8 +11,9 @@ from typing import Any
 from django.db import connection
 
 from annotation.core.errors import InvalidInput
-from annotation.datasets.rows import ExportOptions
-from annotation.datasets.votes import Label, LabelledPrompt
+from annotation.datasets.rows import ExportOptions, LabelledPrompt
+from annotation.kinds import KINDS
+from annotation.kinds.votes import Label
 from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
 from annotation.text.conversation import conversation
 
@@ -57,16 +58,16 @@ class Selection:
 
 
 def checked_selection(project: Project, selection: Selection) -> Selection:
-    """The selection with its batches and kinds in canonical order; InvalidInput when one is not there."""
+    """The selection with its batches and kinds in canonical order; InvalidInput when one does not exist."""
     batches, kinds = selection.batches, selection.kinds
     if batches is not None:
         known = set(Batch.objects.filter(project=project, pk__in=batches).values_list("pk", flat=True))
-        if strangers := sorted(set(batches) - known):
-            raise InvalidInput(f"the project {project.slug} has no batch {strangers[0]}")
+        if unknown := sorted(set(batches) - known):
+            raise InvalidInput(f"the project {project.slug} has no batch {unknown[0]}")
         batches = tuple(sorted(known)) or None
     if kinds is not None:
-        if strange := sorted(set(kinds) - set(Kind.values)):
-            raise InvalidInput(f"{strange[0]!r} is no kind of annotation; kinds are {', '.join(Kind.values)}")
+        if unknown_kinds := sorted(set(kinds) - set(Kind.values)):
+            raise InvalidInput(f"{unknown_kinds[0]!r} is no kind of annotation; kinds are {', '.join(Kind.values)}")
         kinds = tuple(sorted(set(kinds))) or None
     return Selection(
         purpose=selection.purpose, format=selection.format, batches=batches, kinds=kinds, options=selection.options
@@ -75,7 +76,7 @@ def checked_selection(project: Project, selection: Selection) -> Selection:
 
 @dataclass
 class SourcesTally:
-    """What the selected labels are: counted while they stream by."""
+    """Facts about the selected labels, counted while they are streamed."""
 
     annotation_ids: array = field(default_factory=lambda: array("q"))
     kinds: Counter[str] = field(default_factory=Counter)
@@ -110,7 +111,9 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
             yield from with_texts(project, {key: labels(rows, weights, tally) for key, rows in chunk.items()})
 
 
-def labels(rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], tally: SourcesTally) -> list[Label]:
+def labels(
+    rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], tally: SourcesTally
+) -> list[Label[Any]]:
     made = []
     for _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator in rows:
         tally.annotation_ids.append(annotation_id)
@@ -125,18 +128,20 @@ def labels(rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]]
                 annotation_id=annotation_id,
                 task_id=task_id,
                 kind=kind,
-                payload=json.loads(payload),
+                payload=KINDS[kind].parse(json.loads(payload)),
                 weights=weights.get(weight_set) if weight_set is not None else None,
             )
         )
     return made
 
 
-def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[LabelledPrompt]:
-    named = {key for labels in by_prompt.values() for label in labels for key in named_candidates(label)}
+def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iterator[LabelledPrompt]:
+    ids = {
+        key for labels in by_prompt.values() for label in labels for key in KINDS[label.kind].candidates(label.payload)
+    }
     texts: dict[int, dict[int, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(named)])
+        cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(ids)])
         for prompt_id, candidate, text in cursor:
             texts.setdefault(prompt_id, {})[candidate] = text
         cursor.execute(PROMPTS, [list(by_prompt)])
@@ -151,11 +156,3 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label]]) -> Iterator[
                 reference=reference,
                 source_document=document,
             )
-
-
-def named_candidates(label: Label) -> Iterable[int]:
-    if label.kind == "choosing":
-        return list(label.payload["shown"])
-    if label.kind == "postediting":
-        return [label.payload["candidate"]]
-    return map(int, label.payload["scores"]) if label.kind == "scoring" else ()

@@ -1,15 +1,13 @@
-"""The four kinds of annotation. Each is one module (what is shown, how the form is read, how an answer reads) and one
-template in templates/annotation/kinds/. To add a kind: both of these, a line here, and a choice in `models.Kind`."""
+"""The kinds of annotation, each a package: its payload, how its form is read, how it votes, how it reads in words.
 
-from annotation.kinds import choosing, postediting, scoring, writing
-from annotation.kinds.presentation import KindSlice, Shown, show
-from annotation.models import Kind
+A task's form becomes a typed payload (`form`, `payload`), which is stored as JSON; a payload becomes votes (`votes`),
+from which `annotation.datasets` makes rows. Other rooms treat a stored payload as opaque and ask `KINDS[kind]`, whose
+questions are in `base.AnnotationKind`. This room imports core, text and models only. CONTRIBUTING.md lists what a new
+kind needs.
+"""
 
-KINDS: dict[str, KindSlice] = {
-    Kind.WRITING: writing,
-    Kind.POSTEDITING: postediting,
-    Kind.SCORING: scoring,
-    Kind.CHOOSING: choosing,
-}
+from annotation.kinds.loading import show
+from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.registry import KINDS
 
-__all__ = ["KINDS", "Shown", "show"]
+__all__ = ["KINDS", "PresentedTask", "show"]

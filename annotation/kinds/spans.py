@@ -1,23 +1,23 @@
 """Marks in a text: where an error is and how bad (scoring), or what is good and what is bad (choosing).
 
-A mark counts Unicode code points of the candidate's own text. The page counts them in what it shows, where a browser
-has made one sign of each CR LF; `Positions` turns the one into the other.
+A mark counts Unicode code points of the stored text of the candidate. The page counts them in the text that it shows,
+where the browser has made one character of each CR LF; `Positions` converts between the two.
 """
 
 import json
 from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.kinds.presentation import Problem, Shown, Side
+from annotation.kinds.presentation import PresentedTask, Problem, Side
 
-# MQM's, from the least.
+# The severities of MQM, from the least severe.
 SEVERITIES: dict[str, str | Promise] = {
     "neutral": gettext_lazy("Neutral"),
     "minor": gettext_lazy("Minor"),
@@ -28,8 +28,28 @@ QUALITIES: dict[str, str | Promise] = {"good": gettext_lazy("Good"), "bad": gett
 MAX_SPANS = 200  # in one text
 MAX_JSON = 100_000
 
-Span = dict[str, Any]
-Spans = dict[str, list[Span]]  # by candidate id, as a string
+
+class Span(TypedDict):
+    """`start` is the first code point, `end` the one after the last. Scoring adds category and severity, choosing
+    quality."""
+
+    start: int
+    end: int
+    category: NotRequired[str]
+    severity: NotRequired[str]
+    quality: NotRequired[str]
+
+
+Spans = dict[int, list[Span]]  # by candidate id
+
+
+def spans_from_json(stored: dict[str, Any]) -> Spans:
+    return {int(candidate): spans for candidate, spans in stored.get("spans", {}).items()}
+
+
+def spans_to_json(spans: Spans) -> dict[str, Any]:
+    """The payload's part, which is absent where there are no marks."""
+    return {"spans": {str(candidate): marks for candidate, marks in spans.items()}} if spans else {}
 
 
 class Positions:
@@ -50,53 +70,55 @@ class Positions:
         return at if self.stored is None else bisect_left(self.stored, at)
 
 
-def read_spans(form: QueryDict, shown: Shown, allowed: Mapping[str, Collection[str]]) -> tuple[Spans, list[Problem]]:
-    """The marks of each side, in reading order, and what is wrong with the others. `allowed` names what a mark says
-    besides its place, and the values that it may take. Marks may overlap: a word can have two faults."""
+def read_spans(
+    form: QueryDict, shown: PresentedTask, allowed: Mapping[str, Collection[str]]
+) -> tuple[Spans, list[Problem]]:
+    """The marks of each side, in reading order, and what is wrong with the others. `allowed` names the attributes of a
+    mark besides its position, and the values that each may take. Marks may overlap: a word can have two errors."""
     spans: Spans = {}
     problems: list[Problem] = []
     for side in shown.sides:
         field = f"spans-{side.letter}"
         raw = form.get(field, "")
         try:
-            given = json.loads(raw) if raw and len(raw) <= MAX_JSON else []
+            marks = json.loads(raw) if raw and len(raw) <= MAX_JSON else []
         except (ValueError, RecursionError):
-            given = None
-        if not isinstance(given, list) or len(raw) > MAX_JSON:
+            marks = None
+        if not isinstance(marks, list) or len(raw) > MAX_JSON:
             problems.append((field, _("The marks in text %(side)s cannot be read.") % {"side": side.letter.upper()}))
             continue
-        kept, faults = read_marks(given, side, allowed)
-        problems += [(field, fault) for fault in faults]
+        kept, messages = read_marks(marks, side, allowed)
+        problems += [(field, message) for message in messages]
         if len(kept) > MAX_SPANS:
-            said = _("Text %(side)s has more than %(most)d marks.")
-            problems.append((field, said % {"side": side.letter.upper(), "most": MAX_SPANS}))
+            message = _("Text %(side)s has more than %(most)d marks.")
+            problems.append((field, message % {"side": side.letter.upper(), "most": MAX_SPANS}))
         if kept:
-            spans[str(side.candidate)] = kept[:MAX_SPANS]
+            spans[side.candidate] = kept[:MAX_SPANS]
     return spans, problems
 
 
-def read_marks(given: list[Any], side: Side, allowed: Mapping[str, Collection[str]]) -> tuple[list[Span], list[str]]:
+def read_marks(marks: list[Any], side: Side, allowed: Mapping[str, Collection[str]]) -> tuple[list[Span], list[str]]:
     positions = Positions(side.text)
     kept: dict[tuple[Any, ...], Span] = {}
-    faults = []
-    for mark in given:
+    problems = []
+    for mark in marks:
         mark = mark if isinstance(mark, dict) else {}
         start, end = mark.get("start"), mark.get("end")
         if type(start) is not int or type(end) is not int or not 0 <= start < end <= positions.length:
-            faults.append(_("A mark in text %(side)s lies outside it.") % {"side": side.letter.upper()})
+            problems.append(_("A mark in text %(side)s lies outside it.") % {"side": side.letter.upper()})
             continue
-        said = {name: mark.get(name) for name in allowed}
-        if unknown := next((name for name, value in said.items() if value not in list(allowed[name])), None):
+        values = {name: mark.get(name) for name in allowed}
+        if unknown := next((name for name, value in values.items() if value not in list(allowed[name])), None):
             message = _("A mark in text %(side)s says “%(value)s”, which this project does not know: remove it.")
-            faults.append(message % {"side": side.letter.upper(), "value": str(said[unknown] or "")[:60]})
+            problems.append(message % {"side": side.letter.upper(), "value": str(values[unknown] or "")[:60]})
             continue
-        span = {"start": positions.to_stored(start), "end": positions.to_stored(end), **said}
-        kept[tuple(span.values())] = span
-    return [kept[key] for key in sorted(kept)], faults
+        span = {"start": positions.to_stored(start), "end": positions.to_stored(end), **values}
+        kept[tuple(span.values())] = cast(Span, span)
+    return [kept[key] for key in sorted(kept)], problems
 
 
 def ask(name: str, legend: str, options: Mapping[str, str | Promise]) -> dict[str, Any]:
-    """One question about a mark, for the page: its options have a key each, as far as there are keys."""
+    """One question about a mark, for the page: each option has a key, until the keys run out."""
     keys = "1234567890qwertyuiop"
     return {
         "name": name, "legend": legend,
@@ -113,14 +135,14 @@ def present_spans(side: Side, spans: Spans) -> str:
     return json.dumps(
         [
             {**span, "start": positions.to_shown(span["start"]), "end": positions.to_shown(span["end"])}
-            for span in spans.get(str(side.candidate), [])
+            for span in spans.get(side.candidate, [])
         ],
         ensure_ascii=False,
     )
 
 
 def marked(text: str, spans: list[Span]) -> dict[str, Any]:
-    """A text with its marks for people to read: `pieces` of it, each with the marks that cover it and those that end
+    """A text with its marks for people to read: its `pieces`, each with the marks that cover it and those that end
     there, and the numbered `marks`."""
     marks = [
         {

@@ -14,13 +14,12 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict
 from annotation.core.events import record
-from annotation.kinds import Shown, show
+from annotation.kinds import KINDS, PresentedTask, show
 from annotation.models import (
     Aspect,
     Assignment,
     Batch,
     Event,
-    Kind,
     Qualification,
     QualificationAttempt,
     QualificationItem,
@@ -114,22 +113,23 @@ def side_seed(test: Qualification, attempt: QualificationAttempt) -> int:
     return test.seed + attempt.number
 
 
-def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> Shown:
+def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> PresentedTask:
     """The item as a kind's page takes it: the rows that a task would have, which are never saved."""
     test, project = attempt.qualification, attempt.qualification.project
     batch = Batch(
         project=project, name=test.name, kind=test.kind, overlap=1, seed=side_seed(test, attempt),
         alternatives=len(item.candidate_ids),
     )  # fmt: skip
-    if test.kind == Kind.SCORING:
+    kind = KINDS[test.kind]
+    if kind.uses_aspects:
         batch.weight_set = WeightSet.objects.filter(project=project).first()
     # Below zero: no row of the queue has such an id, whatever looks for one.
     task = Task(pk=-item.pk, batch=batch, prompt=item.prompt, candidate_ids=item.candidate_ids, position=item.position)
     shown = show(Assignment(pk=-item.pk, batch=batch, task=task, slot=1, position=item.position))
-    if test.kind == Kind.SCORING:
+    if kind.uses_aspects:
         # The aspects that were scored when the test was made, retired since or not: what is expected is about these.
-        keys = {key for scores in item.expected["scores"].values() for key in scores}
-        shown = replace(shown, aspects=list(Aspect.objects.filter(project=project, key__in=keys)))
+        rows = Aspect.objects.filter(project=project, key__in=kind.aspect_keys(item.expected))
+        shown = replace(shown, aspects=list(rows))
     return shown
 
 

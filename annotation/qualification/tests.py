@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 from annotation.core.access import MEMBERS, Person, found, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.kinds import KINDS
 from annotation.models import (
     Annotation,
     Batch,
-    Kind,
     Membership,
     Project,
     Qualification,
@@ -30,8 +30,7 @@ from annotation.models import (
 )
 from annotation.queue.batches import SEED_LIMIT
 
-# Two people's right answers in a free text differ: these kinds are the ones that can be graded.
-TESTABLE = (Kind.SCORING, Kind.CHOOSING)
+TESTABLE = [name for name, kind in KINDS.items() if kind.is_testable]
 MAX_ITEMS = 100
 MAX_ATTEMPTS = 20
 MAX_TOLERANCE = 8
@@ -122,8 +121,7 @@ def create_qualification(
 
 def candidates_of(annotation: Annotation) -> list[int]:
     """Those that the answer is about: of outputs that read the same a choice has seen one."""
-    shown: list[int] = annotation.payload.get("shown") or annotation.task.candidate_ids
-    return sorted(shown)
+    return sorted(KINDS[annotation.kind].candidates_of(annotation.payload))
 
 
 def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str]:
@@ -170,26 +168,9 @@ def asking(qualification: Qualification) -> QuerySet[Batch]:
 
 def grade(test: Qualification, items: Sequence[QualificationItem], answers: dict[str, Any]) -> dict[int, bool]:
     """By item id: is its answer right? An item without an answer is wrong."""
+    kind = KINDS[test.kind]
     return {
         item.pk: str(item.pk) in answers
-        and is_right(test.kind, item.expected, answers[str(item.pk)], tolerance=test.tolerance)
+        and kind.is_right(item.expected, answers[str(item.pk)], tolerance=test.tolerance)
         for item in items
     }
-
-
-def is_right(kind: str, expected: dict[str, Any], given: dict[str, Any], *, tolerance: int) -> bool:
-    """Choosing: the same verdict (strength, reasons and spans are not judged). Scoring: each aspect of each text within
-    the tolerance."""
-    if kind == Kind.CHOOSING:
-        return verdict(expected) == verdict(given)
-    return all(
-        abs(score - given.get("scores", {}).get(candidate, {}).get(aspect, float("inf"))) <= tolerance
-        for candidate, scores in expected["scores"].items()
-        for aspect, score in scores.items()
-    )
-
-
-def verdict(payload: dict[str, Any]) -> tuple[Any, ...]:
-    if payload["choice"] == "ranking":
-        return ("ranking", *(frozenset(group) for group in payload["ranking"]))
-    return (payload["choice"], payload["chosen"] if payload["choice"] == "one" else None)

@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
 from annotation.queue.batch_changes import faults_of
 from annotation.queue.task_selection import USABLE, tasks_query
 
 SEED_LIMIT = 2**31 - 1
-MAX_ALTERNATIVES = 6
 # So large an insert leaves the planner with stale figures, and the first claims would scan.
 ANALYZE_FROM_TASKS = 1_000
 
@@ -57,10 +57,11 @@ def open_batch(
     if not name:
         raise InvalidInput(_("A batch needs a name."), [("name", _("Give it a name."))])
     origins = list(dict.fromkeys(origins)) if origins else None
-    if kind == Kind.WRITING:
+    chosen_kind = KINDS[kind]
+    if not chosen_kind.takes_candidates:
         origins = None
     alternatives = checked_alternatives(kind, alternatives, origins)
-    if kind == Kind.SCORING and not Aspect.objects.filter(project=project, retired_at=None).exists():
+    if chosen_kind.uses_aspects and not Aspect.objects.filter(project=project, retired_at=None).exists():
         raise InvalidInput(
             _("Scoring needs aspects: add them in the project's settings."),
             [("kind", _("This project has no aspects."))],
@@ -70,7 +71,7 @@ def open_batch(
         batch = Batch.objects.create(
             project=project, name=name, kind=kind, overlap=overlap, priority=priority, seed=seed, created_by=actor,
             alternatives=alternatives, qualification=qualification,
-            weight_set=WeightSet.objects.filter(project=project).first() if kind == Kind.SCORING else None,
+            weight_set=WeightSet.objects.filter(project=project).first() if chosen_kind.uses_aspects else None,
         )  # fmt: skip
         if qualification is not None and (problems := faults_of(qualification, batch)):
             raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
@@ -94,17 +95,17 @@ def open_batch(
 
 def checked_alternatives(kind: str, alternatives: int | None, origins: list[str] | None) -> int:
     """How many candidates a task of this kind shows at most; InvalidInput where that cannot be."""
-    if kind not in (Kind.SCORING, Kind.CHOOSING):
+    fewest, most = KINDS[kind].fewest_alternatives, KINDS[kind].most_alternatives
+    if most == 1:
         return 1
-    fewest = 2 if kind == Kind.CHOOSING else 1
     alternatives = fewest if alternatives is None else alternatives
-    if not fewest <= alternatives <= MAX_ALTERNATIVES:
-        range_ = {"fewest": fewest, "most": MAX_ALTERNATIVES}
+    if not fewest <= alternatives <= most:
+        range_ = {"fewest": fewest, "most": most}
         raise InvalidInput(
             _("A task cannot show %(count)d alternatives: %(fewest)d to %(most)d.") % {"count": alternatives, **range_},
             [("alternatives", _("%(fewest)d to %(most)d") % range_)],
         )
-    if kind == Kind.CHOOSING and origins is not None and len(origins) != alternatives:
+    if KINDS[kind].compares and origins is not None and len(origins) != alternatives:
         if alternatives == 2:
             message = _("Choosing compares two origins; %(count)d given.") % {"count": len(origins)}
             raise InvalidInput(message, [("origins", _("Name two origins, or none."))])
@@ -169,12 +170,12 @@ def analyze() -> None:
 def why_nothing(kind: str, offered: int, origins: list[str] | None) -> str:
     if not offered:
         return _("No prompts match: import prompts first, or widen the selection.")
-    if kind == Kind.CHOOSING and origins:
+    if KINDS[kind].compares and origins:
         message = _(
             "None of the %(count)d prompts has two candidates with different texts from these origins: "
             "%(origins)s. Import or generate more candidates."
         )
-    elif kind == Kind.CHOOSING:
+    elif KINDS[kind].compares:
         message = _(
             "None of the %(count)d prompts has two candidates with different texts: import or generate more candidates."
         )

@@ -18,7 +18,8 @@ from django.db.models.functions import Length
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
-from annotation.models import Annotation, Kind, MemoryEntry, Project, User
+from annotation.kinds import KINDS
+from annotation.models import Annotation, MemoryEntry, Project, User
 from annotation.text.normalization import UNSPACED, folded
 
 BANDS = 32
@@ -67,11 +68,7 @@ def forget(*, task_id: int, author: User) -> None:
 
 
 def text_of(annotation: Annotation) -> str | None:
-    payload = annotation.payload
-    if annotation.kind in (Kind.WRITING, Kind.POSTEDITING):
-        return payload.get("text") or None
-    fixes = payload.get("fixes") or {}
-    return fixes.get(str(payload.get("chosen"))) or next(iter(fixes.values()), None)
+    return KINDS[annotation.kind].own_text(annotation.payload)
 
 
 def entry_of(annotation: Annotation, target: str) -> MemoryEntry:
@@ -197,7 +194,7 @@ def rebuild(*, project: Project, progress: Callable[[int, int], None] = lambda d
 
     By parts, while people go on working: stopped half-way it has done no harm, and may be run again.
     """
-    kinds = [Kind.WRITING, Kind.POSTEDITING, Kind.CHOOSING]
+    kinds = [name for name, kind in KINDS.items() if kind.keeps_own_text]
     standing = Annotation.objects.filter(is_current=True, kind__in=kinds)
     rows = standing.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
     total, done, last = rows.count(), 0, 0

@@ -27,6 +27,7 @@ import psycopg
 import requests
 from lxml import html
 
+from tests.signals import restore_interrupt
 from tests.site import ROOT, free_port
 
 KINDS = ("writing", "postediting", "scoring", "choosing")
@@ -407,6 +408,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Prove that the demonstration stands.")
     parser.add_argument("--without-make", action="store_true", help="use this environment as it is; install nothing")
     arguments = parser.parse_args()
+    restore_interrupt()
     command = [sys.executable, "manage.py", "demo"] if arguments.without_make else ["make", "demo"]
     with tempfile.TemporaryDirectory(prefix="konomi-smoke-") as folder:
         demo = Demo(Path(folder) / "var", command)

@@ -29,7 +29,7 @@ def start_serve(var: Path, port: int, **environment: str) -> subprocess.Popen[st
     )  # fmt: skip
 
 
-def answers(port: int, seconds: float = 60) -> bool:
+def answers(port: int, seconds: float = 180) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
@@ -40,7 +40,7 @@ def answers(port: int, seconds: float = 60) -> bool:
     return False
 
 
-def child(serve: subprocess.Popen[str], word: str, *, other_than: int = 0, seconds: float = 20) -> psutil.Process:
+def child(serve: subprocess.Popen[str], word: str, *, other_than: int = 0, seconds: float = 120) -> psutil.Process:
     """The child of `serve` whose command line has this word."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -67,7 +67,7 @@ def left_over(var: Path) -> list[str]:
     return found
 
 
-def wait_until_gone(var: Path, *, but: str = "postgres", seconds: float = 10) -> list[str]:
+def wait_until_gone(var: Path, *, but: str = "postgres", seconds: float = 60) -> list[str]:
     deadline = time.monotonic() + seconds
     while (found := [line for line in left_over(var) if but not in line]) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -93,7 +93,7 @@ def test_the_site_starts_mends_itself_and_leaves_nothing_behind(var):
     assert answers(port), serve.communicate(timeout=5)
 
     second = start_serve(var, free_port())
-    _, said = second.communicate(timeout=60)
+    _, said = second.communicate(timeout=180)
     assert second.returncode == 1
     assert "already runs on the data in" in said
     assert f"http://127.0.0.1:{port}" in said
@@ -114,9 +114,9 @@ def test_the_site_starts_mends_itself_and_leaves_nothing_behind(var):
 
     begun = time.monotonic()
     serve.send_signal(signal.SIGINT)
-    said, complaints = serve.communicate(timeout=30)
+    said, complaints = serve.communicate(timeout=120)
     assert serve.returncode == 0, complaints
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 60  # not until somebody gives up waiting
     assert said.rstrip().endswith("Stopped.")
     assert left_over(var) == []
 
@@ -125,7 +125,7 @@ def test_a_taken_port_is_one_clear_line(var):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         serve = start_serve(var, port, DATABASE_URL="postgresql:///never_asked")
-        _, said = serve.communicate(timeout=60)
+        _, said = serve.communicate(timeout=180)
     assert serve.returncode == 1
     assert said.strip().count("\n") == 0
     assert f"Port {port} on 127.0.0.1 is taken" in said

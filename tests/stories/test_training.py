@@ -26,7 +26,7 @@ def said(capsys):
 
 
 def kill_when_saved(run):
-    until(lambda: run.directory.last_checkpoint(), seconds=90)
+    until(lambda: run.directory.last_checkpoint(), seconds=300)
     run.refresh_from_db()
     os.kill(run.pid, signal.SIGKILL)
     connection.close()

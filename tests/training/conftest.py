@@ -116,7 +116,7 @@ def fake_run(fake_engine, project, freeze, model_shell):
     launch._children.clear()
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=120.0):
     """Wait until `condition()` is true; its value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -126,7 +126,7 @@ def until(condition, seconds=30.0):
     raise AssertionError(f"not within {seconds:g} s: {condition}")
 
 
-def watched(job, *statuses, seconds=30.0):
+def watched(job, *statuses, seconds=120.0):
     """Watch as the worker does, until the job has one of the statuses."""
 
     def reached():

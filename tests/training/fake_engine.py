@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from training.contract.run_directory import RunDirectory
+from training.contract.run_directory import CONFIG, LINEAGE, TRAINER_STATE, RunDirectory, checkpoint_step
 
 STEPS = 6
 
@@ -37,7 +37,7 @@ def main(directory: RunDirectory) -> int:
             with directory.metrics_path.open("a") as metrics:
                 metrics.write('{"step": 2, "total_st')
         if behaviour in ("deaf", "torn", "hangs"):
-            time.sleep(120)
+            time.sleep(600)
             return 1
         if directory.read_config().program == "evaluate":
             return evaluate(directory)
@@ -48,15 +48,15 @@ def main(directory: RunDirectory) -> int:
 
 def train(directory: RunDirectory, pause: float) -> int:
     last = directory.last_checkpoint()
-    first = int(last.name.removeprefix("checkpoint-")) if last else 0
+    first = checkpoint_step(last) if last else 0
     for step in range(first + 1, STEPS * (20 if pause else 1) + 1):
         if directory.cancel_requested():
             directory.write_result(status="cancelled", error="", metrics={}, tokens=0)
             return 3
         directory.append_metric(step=step, total_steps=120 if pause else STEPS, loss=3 / step, tokens_per_s=100.0)
-        checkpoint = directory.path / f"checkpoint-{step}"
+        checkpoint = directory.checkpoint(step)
         checkpoint.mkdir()
-        (checkpoint / "trainer_state.json").write_text("{}")
+        (checkpoint / TRAINER_STATE).write_text("{}")
         time.sleep(pause)
     leave_model(directory)
     metrics = {"steps": step, "first_loss": 3.0, "loss": 3 / step}
@@ -68,9 +68,9 @@ def train(directory: RunDirectory, pause: float) -> int:
 def evaluate(directory: RunDirectory) -> int:
     """200 held-out pairs; the more of the prompts a model was trained on, the more of them come out right."""
     model = Path(directory.read_config().model.adapters[-1])
-    share = json.loads((model.parent / "run.json").read_text())["share"]
+    share = json.loads((model.parent / CONFIG).read_text())["share"]
     right = round(200 * (0.5 + 0.45 * share**0.5))
-    with (directory.path / "scores.jsonl").open("w") as file:
+    with directory.scores_path.open("w") as file:
         for row in range(200):
             logps = {"model_chosen_logp": -3 if row < right else -7, "model_rejected_logp": -5}
             before = {"reference_chosen_logp": -5, "reference_rejected_logp": -5}
@@ -82,8 +82,8 @@ def evaluate(directory: RunDirectory) -> int:
 
 
 def generate(directory: RunDirectory, words: object) -> int:
-    lines = (directory.path / "prompts.jsonl").read_text().splitlines()
-    with (directory.path / "candidates.jsonl").open("w") as file:
+    lines = directory.prompts_path.read_text().splitlines()
+    with directory.candidates_path.open("w") as file:
         for line in lines:
             text = {"prompt": json.loads(line)["id"], "index": 0, "text": f"Said by {words}", "tokens": 3}
             file.write(json.dumps(text) + "\n")
@@ -102,7 +102,7 @@ def leave_model(directory: RunDirectory) -> None:
     (directory.model / weights).write_bytes(str(directory.path).encode())
     (directory.model / ("adapter_config.json" if adapter else "config.json")).write_text("{}")
     lineage = {**config["model"], "this": "adapter" if adapter else "full"}
-    (directory.model / "lineage.json").write_text(json.dumps(lineage))
+    (directory.model / LINEAGE).write_text(json.dumps(lineage))
 
 
 if __name__ == "__main__":

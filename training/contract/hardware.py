@@ -1,5 +1,6 @@
-"""What memory this machine has, in bytes. Free of torch."""
+"""Memory of this machine, in bytes. Standard library only."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -7,16 +8,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 MEBIBYTE = 1 << 20
-# A container's own limit (control groups, version 2), which the system's figures do not tell.
+MEMINFO = Path("/proc/meminfo")
+# A container's own limit (control groups, version 2), which the system's figures do not include.
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """As nvidia-smi tells: `free` is what no process holds."""
+    """As nvidia-smi reports it: `free` is what no process holds."""
 
     name: str
     total: int
@@ -24,8 +24,8 @@ class Gpu:
 
 
 def available_ram() -> int:
-    """What a new process may take without swapping: the system's figure, or the container's where that is less."""
-    system = int(psutil.virtual_memory().available)
+    """Memory that a new process can take without swapping: the system's figure, or the container's if less."""
+    system = _meminfo("MemAvailable") or _pages("SC_AVPHYS_PAGES") or total_ram()
     try:
         limit = int(LIMIT.read_text(encoding="ascii"))
         used = int(USED.read_text(encoding="ascii"))
@@ -35,11 +35,27 @@ def available_ram() -> int:
 
 
 def total_ram() -> int:
-    return int(psutil.virtual_memory().total)
+    return _meminfo("MemTotal") or _pages("SC_PHYS_PAGES")
+
+
+def _meminfo(field: str) -> int:
+    """A line of /proc/meminfo such as `MemTotal:  16308244 kB`; 0 where the kernel has no such file (macOS)."""
+    try:
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:")), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _pages(name: str) -> int:
+    try:
+        return os.sysconf(name) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # not known to this system
+        return 0
 
 
 def peak_ram() -> int:
-    """The most that this process has held so far (its resident set)."""
+    """The peak resident set of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak << 10  # bytes there, kilobytes elsewhere
 
@@ -50,14 +66,14 @@ def gpus() -> list[Gpu]:
     if program is None:
         return []
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [program, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"],
             capture_output=True,
             text=True,
             timeout=10,
             check=True,
         ).stdout
-        rows = [[part.strip() for part in line.split(",")] for line in said.splitlines() if line.strip()]
+        rows = [[part.strip() for part in line.split(",")] for line in output.splitlines() if line.strip()]
         return [Gpu(name, int(total) * MEBIBYTE, int(free) * MEBIBYTE) for name, total, free in rows]
     except (OSError, ValueError, subprocess.SubprocessError):
         return []

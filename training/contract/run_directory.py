@@ -1,14 +1,22 @@
-"""A run directory: the only thing that the site and the engine share. Free of torch.
+"""A run directory: all that the site and the engine share. Every file name in it is defined here, once.
 
-run.json        the configuration (see `training.contract.config`)
-dataset/        train.parquet  held_out.parquet  manifest.json
-metrics.jsonl   one JSON object a line, appended by the engine
-log.txt         stdout and stderr of the engine
-cancel          created by the site: the engine saves, writes result.json and exits
-lock            held (flock) by the engine for as long as it lives: how anyone learns that it died
-checkpoint-<n>/ resumable trainer state
-model/          what the run is for
-result.json     written last
+run.json           the configuration (see `training.contract.config`)
+dataset/           train.parquet  held_out.parquet  manifest.json; corpus.jsonl for `pretrain`
+prompts.jsonl      input of `generate`
+metrics.jsonl      one JSON object per line, appended by the engine
+log.txt            stdout and stderr of the engine
+cancel             created by the site: the engine saves, writes result.json and exits
+lock               held (flock) by the engine for as long as it lives: how anyone learns that it died
+preflight.json     checks, lengths, memory and time, written before the first step
+checkpoint-<n>/    resumable trainer state
+reference/         reference log-probabilities, where runs do not share a cache
+quantization-base/ the chain's adapters merged, for a quantized base
+tensorboard/       and mlruns/: where trackers write
+model/             the trained model, with lineage.json
+candidates.jsonl   output of `generate`
+scores.jsonl       output of `evaluate`: log-probabilities of the held-out rows
+samples.jsonl      output of `evaluate`: sample texts
+result.json        written last
 """
 
 import contextlib
@@ -24,6 +32,23 @@ from typing import IO, Any
 
 from training.contract import config as configs
 
+CONFIG = "run.json"
+DATASET = "dataset"
+TRAIN, HELD_OUT, MANIFEST, CORPUS = "train.parquet", "held_out.parquet", "manifest.json", "corpus.jsonl"
+DATASET_FILES = (TRAIN, HELD_OUT, MANIFEST)
+PROMPTS, CANDIDATES = "prompts.jsonl", "candidates.jsonl"
+METRICS = "metrics.jsonl"
+LOG = "log.txt"
+CANCEL, LOCK = "cancel", "lock"
+PREFLIGHT = "preflight.json"
+CHECKPOINT_PREFIX = "checkpoint-"
+TRAINER_STATE = "trainer_state.json"  # in a checkpoint; transformers' own name
+REFERENCE, QUANTIZATION_BASE = "reference", "quantization-base"
+TENSORBOARD, MLRUNS = "tensorboard", "mlruns"
+MODEL, LINEAGE = "model", "lineage.json"
+SCORES, SAMPLES = "scores.jsonl", "samples.jsonl"
+RESULT = "result.json"
+
 
 class AlreadyRunning(RuntimeError):
     """Another engine holds this run directory."""
@@ -35,35 +60,58 @@ class RunDirectory:
 
     @property
     def config_path(self) -> Path:
-        return self.path / "run.json"
+        return self.path / CONFIG
 
     @property
     def dataset(self) -> Path:
-        return self.path / "dataset"
+        return self.path / DATASET
 
     @property
     def metrics_path(self) -> Path:
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS
 
     @property
     def log_path(self) -> Path:
-        return self.path / "log.txt"
+        return self.path / LOG
 
     @property
     def model(self) -> Path:
-        return self.path / "model"
+        return self.path / MODEL
 
     @property
     def result_path(self) -> Path:
-        return self.path / "result.json"
+        return self.path / RESULT
 
     @property
     def lock_path(self) -> Path:
-        return self.path / "lock"
+        return self.path / LOCK
 
     @property
     def cancel_path(self) -> Path:
-        return self.path / "cancel"
+        return self.path / CANCEL
+
+    @property
+    def preflight_path(self) -> Path:
+        return self.path / PREFLIGHT
+
+    @property
+    def prompts_path(self) -> Path:
+        return self.path / PROMPTS
+
+    @property
+    def candidates_path(self) -> Path:
+        return self.path / CANDIDATES
+
+    @property
+    def scores_path(self) -> Path:
+        return self.path / SCORES
+
+    @property
+    def samples_path(self) -> Path:
+        return self.path / SAMPLES
+
+    def checkpoint(self, step: int) -> Path:
+        return self.path / f"{CHECKPOINT_PREFIX}{step}"
 
     def create(self, config: configs.Config) -> None:
         """Make the directory and write run.json; an existing run.json is replaced as a whole."""
@@ -104,7 +152,7 @@ class RunDirectory:
         return "\n".join(text.splitlines()[-lines:])
 
     def write_result(self, **values: Any) -> None:
-        """The last word of a run: `status` is succeeded, cancelled or failed; `error` where it failed."""
+        """The result of a run: `status` is succeeded, cancelled or failed; `error` where it failed."""
         write_atomically(self.result_path, json.dumps(values, indent=2, ensure_ascii=False, default=float) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
@@ -120,21 +168,21 @@ class RunDirectory:
         return self.cancel_path.exists()
 
     def clear_for_resume(self) -> None:
-        """Forget the last ending; checkpoints, metrics and log stay."""
+        """Remove the previous result and the cancel request; checkpoints, metrics and log stay."""
         self.cancel_path.unlink(missing_ok=True)
         self.result_path.unlink(missing_ok=True)
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that is whole (the trainer writes trainer_state.json last)."""
-        found = [
-            (int(folder.name.removeprefix("checkpoint-")), folder)
-            for folder in self.path.glob("checkpoint-*")
-            if folder.name.removeprefix("checkpoint-").isdigit() and (folder / "trainer_state.json").exists()
+        """The newest complete checkpoint (the trainer writes trainer_state.json last)."""
+        whole = [
+            (checkpoint_step(folder), folder)
+            for folder in self.path.glob(f"{CHECKPOINT_PREFIX}*")
+            if folder.name.removeprefix(CHECKPOINT_PREFIX).isdigit() and (folder / TRAINER_STATE).exists()
         ]
-        return max(found)[1] if found else None
+        return max(whole)[1] if whole else None
 
     def acquire_lock(self) -> IO[bytes]:
-        """Take the engine's lock; it is given back when the returned file (and every inherited copy) is closed.
+        """Take the engine's lock; it is released when the returned file (and every inherited copy) is closed.
 
         flock is released by the kernel however the process ends, so a dead engine can never look alive: no stale
         pid files, no reused pids, no zombies. Raises AlreadyRunning.
@@ -173,8 +221,13 @@ class RunDirectory:
             yield
 
 
+def checkpoint_step(folder: Path) -> int:
+    """The step after which this checkpoint was saved."""
+    return int(folder.name.removeprefix(CHECKPOINT_PREFIX))
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write aside, then rename: a reader sees the old file or the new one, never half of either."""
+    """Write to a temporary file, then rename: a reader sees the old file or the new one, never a part of either."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from training.engine.data.rows import Row, Sequences
     from training.engine.inference.scoring import Score
 
-SCORES = "scores.jsonl"
-SAMPLES = "samples.jsonl"
-
 
 def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
@@ -69,7 +66,7 @@ def evaluate(run: Run) -> Outcome:
         del model
     by_role = {role: scores[source] for role, source in sources.items()}
     labels = [bool(rows[item.row]["label"]) for item in sequences] if labelled else []
-    write_scores(run.directory.path / SCORES, sequences, by_role, columns, labels)
+    write_scores(run.directory.scores_path, sequences, by_role, columns, labels)
 
     answers = {role: outputs[source] for role, source in sources.items() if role != "reference"}
     metrics = scored_figures(by_role, config, pairs=len(columns) == 2, labels=labels)
@@ -246,7 +243,7 @@ def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]])
         if "chosen" in row:
             sample["chosen"] = plain(row["chosen"])
         samples.append(sample)
-    _write_lines(run.directory.path / SAMPLES, samples)
+    _write_lines(run.directory.samples_path, samples)
     return metrics
 
 

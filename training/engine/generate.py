@@ -18,9 +18,6 @@ from training.contract.errors import Cancelled, DatasetError
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
-PROMPTS = "prompts.jsonl"
-CANDIDATES = "candidates.jsonl"
-
 
 def generate(run: Run) -> Outcome:
     """Append what is missing of candidates.jsonl."""
@@ -31,8 +28,8 @@ def generate(run: Run) -> Outcome:
     from training.engine.models import loading
 
     config: GenerationConfig = run.config
-    prompts = read_prompts(run.directory.path / PROMPTS)
-    path = run.directory.path / CANDIDATES
+    prompts = read_prompts(run.directory.prompts_path)
+    path = run.directory.candidates_path
     done = read_candidates(path)
     torch.set_num_threads(config.threads or torch.get_num_threads())
     tokenizer = loading.load_tokenizer(config.model)

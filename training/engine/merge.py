@@ -29,6 +29,7 @@ import psutil
 from training.contract import hardware
 from training.contract.config import ModelSource
 from training.contract.errors import MergeError, ModelError
+from training.contract.run_directory import CONFIG, LINEAGE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -103,7 +104,7 @@ def merge(
             "parameters": parameters,
         }
         lineage = merged_lineage(source, facts)
-        (partial / "lineage.json").write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        (partial / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", "utf-8")
         (partial / "README.md").write_text(model_card.merged_card(lineage), "utf-8")
         shards = len(list(partial.glob("*.safetensors")))
     size = sum(file.stat().st_size for file in to.iterdir())
@@ -224,7 +225,7 @@ def merged_lineage(source: ModelSource, facts: dict[str, Any]) -> dict[str, Any]
         with (adapter / "adapter_model.safetensors").open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         link: dict[str, Any] = {"folder": str(adapter), "sha256": digest}
-        run = adapter.parent / "run.json"
+        run = adapter.parent / CONFIG
         if run.is_file():
             config = json.loads(run.read_text(encoding="utf-8"))
             link |= {name: config.get(name) for name in ("run_id", "program", "dataset_sha256")}

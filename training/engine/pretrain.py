@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import Architecture, TrainingConfig
 from training.contract.errors import Cancelled, DatasetError, DivergedError
+from training.contract.run_directory import CORPUS
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-CORPUS = "corpus.jsonl"
 BOS, END, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 ROLES = ("system", "user", "assistant")
 # Roles are tokens of their own and the end of a turn is the end of text: nothing merges across, and answers stop.

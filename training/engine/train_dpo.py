@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
+from training.contract.run_directory import REFERENCE, TRAIN
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import main
 from training.engine.runtime.run import Outcome, Run
@@ -30,7 +31,7 @@ def train(run: Run) -> Outcome:
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "dpo", "train.parquet")
+    check_columns(rows, "dpo", TRAIN)
     leakage.check_held_out(run.directory.path / config.dataset, rows)  # before minutes go into the reference
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
@@ -42,7 +43,7 @@ def train(run: Run) -> Outcome:
             purpose="dpo",
             max_length=length,
             stop_ids=loading.stop_token_ids(model, tokenizer),
-            where="train.parquet",
+            where=TRAIN,
             keep_ties=packable and config.ties == "learn",
         )
 
@@ -104,7 +105,7 @@ def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -
     from training.engine.packed import reference_cache
 
     config: TrainingConfig = run.config
-    folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / "reference"
+    folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / REFERENCE
     dtype = str(loading.compute_dtype(config.precision))
     key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
     cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")

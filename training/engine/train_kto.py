@@ -12,6 +12,7 @@ from typing import Any
 
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
+from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
@@ -35,8 +36,8 @@ def train(run: Run) -> Outcome:
     check_batch_size(config)
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "kto", "train.parquet")
-    labels = read_labels(rows, "train.parquet")
+    check_columns(rows, "kto", TRAIN)
+    labels = read_labels(rows, TRAIN)
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
     sequences, counts = training_sequences(
@@ -45,7 +46,7 @@ def train(run: Run) -> Outcome:
         purpose="kto",
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
-        where="train.parquet",
+        where=TRAIN,
     )
     run.stop_if_cancelled()
     # TRL reads KTO rows in order, so that the mismatched completions stay beside their rows: mixed once, here.

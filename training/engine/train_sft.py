@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import TrainingConfig
+from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import main
 from training.engine.runtime.run import Outcome, Run
@@ -25,7 +26,7 @@ def train(run: Run) -> Outcome:
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
-    check_columns(rows, "sft", "train.parquet")
+    check_columns(rows, "sft", TRAIN)
     model, tokenizer = setup.load(config, run.directory.path)
     length = setup.max_length(config, model)
     sequences, counts = training_sequences(
@@ -34,7 +35,7 @@ def train(run: Run) -> Outcome:
         purpose="sft",
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
-        where="train.parquet",
+        where=TRAIN,
     )
     reason = packed_setup.plain_trl_reason(config, model)
     layout = None

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from training.contract.config import ModelSource
+from training.contract.run_directory import LINEAGE
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Deep enough for roots that hold publisher/model folders, shallow enough to stay quick on a shared disk.
@@ -63,7 +64,7 @@ def source_of(name: str) -> ModelSource:
     folder = resolve(name)
     if (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         return ModelSource(base=str(folder))
-    lineage = folder / "lineage.json"
+    lineage = folder / LINEAGE
     if lineage.is_file():
         links = json.loads(lineage.read_text(encoding="utf-8"))
         return ModelSource(

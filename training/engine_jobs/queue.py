@@ -22,9 +22,9 @@ from annotation.core.events import record
 from annotation.core.version import version
 from annotation.models import DatasetVersion, User
 from training.contract.config import Config, ConfigError, to_json
+from training.contract.run_directory import DATASET_FILES
 from training.models import EngineJob
 
-DATASET_FILES = ("train.parquet", "held_out.parquet", "manifest.json")
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "sacrebleu")
 
 

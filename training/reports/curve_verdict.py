@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from training.contract.metrics import LABEL_ACCURACY, REWARD_ACCURACY
 from training.models import Evaluation, Run
 from training.reports.curve_statistics import (
     WORTH_WHILE,
@@ -84,7 +85,7 @@ class Outcome:
 
 def read_outcome(evaluation: Evaluation, key: str) -> Outcome | None:
     """From the evaluation's scores.jsonl; None where that is gone."""
-    path = evaluation.directory.path / "scores.jsonl"
+    path = evaluation.directory.scores_path
     if not path.is_file():
         return None
     values: dict[int, float] = {}
@@ -92,10 +93,10 @@ def read_outcome(evaluation: Evaluation, key: str) -> Outcome | None:
     with path.open(encoding="utf-8") as file:
         for line in map(json.loads, file):
             row = line["row"]
-            if key == "reward_accuracy":
+            if key == REWARD_ACCURACY:
                 chosen = line["model_chosen_logp"] - line["reference_chosen_logp"]
                 values[row] = win(chosen - (line["model_rejected_logp"] - line["reference_rejected_logp"]))
-            elif key == "label_accuracy":
+            elif key == LABEL_ACCURACY:
                 reward = line["model_completion_logp"] - line["reference_completion_logp"]
                 values[row] = win(reward if line["label"] else -reward)
             else:

@@ -6,27 +6,26 @@ from typing import Any
 
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 
+from training.contract.metrics import METRICS, charts
 from training.reports.charts import Chart, Line, line_chart, sampled
+from training.reports.labels import CHART_TITLES, COMPARED_TITLES, METRIC_LABELS
 from training.reports.progress import figure
 
 Lines = Sequence[Mapping[str, Any]]
 Points = tuple[list[float], list[float]]
 
-# Chart → title, the metrics in it with their names, and whether they are shares.
-CHARTS: dict[str, tuple[Any, list[tuple[str, Any]], bool]] = {
-    "loss": (_("Loss"), [("loss", _("loss"))], False),
-    "accuracy": (_("Reward accuracy"), [("reward_accuracy", _("reward accuracy"))], True),
-    "margin": (_("Reward margin"), [("reward_margin", _("margin"))], False),
-    "rewards": (_("Rewards"), [("reward_chosen", _("chosen")), ("reward_rejected", _("rejected"))], False),
-    "logps": (_("Log-probabilities"), [("logps_chosen", _("chosen")), ("logps_rejected", _("rejected"))], False),
-    "token_accuracy": (_("Token accuracy"), [("token_accuracy", _("token accuracy"))], True),
-    "learning_rate": (_("Learning rate"), [("learning_rate", _("learning rate"))], False),
-    "grad_norm": (_("Gradient norm"), [("grad_norm", _("gradient norm"))], False),
-    "tokens_per_s": (_("Tokens per second"), [("tokens_per_s", _("tokens/s"))], False),
+# Chart → title, the metrics in it with their labels, whether they are shares, whether they may be smoothed.
+CHARTS: dict[str, tuple[Any, list[tuple[str, Any]], bool, bool]] = {
+    chart: (
+        CHART_TITLES[chart],
+        [(metric.key, METRIC_LABELS[metric.key]) for metric in metrics],
+        metrics[0].share,
+        metrics[0].smooth,
+    )
+    for chart, metrics in charts().items()
 }
-METRICS = [key for _title, metrics, _percent in CHARTS.values() for key, _name in metrics]
+DRAWN = [metric.key for metric in METRICS if metric.chart]
 
 
 def is_step(line: Mapping[str, Any]) -> bool:
@@ -55,22 +54,21 @@ def points_of(steps: Lines, key: str) -> Points:
 
 def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
     """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled as it goes on."""
-    steps, charts = steps_of(lines), []
-    for key, (title, metrics, percent) in CHARTS.items():
+    steps, drawn = steps_of(lines), []
+    for key, (title, metrics, percent, smooth) in CHARTS.items():
         curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
         if not live and max(len(curve.x) for curve in curves) < 2:
             continue
         sentence = chart_sentence(curves)
-        smooth = key not in ("learning_rate",)
-        charts.append(line_chart(curves, key=key, title=str(title), sentence=sentence, percent=percent, smooth=smooth))
-    return charts
+        drawn.append(line_chart(curves, key=key, title=str(title), sentence=sentence, percent=percent, smooth=smooth))
+    return drawn
 
 
 def chart_sentences(lines: Lines) -> dict[str, str]:
     """What each chart says, from its first and its last points; they need not be all."""
     steps = steps_of(lines)
     said = {}
-    for key, (_title, metrics, _percent) in CHARTS.items():
+    for key, (_title, metrics, _percent, _smooth) in CHARTS.items():
         said[key] = chart_sentence([Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics])
     return {key: sentence for key, sentence in said.items() if sentence}
 
@@ -95,7 +93,7 @@ def news(lines: Lines) -> dict[str, Any]:
     """What metrics.jsonl gained, for the charts that stand already: `points` by metric, `from` the step on which
     they begin (None where there is no step)."""
     steps = steps_of(lines)
-    points = {key: sampled(*points_of(steps, key)) for key in METRICS}
+    points = {key: sampled(*points_of(steps, key)) for key in DRAWN}
     return {
         "from": min((line["step"] for line in lines if is_step(line)), default=None),
         "points": {key: values for key, values in points.items() if values[0]},
@@ -106,14 +104,7 @@ def news(lines: Lines) -> dict[str, Any]:
 
 # Over each other, each metric has a chart of its own: a line is a run.
 COMPARED = [
-    ("loss", _("Loss"), False),
-    ("reward_accuracy", _("Reward accuracy"), True),
-    ("reward_margin", _("Reward margin"), False),
-    ("logps_chosen", _("Log-probability of the chosen texts"), False),
-    ("logps_rejected", _("Log-probability of the rejected texts"), False),
-    ("token_accuracy", _("Token accuracy"), True),
-    ("learning_rate", _("Learning rate"), False),
-    ("tokens_per_s", _("Tokens per second"), False),
+    (metric, COMPARED_TITLES.get(metric.key) or CHART_TITLES[metric.chart]) for metric in METRICS if metric.compared
 ]
 
 
@@ -132,8 +123,9 @@ def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list
     `same_loss` is whether the runs minimise the same loss: otherwise the chart of it says that it compares badly.
     """
     histories = [(run, steps_of(run.lines)) for run in runs]
-    charts = []
-    for key, title, percent in COMPARED:
+    compared = []
+    for metric, title in COMPARED:
+        key = metric.key
         curves, styles = [], []
         for run, steps in histories:
             x, y = points_of(steps, key)
@@ -146,13 +138,13 @@ def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list
         sentence = gettext("At the end: %(figures)s.") % {"figures": ends}
         if key == "loss" and not same_loss:
             sentence += " " + gettext("These runs minimise different losses: compare their accuracy and margin.")
-        charts.append(
+        compared.append(
             line_chart(
-                curves, key=key, title=str(title), sentence=sentence, percent=percent, styles=styles,
-                smooth=key != "learning_rate",
+                curves, key=key, title=str(title), sentence=sentence, percent=metric.share, styles=styles,
+                smooth=metric.smooth,
             )
         )  # fmt: skip
-    return charts
+    return compared
 
 
 def differing(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, list[str]]]:

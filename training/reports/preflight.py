@@ -57,7 +57,7 @@ class Preflight:
 
 def read_preflight(directory: RunDirectory) -> dict[str, Any]:
     """preflight.json as it stands; empty where there is none yet."""
-    path = directory.path / "preflight.json"
+    path = directory.preflight_path
     if not path.exists():
         return {}
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

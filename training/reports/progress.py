@@ -10,18 +10,13 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from training.contract.metrics import FIGURES, METRICS, SHARES
 from training.contract.run_directory import RunDirectory
+from training.reports.labels import FIGURE_LABELS, METRIC_LABELS
 
 END_BYTES = 64_000
 
-# What a person sees of a step, in this order: (key, words).
-LIVE_FIGURES = [
-    ("loss", _("loss")),
-    ("reward_accuracy", _("reward accuracy")),
-    ("reward_margin", _("margin")),
-    ("token_accuracy", _("token accuracy")),
-    ("learning_rate", _("learning rate")),
-]
+LIVE = [metric.key for metric in METRICS if metric.live]
 
 # What an engine does beside its steps, in words.
 STAGES = {"reference": _("computing reference log-probabilities, %(done)s of %(total)s")}
@@ -59,7 +54,7 @@ class Progress:
     @property
     def words(self) -> list[tuple[str, str]]:
         """The newest figures as (words, value) for people."""
-        found = [(str(words), figure(key, self.figures[key])) for key, words in LIVE_FIGURES if key in self.figures]
+        found = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
         if self.tokens_per_s:
             found.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
         if self.time_left_s is not None and self.done < self.total:
@@ -103,7 +98,7 @@ def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
             done, total = line["done"], line.get("total", total)
             stage = str(line.get("stage", ""))
             unit = "rows" if stage else "texts"
-        figures |= {key: line[key] for key, _ in LIVE_FIGURES if isinstance(line.get(key), int | float)}
+        figures |= {key: line[key] for key in LIVE if isinstance(line.get(key), int | float)}
         speed, left = line.get("tokens_per_s", speed), line.get("time_left_s", left)
     return Progress(done, total, unit, stage, figures, speed, left)
 
@@ -124,50 +119,14 @@ class Figure:
     parent_interval: str
 
 
-# (key, the parent's key, label, what it is, percentage?)
-FIGURES = [
-    (
-        "reward_accuracy",
-        "",
-        _("Preference accuracy"),
-        _("pairs whose preferred side gained more than the other, against the model that training began with"),
-        True,
-    ),
-    (
-        "label_accuracy",
-        "",
-        _("Label accuracy"),
-        _("texts that gained probability when people called them good, and lost it when they called them bad"),
-        True,
-    ),
-    (
-        "reward_margin",
-        "",
-        _("Preference margin"),
-        _("how much more, on average, in units of β · log-probability"),
-        False,
-    ),
-    (
-        "logp_accuracy",
-        "parent_logp_accuracy",
-        _("Likelihood accuracy"),
-        _("pairs whose preferred side is the likelier one, per token"),
-        True,
-    ),
-    ("chosen_logp", "chosen_logp_parent", _("Log-probability, preferred"), _("mean of the preferred texts"), False),
-    ("rejected_logp", "rejected_logp_parent", _("Log-probability, other"), _("mean of the other texts"), False),
-    ("perplexity", "parent_perplexity", _("Perplexity"), _("of the good texts; lower is better"), False),
-    ("chrf", "parent_chrf", "chrF", _("likeness to the reference texts by characters, 0 to 100"), False),
-    ("bleu", "parent_bleu", "BLEU", _("likeness to the reference texts by words, 0 to 100"), False),
-]
-
-
 def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
     """What an evaluation's result tells, as rows for people."""
     rows = []
-    for key, parent, label, explanation, percent in FIGURES:
+    for declared in FIGURES:
+        key, parent, percent = declared.key, declared.parent, declared.share
         if key not in metrics:
             continue
+        label, explanation = FIGURE_LABELS[key]
         rows.append(
             Figure(
                 key,
@@ -201,7 +160,7 @@ def _interval(bounds: Any, percent: bool) -> str:
 
 def figure(key: str, value: float) -> str:
     """A live figure for people: shares as percentages."""
-    return f"{100 * value:.1f} %" if key.endswith("accuracy") else number(value)
+    return f"{100 * value:.1f} %" if key in SHARES else number(value)
 
 
 def number(value: float) -> str:

@@ -16,6 +16,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import Project, User
 from training.contract.config import ModelSource
+from training.contract.run_directory import LINEAGE
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation, Run
 
@@ -72,7 +73,7 @@ def folder_sha256(folder: Path) -> str:
 
 
 def _form_of(folder: Path) -> str:
-    lineage = folder / "lineage.json"
+    lineage = folder / LINEAGE
     if lineage.is_file():
         return str(json.loads(lineage.read_text(encoding="utf-8"))["this"])
     return Checkpoint.Form.ADAPTER if (folder / "adapter_config.json").is_file() else Checkpoint.Form.FULL

@@ -83,7 +83,7 @@ def starting_model(run: Run) -> ModelSource | None:
 
 def read_samples(evaluation: Evaluation, limit: int = 50) -> list[dict[str, Any]]:
     """The first sample outputs: what `samples.jsonl` holds, or nothing while there is none."""
-    path = evaluation.directory.path / "samples.jsonl"
+    path = evaluation.directory.samples_path
     if not path.exists():
         return []
     samples: list[dict[str, Any]] = []

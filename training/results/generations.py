@@ -76,7 +76,7 @@ def ingest_candidates(generation: Generation) -> int:
 
 def read_candidates(generation: Generation) -> Iterator[dict[str, Any]]:
     """The lines of candidates.jsonl. A torn one (of an engine that was killed, then resumed) is passed over."""
-    path = generation.directory.path / "candidates.jsonl"
+    path = generation.directory.candidates_path
     if not path.exists():
         raise Conflict(
             _("%(generation)s wrote no candidates: %(path)s is missing") % {"generation": generation, "path": path}
@@ -106,7 +106,7 @@ def _candidates(generation: Generation) -> Iterator[NewCandidate]:
 
 def _write_prompts(generation: Generation, prompts: QuerySet[Prompt]) -> int:
     count = 0
-    with (generation.directory.path / "prompts.jsonl").open("w", encoding="utf-8") as file:
+    with generation.directory.prompts_path.open("w", encoding="utf-8") as file:
         for prompt in prompts.order_by("id").iterator(chunk_size=2000):
             messages = conversation(prompt.text, prompt.messages, generation.project.persona)
             file.write(json.dumps({"id": prompt.pk, "messages": messages}, ensure_ascii=False) + "\n")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.contract.run_directory import CORPUS
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Run
@@ -117,7 +118,7 @@ def create_run(
         link_dataset(run, dataset)
     elif corpus is not None:
         run.directory.dataset.mkdir()
-        shutil.copyfile(corpus, run.directory.dataset / "corpus.jsonl")
+        shutil.copyfile(corpus, run.directory.dataset / CORPUS)
     return run
 
 

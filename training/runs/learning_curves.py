@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
+from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY
 from training.models import Evaluation, LearningCurve, Run
 from training.reports.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
@@ -18,9 +19,9 @@ from training.runs.create import create_run
 SHARES = (0.1, 0.25, 0.5, 1.0)
 # By trainer: the figure of its evaluations that is drawn, and its name.
 FIGURES = {
-    Run.Trainer.SFT: ("perplexity", gettext_lazy("Perplexity of the held-out answers")),
-    Run.Trainer.DPO: ("reward_accuracy", gettext_lazy("Preference accuracy on held-out pairs")),
-    Run.Trainer.KTO: ("label_accuracy", gettext_lazy("Label accuracy on held-out texts")),
+    Run.Trainer.SFT: (PERPLEXITY, gettext_lazy("Perplexity of the held-out answers")),
+    Run.Trainer.DPO: (REWARD_ACCURACY, gettext_lazy("Preference accuracy on held-out pairs")),
+    Run.Trainer.KTO: (LABEL_ACCURACY, gettext_lazy("Label accuracy on held-out texts")),
 }
 
 
@@ -109,7 +110,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
                 value=metrics.get(key),
                 low=interval[0],
                 high=interval[1],
-                percent=key != "perplexity",
+                percent=key != PERPLEXITY,
             )
         )
         outcomes.append(outcome)

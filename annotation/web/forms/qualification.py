@@ -5,7 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Annotation, Kind
+from annotation.kinds import KINDS
+from annotation.models import Annotation
 from annotation.qualification.tests import MAX_ATTEMPTS, MAX_EXPLANATION, MAX_TOLERANCE, NewItem
 
 TICKED_UP_TO = 20
@@ -31,7 +32,7 @@ class QualificationForm(forms.Form):
     def __init__(self, *args: Any, answers: list[Annotation], kind: str, **options: Any) -> None:
         super().__init__(*args, **options)
         self.answers = answers
-        if kind != Kind.SCORING:
+        if not KINDS[kind].has_tolerance:
             del self.fields["tolerance"]
         for answer in answers:
             self.fields[f"item-{answer.pk}"] = forms.BooleanField(

@@ -8,16 +8,10 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.kinds import KINDS
+from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
 from annotation.queue.batch_changes import HIGHEST, LOWEST
-
-KINDS = [
-    (Kind.WRITING, _("Writing: people answer the prompt themselves")),
-    (Kind.POSTEDITING, _("Post-editing: people mend a model's text, or accept it")),
-    (Kind.SCORING, _("Scoring: people score texts on each aspect")),
-    (Kind.CHOOSING, _("Choosing: people say which of the texts is better, and why")),
-]
-MOST_ALTERNATIVES = 6
 
 
 def qualification_choices(
@@ -39,9 +33,14 @@ class BatchForm(forms.Form):
     """What `open_batch` needs, in a manager's words."""
 
     name = forms.CharField(label=_("Name"), max_length=120, help_text=_("What annotators see in their list of work."))
-    kind = forms.ChoiceField(label=_("Kind"), choices=KINDS, widget=forms.RadioSelect, initial=Kind.CHOOSING)
+    kind = forms.ChoiceField(
+        label=_("Kind"),
+        choices=[(name, KINDS[name].summary) for name in Kind],
+        widget=forms.RadioSelect,
+        initial=Kind.CHOOSING,
+    )
     alternatives = forms.IntegerField(
-        min_value=1, max_value=MOST_ALTERNATIVES, required=False, label=_("Texts a task"),
+        min_value=1, max_value=MAX_ALTERNATIVES, required=False, label=_("Texts a task"),
         help_text=_(
             "Choosing: 2 to 6; more than two are ranked. Scoring: 1 to 6; more than one stand side by side. "
             "Empty: two to choose from, one to score. The other kinds have none or one."
@@ -95,10 +94,12 @@ class BatchForm(forms.Form):
         return test
 
     def clean_alternatives(self) -> int | None:
-        given, kind = self.cleaned_data["alternatives"], self.cleaned_data.get("kind")
-        if kind == Kind.CHOOSING and given == 1:
+        count, kind = self.cleaned_data["alternatives"], KINDS.get(self.cleaned_data.get("kind", ""))
+        if kind is None or kind.most_alternatives == 1:
+            return None
+        if kind.compares and count == 1:
             raise forms.ValidationError(gettext("Choosing takes at least two."))
-        return given if kind in (Kind.CHOOSING, Kind.SCORING) else None
+        return int(count) if count is not None else None
 
     def prompts(self) -> QuerySet[Prompt]:
         """The prompts that were asked for, to be read once and inside the action."""

@@ -17,7 +17,7 @@ from annotation.answers.submission import SKIP_REASONS
 from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.kinds import KINDS
-from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Role, Task, User
+from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Role, Task, User
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.manual_assignment import assign, release_all
@@ -99,6 +99,7 @@ def batch_page(
     busy = {row.annotator_id: row.task.position for row in held}
     context = {
         "project": batch.project, "section": "progress", "batch": progress.batch, "progress": progress, "page": page,
+        "kind": KINDS[batch.kind],
         "tasks": tasks, "manages": manages, "only": only, "filters": FILTERS,
         "in_hand": [{"slot": row, "gone": row.annotator_id not in members} for row in held],
         "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
@@ -150,8 +151,8 @@ def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) ->
         texts = {pk: candidate.text for pk, candidate in candidates.items()}
         answer = KINDS[batch.kind].describe(current[0].payload, texts, batch.project.target_language)
         row |= {"annotation": current[0], "answer": answer}
-        if batch.kind == Kind.CHOOSING:
-            row["chosen"] = candidates.get(current[0].payload.get("chosen") or 0)
+        if preferred := KINDS[batch.kind].preferred_candidate(current[0].payload):
+            row["chosen"] = candidates.get(preferred)
         if "original" in answer:
             row["changes"] = differences(answer["original"], answer["text"])
     return row

@@ -59,9 +59,8 @@ def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Ann
         day = read_day(chosen["day"])
         rows = rows.filter(created_at__date=day) if day else rows.none()
     if words := chosen["q"][:MAX_SEARCH].replace("\0", ""):
-        fields = ("payload__text", "payload__comment", "payload__fixes", "payload__reasons", "task__prompt__text")
-        found = Q()
-        for field in fields:
+        found = Q(task__prompt__text__icontains=words)
+        for field in sorted({f"payload__{key}" for kind in KINDS.values() for key in kind.searched}):
             found |= Q(**{f"{field}__icontains": words})
         rows = rows.filter(found)
     return rows

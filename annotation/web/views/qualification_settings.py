@@ -103,6 +103,7 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
     texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
     describe = KINDS[test.kind].describe
     context: dict[str, Any] = {
+        "kind": KINDS[test.kind],
         "test": test, "people": people, "passed": sum(one.passing is not None for one in people),
         "tried": sum(bool(one.attempts) for one in people), "batches": test.batches.order_by("-status", "-pk"),
         "items": [

@@ -41,7 +41,7 @@ def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
     now = standing(request.user, test)
     context: dict[str, Any] = {
         "project": test.project, "test": test, "standing": now, "count": test.items.count(),
-        "opens": asking(test), "bar": percentage(test.pass_share),
+        "kind": KINDS[test.kind], "opens": asking(test), "bar": percentage(test.pass_share),
         "may_begin": not now.passed and not now.running and now.left and (not test.retired_at or asking(test).exists()),
     }  # fmt: skip
     if now.last is not None:
@@ -170,7 +170,7 @@ def item_page(
         "trial": {"action": action, "note": _("Test: %(n)d of %(total)d") % {"n": place, "total": len(items)}},
         "batch": shown.assignment.batch, "project": test.project, "shown": shown, "prompt": asked.prompt,
         "problems": error.problems if error else [], "faulty": [field for field, _m in error.problems] if error else [],
-        "kind_template": f"annotation/kinds/{test.kind}.html",
+        "kind": kind,
         **kind.present(shown, kind.read(request.POST, shown, complete=False) if error else None),
         "said": said, "notice": notice,
     }  # fmt: skip

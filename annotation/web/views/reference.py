@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.models import GlossaryTerm, Kind, Project, Role
+from annotation.kinds import KINDS
+from annotation.models import GlossaryTerm, Project, Role
 from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
@@ -34,7 +35,7 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     page of its own without JavaScript."""
     assignment = assignment_for(request.user, assignment_id)
     batch, prompt = assignment.batch, assignment.task.prompt
-    if batch.kind not in (Kind.WRITING, Kind.POSTEDITING):
+    if not KINDS[batch.kind].has_editor:
         raise Http404
     project = batch.project
     similar = translation_memory.similar(

@@ -17,7 +17,7 @@ from annotation.answers.timesheets import active_today
 from annotation.answers.worktime import read_spent, record_time
 from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.kinds import KINDS, Shown, show
+from annotation.kinds import KINDS, PresentedTask, show
 from annotation.models import Assignment, Batch
 from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
@@ -74,14 +74,14 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         messages.success(request, _("Saved as a draft: it waits for you here."))
         return redirect("work", assignment.batch_id)
     if asked := request.POST.get("feedback"):
-        context = KINDS[shown.kind].present(shown, payload)
-        if "text" in context:
+        if KINDS[shown.kind].has_editor:
+            context = KINDS[shown.kind].present(shown, payload)
             feedback = text_feedback(shown, context, resting=asked != "typing")
             return render(request, "annotation/kinds/feedback.html", {"project": shown.project, "feedback": feedback})
     return HttpResponse(status=204)
 
 
-def text_feedback(shown: Shown, context: dict[str, Any], *, resting: bool = True) -> Feedback:
+def text_feedback(shown: PresentedTask, context: dict[str, Any], *, resting: bool = True) -> Feedback:
     """Feedback on the text that a kind presents in its editor."""
     return feedback_on(
         project=shown.project,
@@ -159,7 +159,7 @@ def next_task(
     said: str = "",
     submitted: bool = False,
     status: int = 200,
-    like: Shown | None = None,
+    like: PresentedTask | None = None,
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
@@ -177,7 +177,7 @@ def next_task(
 
 def task_page(
     request: SignedInRequest,
-    shown: Shown,
+    shown: PresentedTask,
     *,
     error: InvalidInput | None = None,
     skip_error: InvalidInput | None = None,
@@ -199,11 +199,10 @@ def task_page(
         "skip_problem": skip_error.problems[0][1] if skip_error else "", "skip_reasons": SKIP_REASONS,
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
-        "kind_template": f"annotation/kinds/{shown.kind}.html",
         "guideline_news": guideline_news(request.user, shown.project),
         **kind.present(shown, entered), **said,
     }  # fmt: skip
-    if "text" in context:
+    if kind.has_editor:
         context["feedback"] = text_feedback(shown, context)
     return respond(request, assignment.batch, context, status)
 
@@ -225,6 +224,7 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
 
 
 def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], status: int) -> HttpResponse:
+    context["kind"] = KINDS[batch.kind]
     if request.htmx:
         return render(request, "annotation/work/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.

@@ -102,7 +102,7 @@ def test_with_overlap_another_free_slot_of_the_task_is_taken_instead(db):
     )
     annotation = submit(assignment=mine, payload=ANSWER, annotator=hana)
     assert annotation.assignment_id != mine.pk
-    assert annotation.queue.claims.annotator == hana
+    assert annotation.assignment.annotator == hana
 
 
 def test_drafts_are_kept_and_renew_the_lease_and_a_late_one_changes_nothing(story):

@@ -229,7 +229,7 @@ def test_a_leak_raises(told, settings):
 @pytest.mark.parametrize(("field", "message"), [("digest", "has the same text"), ("prompt_id", "is held out itself")])
 def test_each_barred_thing_raises(told, field, message):
     from annotation.datasets.freeze import HeldOutPrompts
-    from annotation.datasets.votes import LabelledPrompt
+    from annotation.datasets.rows import LabelledPrompt
 
     held = Prompt.objects.get(source_document="mail 2")
     fresh = {"prompt_id": -1, "digest": "0" * 64, "source_document": "mail 3"}

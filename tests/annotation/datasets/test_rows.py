@@ -7,8 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation.core.errors import InvalidInput
-from annotation.datasets.rows import AgreementTally, ExportOptions, pair_rows, sft_rows, unpaired_rows
-from annotation.datasets.votes import Label, LabelledPrompt, ranked_pairs, weighted_score
+from annotation.datasets.rows import (
+    AgreementTally,
+    ExportOptions,
+    LabelledPrompt,
+    pair_rows,
+    sft_rows,
+    unpaired_rows,
+)
+from annotation.kinds import KINDS
+from annotation.kinds.choosing.votes import ranked_pairs
+from annotation.kinds.scoring.votes import weighted_score
+from annotation.kinds.votes import Label
 
 A, B, C = 11, 12, 13
 TEXTS = {A: "Certainly, madam.", B: "Sure.", C: "Whatever."}
@@ -20,7 +30,7 @@ def prompt(*labels: Label, texts=TEXTS) -> LabelledPrompt:
 
 
 def label(number: int, kind: str, *, task: int = 1, weights=None, **payload) -> Label:
-    return Label(annotation_id=number, task_id=task, kind=kind, payload=payload, weights=weights)
+    return Label(annotation_id=number, task_id=task, kind=kind, payload=KINDS[kind].parse(payload), weights=weights)
 
 
 def chose(number, chosen, *, shown=(A, B), strength=None, task=1):

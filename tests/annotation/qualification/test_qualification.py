@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from annotation.answers.submission import submit
 from annotation.core.errors import Conflict, InvalidInput
+from annotation.kinds import KINDS
 from annotation.models import (
     Annotation,
     Assignment,
@@ -34,7 +35,6 @@ from annotation.qualification.results import item_rates, takers
 from annotation.qualification.tests import (
     NewItem,
     create_qualification,
-    is_right,
     qualification_for,
     retire_qualification,
 )
@@ -201,7 +201,7 @@ RANKED = {"choice": "ranking", "ranking": [[7, 8], [9]], "shown": [7, 8, 9], "ch
     ],
 )
 def test_a_choice_is_right_when_the_verdict_is_the_same(expected, given, right):
-    assert is_right(Kind.CHOOSING, expected, given, tolerance=1) is right
+    assert KINDS[Kind.CHOOSING].is_right(expected, given, tolerance=1) is right
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_choice_is_right_when_the_verdict_is_the_same(expected, given, right):
 )
 def test_scores_are_right_when_each_aspect_is_within_the_tolerance(given, tolerance, right):
     expected = {"scores": {"7": {"meaning": 4, "register": 2}}}
-    assert is_right(Kind.SCORING, expected, {"scores": {"7": given}}, tolerance=tolerance) is right
+    assert KINDS[Kind.SCORING].is_right(expected, {"scores": {"7": given}}, tolerance=tolerance) is right
 
 
 # ---- taking ----

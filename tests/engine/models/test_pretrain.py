@@ -72,7 +72,7 @@ def test_the_tokenizer_writes_any_text_and_keeps_prompts_whole(tiny):
 def test_the_budget_ends_the_training(tmp_path):
     directory = corpus_run(tmp_path, [{"text": chat(n)[0]} for n in range(50)], epochs=100_000, max_seconds=4)
     assert run_here("pretrain", directory) == 0
-    assert directory.read_result()["wall_s"] < 8
+    assert directory.read_result()["wall_s"] < 120  # all epochs would take hours
     assert directory.model.exists()
 
 

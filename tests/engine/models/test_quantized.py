@@ -4,6 +4,7 @@ import pytest
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
 from training.contract.config import LoraSettings, ModelSource
+from training.contract.run_directory import LINEAGE, QUANTIZATION_BASE
 from training.engine import merge
 
 pytestmark = pytest.mark.engine
@@ -22,7 +23,7 @@ def test_without_bitsandbytes_the_run_says_what_to_install(tiny, tmp_path, monke
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 def test_an_adapter_is_trained_on_a_quantised_chain_and_merges_into_the_whole_one(tiny, sft_adapter, tmp_path, bits):
     pytest.importorskip("bitsandbytes", reason="pip install 'konomi[quantized]' to train on quantised models")
-    from training.engine.models.quantized import MERGED, load_quantized
+    from training.engine.models.quantized import load_quantized
 
     source = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     settings = LoraSettings(r=4, alpha=8, quantization=bits, dora=bits == "4bit")
@@ -39,7 +40,7 @@ def test_an_adapter_is_trained_on_a_quantised_chain_and_merges_into_the_whole_on
     kind = type(held.model.layers[0].self_attn.q_proj).__name__
     assert kind == {"4bit": "Linear4bit", "8bit": "Linear8bitLt"}[bits]
     assert held.lm_head.weight.dtype.is_floating_point
-    assert (directory.path / MERGED / "lineage.json").is_file()  # written by the run, used again by a resumed one
+    assert (directory.path / QUANTIZATION_BASE / LINEAGE).is_file()  # written by the run, used again by a resumed one
 
     to = tmp_path / "merged"
     words = ["--base", source.base, "--adapter", str(sft_adapter), "--adapter", str(directory.model), "--to", str(to)]

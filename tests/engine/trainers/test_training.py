@@ -40,7 +40,7 @@ def events(directory: RunDirectory) -> list[str]:
     return [line["event"] for line in directory.read_metrics()[0] if "event" in line]
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=300):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited too long"

@@ -120,12 +120,12 @@ def test_a_server_in_trouble_is_asked_again(writing):
     page.route("**/draft/", trouble)
     writing.fill("against the odds")
     expect(saved(page)).to_have_text("The server is not responding: saved in this browser, retrying")
-    expect(saved(page)).to_have_text("Saved", timeout=10_000)
+    expect(saved(page)).to_have_text("Saved")
     answers.clear()
     page.route("**/submit/", trouble)
     page.locator("#submit").click()
     expect(saved(page)).to_contain_text("sent again by itself")
-    expect(page.locator("#done-by-me")).to_have_text("1", timeout=10_000)
+    expect(page.locator("#done-by-me")).to_have_text("1")
     assert texts() == ["against the odds"]
 
 
@@ -236,7 +236,7 @@ def test_a_sign_in_that_asks_for_more_is_finished_in_a_new_tab(writing):
     expect(dialog).to_contain_text("Sign-in needs another step")
     expect(dialog.get_by_role("link", name="Sign in in a new tab")).to_be_visible()
     context.add_cookies(cookies)
-    expect(dialog).to_be_hidden(timeout=15_000)
+    expect(dialog).to_be_hidden()
     expect(saved(page)).to_have_text("Saved")
 
 

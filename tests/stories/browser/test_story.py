@@ -124,7 +124,7 @@ def work_through(person, batch, live_server):
             Kind.WRITING: person.write, Kind.POSTEDITING: lambda n=number: person.mend(n),
             Kind.SCORING: person.score, Kind.CHOOSING: lambda n=number: person.choose(n),
         }[batch.kind]()  # fmt: skip
-        expect(page.locator(f"#task[data-assignment='{before}']")).to_have_count(0, timeout=30_000)
+        expect(page.locator(f"#task[data-assignment='{before}']")).to_have_count(0)
     expect(page.locator("#heading")).to_have_text(DONE if batch_done(batch) else NOTHING)
 
 

@@ -53,10 +53,8 @@ def test_a_killed_engine_is_seen_and_its_last_lines_are_shown(fake_run):
     launch.watch_engine_jobs()
     pid = until(lambda: starts(run))[0]
     until(lambda: read_progress(run.directory).done == 1)
-    killed = time.monotonic()
     os.kill(pid, signal.SIGKILL)
     watched(run, "failed")
-    assert time.monotonic() - killed < 30
     assert "was killed" in run.error
     assert f"fake engine: torn, pid {pid}" in run.error
     assert read_progress(run.directory).figures == {"loss": 2.5}  # the torn line is passed over

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import Trainer
 
 from training.contract.errors import CheckpointError
-from training.contract.run_directory import RunDirectory
+from training.contract.run_directory import CHECKPOINT_PREFIX, RunDirectory, checkpoint_step
 from training.engine.artifacts.publishing import publish
 from training.engine.runtime import distributed
 
@@ -39,7 +39,7 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
         Trainer._save_checkpoint(self, model, trial)
         distributed.barrier()
         if distributed.is_main_process():
-            folder = root / PARTIAL / f"checkpoint-{self.state.global_step}"
+            folder = root / PARTIAL / f"{CHECKPOINT_PREFIX}{self.state.global_step}"
             write_digests(folder)
             publish(folder, root / folder.name)
             shutil.rmtree(root / PARTIAL, ignore_errors=True)
@@ -51,8 +51,10 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
 def checkpoints(root: Path) -> list[Path]:
     """The checkpoint folders, whole or not, the newest first."""
-    found = [folder for folder in root.glob("checkpoint-*") if folder.name.removeprefix("checkpoint-").isdigit()]
-    return sorted(found, key=lambda folder: -int(folder.name.removeprefix("checkpoint-")))
+    found = [
+        folder for folder in root.glob(f"{CHECKPOINT_PREFIX}*") if folder.name.removeprefix(CHECKPOINT_PREFIX).isdigit()
+    ]
+    return sorted(found, key=lambda folder: -checkpoint_step(folder))
 
 
 def write_digests(folder: Path) -> None:

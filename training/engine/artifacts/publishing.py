@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
+from training.contract.metrics import METRICS
+from training.contract.run_directory import LINEAGE
 from training.engine.artifacts import model_card
 from training.engine.runtime.run import Run
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-LINEAGE = "lineage.json"
 
 # Final figures are means over the lines logged in this last part of the steps: a single batch says little.
 LAST_PART = 0.1
-AVERAGED = (
-    "loss", "grad_norm", "token_accuracy", "reward_accuracy", "reward_margin", "logps_chosen", "logps_rejected",
-)  # fmt: skip
+AVERAGED = tuple(metric.key for metric in METRICS if metric.reported)
 
 
 def finish_model(

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.contract.errors import DatasetError
+from training.contract.run_directory import HELD_OUT
 
 Row = Mapping[str, Any]
 COLUMNS = ("prompt", "prompt_id", "source_document")
@@ -22,7 +23,7 @@ def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
     Raises DatasetError where a training row has the prompt of a held-out one (by its id, or by its text after Unicode
     NFC and with white space collapsed), or comes from the same source document.
     """
-    path = folder / "held_out.parquet"
+    path = folder / HELD_OUT
     if not path.is_file():
         return 0
     try:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contract.errors import MergeError, ModelError
+from training.contract.run_directory import TRAIN
 from training.engine.data.rows import read_rows
 
 # The logits that are compared: of so many sequences, none longer than so many tokens.
@@ -82,7 +83,7 @@ def is_plain_lora(folder: Path) -> bool:
 
 def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], str]:
     """What the logits are compared on, and in words what that is."""
-    if dataset is not None and (dataset / "train.parquet").is_file():
+    if dataset is not None and (dataset / TRAIN).is_file():
         rows = read_rows(dataset, "train")
         chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
         found = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]

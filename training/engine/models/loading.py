@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from training.contract.config import ModelSource, Precision
 from training.contract.errors import ModelError
-from training.engine.artifacts.publishing import LINEAGE, make_writable
+from training.contract.run_directory import LINEAGE
+from training.engine.artifacts.publishing import make_writable
 
 log = logging.getLogger("konomi.engine")
 

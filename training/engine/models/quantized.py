@@ -13,13 +13,12 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedMod
 
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
+from training.contract.run_directory import LINEAGE, QUANTIZATION_BASE
 from training.engine.artifacts.publishing import publish, save_lineage
 from training.engine.models import loading
 from training.engine.runtime import distributed
 
 log = logging.getLogger("konomi.engine")
-
-MERGED = "quantization-base"
 
 
 def load_quantized(
@@ -75,7 +74,7 @@ def quantization_config(settings: LoraSettings, dtype: torch.dtype) -> BitsAndBy
 
 def merged_base(source: ModelSource, run_folder: Path) -> Path:
     """The chain merged in float32, written once, whole or not at all; of several processes the first one writes."""
-    folder = run_folder / MERGED
+    folder = run_folder / QUANTIZATION_BASE
     if distributed.is_main_process() and not _is_of(folder, source):
         size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
         free = shutil.disk_usage(run_folder).free
@@ -84,7 +83,7 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
                 f"merging the chain before it is quantised takes up to {2 * size / 1e9:.2g} GB in {run_folder}, which "
                 f"has {free / 1e9:.2g} GB left: free space there, or start from a merged model (manage.py merge)"
             )
-        partial = run_folder / f".{MERGED}.partial"
+        partial = run_folder / f".{QUANTIZATION_BASE}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         model = loading.load_model(source)
         model.save_pretrained(partial, max_shard_size="2GB")
@@ -95,7 +94,7 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
 
 
 def _is_of(folder: Path, source: ModelSource) -> bool:
-    lineage = folder / "lineage.json"
+    lineage = folder / LINEAGE
     if not lineage.is_file():
         return False
     said = json.loads(lineage.read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
 from training.contract.errors import Cancelled, EngineError
+from training.contract.run_directory import MLRUNS, TENSORBOARD, checkpoint_step
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Run
 
@@ -122,10 +123,10 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         steps = [line["step"] for line in run.directory.read_metrics()[0] if "loss" in line]
-        folder = run.directory.path / "tensorboard"
+        folder = run.directory.path / TENSORBOARD
         # A resumed run repeats some steps: their earlier values are purged.
         last = run.directory.last_checkpoint()
-        done = int(last.name.removeprefix("checkpoint-")) + 1 if last else 0
+        done = checkpoint_step(last) + 1 if last else 0
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=done if steps else None)
         self.writer.add_text("configuration", "```json\n" + configs.to_json(run.config) + "```")
         for name in ("run_id", "lineage", "dataset_sha256"):
@@ -148,7 +149,7 @@ class MLflow:
         path: Path = run.directory.path
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         mlflow = importlib.import_module("mlflow")
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or (path / "mlruns").as_uri()
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or (path / MLRUNS).as_uri()
         self.client = mlflow.MlflowClient(tracking_uri=uri)
         kept = path / MLFLOW_RUN
         if kept.is_file():

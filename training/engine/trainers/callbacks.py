@@ -8,26 +8,12 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from training.contract.errors import DivergedError
+from training.contract.metrics import TRL_NAMES
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Run
 
 log = logging.getLogger("konomi.engine")
 
-# The trainers' names for things, and ours.
-NAMES = {
-    "loss": "loss",
-    "learning_rate": "learning_rate",
-    "grad_norm": "grad_norm",
-    "epoch": "epoch",
-    "mean_token_accuracy": "token_accuracy",
-    "rewards/accuracies": "reward_accuracy",
-    "rewards/margins": "reward_margin",
-    "rewards/chosen": "reward_chosen",
-    "rewards/rejected": "reward_rejected",
-    "logps/chosen": "logps_chosen",
-    "logps/rejected": "logps_rejected",
-    "padding_share": "padding_share",
-}
 DIVERGED = (
     "{what} is {value} at step {step}: training has diverged and the weights are spoilt. Lower learning_rate (by "
     "three to ten times), raise warmup_ratio, or look for broken rows; the last checkpoint is from before"
@@ -97,7 +83,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self.tokens = self.tokens_before + seen
         steps = state.global_step - self.first_step
         left = (state.max_steps - state.global_step) * (now - self.began) / max(1, steps)
-        values = {ours: float(logs[theirs]) for theirs, ours in NAMES.items() if theirs in logs}
+        values = {ours: float(logs[theirs]) for theirs, ours in TRL_NAMES.items() if theirs in logs}
         self.run.record(
             step=state.global_step,
             total_steps=state.max_steps,

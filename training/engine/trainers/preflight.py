@@ -30,7 +30,6 @@ from training.engine.trainers import packed_setup
 
 log = logging.getLogger("konomi.engine")
 
-FILE = "preflight.json"
 BINS = 20
 DryRun = Callable[[Sequence[int]], None]
 Row = dict[str, Any]
@@ -100,7 +99,7 @@ def check(
         "time": expected_time(config, sizes, longest, seconds),
     }
     if distributed.is_main_process():
-        write_atomically(run.directory.path / FILE, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(run.directory.preflight_path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
         run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
     return found
 

@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from training.cli.progress import find_checkpoint, find_dataset, given, plain_errors, report, wait_for
 from training.cli.training import show_evaluation
+from training.contract.metrics import FIGURES
 from training.reports.progress import number
 from training.results.evaluations import OPTIONS, create_evaluation
 
@@ -36,6 +37,6 @@ class Command(BaseCommand):
         wait_for(evaluation, self.stdout)
         show_evaluation(evaluation)
         metrics = (evaluation.result or {}).get("metrics", {})
-        shown = ("reward_accuracy", "label_accuracy", "reward_margin", "logp_accuracy", "perplexity", "chrf", "bleu")
-        said = ", ".join(f"{key} {number(metrics[key])}" for key in shown if key in metrics)
+        keys = [figure.key for figure in FIGURES if figure.summary and figure.key in metrics]
+        said = ", ".join(f"{key} {number(metrics[key])}" for key in keys)
         report(evaluation, self.stdout, self.stderr, said=said)

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training.cli.progress import find_checkpoint, plain_errors
 from training.contract.config import ModelSource
+from training.contract.run_directory import TRAIN
 from training.engine_jobs import model_folders
 from training.models import Checkpoint
 from training.reports.progress import duration
@@ -69,7 +70,7 @@ def engine_arguments(checkpoint: Checkpoint, source: ModelSource, to: Path, opti
     for adapter in source.adapters:
         words += ["--adapter", adapter]
     dataset = checkpoint.run.directory.dataset
-    if (dataset / "train.parquet").is_file():
+    if (dataset / TRAIN).is_file():
         words += ["--dataset", str(dataset)]
     for name in ("dtype", "tolerance"):
         if options[name] is not None:

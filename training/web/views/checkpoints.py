@@ -15,6 +15,7 @@ from annotation.core.errors import DomainError
 from annotation.models import Role
 from annotation.web.http import SignedInRequest
 from training.access import checkpoint_for
+from training.contract.metrics import FIGURES
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation
 from training.reports.progress import evaluation_figures
@@ -50,7 +51,7 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
     return render(request, "training/checkpoints/checkpoints.html", context)
 
 
-HEADLINES = ("reward_accuracy", "logp_accuracy", "chrf", "bleu")
+HEADLINES = [figure.key for figure in FIGURES if figure.headline]
 
 
 def list_title(promoted: Checkpoint | None, count: int) -> str:

@@ -3,12 +3,13 @@
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from annotation.kinds.presentation import Problem, Shown
+from annotation.kinds.choosing.payload import Ranking
+from annotation.kinds.presentation import PresentedTask, Problem
 
 
-def read_ranking(form: QueryDict, shown: Shown) -> tuple[list[list[int]], list[Problem]]:
+def read_ranking(form: QueryDict, shown: PresentedTask) -> tuple[Ranking, list[Problem]]:
     """Groups of candidate ids, best first, each in the order shown; and which alternatives have no place yet. Only the
-    order of the places counts: 1, 1, 3 says the same as 1, 1, 2."""
+    order of the places counts: 1, 1, 3 means the same as 1, 1, 2."""
     places: dict[int, list[int]] = {}
     problems: list[Problem] = []
     for side in shown.sides:

@@ -1,0 +1,127 @@
+"""What every kind of annotation answers. A kind overrides what differs from these defaults."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from django.http import QueryDict
+from django.utils.functional import Promise
+
+from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.models import Kind
+
+Stored = dict[str, Any]  # a payload as JSON: the columns `Annotation.payload` and `Draft.payload`
+MAX_ALTERNATIVES = 6
+
+
+class Payload(Protocol):
+    """An answer in Python's terms. `to_json` is the stored form; the kind's `parse` is its inverse."""
+
+    def to_json(self) -> Stored: ...
+
+
+P = TypeVar("P", bound=Payload)
+
+
+class AnnotationKind(ABC, Generic[P]):
+    """One kind. Methods take and return stored payloads (JSON), except those for datasets, which take parsed ones."""
+
+    name: ClassVar[Kind]
+    summary: ClassVar[str | Promise]  # what people do, for the manager who opens a batch
+
+    # ---- the batch and its tasks ----
+    takes_candidates: ClassVar[bool] = True
+    fewest_alternatives: ClassVar[int] = 1  # texts in one task, which is also the default
+    most_alternatives: ClassVar[int] = 1
+    compares: ClassVar[bool] = False  # whether the texts of a task must differ; origins then name one text each
+    uses_aspects: ClassVar[bool] = False
+    uses_reasons: ClassVar[bool] = False
+
+    # ---- the page ----
+    scripts: ClassVar[tuple[str, ...]] = ()
+    has_editor: ClassVar[bool] = False  # an editor for one text, with the glossary and similar texts beside it
+    can_accept_unchanged: ClassVar[bool] = False
+
+    # ---- answers ----
+    searched: ClassVar[tuple[str, ...]] = ()  # payload keys that a search in one's own answers looks into
+    keeps_own_text: ClassVar[bool] = False  # whether `own_text` can be anything but None
+
+    # ---- qualification tests ----
+    is_testable: ClassVar[bool] = False  # two people's right answers in a free text differ: such kinds are not graded
+    has_tolerance: ClassVar[bool] = False  # whether a right answer may differ by a number of points
+
+    @property
+    def template(self) -> str:
+        return f"annotation/kinds/{self.name.value}.html"
+
+    @property
+    def test_template(self) -> str:
+        """What a test of this kind asks for, in sentences; only for testable kinds."""
+        return f"annotation/kinds/{self.name.value}_test.html"
+
+    @abstractmethod
+    def parse(self, stored: Stored) -> P:
+        """The stored payload of an answer or a draft; a draft may lack parts."""
+
+    @abstractmethod
+    def read_form(self, form: QueryDict, shown: PresentedTask, *, complete: bool) -> P: ...
+
+    @abstractmethod
+    def present_form(self, shown: PresentedTask, entered: P | None) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def describe_answer(self, answer: P, texts: dict[int, str], language: str) -> dict[str, Any]: ...
+
+    def read(self, form: QueryDict, shown: PresentedTask, *, complete: bool = True) -> Stored:
+        """The posted form as a payload. Raises InvalidInput, naming each field at fault; with `complete` false (a
+        draft) it never does: what is missing or unusable is left out."""
+        return self.read_form(form, shown, complete=complete).to_json()
+
+    def present(self, shown: PresentedTask, entered: Stored | None) -> dict[str, Any]:
+        """The template's context: texts by side, and what was `entered` (a draft or an earlier answer)."""
+        return self.present_form(shown, None if entered is None else self.parse(entered))
+
+    def describe(self, stored: Stored, texts: dict[int, str], language: str) -> dict[str, Any]:
+        """An answer for people to read: `headline`, and what else templates/annotation/answer.html shows. `texts` are
+        the task's candidates by id."""
+        return self.describe_answer(self.parse(stored), texts, language)
+
+    def own_text(self, stored: Stored) -> str | None:
+        """The text that the annotator wrote or edited, for the translation memory."""
+        return None
+
+    def preferred_candidate(self, stored: Stored) -> int | None:
+        """The one candidate that the answer prefers to all others, if it does."""
+        return None
+
+    def candidates_of(self, stored: Stored) -> list[int]:
+        """The candidates that a stored answer is about."""
+        return list(self.candidates(self.parse(stored)))
+
+    def aspect_keys(self, stored: Stored) -> set[str]:
+        """The aspects that a stored answer scores."""
+        return set()
+
+    def is_right(self, expected: Stored, answer: Stored, *, tolerance: int) -> bool:
+        """Whether a test's answer is right. Only testable kinds are asked."""
+        raise NotImplementedError
+
+    # ---- datasets: parsed payloads, for speed ----
+
+    def candidates(self, answer: P) -> Iterable[int]:
+        """The candidates whose texts are needed to make rows of the answer."""
+        return ()
+
+    @abstractmethod
+    def comparable(self, answer: P) -> Iterable[tuple[Any, Any]]:
+        """(question, answer) pairs: two annotators agree on a question of one task when their answers are equal."""
+
+    def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[P]], votes: Votes) -> None:
+        """Votes on single texts as good examples. `labels` are the prompt's labels of this kind."""
+
+    def add_pair_votes(self, prompt: PromptLabels, labels: Sequence[Label[P]], votes: Votes) -> None:
+        """Votes on pairs: one text against another."""
+
+    def add_unpaired_votes(self, prompt: PromptLabels, labels: Sequence[Label[P]], votes: Votes) -> None:
+        """Votes on single texts as desirable (1) or undesirable (0)."""

@@ -1,0 +1,37 @@
+"""A choice in words."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.kinds.choosing.payload import ChoosingPayload
+from annotation.kinds.spans import marked
+from annotation.text.differences import differences
+
+
+def describe(answer: ChoosingPayload, texts: dict[int, str]) -> dict[str, Any]:
+    described: dict[str, Any] = {"headline": headline(answer), "reasons": answer.reasons}
+    if answer.choice == "one" and answer.chosen is not None:
+        described["text"] = texts.get(answer.chosen, "")
+    if answer.is_ranking:
+        described["ranking"] = [[texts.get(key, "") for key in group] for group in answer.groups]
+    described["sides"] = [
+        {"reasons": answer.reasons_by_side.get(key, []), **marked(texts.get(key, ""), answer.spans.get(key, []))}
+        for key in answer.shown
+        if key in answer.reasons_by_side or key in answer.spans
+    ]
+    described["fixes"] = [
+        {"text": text, "changes": differences(texts.get(key, ""), text)} for key, text in answer.fixes.items()
+    ]
+    return described
+
+
+def headline(answer: ChoosingPayload) -> str:
+    match answer.choice:
+        case "one":
+            return {1: _("Slightly better"), 2: _("Clearly better")}.get(answer.strength or 0, _("Better"))
+        case "tie":
+            return _("Equally good")
+        case "both_bad":
+            return _("All bad") if len(answer.shown) > 2 else _("Both bad")
+    return _("All equally good") if len(answer.groups) == 1 else _("Ranked")

@@ -1,0 +1,72 @@
+"""Scoring: each aspect on its own scale, every point of which has a sentence that says what it means; where the
+project names error categories, annotators also mark the errors. Several texts can stand side by side."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy
+
+from annotation.kinds.base import MAX_ALTERNATIVES, AnnotationKind, Stored
+from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.scoring import form as page
+from annotation.kinds.scoring import votes as voting
+from annotation.kinds.scoring.describe import describe
+from annotation.kinds.scoring.payload import ScoringPayload
+from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.models import Kind
+
+
+class Scoring(AnnotationKind[ScoringPayload]):
+    name = Kind.SCORING
+    summary = gettext_lazy("Scoring: people score texts on each aspect")
+    most_alternatives = MAX_ALTERNATIVES
+    uses_aspects = True
+    scripts = ("js/spans.js", "js/judging.js")
+    searched = ("comment",)
+    is_testable = True
+    has_tolerance = True
+
+    def parse(self, stored: Stored) -> ScoringPayload:
+        return ScoringPayload.from_json(stored)
+
+    def read_form(self, form: QueryDict, shown: PresentedTask, *, complete: bool) -> ScoringPayload:
+        return page.read(form, shown, complete=complete)
+
+    def present_form(self, shown: PresentedTask, entered: ScoringPayload | None) -> dict[str, Any]:
+        return page.present(shown, entered)
+
+    def describe_answer(self, answer: ScoringPayload, texts: dict[int, str], language: str) -> dict[str, Any]:
+        return describe(answer, texts)
+
+    def aspect_keys(self, stored: Stored) -> set[str]:
+        return {aspect for points in self.parse(stored).scores.values() for aspect in points}
+
+    def is_right(self, expected: Stored, answer: Stored, *, tolerance: int) -> bool:
+        """Each aspect of each text is within the tolerance."""
+        scores = self.parse(answer).scores
+        return all(
+            abs(score - scores.get(candidate, {}).get(aspect, float("inf"))) <= tolerance
+            for candidate, points in self.parse(expected).scores.items()
+            for aspect, score in points.items()
+        )
+
+    def candidates(self, answer: ScoringPayload) -> Iterable[int]:
+        return answer.scores
+
+    def comparable(self, answer: ScoringPayload) -> Iterable[tuple[Any, Any]]:
+        """The same points on an aspect of a candidate."""
+        return [
+            ((candidate, aspect), score)
+            for candidate, points in answer.scores.items()
+            for aspect, score in points.items()
+        ]
+
+    def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[ScoringPayload]], votes: Votes) -> None:
+        voting.add_sft_votes(prompt, labels, votes)
+
+    def add_pair_votes(self, prompt: PromptLabels, labels: Sequence[Label[ScoringPayload]], votes: Votes) -> None:
+        voting.add_pair_votes(prompt, labels, votes)
+
+    def add_unpaired_votes(self, prompt: PromptLabels, labels: Sequence[Label[ScoringPayload]], votes: Votes) -> None:
+        voting.add_unpaired_votes(prompt, labels, votes)

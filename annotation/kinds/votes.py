@@ -1,0 +1,190 @@
+"""Votes: what annotators said about texts, which dataset rows are made from. Pure: no queries."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from django.utils.translation import gettext as _
+
+from annotation.core.errors import InvalidInput
+from annotation.text.digests import text_digest
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Generic[P]):
+    """One current annotation. `payload` is parsed by its kind; `weights` by aspect key are those that were current
+    when it was submitted (None: all equal)."""
+
+    annotation_id: int
+    task_id: int
+    kind: str
+    payload: P
+    weights: dict[str, float] | None = None
+
+
+class Row(NamedTuple):
+    """One record. `texts` is (completion,) or (chosen, rejected); `label` only in unpaired rows.
+
+    probability: share of the annotators who take the row's side, ties counting half. tie: share of ties.
+    strength: 0 to 1, how much better chosen is on average; None where nobody said. votes: answers counted.
+    """
+
+    texts: tuple[str, ...]
+    kinds: tuple[str, ...]
+    annotation_ids: tuple[int, ...]
+    candidate_ids: tuple[int, ...]
+    label: bool | None = None
+    probability: float = 1.0
+    tie: float = 0.0
+    strength: float | None = None
+    votes: int = 1
+
+
+class Vote(NamedTuple):
+    """One answer about some texts: `value` 1 for them in this order, 0 against, 0.5 a tie."""
+
+    value: float
+    kind: str
+    annotation_ids: tuple[int, ...]
+    candidate_ids: tuple[int, ...] = ()
+    strength: float | None = None
+
+
+Votes = defaultdict[tuple[str, ...], list[Vote]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Scores are shares of their scale, 0 (worst) to 1 (best), weighted over the aspects.
+
+    score_difference: scored candidates make a pair when their mean scores differ by at least this much.
+    score_good: a scored candidate is an SFT row and desirable from this score up.
+    score_bad: a scored candidate is undesirable from this score down.
+    chosen_as_sft: the side that most annotators chose is an SFT row, too. It is the better of two, not surely good.
+    keep_ties: pairs on which the annotators are evenly split are kept, with probability 0.5.
+    """
+
+    score_difference: float = 0.2
+    score_good: float = 0.75
+    score_bad: float = 0.35
+    chosen_as_sft: bool = False
+    keep_ties: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.score_difference <= 1:
+            raise InvalidInput(
+                _("score_difference must be above 0 and at most 1, not %(score_difference)s")
+                % {"score_difference": self.score_difference}
+            )
+        if not 0 <= self.score_bad < self.score_good <= 1:
+            raise InvalidInput(
+                _("score_bad (%(score_bad)s) must be less than score_good (%(score_good)s), both from 0 to 1")
+                % {"score_bad": self.score_bad, "score_good": self.score_good}
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLabels:
+    """What a kind needs to turn one prompt's labels into votes.
+
+    candidates: text by id, of every candidate that a label is about. points: of each aspect's scale, by aspect key.
+    left_out: how many records were left out, by reason; kinds add to it.
+    """
+
+    candidates: dict[int, str]
+    options: ExportOptions = field(default_factory=ExportOptions)
+    points: dict[str, int] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+# ---- counting votes ----
+
+
+def vote(label: Label[Any], *candidates: int, value: float = 1, strength: float | None = None) -> Vote:
+    return Vote(
+        value=value, kind=label.kind, annotation_ids=(label.annotation_id,), candidate_ids=candidates, strength=strength
+    )
+
+
+def put(votes: Votes, better: str, worse: str, answer: Vote) -> None:
+    """Count a vote for `better` over `worse` under the pair's one key, in whichever order it was first seen."""
+    if better <= worse:
+        votes[(better, worse)].append(answer)
+    else:
+        turned = Vote(
+            value=1 - answer.value,
+            kind=answer.kind,
+            annotation_ids=answer.annotation_ids,
+            candidate_ids=answer.candidate_ids,
+            strength=None if answer.strength is None else -answer.strength,
+        )
+        votes[(worse, better)].append(turned)
+
+
+# ---- rows from votes ----
+
+
+def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
+    """One row for each pair of texts, the preferred one first. An even split has no preferred side: its order is that
+    of the texts' digests."""
+    rows = []
+    for (first, second), answers in sorted(votes.items()):
+        if first == second:
+            left_out["pairs of equal texts"] += 1
+            continue
+        if blank((first, second), left_out):
+            continue
+        if len(answers) == 1 and answers[0].value != 0.5:
+            rows.append(single_vote_row(first, second, answers[0]))
+            continue
+        share = sum(answer.value for answer in answers) / len(answers)
+        keep = share > 0.5 or (share == 0.5 and text_digest(first) <= text_digest(second))
+        strengths = [answer.strength for answer in answers if answer.strength is not None]
+        strength = sum(strengths) / len(strengths) if strengths else None
+        if strength is not None:
+            # A few strong votes against many slight ones: the majority sets the direction, and nothing is below 0.
+            strength = round(max(0.0, strength if keep else -strength), 6)
+        rows.append(
+            merged(
+                (first, second) if keep else (second, first),
+                answers,
+                probability=round(max(share, 1 - share), 6),
+                tie=round(sum(answer.value == 0.5 for answer in answers) / len(answers), 6),
+                strength=strength,
+            )
+        )
+    return rows
+
+
+def single_vote_row(first: str, second: str, answer: Vote) -> Row:
+    """The most common row, of one annotator, without the arithmetic."""
+    keep, strength = answer.value == 1, answer.strength
+    return Row(
+        texts=(first, second) if keep else (second, first),
+        kinds=(answer.kind,),
+        annotation_ids=answer.annotation_ids,
+        candidate_ids=tuple(sorted(answer.candidate_ids)),
+        strength=None if strength is None else round(max(0.0, strength if keep else -strength), 6),
+    )
+
+
+def merged(texts: tuple[str, ...], votes: Iterable[Vote], **values: Any) -> Row:
+    votes = list(votes)
+    return Row(
+        texts=texts,
+        kinds=tuple(sorted({answer.kind for answer in votes})),
+        annotation_ids=tuple(sorted({key for answer in votes for key in answer.annotation_ids})),
+        candidate_ids=tuple(sorted({key for answer in votes for key in answer.candidate_ids})),
+        votes=len(votes),
+        **values,
+    )
+
+
+def blank(texts: tuple[str, ...], left_out: Counter[str]) -> bool:
+    if all(text.strip() for text in texts):
+        return False
+    left_out["empty texts"] += 1
+    return True

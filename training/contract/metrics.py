@@ -1,0 +1,91 @@
+"""The metrics of a training and of an evaluation: each declared once. Labels are on the web side (reports/labels.py).
+
+A training metric has TRL's name for it and the chart that draws it; an evaluation figure may have the parent's key.
+Both tuples are in the order in which people see them. `share` means 0 to 1, shown as a percentage.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a training step: `trl` is the trainer's name (empty: computed by the callback).
+
+    `live` shows it beside the progress bar, `compared` over several runs, `reported` in the summary of result.json.
+    """
+
+    key: str
+    trl: str = ""
+    share: bool = False
+    chart: str = ""
+    smooth: bool = True
+    live: bool = False
+    compared: bool = False
+    reported: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of an evaluation: `parent` is the key of the parent's value, `headline` puts it into lists."""
+
+    key: str
+    parent: str = ""
+    share: bool = False
+    higher_is_better: bool = True
+    headline: bool = False
+    summary: bool = False
+
+
+REWARD_ACCURACY, REWARD_MARGIN, LABEL_ACCURACY = "reward_accuracy", "reward_margin", "label_accuracy"
+PERPLEXITY, LOGP_ACCURACY = "perplexity", "logp_accuracy"
+
+METRICS = (
+    Metric("loss", "loss", chart="loss", live=True, compared=True, reported=True),
+    Metric(
+        REWARD_ACCURACY, "rewards/accuracies", share=True, chart="accuracy", live=True, compared=True, reported=True
+    ),
+    Metric(REWARD_MARGIN, "rewards/margins", chart="margin", live=True, compared=True, reported=True),
+    Metric("reward_chosen", "rewards/chosen", chart="rewards"),
+    Metric("reward_rejected", "rewards/rejected", chart="rewards"),
+    Metric("logps_chosen", "logps/chosen", chart="logps", compared=True, reported=True),
+    Metric("logps_rejected", "logps/rejected", chart="logps", compared=True, reported=True),
+    Metric(
+        "token_accuracy",
+        "mean_token_accuracy",
+        share=True,
+        chart="token_accuracy",
+        live=True,
+        compared=True,
+        reported=True,
+    ),
+    Metric("learning_rate", "learning_rate", chart="learning_rate", smooth=False, live=True, compared=True),
+    Metric("grad_norm", "grad_norm", chart="grad_norm", reported=True),
+    Metric("tokens_per_s", chart="tokens_per_s", compared=True),
+    Metric("epoch", "epoch"),
+    Metric("padding_share", "padding_share", share=True),
+)
+
+FIGURES = (
+    Figure(REWARD_ACCURACY, share=True, headline=True, summary=True),
+    Figure(LABEL_ACCURACY, share=True, summary=True),
+    Figure(REWARD_MARGIN, summary=True),
+    Figure(LOGP_ACCURACY, "parent_logp_accuracy", share=True, headline=True, summary=True),
+    Figure("chosen_logp", "chosen_logp_parent"),
+    Figure("rejected_logp", "rejected_logp_parent"),
+    Figure(PERPLEXITY, "parent_perplexity", higher_is_better=False, summary=True),
+    Figure("chrf", "parent_chrf", headline=True, summary=True),
+    Figure("bleu", "parent_bleu", headline=True, summary=True),
+)
+
+SHARES = frozenset(metric.key for metric in (*METRICS, *FIGURES) if metric.share)
+# The trainers' names → ours.
+TRL_NAMES = {metric.trl: metric.key for metric in METRICS if metric.trl}
+
+
+def charts() -> dict[str, list[Metric]]:
+    """Chart → the metrics that it draws, in order."""
+    found: dict[str, list[Metric]] = {}
+    for metric in METRICS:
+        if metric.chart:
+            found.setdefault(metric.chart, []).append(metric)
+    return found
