@@ -1,8 +1,8 @@
 """Line charts: what a page needs to draw one with Bokeh, to say it in words, and to show it without JavaScript.
 
 A view makes a `Chart` with `line_chart`; a template shows it with
-`{% include "training/chart.html" with chart=chart %}`, links css/training.css in its head, and loads the scripts once,
-in its block `scripts`, with `{% include "training/chart_scripts.html" %}`. static/js/charts.js draws it.
+`{% include "training/charts/chart.html" with chart=chart %}`, links css/training.css in its head, and loads the scripts
+once, in its block `scripts`, with `{% include "training/charts/scripts.html" %}`. static/js/charts.js draws it.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """What `training/chart.html` shows. `spec` goes to charts.js as JSON, `drawn` is the same as SVG."""
+    """What `training/charts/chart.html` shows. `spec` goes to charts.js as JSON, `drawn` is the same as SVG."""
 
     key: str
     title: str

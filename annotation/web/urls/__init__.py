@@ -9,5 +9,5 @@ urlpatterns = [
     path("", include("annotation.web.urls.work")),
     path("", include("annotation.web.urls.qualifications")),
     path("", include("annotation.web.urls.reference")),
-    path("", include("annotation.web.urls.beside")),
+    path("", include("annotation.web.urls.task_panels")),
 ]

@@ -65,7 +65,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
                     messages.info(request, said % {"count": f"{left_out:,}"})
                 return redirect("project", project.slug)
     context = {"project": project, "section": "progress", "form": form}
-    return render(request, "annotation/batch_new.html", context, status=status)
+    return render(request, "annotation/batches/batch_new.html", context, status=status)
 
 
 @login_required
@@ -105,7 +105,7 @@ def batch_page(
         "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
         "form": form or BatchChangeForm(batch=progress.batch),
     }  # fmt: skip
-    return render(request, "annotation/batch.html", context, status=status)
+    return render(request, "annotation/batches/batch.html", context, status=status)
 
 
 def in_hand(batch: Batch) -> QuerySet[Assignment]:

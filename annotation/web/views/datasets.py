@@ -76,7 +76,7 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
         "page": Paginator(rows, DATASETS_A_PAGE).get_page(request.GET.get("page")),
         "manages": role_in(request.user, project) == Role.MANAGER,
     }  # fmt: skip
-    return render(request, "annotation/datasets.html", context, status=status)
+    return render(request, "annotation/datasets/datasets.html", context, status=status)
 
 
 @login_required
@@ -96,7 +96,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "files": [(name, note, (folder / name).stat().st_size) for name, note in FILE_NOTES.items()
                   if (folder / name).is_file()],
     }  # fmt: skip
-    return render(request, "annotation/dataset.html", context)
+    return render(request, "annotation/datasets/dataset.html", context)
 
 
 def samples(path: Path, purpose: str) -> list[dict[str, Any]]:

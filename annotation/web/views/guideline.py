@@ -33,7 +33,7 @@ def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
         "project": found, "section": "guideline", "shown": shown, "versions": versions, "reader": reader,
         "html": render_markdown(shown.text) if shown else "", "manages": role_in(request.user, found) == Role.MANAGER,
     }  # fmt: skip
-    return render(request, "annotation/guideline.html", context)
+    return render(request, "annotation/guideline/guideline.html", context)
 
 
 @never_cache
@@ -58,4 +58,4 @@ def panel(request: SignedInRequest, slug: str) -> HttpResponse:
         "project": found, "reader": reader, "html": render_markdown(reader.guideline.text) if reader else "",
         "is_answer": request.method == "POST",
     }  # fmt: skip
-    return render(request, "annotation/beside/guideline.html", context)
+    return render(request, "annotation/task_panels/guideline.html", context)

@@ -50,7 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "today": totals(time_sheet(projects=list(shown), since=today(), until=today(), annotator=user)),
         "may_create": may_create(request),
     }
-    return render(request, "annotation/home.html", context)
+    return render(request, "annotation/home/home.html", context)
 
 
 def title(waiting: int, tests: int, has_projects: bool) -> str:
@@ -86,4 +86,4 @@ def project_new(request: HttpRequest) -> HttpResponse:
                 request, _("%(project)s was created. Next: add its guideline and people.") % {"project": project}
             )
             return redirect("settings_guideline", project.slug)
-    return render(request, "annotation/project_new.html", {"form": form}, status=422 if form.is_bound else 200)
+    return render(request, "annotation/home/project_new.html", {"form": form}, status=422 if form.is_bound else 200)

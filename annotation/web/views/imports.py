@@ -47,7 +47,7 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "origins": origins, "candidates": sum(n for _, n in origins),
         "imports": Import.objects.filter(project=project).select_related("created_by")[:IMPORTS_SHOWN],
     }  # fmt: skip
-    return render(request, "annotation/prompts.html", context)
+    return render(request, "annotation/imports/prompts.html", context)
 
 
 @csrf_exempt  # for a moment: the handler must be set before anything reads the body; `take_upload` checks the token
@@ -77,7 +77,7 @@ def take_upload(request: HttpRequest, project: Project) -> HttpResponse:
             except InvalidInput as error:
                 form.add_error("file", str(error))
     context = {"project": project, "section": "prompts", "form": form, "limit": form.limit_text()}
-    return render(request, "annotation/import_new.html", context, status=status)
+    return render(request, "annotation/imports/import_new.html", context, status=status)
 
 
 @login_required
@@ -136,7 +136,7 @@ def columns_page(
         "project": record.project, "section": "prompts", "record": record, "preview": preview, "form": form,
         "read_form": ReadForm.of(record.mapping["read"]),
     }  # fmt: skip
-    return render(request, "annotation/import_columns.html", context, status=status)
+    return render(request, "annotation/imports/import_columns.html", context, status=status)
 
 
 def status_page(request: SignedInRequest, record: Import, problem: str = "", status: int = 200) -> HttpResponse:
@@ -148,8 +148,8 @@ def status_page(request: SignedInRequest, record: Import, problem: str = "", sta
     }  # fmt: skip
     if request.htmx:
         status = 200 if live else STOP_POLLING
-        return render(request, "annotation/import.html#state", context, status=status)
-    return render(request, "annotation/import.html", context, status=status)
+        return render(request, "annotation/imports/import.html#state", context, status=status)
+    return render(request, "annotation/imports/import.html", context, status=status)
 
 
 @login_required

@@ -44,7 +44,7 @@ def my_work(request: SignedInRequest) -> HttpResponse:
         "projects": projects_of(request.user).order_by("name"),
         "batches": batches_of(request.user, chosen["project"]), "query": f"{query.urlencode()}&" if query else "",
     }  # fmt: skip
-    return render(request, "annotation/my_work.html", context)
+    return render(request, "annotation/my_work/my_work.html", context)
 
 
 def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Annotation]:
@@ -125,7 +125,7 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
         "until": None if stands else changeable_until(batch, first_at), "remarks": remarks, "asked": asked,
         "is_withdrawn": not any(row["annotation"].is_current for row in shown),
     }  # fmt: skip
-    return render(request, "annotation/my_answer.html", context)
+    return render(request, "annotation/my_work/my_answer.html", context)
 
 
 def compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Segment]]:

@@ -45,7 +45,7 @@ def people_page(
         for row in invitations.select_related("created_by").order_by("-pk")
     ]
     context = {"members": members, "roles": Role.choices, "invitations": links, "form": form}
-    return settings_page(request, project, "people", context, error)
+    return settings_page(request, project, "people/people", context, error)
 
 
 @login_required
@@ -160,7 +160,7 @@ def join_page(request: HttpRequest, invitation: Invitation, *, status: int, **co
     context |= {"invitation": invitation, "for_somebody_else": other, "here": request.path}
     context["is_open"] = invitation.is_open
     context["role"] = Role(invitation.role).label if invitation.role else ""
-    return render(request, "annotation/join.html", context, status=status)
+    return render(request, "annotation/people/join.html", context, status=status)
 
 
 def welcome(request: HttpRequest, invitation: Invitation, *, new: bool = True) -> HttpResponse:

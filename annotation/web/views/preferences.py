@@ -63,4 +63,4 @@ def page(
         for title, members in GROUPS
     ]  # fmt: skip
     context = {"groups": groups, "single": single, "problems": problems, "person": page_person(request.user)}
-    return render(request, "annotation/preferences.html", context, status=422 if error else 200)
+    return render(request, "annotation/preferences/preferences.html", context, status=422 if error else 200)

@@ -36,7 +36,7 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     if role in STAFF:
         context["steps"] = steps(found, progress)
         context["open_remarks"] = open_remarks(found).count()
-    return render(request, "annotation/project.html", context)
+    return render(request, "annotation/projects/project.html", context)
 
 
 def members_in_words(role: Role, count: int) -> str:

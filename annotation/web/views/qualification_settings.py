@@ -40,7 +40,7 @@ def listing(request: SignedInRequest, slug: str) -> HttpResponse:
         asked_by=Count("batches", filter=Q(batches__status=Batch.Status.OPEN), distinct=True),
     ).order_by("-retired_at", "name", "pk")
     context = {"tests": sorted(tests, key=lambda test: test.retired_at is not None)}
-    return settings_page(request, project, "tests", context)
+    return settings_page(request, project, "qualification_settings/tests", context)
 
 
 @login_required
@@ -58,7 +58,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     )
     wanted = request.GET.get("batch", "")
     if not wanted:
-        return settings_page(request, project, "tests_new", {"batches": batches})
+        return settings_page(request, project, "qualification_settings/tests_new", {"batches": batches})
     batch = found(batches.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
     answers = list(model_answers(batch)[:MAX_ITEMS])
     form = QualificationForm(
@@ -94,7 +94,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
         for answer, tick, why in form.rows()
     ]  # fmt: skip
     context = {"batch": batch, "form": form, "rows": rows, "more": model_answers(batch).count() - len(answers)}
-    return settings_page(request, project, "tests_new", context, error)
+    return settings_page(request, project, "qualification_settings/tests_new", context, error)
 
 
 @login_required
@@ -116,7 +116,7 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
             for rate in rates
         ],
     }  # fmt: skip
-    return settings_page(request, project, "tests_results", context)
+    return settings_page(request, project, "qualification_settings/tests_results", context)
 
 
 @login_required

@@ -47,7 +47,7 @@ def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
     if now.last is not None:
         now.last.qualification = test
         context |= {"share": percentage(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
-    return render(request, "annotation/qualification.html", context)
+    return render(request, "annotation/qualifications/qualification.html", context)
 
 
 def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong: bool) -> dict[str, Any]:
@@ -176,6 +176,6 @@ def item_page(
     }  # fmt: skip
     status = 422 if error else 200
     if request.htmx:
-        return render(request, "annotation/work.html#task", context, status=status)
+        return render(request, "annotation/work/work.html#task", context, status=status)
     context |= {"words": words(), "person": page_person(request.user)}
-    return render(request, "annotation/work.html", context, status=status)
+    return render(request, "annotation/work/work.html", context, status=status)

@@ -53,8 +53,8 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
             for hit in similar
         ],
     }  # fmt: skip
-    template = "annotation/reference.html#reference" if request.htmx else "annotation/reference.html"
-    return render(request, template, context)
+    part = "#reference" if request.htmx else ""
+    return render(request, f"annotation/reference/reference.html{part}", context)
 
 
 def percent(likeness: float) -> int:
@@ -78,7 +78,7 @@ def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
 def glossary(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MEMBERS)
     context = {"project": project, "manages": role_in(request.user, project) == Role.MANAGER}
-    return render(request, "annotation/glossary.html", context | terms_page(request, project))
+    return render(request, "annotation/reference/glossary.html", context | terms_page(request, project))
 
 
 @login_required
@@ -132,7 +132,7 @@ def glossary_settings(
         "terms_form": terms_form or TermsForm(auto_id="terms-%s"), "row_problems": problems,
         "manages": True,
     }  # fmt: skip
-    return settings_page(request, project, "glossary", context, error)
+    return settings_page(request, project, "settings/glossary", context, error)
 
 
 @login_required
@@ -148,7 +148,7 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
         if not error:
             messages.success(request, _("Saved."))
             return redirect("settings_glossary", slug)
-    return settings_page(request, project, "glossary_term", {"form": form, "term": term}, error)
+    return settings_page(request, project, "settings/glossary_term", {"form": form, "term": term}, error)
 
 
 @login_required

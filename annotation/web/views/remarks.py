@@ -75,7 +75,7 @@ def beside_page(
         "kind": kind or Remark.Kind.QUESTION, "kinds": kinds(), "text": text, "said": said, "limit": MAX_REMARK,
         "problems": dict(error.problems) if error else {},
     }  # fmt: skip
-    template = "annotation/beside/remarks.html#panel" if request.htmx else "annotation/beside/remarks.html"
+    template = "annotation/task_panels/remarks.html#panel" if request.htmx else "annotation/task_panels/remarks.html"
     return render(request, template, context, status=422 if error else 200)
 
 
@@ -133,7 +133,7 @@ def remarks_page(
         "error": str(error) if error else "", "text": request.POST.get("text", "") if at else "", "limit": MAX_REMARK,
         "query": f"only={only}&kind={kind}&",
     }  # fmt: skip
-    return render(request, "annotation/remarks.html", context, status=status_of(error))
+    return render(request, "annotation/remarks/remarks.html", context, status=status_of(error))
 
 
 def status_of(error: DomainError | None) -> int:

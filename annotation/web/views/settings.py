@@ -37,14 +37,16 @@ PAGES = [
 def settings_page(
     request: HttpRequest, project: Project, page: str, context: dict[str, Any], error: DomainError | bool | None = None
 ) -> HttpResponse:
-    """One of the settings pages; with `error` it answers 409 for a conflict and 422 for anything else."""
+    """Render a settings page: `page` is its template below annotation/.
+
+    With `error` the status is 409 for a conflict and 422 for anything else."""
     pages = [
-        {"label": label, "url": reverse(url, args=[project.slug]), "current": page.startswith(key)}
+        {"label": label, "url": reverse(url, args=[project.slug]), "current": page.partition("/")[2].startswith(key)}
         for key, label, url in PAGES
     ]
     context |= {"project": project, "section": "settings", "pages": pages}
     status = 409 if isinstance(error, Conflict) else 422 if error else 200
-    return render(request, f"annotation/settings_{page}.html", context, status=status)
+    return render(request, f"annotation/{page}.html", context, status=status)
 
 
 @login_required
@@ -59,7 +61,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
         if not error:
             messages.success(request, _("Saved."))
             return redirect("project_settings", slug)
-    return settings_page(request, project, "general", {"form": form}, error)
+    return settings_page(request, project, "settings/general", {"form": form}, error)
 
 
 @login_required
@@ -94,7 +96,7 @@ def guideline(request: HttpRequest, slug: str) -> HttpResponse:
                 context["since"] = differences(text_of(project, based_on), latest.text if latest else "")
     context |= {"form": form, "versions": versions, "latest": latest, "preview": render_markdown(shown)}
     context["next_version"] = number + 1
-    return settings_page(request, project, "guideline", context, error)
+    return settings_page(request, project, "settings/guideline", context, error)
 
 
 def with_base(request: HttpRequest, version: int) -> Any:
@@ -119,7 +121,7 @@ def guideline_version(request: HttpRequest, slug: str, version: int) -> HttpResp
         "html": render_markdown(row.text),
         "latest": project.guidelines.first(),
     }
-    return settings_page(request, project, "guideline_version", context)
+    return settings_page(request, project, "settings/guideline_version", context)
 
 
 # ---- aspects and weights: one page, a form for each thing on it ----
@@ -150,7 +152,7 @@ def aspects_page(
         "weight_set": newest,
         "bound_to": bound_to,
     }
-    return settings_page(request, project, "aspects", context, error)
+    return settings_page(request, project, "settings/aspects", context, error)
 
 
 @login_required
@@ -259,4 +261,4 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, _("Saved."))
             return redirect("settings_reasons", slug)
     retired = [tag.name for tag in tags if tag.retired_at]
-    return settings_page(request, project, "reasons", {"form": form, "now": now, "retired": retired}, error)
+    return settings_page(request, project, "settings/reasons", {"form": form, "now": now, "retired": retired}, error)

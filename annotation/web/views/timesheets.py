@@ -22,7 +22,7 @@ from annotation.web.http import SignedInRequest, signed_in
 def my_time(request: SignedInRequest) -> HttpResponse:
     first, last = asked_month(request)
     lines = time_sheet(projects=projects_of(request.user), since=first, until=last, annotator=request.user)
-    return render(request, "annotation/my_time.html", sheet(lines, first, last))
+    return render(request, "annotation/timesheets/my_time.html", sheet(lines, first, last))
 
 
 @never_cache
@@ -40,7 +40,7 @@ def time_sheets(request: SignedInRequest, slug: str) -> HttpResponse:
         "project": project, "section": "progress", "people": people, "person": person,
         "chosen": next((who for who, _figures in people if str(who.pk) == person), None),
     }  # fmt: skip
-    return render(request, "annotation/time_sheets.html", context)
+    return render(request, "annotation/timesheets/time_sheets.html", context)
 
 
 @never_cache

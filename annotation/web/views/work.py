@@ -225,10 +225,10 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
 def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], status: int) -> HttpResponse:
     context["kind"] = KINDS[batch.kind]
     if request.htmx:
-        return render(request, "annotation/work.html#task", context, status=status)
+        return render(request, "annotation/work/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
     context["done_by_me"] = done_by(request.user, batch)
     context |= {"words": words(), "person": page_person(request.user)}
     context["today_seconds"] = round(active_today(request.user))
     context.setdefault("standing_bar", progress_of(Batch.objects.filter(pk=batch.pk))[0])
-    return render(request, "annotation/work.html", context, status=status)
+    return render(request, "annotation/work/work.html", context, status=status)

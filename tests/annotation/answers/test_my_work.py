@@ -42,7 +42,7 @@ def test_an_answer_is_changed_on_the_ordinary_page_and_every_version_is_kept(sto
     save_draft(assignment=in_hand, payload={"text": "half"})
     client = sign_in(hana)
     listed = client.get(reverse("my_work")).content.decode()
-    assert listed.count("possible until") == 2
+    assert listed.count("editable until") == 2
     opened = client.post(reverse("my_answer_reopen", args=[first.pk]), follow=True)
     assert opened.redirect_chain[-1][0] == reverse("work", args=[batch.pk])
     assert "a quiet room please" in opened.content.decode()
@@ -53,8 +53,8 @@ def test_an_answer_is_changed_on_the_ordinary_page_and_every_version_is_kept(sto
     second = Annotation.objects.get(assignment=first.assignment_id, is_current=True)
     assert second.version == 2
     page = client.get(reverse("my_answer", args=[first.pk])).content.decode()
-    assert "My answer, in 2 versions" in page
-    assert "What this version changed" in page
+    assert "My answer (2 versions)" in page
+    assert "Changes in this version" in page
     assert "removed:" in page
     assert page.index("Version 2") < page.index("Version 1")
     assert Event.objects.filter(verb="annotation.reopened").count() == 1
@@ -154,15 +154,15 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
         return client.get(reverse("my_work"), query).content.decode()
 
     assert "You have submitted 3 answers" in found()
-    assert "1 answer is like that" in found(q="お部屋")
+    assert "1 matching answer" in found(q="お部屋")
     assert "Breakfast, 100% please" in found(q="100%")
-    assert "1 answer is like that" in found(q="fluency")
+    assert "1 matching answer" in found(q="fluency")
     assert "Nothing that you submitted is like that" in found(q="nowhere\0")
-    assert "2 answers are like that" in found(project="hotel")
-    assert "1 answer is like that" in found(batch=spa.pk)
-    assert "1 answer is like that" in found(kind="choosing")
+    assert "2 matching answers" in found(project="hotel")
+    assert "1 matching answer" in found(batch=spa.pk)
+    assert "1 matching answer" in found(kind="choosing")
     today = timezone.localdate()
-    assert "3 answers are like that" in found(day=today.isoformat())
+    assert "3 matching answers" in found(day=today.isoformat())
     assert "Nothing that you" in found(day=(today - timedelta(days=3)).isoformat())
     for nonsense in ({"day": "2026-13-45"}, {"day": "x"}, {"batch": "x"}, {"batch": "9" * 40}, {"project": "none"}):
         assert "Nothing that you" in found(**nonsense)

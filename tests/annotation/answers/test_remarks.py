@@ -38,19 +38,19 @@ def test_a_question_is_asked_answered_and_read(story, sign_in):
     remark = Remark.objects.get()
 
     client = sign_in(rin)
-    assert "1 remark waits for an answer in <bdi>Hotel replies</bdi>" in client.get("/").content.decode()
+    assert "1 open remark in <bdi>Hotel replies</bdi>" in client.get("/").content.decode()
     assert "waits for an answer" not in sign_in(hana).get("/").content.decode()
     client = sign_in(rin)
     assert "1 open" in client.get("/projects/hotel/").content.decode()
     listed = client.get("/projects/hotel/remarks/").content.decode()
-    assert "1 remark waits for you" in listed
+    assert "1 open remark" in listed
     assert "&lt;b&gt;this" in listed
     assert assignment.task.prompt.text in listed
     assert ONE not in listed
     assert TWO not in listed
     answer = client.post(reverse("remark_answer", args=[remark.pk]), {"text": "A guest."}, follow=True)
     assert "Hana Mori finds it" in answer.content.decode()
-    assert "No remark waits" in answer.content.decode()
+    assert "No open remarks" in answer.content.decode()
     again = client.post(reverse("remark_answer", args=[remark.pk]), {"text": "The staff."})
     assert again.status_code == 409
     assert "already answered this" in again.content.decode()
@@ -117,7 +117,7 @@ def test_a_comment_is_settled_in_silence_and_a_question_is_not(story, sign_in):
     assert "already settled this" in (
         client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
     )
-    assert "A reviewer has seen it." in sign_in(hana).get(beside(assignment)).content.decode()
+    assert "Seen by a reviewer." in sign_in(hana).get(beside(assignment)).content.decode()
     assert "An answer to" not in sign_in(hana).get("/").content.decode()
     client = sign_in(rin)
     everything = client.get("/projects/hotel/remarks/?only=all").content.decode()

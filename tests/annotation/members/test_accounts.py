@@ -89,7 +89,7 @@ def test_password_reset_by_mail(client, mira, settings):
     assert b"too short" in short.content
     new = "a wholly different staple"
     page = client.post(form, {"password1": new, "password2": new}, follow=True)
-    assert b"Your password is changed" in page.content
+    assert b"Your password has been changed" in page.content
     assert client.post(LOGIN, {"login": mira.email, "password": new}).status_code == 302
     client.post("/accounts/logout/")
     assert b"no longer works" in client.get(link, follow=True).content, "a link works once"
@@ -108,7 +108,7 @@ def test_reset_for_an_unknown_address_looks_the_same(client, mira, settings):
 def test_with_a_mail_server_the_page_promises_a_mail(client, settings):
     settings.EMAIL_HOST = "mail.example.org"
     assert b"no mail server" not in client.get("/accounts/password/reset/").content
-    assert b"Look in your mail" in client.get("/accounts/password/reset/done/").content
+    assert b"Check your email" in client.get("/accounts/password/reset/done/").content
 
 
 def test_change_of_password(client, sign_in, mira):
@@ -116,7 +116,7 @@ def test_change_of_password(client, sign_in, mira):
     new = "another long staple"
     data = {"oldpassword": PASSWORD, "password1": new, "password2": new}
     page = client.post("/accounts/password/change/", data, follow=True)
-    assert b"Your password is changed." in page.content
+    assert b"Your password has been changed." in page.content
     assert page.redirect_chain[-1][0] == "/"
     mira.refresh_from_db()
     assert mira.check_password(new)
@@ -125,7 +125,7 @@ def test_change_of_password(client, sign_in, mira):
 def test_a_switched_off_account_stays_out(client, mira):
     User.objects.filter(pk=mira.pk).update(is_active=False)
     page = client.post(LOGIN, {"login": mira.email, "password": PASSWORD}, follow=True)
-    assert b"switched off" in page.content
+    assert b"deactivated" in page.content
 
 
 def test_an_account_is_made_whole_or_not_at_all(mira):

@@ -130,7 +130,7 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     first = {"source": "lift", "target": "エレベーター", "note": "<b>not</b> リフト"}
     assert client.post(page, first).status_code == 302
     shown = text_of(client.get(page))
-    assert "1 term is in the glossary" in shown
+    assert "1 term in the glossary" in shown
     assert "&lt;b&gt;not&lt;/b&gt;" in shown
     assert "<b>not" not in shown
     assert "already" in text_of(client.post(page, {"source": "lift", "target": "エレベーター"}), 422)
@@ -146,7 +146,7 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     assert client.post(f"{page}import/", {"file": upload}).status_code == 302
     broken = SimpleUploadedFile("terms.csv", "bar,バー".encode("cp932"))
     assert "UTF-8" in text_of(client.post(f"{page}import/", {"file": broken}), 422)
-    assert "3 terms are in the glossary" in text_of(client.get(page))
+    assert "3 terms in the glossary" in text_of(client.get(page))
     search = text_of(client.get(page, {"q": "階"}))
     assert ("階段" in search, "リフト" in search) == (True, False)
     assert client.post(f"{page}{term.pk}/remove/").status_code == 302

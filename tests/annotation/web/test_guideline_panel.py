@@ -70,10 +70,10 @@ def test_without_javascript_it_is_a_page(sign_in, project):
     hana = join(project, Role.ANNOTATOR)
     client = sign_in(hana)
     assert client.get("/projects/hotel/guideline/panel/").url == "/projects/hotel/guideline/"
-    assert "I have read it" in client.get("/projects/hotel/guideline/").content.decode()
+    assert "Mark as read" in client.get("/projects/hotel/guideline/").content.decode()
     answer = has_read(client, 1, headers={})
     assert answer.url == "/projects/hotel/guideline/"
-    assert "I have read it" not in client.get(answer.url).content.decode()
+    assert "Mark as read" not in client.get(answer.url).content.decode()
     assert has_read(client, "99").status_code == has_read(client, "x").status_code == 404
 
 

@@ -165,7 +165,7 @@ def test_how_people_work_is_set_there_too(manager, project, hana):
 def test_settings_that_cannot_be_are_refused_beside_their_field(manager, project, changes, words):
     page = text(manager.post(SETTINGS, NEW | changes), 422)
     assert words in page
-    assert "Nothing is saved yet" in page
+    assert "Please fix the fields marked below" in page
     project.refresh_from_db()
     assert project.name == "Hotel replies"
 
@@ -175,7 +175,7 @@ def test_settings_that_cannot_be_are_refused_beside_their_field(manager, project
 
 def test_write_preview_publish(manager, project, hana):
     address = f"{SETTINGS}guideline/"
-    assert "There is no guideline yet" in text(manager.get(address))
+    assert "No guideline yet" in text(manager.get(address))
     data = {"text": "# Tone\n\nBe *polite*.<script>", "based_on": 0}
     page = text(manager.post(address, data | {"action": "preview"}))
     assert "<h2>Tone</h2>" in page
@@ -186,7 +186,7 @@ def test_write_preview_publish(manager, project, hana):
     page = text(manager.get(f"{address}2/"))
     assert "What version 2 changed" in page
     assert "<ins>" in page
-    assert "Version 1 was the first" in text(manager.get(f"{address}1/"))
+    assert "Version 1 is the first" in text(manager.get(f"{address}1/"))
     assert manager.get(f"{address}3/").status_code == 404
 
 
@@ -198,7 +198,7 @@ def test_two_writers_lose_nothing(manager, project, hana):
     page = text(manager.post(address, mine), 409)
     assert "Version 2 was published while you were writing on version 1" in page
     assert "Never argue." in page, "what was typed is still in the form"
-    assert "What version 2 changed meanwhile" in page
+    assert "Changes made meanwhile in version 2" in page
     assert "<ins> Be brief." in page
     assert 'name="based_on" value="2"' in page
     assert project.guidelines.count() == 2
@@ -279,7 +279,7 @@ def test_weights_get_versions(manager, project):
 
 def test_reason_tags_are_lines(manager, project):
     page = text(manager.post(f"{SETTINGS}reasons/", {"names": "Register\r\n Meaning\r\n\r\n"}, follow=True))
-    assert "Annotators choose among two reasons" in page
+    assert "Annotators choose from two reasons" in page
     assert [tag.name for tag in project.reason_tags.all()] == ["Register", "Meaning"]
     save_reason_tags(project=project, names=["Meaning"], actor=None)
     assert "Retired: Register" in text(manager.get(f"{SETTINGS}reasons/"))

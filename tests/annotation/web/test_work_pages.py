@@ -189,7 +189,7 @@ def test_undo_opens_the_last_answer_again(sign_in):
     work(client, batch)
     page = post(client, "undo", batch.pk, follow=True).content.decode()
     assert "first try" in page
-    assert "you are changing an answer you gave" in page
+    assert "you are editing a submitted answer" in page
     post(client, "submit", held(hana).pk, {"text": "second try"})
     assert Annotation.objects.get(is_current=True).payload == {"text": "second try"}
     assert Annotation.objects.count() == 2
@@ -213,10 +213,10 @@ def test_empty_states_say_why(sign_in):
     one, both = batch_of(project), batch_of(project, overlap=2)
     claim_next(batch=one, annotator=ken)
     client = sign_in(hana)
-    assert "Nothing is free just now" in work(client, one).content.decode()
+    assert "No tasks available right now" in work(client, one).content.decode()
     work(client, both)
     html = post(client, "submit", held(hana).pk, {"choice": "tie"}, headers=HTMX).content.decode()
-    assert "You have done all that is yours to do here" in html
+    assert "You've finished your tasks here" in html
     assert "1 answer still waits for other people" in html
     close_batch(batch=both, actor=None)
     assert "This batch is closed" in work(client, both).content.decode()

@@ -38,7 +38,7 @@ def test_choosing_by_keyboard_alone(signed_in, live_server, project, errors):
     expect(page.get_by_role("heading", name="This batch is finished")).to_be_focused()
     axe(page)
     page.keyboard.press("z")
-    expect(page.get_by_text("you are changing an answer you gave")).to_be_visible()
+    expect(page.get_by_text("you are editing a submitted answer")).to_be_visible()
     expect(page.locator("[value=both_bad]")).to_be_checked()
     page.keyboard.press("2")
     page.keyboard.press("Enter")
@@ -54,7 +54,7 @@ def test_scoring_by_keyboard_alone(signed_in, live_server, project, errors):
     page, batch = signed_in, batch_of(project, Kind.SCORING)
     open_work(page, live_server, batch)
     page.keyboard.press("?")
-    expect(page.locator(".keys-list")).to_contain_text("Score the aspect in turn")
+    expect(page.locator(".keys-list")).to_contain_text("Score the current aspect")
     page.keyboard.press("?")
     expect(page.locator("#keys-panel")).to_be_hidden()
     page.keyboard.press("4")
@@ -174,7 +174,7 @@ def test_a_draft_is_saved_by_itself_and_waits_for_a_lost_server(signed_in, live_
     assert Draft.objects.get().payload == {"text": "half a sentence"}
     page.context.set_offline(True)
     page.locator("#text").fill("a whole sentence")
-    expect(page.locator("#saved")).to_have_text("Offline: kept here")
+    expect(page.locator("#saved")).to_have_text("Offline: saved in this browser")
     page.context.set_offline(False)
     expect(page.locator("#saved")).to_have_text("Saved")
     assert Draft.objects.get().payload == {"text": "a whole sentence"}

@@ -20,7 +20,7 @@ def test_an_annotator_judges_a_pair_by_keyboard(live_server, page: Page):
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=re.compile("batches have work for you"))).to_be_visible()
 
-    page.get_by_role("link", name="Begin").first.click()
+    page.get_by_role("link", name="Start").first.click()
     expect(page.get_by_role("heading", name="Which answer is better?")).to_be_visible()
     review = page.locator(".source").inner_text()
     page.keyboard.press("1")

@@ -55,12 +55,12 @@ def test_ranking_by_keys_with_a_tie(signed_in, live_server, third):
     expect(page.locator("#rank-a")).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    expect(page.locator(".keys-list")).to_contain_text("A gets the next place")
+    expect(page.locator(".keys-list")).to_contain_text("A is ranked next")
     page.keyboard.press("?")
     for key in ("2", "3", "=", "1"):
         page.keyboard.press(key)
     assert ranks(page) == ["2", "1", "2"]
-    expect(page.locator("#live")).to_have_text("Place 1: B, Place 2: C = A")
+    expect(page.locator("#live")).to_have_text("Rank 1: B, Rank 2: C = A")
     page.keyboard.press("3")  # once more takes it out again
     assert ranks(page) == ["2", "1", ""]
     page.keyboard.press("3")

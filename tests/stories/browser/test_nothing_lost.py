@@ -43,8 +43,8 @@ def test_offline_is_said_kept_and_made_good(writing):
     page = writing.page
     page.context.set_offline(True)
     writing.fill("typed in a tunnel")
-    expect(saved(page)).to_have_text("Offline: kept here")
-    expect(page.locator("#live")).to_have_text("Offline: kept here")
+    expect(saved(page)).to_have_text("Offline: saved in this browser")
+    expect(page.locator("#live")).to_have_text("Offline: saved in this browser")
     assert page.evaluate(KEPT) == 1
     axe(page)
     page.context.set_offline(False)
@@ -71,7 +71,7 @@ def test_a_newer_draft_of_another_device_wins(writing):
     page = writing.page
     page.context.set_offline(True)
     writing.fill("older, on this device")
-    expect(saved(page)).to_have_text("Offline: kept here")
+    expect(saved(page)).to_have_text("Offline: saved in this browser")
     held = Assignment.objects.get(state="held")
     Draft.objects.create(annotator=held.annotator, task=held.task, payload={"text": "newer, on the other one"})
     other = page.context.new_page()
@@ -87,7 +87,7 @@ def test_an_answer_submitted_offline_goes_off_by_itself_once(writing):
     page.context.set_offline(True)
     writing.fill("submitted in a tunnel")
     page.locator("#submit").click()
-    expect(saved(page)).to_contain_text("Offline: your answer is kept here")
+    expect(saved(page)).to_contain_text("Offline: your answer is saved in this browser")
     page.locator("#submit").click()
     page.context.set_offline(False)
     next_task(page, 1)
@@ -101,7 +101,7 @@ def test_an_answer_submitted_offline_goes_off_from_the_next_page(writing):
     context.set_offline(True)
     writing.fill("submitted, then the browser was closed")
     page.keyboard.press("Control+Enter")
-    expect(saved(page)).to_contain_text("Offline: your answer is kept here")
+    expect(saved(page)).to_contain_text("Offline: your answer is saved in this browser")
     page.close(run_before_unload=False)
     context.set_offline(False)
     later = context.new_page()
@@ -119,7 +119,7 @@ def test_a_server_in_trouble_is_asked_again(writing):
 
     page.route("**/draft/", trouble)
     writing.fill("against the odds")
-    expect(saved(page)).to_have_text("No answer from the server: kept here, trying again")
+    expect(saved(page)).to_have_text("The server is not responding: saved in this browser, retrying")
     expect(saved(page)).to_have_text("Saved")
     answers.clear()
     page.route("**/submit/", trouble)
@@ -149,7 +149,7 @@ def test_signing_out_leaves_nothing_in_the_browser(writing):
     page = writing.page
     page.route("**/draft/", lambda route: route.abort())
     writing.fill("mine alone")
-    expect(saved(page)).to_contain_text("kept here")
+    expect(saved(page)).to_contain_text("saved in this browser")
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator(".menu > summary").click()
     page.get_by_role("button", name="Sign out").click()
@@ -169,7 +169,7 @@ def test_leaving_warns_only_about_what_is_not_saved(writing, live_server):
     assert asked == []
     page.route("**/draft/", lambda route: route.abort())
     page.locator("#text").press_sequentially(" and not")
-    expect(saved(page)).to_contain_text("kept here")
+    expect(saved(page)).to_contain_text("saved in this browser")
     page.goto(live_server.url)
     assert asked == ["beforeunload"]
 
@@ -202,7 +202,7 @@ def test_a_session_that_ended_is_renewed_in_place_and_the_draft_saved(writing, h
     page = writing.page
     page.context.clear_cookies()
     writing.fill("typed after the session ended")
-    expect(saved(page)).to_have_text("Signed out: kept here")
+    expect(saved(page)).to_have_text("Signed out: saved in this browser")
     dialog = page.get_by_role("dialog", name="Sign in again")
     expect(dialog.locator("[name=login]")).to_have_value(hana.email)
     axe(page)
@@ -233,7 +233,7 @@ def test_a_sign_in_that_asks_for_more_is_finished_in_a_new_tab(writing):
     page.route("**/accounts/login/**", lambda route: route.fulfill(body="<p>Your code, please</p>"))
     writing.fill("between two codes")
     dialog = page.get_by_role("dialog", name="Sign in again")
-    expect(dialog).to_contain_text("The sign-in asks for more")
+    expect(dialog).to_contain_text("Sign-in needs another step")
     expect(dialog.get_by_role("link", name="Sign in in a new tab")).to_be_visible()
     context.add_cookies(cookies)
     expect(dialog).to_be_hidden()

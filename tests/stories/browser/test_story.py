@@ -15,7 +15,7 @@ from tests.stories.browser.page_helpers import give_session
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 DONE = "This batch is finished"
-NOTHING = "You have done all that is yours to do here"
+NOTHING = "You've finished your tasks here"
 
 
 class Keyboard:

@@ -48,7 +48,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     panel = page.locator("#guideline-panel")
     expect(panel.get_by_role("heading", name="You have not read this guideline yet")).to_be_visible()
     axe(page)
-    panel.get_by_role("button", name="I have read it").press("Enter")
+    panel.get_by_role("button", name="Mark as read").press("Enter")
     expect(panel.get_by_text("Noted.")).to_be_visible()
     expect(badge).to_be_hidden()
     page.keyboard.press("Escape")
@@ -59,7 +59,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     # N: a question, which keys that stand in it do not disturb.
     page.keyboard.press("n")
     note = page.locator("#remark-panel")
-    expect(note.get_by_label("What you want to say")).to_be_focused()
+    expect(note.get_by_label("Message", exact=True)).to_be_focused()
     page.keyboard.type("Is this a guest? 1 2 z x")
     axe(page)
     note.get_by_role("button", name="Send").press("Enter")
@@ -71,7 +71,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     # L: a flag; while the server is away, what was written stays in the panel.
     page.keyboard.press("l")
     expect(note.get_by_role("radio", name="Flag")).to_be_checked()
-    expect(note.get_by_label("What you want to say")).to_be_focused()
+    expect(note.get_by_label("Message", exact=True)).to_be_focused()
     page.keyboard.type("Cut off in the middle.")
     page.context.set_offline(True)
     note.get_by_role("button", name="Send").press("Enter")

@@ -48,7 +48,7 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
             for row in page
         ],
     }  # fmt: skip
-    return render(request, "training/checkpoints.html", context)
+    return render(request, "training/checkpoints/checkpoints.html", context)
 
 
 HEADLINES = [figure.key for figure in FIGURES if figure.headline]
@@ -85,7 +85,7 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
         "manages": role_in(request.user, checkpoint.project) == Role.MANAGER,
         "promote_form": PromoteForm(), "evaluate_form": EvaluateForm(checkpoint=checkpoint),
     }  # fmt: skip
-    return render(request, "training/checkpoint.html", context)
+    return render(request, "training/checkpoints/checkpoint.html", context)
 
 
 def title(checkpoint: Checkpoint, figures: list[Any]) -> str:

@@ -35,7 +35,7 @@ def compare(request: SignedInRequest, slug: str) -> HttpResponse:
     if not FEWEST <= len(runs) <= MOST:
         offered = Run.objects.filter(project=project).select_related("dataset").order_by("-pk")[:OFFERED]
         context |= {"offered": offered, "title": _("Choose two to six runs to compare")}
-        return render(request, "training/compare.html", context)
+        return render(request, "training/comparison/compare.html", context)
     names = [_("run %(number)s") % {"number": run.pk} for run in runs]
     lines = [run.directory.read_metrics()[0] for run in runs]
     compared = [Compared(name, style, part) for style, (name, part) in enumerate(zip(names, lines, strict=True), 1)]
@@ -46,7 +46,7 @@ def compare(request: SignedInRequest, slug: str) -> HttpResponse:
         "settings": differing([_settings(run) for run in runs]),
         "figures": _figures(project, runs, lines),
     }
-    return render(request, "training/compare.html", context)
+    return render(request, "training/comparison/compare.html", context)
 
 
 def _loss(run: Run) -> tuple[str, ...]:

@@ -21,4 +21,4 @@ def detail(request: SignedInRequest, curve_id: int) -> HttpResponse:
         "verdict": reading.verdict, "title": reading.verdict.title,
         "trainer": reading.points[0].run.get_trainer_display() if reading.points else "",
     }  # fmt: skip
-    return render(request, f"training/learning_curve.html{'#live' if request.htmx else ''}", context)
+    return render(request, f"training/learning_curves/learning_curve.html{'#live' if request.htmx else ''}", context)

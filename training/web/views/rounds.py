@@ -40,11 +40,11 @@ def page(request: SignedInRequest, project: Project, form: RoundForm | None = No
         "manages": role_in(request.user, project) == Role.MANAGER,
     }  # fmt: skip
     if request.htmx and form is None:
-        return render(request, "training/rounds.html#chain", context)
+        return render(request, "training/rounds/rounds.html#chain", context)
     context["promoted"] = promoted_checkpoint(project)
     context["opened"] = form is not None or "start" in request.GET
     context["form"] = form or RoundForm(project=project, last=newest["round"].number)
-    return render(request, "training/rounds.html", context, status=422 if form else 200)
+    return render(request, "training/rounds/rounds.html", context, status=422 if form else 200)
 
 
 def title(newest: dict[str, Any]) -> str:

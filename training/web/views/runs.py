@@ -50,7 +50,7 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
         "project": project, "section": "runs", "form": form, "page": page, "title": list_title(project),
         "rows": [(run, read_progress(run.directory) if run.is_live else None) for run in page],
     }  # fmt: skip
-    return render(request, "training/runs.html", context, status=status)
+    return render(request, "training/runs/runs.html", context, status=status)
 
 
 def list_title(project: Project) -> str:
@@ -86,7 +86,7 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id)
     if request.htmx and request.htmx.target == "notes":
         part = {"run": run, **findings(run, run.directory.read_metrics()[0])}
-        return render(request, "training/run.html#notes", part)
+        return render(request, "training/runs/run.html#notes", part)
     checkpoint = Checkpoint.objects.filter(run=run).first()
     progress = read_progress(run.directory)
     context: dict[str, Any] = {
@@ -96,7 +96,7 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }  # fmt: skip
     if request.htmx:
-        return render(request, "training/run.html#live", context)
+        return render(request, "training/runs/run.html#live", context)
     more = request.GET.get("log") == "more"
     log_lines = MORE_LOG_LINES if more else LOG_LINES
     lines, offset = run.directory.read_metrics()
@@ -107,7 +107,7 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
         "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
         "command": command_line(run) if run.dataset_id else "", "settings": settings_of(run),
     }  # fmt: skip
-    return render(request, "training/run.html", context)
+    return render(request, "training/runs/run.html", context)
 
 
 @login_required
