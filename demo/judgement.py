@@ -58,7 +58,7 @@ def made_formal(prompt: str, text: str) -> str:
 
 
 def wholeness(text: str) -> float:
-    """Share of the sentences that are whole: they begin with a capital, end with a mark, and stand there once."""
+    """Share of the sentences that are whole: they begin with a capital, end with a mark, and occur once."""
     sentences = [sentence for sentence in re.split(r"(?<=[.!?])\s+|\n", text.strip()) if sentence]
     whole = {sentence for sentence in sentences if re.fullmatch(r"[A-Z].*\w[.!?,]?", sentence) and _is_closed(sentence)}
     return len(whole) / len(sentences) if sentences else 0.0

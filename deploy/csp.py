@@ -8,7 +8,7 @@ OWN_POLICY = ("_csp_config", "_csp_update", "_csp_replace", "_csp_exempt", "_csp
 
 
 class OnePolicyMiddleware(CSPMiddleware):  # type: ignore[misc]  # django-csp is untyped
-    """django-csp puts the header together anew for each answer. Here that is done for the first one, and for those that
+    """django-csp builds the header again for each response. Here that is done for the first one, and for those that
     have a nonce or a policy of their own."""
 
     header = ""

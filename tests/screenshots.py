@@ -1,4 +1,4 @@
-"""The pictures in docs/img, made anew: `python -m tests.screenshots`.
+"""The pictures in docs/img, made again: `python -m tests.screenshots`.
 
 Starts the demonstration in a folder of its own, takes the page of each kind at two sizes, light and dark, in English
 and Japanese, and goes once round the loop by the commands of docs/demo.md, with a headless Chromium looking on. Takes

@@ -115,7 +115,7 @@ class Person:
         return self._read(self.session.post(f"{self.site.url}{path}", data=fields, headers=headers, timeout=60))
 
     def fill(self, action: str, *, files: dict | None = None, **fields: object) -> html.HtmlElement:
-        """Post the form on the page whose action begins so: what stands in it, changed by `fields`."""
+        """Post the form on the page whose action begins so: its values, changed by `fields`."""
         posted = [form for form in self.page.forms if form.method == "POST"]
         form = next((form for form in posted if (form.get("action") or "").startswith(action)), None)
         if form is None:

@@ -133,7 +133,7 @@ def read_into_project(record: Import, path: Path, progress: Progress | None) -> 
                 if not record.rows_read:
                     raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
             except Unreadable as error:
-                if faults.count:  # they were found before: they are told as well
+                if faults.count:  # they were found before: they are reported as well
                     faults.add(Fault(error.row or 0, error.column, str(error)))
                     faults.close()
                     describe_faults(record, faults)

@@ -133,7 +133,7 @@ def shown(value: Any) -> str:
 
 
 def reread_upload(*, record: Import, options: ReadOptions) -> None:
-    """Look at a waiting upload with other read options; the columns are detected anew."""
+    """Look at a waiting upload with other read options; the columns are detected again."""
     changeable(record, lambda rows: rows.update(mapping=stored_mapping(None, options)))
 
 

@@ -122,7 +122,7 @@ def change_role(*, membership: Membership, role: Role | str, actor: User | None)
 
 
 def remove_member(*, membership: Membership, actor: User | None) -> None:
-    """Take a person out of a project: annotations stay, tasks in hand go back into the queue."""
+    """Take a person out of a project: annotations stay, claimed tasks go back into the queue."""
     project = membership.project
     with transaction.atomic():
         if membership.role == Role.MANAGER:

@@ -142,7 +142,7 @@ def reset_keys(*, user: User) -> User:
 def faults(moved: dict[str, str]) -> list[tuple[str, str]]:
     """What is wrong with these places, as (action, words)."""
     problems, taken = [], dict[tuple[str, str], Action]()
-    # Those that stay come first, so that a fault stands where something was changed.
+    # Those that stay come first, so that a fault is reported where something was changed.
     for action in sorted(actions(), key=lambda one: key_of(one, moved) != one.key):
         key = key_of(action, moved)
         if not key and not action.key:

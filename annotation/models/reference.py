@@ -8,7 +8,7 @@ from annotation.models.user import User
 
 
 class GlossaryTerm(models.Model):
-    """How a term of the prompts' language is to be put in the answers' language."""
+    """The preferred translation of a term of the prompts' language."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="glossary")
     source = models.CharField(max_length=200)
@@ -27,7 +27,7 @@ class GlossaryTerm(models.Model):
 
 
 class MemoryEntry(models.Model):
-    """A text that a person wrote or mended and what it answers, to be found again by what is similar to it.
+    """A text that a person wrote or edited and what it answers, to be found again by what is similar to it.
 
     `grams` are a sketch of the source's character n-grams in 32-bit numbers, the project's id hashed in: one index
     serves all projects and finds nothing across them (see `reference.translation_memory`). Written with the answer,
@@ -44,7 +44,7 @@ class MemoryEntry(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["author", "task"], name="memory_entry_once")]
-        # Without fastupdate: a look-up would go through the list of what is not in the index yet, each time anew.
+        # Without fastupdate: each look-up would scan the list of what is not in the index yet.
         indexes = [GinIndex(fields=["grams"], name="memory_grams", fastupdate=False)]
 
     def __str__(self) -> str:

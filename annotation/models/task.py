@@ -101,7 +101,7 @@ class Assignment(models.Model):
             models.UniqueConstraint(
                 fields=["annotator", "task"], condition=Q(annotator__isnull=False), name="assignment_person_once"
             ),
-            # One task in hand a person and batch: two tabs show the same task.
+            # One claimed task per person and batch: two tabs show the same task.
             models.UniqueConstraint(
                 fields=["annotator", "batch"], condition=Q(state="held"), name="assignment_one_in_hand"
             ),
@@ -124,8 +124,8 @@ class Assignment(models.Model):
 
 
 class QueueCursor(models.Model):
-    """How far down a batch's queue a person has been served. What lies before it was theirs already or in other hands
-    when they passed; it is looked through again once nothing is left behind it (see `annotation.queue.claims`)."""
+    """How far down a batch's queue a person has been served. Slots before it were theirs or claimed by others when they
+    passed; they are scanned again once nothing is left behind it (see `annotation.queue.claims`)."""
 
     annotator = models.ForeignKey(User, models.CASCADE, related_name="+")
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="+")

@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 
 class Table(Protocol):
-    """An open file. `rows` may be called again and starts anew; `share_read` runs from 0 to 1."""
+    """An open file. `rows` may be called again and starts from the beginning; `share_read` runs from 0 to 1."""
 
     format: str
     columns: list[str]

@@ -1,4 +1,4 @@
-"""Which column means what: told by a person, or detected from the columns' names."""
+"""Which column means what: chosen by a person, or detected from the columns' names."""
 
 import dataclasses
 import re

@@ -18,7 +18,7 @@
     return getComputedStyle(probe).color;
   };
 
-  // The exponential moving average of TensorBoard: the first points are not drawn towards nought.
+  // The exponential moving average of TensorBoard: the first points are not drawn towards zero.
   function smoothed(values, weight) {
     let last = 0;
     let share = 1;
@@ -174,7 +174,7 @@
     reset() { this.view?.reset(); }
   }
 
-  // The charts that stand on the page now; htmx may have brought new ones in place of old.
+  // The charts on the page now; htmx may have brought new ones in place of old.
   function gather() {
     for (const gone of charts.filter((chart) => !chart.figure.isConnected)) charts.splice(charts.indexOf(gone), 1);
     for (const figure of document.querySelectorAll("figure[data-chart]")) {

@@ -308,7 +308,7 @@
     if (document.hidden) { save({ last: true }); ping(); } else if (isUnsaved() || session?.open) go();
   });
 
-  // ---- the veil: asked for after the idle limit, or drawn as a pause ---------------------------------------------------
+  // ---- the idle prompt: shown after the idle limit, or drawn as a pause ---------------------------------------------------
   function draw(why) {
     if (!veil || veil.open) return;
     byId("veil-title").textContent = word(`veil.${why}.title`);

@@ -6,7 +6,7 @@
   const panel = () => document.getElementById("mark-panel");
   const make = (tag, name, text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
   let texts = [];      // of this task: {letter, element, points, marks, differs, field, list}
-  let pending = null;  // a passage that was picked and waits for what is said of it: {item, start, end, answers, walked}
+  let pending = null;  // a passage that was picked and waits for its verdict: {item, start, end, answers, walked}
   let walking = null;  // marking by keyboard: {item, from, to} with `to` where the next step starts
   let last = null;     // where marking by keyboard left off
   let touch = false;
@@ -112,7 +112,7 @@
       ends ? pointAt(item, range.endContainer, range.endOffset) : item.points.length);
   }
 
-  // ---- the panel: what is said of the passage -----------------------------------------------------------------------------
+  // ---- the panel: the verdict on the passage -----------------------------------------------------------------------------
   function open(range, walked) {
     const at = rangeOf(range.item, range.start, range.end).getBoundingClientRect();
     pending = { ...range, answers: {}, walked };
@@ -215,7 +215,7 @@
     }
     let unit = forward ? units.find((one) => one.start >= end) : units.findLast((one) => one.end <= start);
     if (units === walking.signs && units.filter((one) => one.start >= start && one.end <= end).length > 1) {
-      // From a word to the signs in it.
+      // From words to single characters.
       unit = forward ? units.find((one) => one.start >= start) : units.findLast((one) => one.end <= end);
     }
     if (!unit) return;

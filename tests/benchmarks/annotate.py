@@ -308,7 +308,7 @@ def limit(question: dict) -> dict:
     people = list(User.objects.filter(memberships__project=batch.project_id).values_list("pk", flat=True))
     settings = {key: value for key, value in connection.get_connection_params().items()
                 if key in ("dbname", "user", "host", "port", "password", "options")}  # fmt: skip
-    # A task in hand would be given again.
+    # A claimed task would be served again.
     counts, failures = [0] * len(people), []
     start = time.perf_counter() + 1
     end = start + question["seconds"]

@@ -3,7 +3,7 @@
 LoRA (r 16 on all linear layers) in fp32, the same rows in the same batches for all three, each in a process of its
 own, one after the other in turns, so that the machine's noise hits all alike. A ratio is taken within a turn; reported
 is the median over the turns. "As it comes" is DPOConfig's defaults (gradient checkpointing on, the reference computed
-anew at each step) but for bf16=False, because fp32 is several times faster on most processors; max_length=512 where
+again at each step) but for bf16=False, because fp32 is several times faster on most processors; max_length=512 where
 that is the model's context; and the learning rate. "Unchecked" is TRL without gradient checkpointing, for comparison.
 Ours is the program that the site starts, as it is configured by default.
 
@@ -277,7 +277,7 @@ def memory_ratio(answers: Answers) -> float:
 
 
 def padding(answers: Answers, name: str, case: Case) -> float:
-    """Share of the tokens computed in the steps that stand for nothing."""
+    """Share of the tokens computed in the steps that are padding."""
     limit, passes = answers["limit"][0], 1 if name in ("ours", "trl_cached") else 2
     useful = limit["tokens_needed" if name == "ours" else "tokens_plain"] * case.epochs * passes
     return float(1 - useful / answers[name][0]["tokens"])

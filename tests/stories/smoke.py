@@ -328,7 +328,7 @@ def exists(demo: Demo, word: str, other_than: int) -> bool:
 
 
 def kill_web(demo: Demo, annotator: Visitor, path: str) -> None:
-    """What was acknowledged is there, and the task in hand is still in the same hand."""
+    """What was acknowledged is there, and the claimed task is still held by the same person."""
     acknowledged = demo.annotations()
     in_hand = task_form(annotator.open(path).text)
     assert in_hand is not None

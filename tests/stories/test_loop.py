@@ -213,7 +213,7 @@ def test_kills_lose_nothing(site, manager, annotator):
     wait_until(lambda: healthy(site))
     assert answers(annotator) == before
     annotator.get(f"/batches/{batch}/work/")
-    assert annotator.submit_path() == in_hand  # still in hand, and nobody else's
+    assert annotator.submit_path() == in_hand  # still held, and nobody else's
     annotator.post(in_hand, active_seconds="4", **answer(annotator.page))
     annotator.post(in_hand, active_seconds="4", choice="a")  # sent again after a lost reply: counted once
     assert answers(annotator) == before + 1

@@ -1,4 +1,4 @@
-"""`manage.py serve` as its operator sees it: starts, mends itself, says what is in its way, leaves nothing behind."""
+"""`manage.py serve` as its operator sees it: starts, repairs itself, says what is in its way, leaves nothing behind."""
 
 import os
 import signal

@@ -88,7 +88,7 @@ def everything(
     name: str = "ホテルの返信",
     slug: str = "hotel",
 ) -> World:
-    """A project of four batches (one a kind) with tasks in hand, done and free, and a row of everything else."""
+    """A project of four batches (one a kind) with tasks claimed, done and free, and a row of everything else."""
     source, good, poor = texts
     project = ProjectFactory(slug=slug, name=name, source_language=languages[0], target_language=languages[1])
     hana = join(project, Role.MANAGER, name="小林 花", email=f"hana@{slug}.example", is_staff=True)

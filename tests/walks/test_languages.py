@@ -105,7 +105,7 @@ def test_the_compiled_catalogue_is_the_catalogue():
 
 
 def test_every_word_of_the_sources_is_in_the_catalogue(tmp_path):
-    """The programs of gettext collect the words anew, from a copy of the sources."""
+    """The programs of gettext collect the messages again, from a copy of the sources."""
     if shutil.which("xgettext") is None:
         pytest.skip("no xgettext on this machine: install the package gettext (.ci/run does)")
     for folder in ("annotation", "training", "deploy", "templates", "demo"):

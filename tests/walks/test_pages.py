@@ -157,7 +157,7 @@ def test_an_invitation_is_copied_and_used(watched, live_server, hana, context, b
     other.get_by_label("Email").fill("rin@example.org")
     other.get_by_label("Your name").fill("Rin")
     other.get_by_label("Password", exact=True).fill(PASSWORD)
-    other.get_by_label("Password, once more").fill(PASSWORD)
+    other.get_by_label("Confirm password").fill(PASSWORD)
     other.get_by_role("button", name="Create account and join").click()
     other.get_by_text("You are in: Hotel replies").wait_for()
     page.reload()

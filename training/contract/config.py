@@ -53,7 +53,7 @@ class LoraSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The small Llama that `pretrain` makes from scratch (about 2 M parameters as it stands).
+    """The small Llama that `pretrain` makes from scratch (about 2 M parameters by default).
 
     `initializer_range` is the standard deviation of the random weights: narrow models learn sooner from wider ones.
     """

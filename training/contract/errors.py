@@ -2,7 +2,7 @@
 
 
 class EngineError(RuntimeError):
-    """A failure that the person who started the run can understand and mend."""
+    """A failure that the person who started the run can understand and fix."""
 
 
 class ModelError(EngineError):

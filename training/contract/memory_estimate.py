@@ -218,7 +218,7 @@ def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dens
 def head_bytes(shape: Shape, *, scored: int, bytes_per_value: int, trained: bool, whole: bool, gpu: bool) -> int:
     """Of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as plain TRL's SFT has them.
 
-    `trained`: the gradient of the head's weight is made anew for each micro-batch, then added to what is there. The
+    `trained`: the gradient of the head's weight is allocated for each micro-batch, then added to what is there. The
     tiles' buffer is TILE_WORDS wide even for a smaller vocabulary; on a CPU what is not written to takes no memory.
     """
     gradient = FP32 * shape.embedding_parameters if trained else 0

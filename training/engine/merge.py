@@ -3,7 +3,7 @@
 `python -m training.engine.merge --base FOLDER --adapter FOLDER [--adapter FOLDER …] --to FOLDER`
 
 Merged in float32, on the CPU. Before and after are compared on token sequences of the dataset, or of the vocabulary;
-only then are the weights rounded to `--dtype` and written, aside, checked once more, and renamed. Progress goes to
+only then are the weights rounded to `--dtype` and written, aside, checked again, and renamed. Progress goes to
 stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
 Exit code 0: succeeded, 1: failed, 130: interrupted, with nothing left behind.
 """

@@ -31,7 +31,7 @@ LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 def enqueue(job: EngineJob, *, configure: Callable[[str], Config], actor: User | None) -> None:
     """Save `job` as queued, with a fresh run directory; call it inside the atomic block that makes the job.
 
-    `configure` gets the job's name (such as `run 7`) and returns what run.json shall say. Files that the engine
+    `configure` gets the job's name (such as `run 7`) and returns the content of run.json. Files that the engine
     reads beside run.json are added by the caller before its transaction ends: nobody starts the job earlier.
     """
     job.status, job.created_by = EngineJob.Status.QUEUED, actor

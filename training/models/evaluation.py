@@ -5,7 +5,7 @@ from training.models.engine_job import EngineJob
 
 
 class Evaluation(EngineJob):
-    """Figures of a checkpoint on a dataset's held-out rows, beside its parent's; they stand in `result["metrics"]`."""
+    """Figures of a checkpoint on a dataset's held-out rows, beside its parent's; they are in `result["metrics"]`."""
 
     FOLDER = "evaluations"
 

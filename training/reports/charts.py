@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
-WIDTH, HEIGHT = 560, 150  # of the drawing that stands there without JavaScript
+WIDTH, HEIGHT = 560, 150  # of the drawing shown without JavaScript
 POINTS = 400  # of a line on the page
 
 

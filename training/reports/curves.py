@@ -90,7 +90,7 @@ def curve_sentence(curve: Line) -> str:
 
 
 def news(lines: Lines) -> dict[str, Any]:
-    """What metrics.jsonl gained, for the charts that stand already: `points` by metric, `from` the step on which
+    """What metrics.jsonl gained, for the charts already drawn: `points` by metric, `from` the step on which
     they begin (None where there is no step)."""
     steps = steps_of(lines)
     points = {key: sampled(*points_of(steps, key)) for key in DRAWN}

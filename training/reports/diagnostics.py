@@ -127,7 +127,7 @@ def first_loss(facts: Facts) -> Note | None:
 
 
 def chosen_falls(facts: Facts) -> Note | None:
-    """The reward of the chosen texts is their log-probability against the reference's: below nought, it fell."""
+    """The reward of the chosen texts is their log-probability against the reference's: below zero, it fell."""
     chosen, margin = facts.ends("reward_chosen"), facts.ends("reward_margin")
     if not (facts.preference and chosen and margin) or chosen[1] > -HARDLY_MOVED:
         return None
@@ -153,7 +153,7 @@ def easy_accuracy(facts: Facts) -> Note | None:
         return None
     return Note("easy_accuracy", "warn", _(
         "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
-        "phrase?) or learnt by heart. Trust the held-out figure, and read some outputs."
+        "phrase?) or memorised. Trust the held-out figure, and read some outputs."
     ) % {"steps": len(early)})  # fmt: skip
 
 
@@ -247,8 +247,8 @@ def few_rows(facts: Facts) -> Note | None:
     if not 0 < rows < FEW_ROWS or epochs < MANY_EPOCHS:
         return None
     said = ngettext(
-        "%(rows)s row, seen %(epochs)s times: the model may learn it by heart. More labels help more than more epochs.",
-        "%(rows)s rows, each seen %(epochs)s times: the model may learn them by heart. More labels help more than more "
+        "%(rows)s row, seen %(epochs)s times: the model may memorise it. More labels help more than more epochs.",
+        "%(rows)s rows, each seen %(epochs)s times: the model may memorise them. More labels help more than more "
         "epochs.",
         rows,
     )

@@ -56,7 +56,7 @@ class Preflight:
 
 
 def read_preflight(directory: RunDirectory) -> dict[str, Any]:
-    """preflight.json as it stands; empty where there is none yet."""
+    """The content of preflight.json; empty where there is none yet."""
     path = directory.preflight_path
     if not path.exists():
         return {}

@@ -57,11 +57,11 @@ def start_round(
     `prompts` fresh prompts are drawn, the oldest first; with `reuse`, prompts that had a task already make up for what
     is missing. `options` are the generations' (samples, temperature …). `after` is the number of the round that the
     person saw: a second click finds a newer one and gets that. A round that is being prepared is returned as it is;
-    one that failed is begun anew under its number (`retry_round` takes up what it has instead).
+    one that failed is started again under its number (`retry_round` takes up what it has instead).
     Raises Conflict without a promoted checkpoint or without anything to compare it with, InvalidInput without prompts.
     """
     with transaction.atomic():
-        # One at a time: the row of the project is the lock, and the round's unique number the last word.
+        # One at a time: the row of the project is the lock, and the round's unique number decides.
         Project.objects.select_for_update().get(pk=project.pk)
         last = current_round(project)
         if last.status == Round.Status.PREPARING or (after is not None and last.number > after):

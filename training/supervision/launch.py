@@ -1,7 +1,7 @@
 """Engines as subprocesses: started from the queue, watched by their lock, and their endings taken in.
 
 Nothing here holds state: any number of workers and waiting commands may run `watch_engine_jobs` at one time, and any
-of them may be killed between two lines. What is true stands in the database, in the run directory, and in the lock
+of them may be killed between two lines. State lives in the database, in the run directory, and in the lock
 that the kernel releases when an engine dies.
 """
 
@@ -104,7 +104,7 @@ def launch(job: EngineJob) -> bool:
                 _end(job, Status.FAILED, f"the engine could not be started: {error}", None)
             raise
         _children.append(engine)
-        # While our own copy of the lock is open: who finds the engine gone shall find its pid.
+        # Save the pid while we still hold the lock, so that whoever sees the engine exit also sees its pid.
         type(job)._default_manager.filter(pk=job.pk, status=Status.RUNNING).update(pid=engine.pid)
     return True
 

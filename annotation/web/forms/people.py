@@ -37,7 +37,7 @@ class ProjectForm(forms.ModelForm):
             "default_overlap": _("People per task"),
             "held_out_share": _("Held-out share"),
             "avoid_seen": _("Nobody gets a text again in another batch"),
-            "lease_minutes": _("Minutes a task stays in hand"),
+            "lease_minutes": _("Lease (minutes)"),
             "idle_minutes": _("Minutes until time counts as idle"),
             "edit_hours": _("Hours in which an answer may be changed"),
             "show_total": _("Show the weighted total while scoring"),
@@ -200,7 +200,7 @@ class JoinForm(forms.Form):
         help_text=password_validators_help_text_html,
     )  # fmt: skip
     password_again = forms.CharField(
-        label=_("Password, once more"), strip=False,
+        label=_("Confirm password"), strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )  # fmt: skip
 

@@ -57,7 +57,7 @@ class BatchForm(forms.Form):
     )  # fmt: skip
     limit = forms.IntegerField(
         min_value=1, required=False, label=_("At most"),
-        help_text=_("A number of prompts, picked by chance. Empty: all."),
+        help_text=_("Maximum prompts (random sample). Leave empty for all."),
     )  # fmt: skip
     origins = forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple, label=_("Candidates from"),
@@ -122,7 +122,7 @@ class BatchChangeForm(forms.Form):
     )  # fmt: skip
     qualification = forms.TypedChoiceField(
         required=False, coerce=int, empty_value=None, label=_("Test"),
-        help_text=_("Whoever has not passed it gets no further task. What is in hand may be finished."),
+        help_text=_("Annotators who have not passed get no new tasks. Claimed tasks can be finished."),
     )  # fmt: skip
 
     def __init__(self, data: QueryDict | None = None, *, batch: Batch) -> None:
@@ -138,7 +138,7 @@ class BatchChangeForm(forms.Form):
 
 
 class AssignForm(forms.Form):
-    """Whom a task is given to; `instead` puts back what they have in hand."""
+    """Whom a task is assigned to; `instead` releases the task that they hold."""
 
     annotator = forms.IntegerField(min_value=1)
     instead = forms.BooleanField(required=False)

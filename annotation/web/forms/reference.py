@@ -13,7 +13,7 @@ MAX_BYTES = 5_000_000
 
 class TermForm(forms.Form):
     source = forms.CharField(max_length=LIMITS["source"], label=gettext_lazy("Term"))
-    target = forms.CharField(max_length=LIMITS["target"], label=gettext_lazy("How to put it"))
+    target = forms.CharField(max_length=LIMITS["target"], label=gettext_lazy("Preferred translation"))
     note = forms.CharField(
         max_length=LIMITS["note"], required=False, label=gettext_lazy("Note"),
         help_text=gettext_lazy("When it holds, or what not to write."),

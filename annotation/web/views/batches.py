@@ -71,7 +71,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Each task with its answers, and who has what in hand. Origins are for managers' eyes."""
+    """Each task with its answers, and who holds what. Origins are for managers' eyes."""
     batch = batch_for(request.user, batch_id, STAFF)
     return batch_page(request, batch)
 
@@ -122,7 +122,7 @@ def members_of(batch: Batch) -> QuerySet[Membership]:
 FILTERS = {
     "": _("All tasks"),
     "done": _("Answered"),
-    "held": _("In hand"),
+    "held": _("In progress"),
     "skipped": _("Skipped by somebody"),
     "free": _("Waiting"),
 }
@@ -211,7 +211,7 @@ def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
         )  # fmt: skip
         messages.success(request, said % {"count": count, "person": person})
     else:
-        messages.warning(request, _("Nothing is in their hand any more."))
+        messages.warning(request, _("They no longer hold any task."))
     return redirect("batch", batch.pk)
 
 

@@ -107,7 +107,7 @@ def import_reread(request: SignedInRequest, import_id: int) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
-    """Choose what each column means, and start. Also once more, for an upload that was refused."""
+    """Choose what each column means, and start. Also again, for an upload that was refused."""
     record = import_for(request.user, import_id)
     if record.status not in CHANGEABLE or not record.path:
         return redirect("import", record.pk)

@@ -103,7 +103,7 @@ def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
 @signed_in
 @require_GET
 def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
-    """Every version of one answer, newest first, each with what it changed; and what was said about the task."""
+    """Every version of one answer, newest first, each with what it changed; and the remarks about the task."""
     asked = own_answer(request.user, annotation_id)
     batch, task = asked.assignment.batch, asked.task
     rows = Annotation.objects.filter(assignment=asked.assignment_id).select_related("guideline").order_by("version")
@@ -151,5 +151,5 @@ def reopen(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     except Conflict as conflict:
         messages.warning(request, str(conflict))
         return redirect("my_answer", answer.pk)
-    messages.info(request, _("Your answer is open again. It stands until you submit it anew."))
+    messages.info(request, _("Your answer is open again. It stays in effect until you submit again."))
     return redirect("work", assignment.batch_id)

@@ -60,10 +60,10 @@ def totals(progress: list[Progress]) -> dict[str, int]:
 
 # Up to so large a share of the answers; the name of the batch goes before. Whole sentences, for other languages' sake.
 HOW_FAR = [
-    (0.05, gettext_lazy("%(what)s is just begun")), (0.18, gettext_lazy("%(what)s is a tenth done")),
+    (0.05, gettext_lazy("%(what)s has just started")), (0.18, gettext_lazy("%(what)s is 10 %% done")),
     (0.29, gettext_lazy("%(what)s is a quarter done")), (0.42, gettext_lazy("%(what)s is a third done")),
     (0.58, gettext_lazy("%(what)s is half done")), (0.71, gettext_lazy("%(what)s is two thirds done")),
-    (0.85, gettext_lazy("%(what)s is three quarters done")), (0.97, gettext_lazy("%(what)s is nine tenths done")),
+    (0.85, gettext_lazy("%(what)s is 75 %% done")), (0.97, gettext_lazy("%(what)s is 90 %% done")),
 ]  # fmt: skip
 
 
@@ -87,12 +87,12 @@ def in_words(done: int, total: int) -> str:
     if done >= total:
         return _("%(what)s is complete")
     if not done:
-        return _("%(what)s is not begun yet")
+        return _("%(what)s has not started yet")
     share = done / total
     for limit, words in HOW_FAR:
         if share < limit:
             return str(words)
-    return _("%(what)s is all but done")
+    return _("%(what)s is almost done")
 
 
 def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]:
@@ -104,8 +104,8 @@ def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]
     rows = [
         (_("Import prompts"), "prompts", _("texts in, with a model's candidates if there are any"), prompts),
         (_("Open a batch"), "batch_new", _("tasks of one kind for people to do"), bool(progress)),
-        (_("Annotate"), "project", _("people write, mend, score and choose"), answers and not unfinished),
-        (_("Freeze a dataset"), "datasets", _("what people said, as rows to train on"), frozen),
+        (_("Annotate"), "project", _("people write, edit, score and choose"), answers and not unfinished),
+        (_("Freeze a dataset"), "datasets", _("annotations as training rows"), frozen),
         (_("Train and compare"), "runs", _("a model learns from it; a round brings its output back"), False),
     ]
     following = next((at for at, row in enumerate(rows) if not row[3]), len(rows) - 1)

@@ -117,7 +117,7 @@ def answer(request: SignedInRequest, qualification_id: int, number: int, item_id
     if attempt.finished_at is not None or str(asked.pk) in attempt.answers:
         # What is on the page now is an older one's: no word about what it lacks.
         running = attempt if attempt.finished_at is None else None
-        return next_page(request, test, running, notice=_("You had answered that one before, and that answer stands."))
+        return next_page(request, test, running, notice=_("You already answered that item; your answer was kept."))
     shown = shown_item(attempt, asked)
     try:
         payload = KINDS[test.kind].read(request.POST, shown)

@@ -53,7 +53,7 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
     if not is_new and annotation.payload != payload:
-        notice = _("You had submitted that task before, and that answer stands. “Undo last” opens it again.")
+        notice = _("You already submitted that task; your answer was kept. “Undo last” opens it again.")
         return next_task(request, assignment.batch, notice=notice)
     said = _("Submitted. Here is the next task.")
     return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1, like=shown)
@@ -128,7 +128,8 @@ def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
         return next_task(request, batch, notice=str(conflict), status=409)
     if reopened is None:
         return next_task(request, batch, notice=_("There is nothing to undo in this batch."))
-    return next_task(request, batch, said=_("Your last answer is open again. It stands until you submit it anew."))
+    said = _("Your last answer is open again. It stays in effect until you submit again.")
+    return next_task(request, batch, said=said)
 
 
 @signed_in

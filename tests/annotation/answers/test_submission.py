@@ -38,7 +38,7 @@ def story(db):
 
 
 def minutes_ago(assignment, minutes):
-    """The task has been in hand for so long."""
+    """The task has been held for so long."""
     then = timezone.now() - timedelta(minutes=minutes)
     Assignment.objects.filter(pk=assignment.pk).update(claimed_at=then)
 
@@ -166,7 +166,7 @@ def test_undo_opens_the_last_answer_again_and_keeps_every_version(story):
     assert Draft.objects.get(task=reopened.task).payload == ANSWER
     assert Assignment.objects.get(pk=in_hand.pk).state == "free"
     assert Draft.objects.filter(task=in_hand.task, annotator=hana).exists()
-    assert Annotation.objects.get(is_current=True) == first  # it stands until it is submitted anew
+    assert Annotation.objects.get(is_current=True) == first  # it stays current until the next submission
     second = submit(assignment=reopened, payload=OTHER).annotation
     assert (second.version, second.is_current) == (2, True)
     assert list(Annotation.objects.order_by("version").values_list("is_current", flat=True)) == [False, True]

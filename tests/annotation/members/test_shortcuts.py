@@ -58,7 +58,7 @@ def test_a_conflict_is_refused_with_words_and_changes_nothing(page_of_hana, hana
     page = html.fromstring(response.content)
     assert page.get_element_by_id("fault-skip").text == "“G” is the key of “Open the guideline” on the same page."
     assert page.get_element_by_id("fault-undo").text == "Give one character, such as a letter or a digit."
-    # What was typed stands in the field, to be mended.
+    # What was typed is in the field, to be corrected.
     assert page.get_element_by_id("key-skip").get("value") == "G"
     hana.refresh_from_db()
     assert (hana.keys, hana.single_keys) == ({}, True)

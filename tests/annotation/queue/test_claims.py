@@ -146,7 +146,7 @@ def test_a_batch_with_a_test_is_for_those_who_passed():
     batch.save()
     assert claim_next(batch=batch, annotator=hana) is None
     assert [(item.available, item.needs_test) for item in work_for(hana)] == [(False, True)]
-    # What was in hand before the test came stays in hand.
+    # What was claimed before the test came stays claimed.
     assert claim_next(batch=batch, annotator=ken).pk == before.pk
     assert [(item.available, item.needs_test) for item in work_for(ken)] == [(True, False)]
     attempt = {"qualification": test, "user": hana, "finished_at": timezone.now()}
@@ -224,7 +224,7 @@ def test_a_closed_batch_hands_out_nothing_but_keeps_what_is_in_hand():
 
 @pytest.mark.django_db(transaction=True)
 def test_sixteen_at_once_fill_every_slot_once_though_some_die():
-    """Real connections: some workers vanish with a task in hand, some fall over inside their transaction."""
+    """Real connections: some workers vanish holding a task, some fall over inside their transaction."""
     project = hotel(prompts=60)
     batch = batch_of(project, overlap=3)
     people = [join(project, Role.ANNOTATOR) for _ in range(16)]
@@ -247,7 +247,7 @@ def test_sixteen_at_once_fill_every_slot_once_though_some_die():
                     threading.Event().wait(0.02)
                     continue
                 fate = chance.random()
-                if fate < 0.08:  # gone for good with a task in hand: the lease runs out
+                if fate < 0.08:  # gone for good holding a task: the lease runs out
                     run_out(assignment)
                     continue
                 if fate < 0.16:  # killed inside the transaction: nothing was acknowledged, nothing is kept

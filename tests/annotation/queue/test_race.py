@@ -57,7 +57,7 @@ class Stubborn(Clerk):
         raise AssertionError(f"no answer to {method} {path}")
 
     def label(self, batch, until):
-        """Until nothing is left; some leave for good with a task in hand, some send an answer twice."""
+        """Until nothing is left; some leave for good holding a task, some send an answer twice."""
         chance = random.Random(self.number)
         while time.monotonic() < until:
             status, page = self.again("GET", f"/batches/{batch}/work/", until=until)

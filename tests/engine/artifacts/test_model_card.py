@@ -1,4 +1,4 @@
-"""The model card: what is known stands in it, what is not known is said to be unknown."""
+"""The model card: what is known is in it, what is not known is marked as unknown."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Trackers: what they are told is what metrics.jsonl says, and their faults are told in time or do no harm."""
+"""Trackers: they receive what metrics.jsonl says, and their faults are reported in time or do no harm."""
 
 import json
 import os

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def open_work(page, live_server, batch):
-    """What stands beside the editor comes after the task."""
+    """The panel beside the editor is loaded after the task."""
     page_helpers.open_work(page, live_server, batch)
     expect(page.locator("#reference .hits")).to_be_attached()
 

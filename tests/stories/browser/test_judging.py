@@ -61,7 +61,7 @@ def test_ranking_by_keys_with_a_tie(signed_in, live_server, third):
         page.keyboard.press(key)
     assert ranks(page) == ["2", "1", "2"]
     expect(page.locator("#live")).to_have_text("Rank 1: B, Rank 2: C = A")
-    page.keyboard.press("3")  # once more takes it out again
+    page.keyboard.press("3")  # pressed again, it takes the text out
     assert ranks(page) == ["2", "1", ""]
     page.keyboard.press("3")
     assert ranks(page) == ["2", "1", "3"]

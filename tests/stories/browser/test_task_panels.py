@@ -1,4 +1,4 @@
-"""What stands beside the tasks, in a real browser: guideline, note and flag by keyboard; the pages within everybody's
+"""The task panels, in a real browser: guideline, note and flag by keyboard; the pages within everybody's
 reach at desk and phone."""
 
 from datetime import timedelta
@@ -56,7 +56,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     expect(page.locator("#submit")).to_be_focused()
     assert GuidelineReading.objects.get().guideline.version == 1
 
-    # N: a question, which keys that stand in it do not disturb.
+    # N: a question; keys typed into it do nothing else.
     page.keyboard.press("n")
     note = page.locator("#remark-panel")
     expect(note.get_by_label("Message", exact=True)).to_be_focused()

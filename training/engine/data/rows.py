@@ -3,7 +3,7 @@
 Rows are read as they were frozen: `prompt`, `completion` (SFT), `prompt`, `chosen`, `rejected` (DPO) or `prompt`,
 `completion`, `label` (KTO), each a string (standard) or a list of `{"role", "content"}` (conversational), beside
 side columns that training ignores. Tokenisation follows TRL's (end of text appended to standard completions, chat
-template for conversational ones); what TRL does without a word, this module counts, logs or refuses.
+template for conversational ones); what TRL does silently, this module counts, logs or refuses.
 """
 
 import dataclasses

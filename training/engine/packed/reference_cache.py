@@ -110,7 +110,7 @@ def reference_logps(
     """The reference's log-probability of each row's completions [R][k], from the cache where it has them.
 
     `model` is the reference itself, on its device. Under several processes each computes its share and all read the
-    same file. Progress goes to metrics.jsonl; a cancel is heeded between micro-batches, and loses a few seconds' work
+    same file. Progress goes to metrics.jsonl; a cancel is noticed between micro-batches, and loses a few seconds' work
     at most. Raises Cancelled.
     """
     from training.engine.runtime import distributed

@@ -1,4 +1,4 @@
-"""What the site sees of a training: a line of metrics at each logged step, and the cancel file heeded."""
+"""What the site sees of a training: a line of metrics at each logged step, and the cancel file."""
 
 import logging
 import math
@@ -39,7 +39,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self.began = time.monotonic()
         self.last = (self.began, 0)
         if state.global_step:
-            # TRL counts tokens of this process only; what came before the checkpoint stands in the metrics.
+            # TRL counts tokens of this process only; what came before the checkpoint is in the metrics.
             lines, _ = self.run.directory.read_metrics()
             seen = [line["tokens"] for line in lines if line.get("step", 0) <= state.global_step and "tokens" in line]
             self.tokens_before = self.tokens = max(seen, default=0)

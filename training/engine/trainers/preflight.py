@@ -59,7 +59,7 @@ def check(
     max_length: int,
     dry_run: DryRun | None,
 ) -> dict[str, Any]:
-    """Look at everything that can be known before the first step; what was found, as it stands in preflight.json.
+    """Check everything that can be known before the first step; returns the content of preflight.json.
 
     `sequences` are in the order of the training dataset. `dry_run` computes one step's forward and backward of the
     sequences at the given positions and keeps nothing (None: plain TRL, which is not tried). Raises DatasetError for

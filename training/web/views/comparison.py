@@ -1,4 +1,4 @@
-"""Runs beside each other: their curves over each other, the settings that differ, what came of them."""
+"""Runs beside each other: their curves over each other, the settings that differ, and the results."""
 
 from typing import Any
 
