@@ -166,13 +166,19 @@ look(models.Batch, "id name project kind overlap status created_at", "name proje
 look(models.Task, "id batch position created_at", "=id", related="batch")
 look(models.Assignment, "id task batch slot state annotator", "=annotator__email", "state", "task batch annotator")
 look(
-    models.Annotation, "id kind task annotator version is_current created_at", "=annotator__email", "kind is_current",
+    models.Annotation,
+    "id kind task annotator version is_current created_at",
+    "=annotator__email",
+    "kind is_current",
     "task annotator",
-)  # fmt: skip
+)
 look(
-    models.DatasetVersion, "id project purpose format sha256 train_rows held_out_rows created_at",
-    "sha256 project__slug", "purpose format", "project",
-)  # fmt: skip
+    models.DatasetVersion,
+    "id project purpose format sha256 train_rows held_out_rows created_at",
+    "sha256 project__slug",
+    "purpose format",
+    "project",
+)
 look(
     models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", related="actor project"
 )

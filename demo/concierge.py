@@ -38,7 +38,9 @@ The reviews and answers are made by a small grammar; no guest ever wrote them.
 """
 CONCIERGE_ASPECTS = (
     {
-        "key": "register", "name": "Register", "question": "How formal is the answer?",
+        "key": "register",
+        "name": "Register",
+        "question": "How formal is the answer?",
         "anchors": (
             "Slang throughout",
             "Mostly casual: contractions and exclamation marks",
@@ -48,7 +50,9 @@ CONCIERGE_ASPECTS = (
         ),
     },
     {
-        "key": "content", "name": "Content", "question": "Does it take up what the guest mentioned?",
+        "key": "content",
+        "name": "Content",
+        "question": "Does it take up what the guest mentioned?",
         "anchors": (
             "Nothing of it",
             "Less than half",
@@ -58,7 +62,9 @@ CONCIERGE_ASPECTS = (
         ),
     },
     {
-        "key": "language", "name": "Language", "question": "Are the sentences whole and correct?",
+        "key": "language",
+        "name": "Language",
+        "question": "Are the sentences whole and correct?",
         "anchors": (
             "Cannot be read",
             "Broken in several places",
@@ -67,7 +73,7 @@ CONCIERGE_ASPECTS = (
             "Flawless",
         ),
     },
-)  # fmt: skip
+)
 CONCIERGE_WEIGHTS = {"register": 3.0, "content": 2.0, "language": 1.0}
 CONCIERGE_TAGS = ("more formal", "addresses the review", "better language", "warmer", "shorter")
 
@@ -85,14 +91,18 @@ keigo), never plain.
 """
 PHRASES_ASPECTS = (
     {
-        "key": "meaning", "name": "Meaning", "question": "Does it say what the English says?",
+        "key": "meaning",
+        "name": "Meaning",
+        "question": "Does it say what the English says?",
         "anchors": ("Something else", "In part", "Nearly", "All of it"),
     },
     {
-        "key": "politeness", "name": "Politeness", "question": "How polite is the Japanese?",
+        "key": "politeness",
+        "name": "Politeness",
+        "question": "How polite is the Japanese?",
         "anchors": ("Plain", "Mixed", "Polite", "Polite, with fitting keigo"),
     },
-)  # fmt: skip
+)
 PHRASES_WEIGHTS = {"meaning": 2.0, "politeness": 1.0}
 PHRASES_TAGS = ("politer", "closer to the English", "more natural")
 

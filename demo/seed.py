@@ -39,10 +39,15 @@ BASE_MODEL_OPTIONS: dict[str, Any] = {
     "logging_steps": 20,
     "threads": 1,  # on matrices this small, two threads wait for each other, and the site needs the other core
     "architecture": {
-        "vocab_size": 2048, "hidden_size": 128, "layers": 3, "heads": 4, "intermediate_size": 352, "context": 512,
+        "vocab_size": 2048,
+        "hidden_size": 128,
+        "layers": 3,
+        "heads": 4,
+        "intermediate_size": 352,
+        "context": 512,
         "initializer_range": 0.08,
     },
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,15 @@ CONCIERGE_BATCHES = (
     Plan(Kind.CHOOSING, "Pairs of answers", 1, 200, 3, (concierge.FORMAL, concierge.CASUAL), priority=10),
     Plan(Kind.POSTEDITING, "Edit casual answers", 201, 260, 2, (concierge.CASUAL,)),
     Plan(
-        Kind.SCORING, "Score three answers each", 261, 290, 2,
+        Kind.SCORING,
+        "Score three answers each",
+        261,
+        290,
+        2,
         (concierge.FORMAL, concierge.CASUAL, concierge.BRIEF),
     ),
     Plan(Kind.WRITING, "Write the concierge's answer", 291, 330, 2, None),
-)  # fmt: skip
+)
 PHRASES_BATCHES = (
     Plan(Kind.CHOOSING, "Pairs of translations", 1, 30, 3, (concierge.POLITE, concierge.PLAIN), priority=10),
     Plan(Kind.POSTEDITING, "Make plain Japanese polite", 31, 50, 2, (concierge.PLAIN,)),

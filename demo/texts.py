@@ -91,8 +91,10 @@ TOPICS: dict[str, Topic] = {
                 "{I|We} still dream of {the pancakes|the pastries|the omelettes} at breakfast.",
             ),
             (
-                ("Our kitchen will be delighted to hear that breakfast met with your approval.",
-                 "The kitchen's over the moon that you liked breakfast!"),
+                (
+                    "Our kitchen will be delighted to hear that breakfast met with your approval.",
+                    "The kitchen's over the moon that you liked breakfast!",
+                ),
                 ("We are very pleased that you enjoyed our breakfast.", "So glad breakfast hit the spot!"),
             ),
         ),
@@ -103,10 +105,14 @@ TOPICS: dict[str, Topic] = {
                 "Breakfast was {a long queue|a disappointment|far too crowded}.",
             ),
             (
-                ("We regret the state of the breakfast, and the chef has been instructed to improve it.",
-                 "Sorry breakfast was a letdown, the chef's already on it!"),
-                ("Breakfast is now replenished until eleven, and we apologise that it was not so for you.",
-                 "We're keeping breakfast going till eleven now, promise!"),
+                (
+                    "We regret the state of the breakfast, and the chef has been instructed to improve it.",
+                    "Sorry breakfast was a letdown, the chef's already on it!",
+                ),
+                (
+                    "Breakfast is now replenished until eleven, and we apologise that it was not so for you.",
+                    "We're keeping breakfast going till eleven now, promise!",
+                ),
             ),
         ),
     ),
@@ -129,10 +135,14 @@ TOPICS: dict[str, Topic] = {
                 "The lift was {out of order|stuck|broken} for {two days|most of our stay|a whole morning}.",
             ),
             (
-                ("We apologise for the disturbance by the lift, which will be serviced this week.",
-                 "Sorry the lift was such a pain, we're getting it fixed this week!"),
-                ("On your next visit we shall gladly reserve a room far from the lift.",
-                 "Next time we'll put you miles away from the lift!"),
+                (
+                    "We apologise for the disturbance by the lift, which will be serviced this week.",
+                    "Sorry the lift was such a pain, we're getting it fixed this week!",
+                ),
+                (
+                    "On your next visit we shall gladly reserve a room far from the lift.",
+                    "Next time we'll put you miles away from the lift!",
+                ),
             ),
         ),
     ),
@@ -144,10 +154,14 @@ TOPICS: dict[str, Topic] = {
                 "{I|We} sat at the window for hours, such a {fine|wide|splendid} view.",
             ),
             (
-                ("We are delighted that the view from your room gave you pleasure.",
-                 "Isn't that view just something? So happy you loved it!"),
-                ("The view is indeed our pride, and we thank you for mentioning it.",
-                 "Yep, we never get tired of that view either!"),
+                (
+                    "We are delighted that the view from your room gave you pleasure.",
+                    "Isn't that view just something? So happy you loved it!",
+                ),
+                (
+                    "The view is indeed our pride, and we thank you for mentioning it.",
+                    "Yep, we never get tired of that view either!",
+                ),
             ),
         ),
         Side(
@@ -156,10 +170,14 @@ TOPICS: dict[str, Topic] = {
                 "{I|We} paid for a view and {got|looked at} {a wall|a roof|a courtyard}.",
             ),
             (
-                ("We regret that the view did not match your booking and shall refund the supplement.",
-                 "Sorry about that view, we'll give you the extra money back!"),
-                ("Should you return, a room with a proper view will be arranged without charge.",
-                 "Come again and we'll sort you out with a great view for free!"),
+                (
+                    "We regret that the view did not match your booking and shall refund the supplement.",
+                    "Sorry about that view, we'll give you the extra money back!",
+                ),
+                (
+                    "Should you return, a room with a proper view will be arranged without charge.",
+                    "Come again and we'll sort you out with a great view for free!",
+                ),
             ),
         ),
     ),
@@ -171,8 +189,10 @@ TOPICS: dict[str, Topic] = {
                 "{The staff|The whole staff|The evening staff} {remembered our names|had time for us|went out of their way}.",
             ),
             (
-                ("Your kind remarks have been conveyed to our staff, who were deeply touched.",
-                 "We've told the team and they're grinning from ear to ear!"),
+                (
+                    "Your kind remarks have been conveyed to our staff, who were deeply touched.",
+                    "We've told the team and they're grinning from ear to ear!",
+                ),
                 ("Our staff consider it an honour to have looked after you.", "The team loved having you around!"),
             ),
         ),
@@ -182,8 +202,10 @@ TOPICS: dict[str, Topic] = {
                 "{Nobody|No one|Hardly anyone} on the staff {seemed to care|listened|could answer a question}.",
             ),
             (
-                ("Such conduct of our staff is not acceptable, and we apologise without reserve.",
-                 "That's not cool of our team, really sorry!"),
+                (
+                    "Such conduct of our staff is not acceptable, and we apologise without reserve.",
+                    "That's not cool of our team, really sorry!",
+                ),
                 ("The matter has been addressed with the staff concerned.", "We've had a word with the team about it!"),
             ),
         ),
@@ -197,8 +219,10 @@ TOPICS: dict[str, Topic] = {
             ),
             (
                 ("It is reassuring that you considered our rates appropriate.", "Great that the price felt right!"),
-                ("We endeavour to keep our rates moderate and are pleased that you noticed.",
-                 "We try to keep the price down, so thanks for noticing!"),
+                (
+                    "We endeavour to keep our rates moderate and are pleased that you noticed.",
+                    "We try to keep the price down, so thanks for noticing!",
+                ),
             ),
         ),
         Side(
@@ -207,10 +231,14 @@ TOPICS: dict[str, Topic] = {
                 "{Hidden fees|A city tax|A service charge} made the price {much higher|a bad surprise}.",
             ),
             (
-                ("We understand your concern about the price and would kindly offer a reduction on your next stay.",
-                 "Yeah, we get it about the price, so here's a discount for next time!"),
-                ("All charges are now stated together with the rate, and we regret the confusion.",
-                 "We've put all the extras in the price up front now, sorry for the mix-up!"),
+                (
+                    "We understand your concern about the price and would kindly offer a reduction on your next stay.",
+                    "Yeah, we get it about the price, so here's a discount for next time!",
+                ),
+                (
+                    "All charges are now stated together with the rate, and we regret the confusion.",
+                    "We've put all the extras in the price up front now, sorry for the mix-up!",
+                ),
             ),
         ),
     ),
@@ -232,10 +260,14 @@ TOPICS: dict[str, Topic] = {
                 "{We|The children} could not use the pool because of {repairs|a private party|the cold water}.",
             ),
             (
-                ("We regret that the pool was not in proper order and have engaged a specialist.",
-                 "Bummer about the pool, we've called in the experts!"),
-                ("Please accept a complimentary day at the pool as a token of our apology.",
-                 "Have a free day at the pool on us, okay?"),
+                (
+                    "We regret that the pool was not in proper order and have engaged a specialist.",
+                    "Bummer about the pool, we've called in the experts!",
+                ),
+                (
+                    "Please accept a complimentary day at the pool as a token of our apology.",
+                    "Have a free day at the pool on us, okay?",
+                ),
             ),
         ),
     ),
@@ -247,7 +279,10 @@ TOPICS: dict[str, Topic] = {
                 "{I|We} slept {like a child|better than at home|ten hours} in that bed.",
             ),
             (
-                ("We are delighted that the bed afforded you a restful night.", "Sweet, sounds like the bed did its magic!"),
+                (
+                    "We are delighted that the bed afforded you a restful night.",
+                    "Sweet, sounds like the bed did its magic!",
+                ),
                 ("Your restful nights in our bed are the finest compliment.", "Nothing beats a good bed, right?"),
             ),
         ),
@@ -257,10 +292,14 @@ TOPICS: dict[str, Topic] = {
                 "The pillows were {flat|lumpy|like stones} and the bed {squeaked|was narrow}.",
             ),
             (
-                ("The mattress in question has been replaced, and we apologise for your discomfort.",
-                 "We've swapped that mattress, so sorry about your back!"),
-                ("We shall be pleased to prepare a choice of pillows and a firmer bed for you.",
-                 "Tell us which pillow and bed you like and it's yours!"),
+                (
+                    "The mattress in question has been replaced, and we apologise for your discomfort.",
+                    "We've swapped that mattress, so sorry about your back!",
+                ),
+                (
+                    "We shall be pleased to prepare a choice of pillows and a firmer bed for you.",
+                    "Tell us which pillow and bed you like and it's yours!",
+                ),
             ),
         ),
     ),
@@ -282,10 +321,14 @@ TOPICS: dict[str, Topic] = {
                 "There was {mould|hair|a smell} in the bathroom when we {came|arrived|moved in}.",
             ),
             (
-                ("We apologise for the condition of the bathroom, which has since been restored.",
-                 "Yikes, sorry about the bathroom, it's all fixed now!"),
-                ("Our plumber has attended to the shower, and we regret the delay.",
-                 "The plumber's sorted the shower, sorry it took so long!"),
+                (
+                    "We apologise for the condition of the bathroom, which has since been restored.",
+                    "Yikes, sorry about the bathroom, it's all fixed now!",
+                ),
+                (
+                    "Our plumber has attended to the shower, and we regret the delay.",
+                    "The plumber's sorted the shower, sorry it took so long!",
+                ),
             ),
         ),
     ),
@@ -298,7 +341,10 @@ TOPICS: dict[str, Topic] = {
             ),
             (
                 ("Our housekeeping will be honoured by your praise.", "Housekeeping's doing a happy dance right now!"),
-                ("We are pleased that you found everything clean and in order.", "Clean and comfy, just how it should be!"),
+                (
+                    "We are pleased that you found everything clean and in order.",
+                    "Clean and comfy, just how it should be!",
+                ),
             ),
         ),
         Side(
@@ -307,10 +353,14 @@ TOPICS: dict[str, Topic] = {
                 "Nobody came to clean {for two days|until we asked|all weekend}.",
             ),
             (
-                ("The lack of cleanliness is inexcusable, and housekeeping has been reminded of our standards.",
-                 "Eww, that's not clean at all, housekeeping's been told!"),
-                ("We sincerely regret that housekeeping did not attend to your room.",
-                 "No idea why housekeeping skipped your room, sorry!"),
+                (
+                    "The lack of cleanliness is inexcusable, and housekeeping has been reminded of our standards.",
+                    "Eww, that's not clean at all, housekeeping's been told!",
+                ),
+                (
+                    "We sincerely regret that housekeeping did not attend to your room.",
+                    "No idea why housekeeping skipped your room, sorry!",
+                ),
             ),
         ),
     ),
@@ -332,11 +382,15 @@ TOPICS: dict[str, Topic] = {
                 "{Thin walls|A wedding downstairs|The bins at dawn}: so much noise that {nobody slept|I gave up on sleep}.",
             ),
             (
-                ("We apologise for the noise and shall assign you a room facing the garden.",
-                 "Sorry for all the noise, we'll get you a room by the garden!"),
-                ("Measures against the noise at night have been taken without delay.",
-                 "We're cracking down on the noise, no worries!"),
+                (
+                    "We apologise for the noise and shall assign you a room facing the garden.",
+                    "Sorry for all the noise, we'll get you a room by the garden!",
+                ),
+                (
+                    "Measures against the noise at night have been taken without delay.",
+                    "We're cracking down on the noise, no worries!",
+                ),
             ),
         ),
     ),
-}  # fmt: skip
+}

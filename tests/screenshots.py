@@ -23,8 +23,15 @@ POLITE = {english: polite for english, polite, _ in PHRASES}
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "img"
 SIZE = {"width": 1366, "height": 768}
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 class Photographer:
@@ -61,8 +68,14 @@ class Photographer:
 def manage(demo: Demo, *arguments: object) -> str:
     """A command of the walk; its last line, which states the result."""
     print(f"$ manage.py {' '.join(map(str, arguments))}", flush=True)
-    done = subprocess.run([sys.executable, "manage.py", *map(str, arguments)], env=demo.environment(),
-                          cwd=PICTURES.parent.parent, stdout=subprocess.PIPE, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "manage.py", *map(str, arguments)],
+        env=demo.environment(),
+        cwd=PICTURES.parent.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     last = done.stdout.strip().splitlines()[-1]
     print(last, flush=True)
     return last
@@ -174,9 +187,11 @@ def batches(demo: Demo, project: str) -> dict[str, int]:
 def mended(text: str) -> str:
     """A first sentence put formally, as a person in the middle of the work would have it."""
     for casual, formal in (
-        ("Hi there!", "Dear guest,"), ("Hey!", "Dear guest,"), ("Hello hello!", "Dear guest,"),
+        ("Hi there!", "Dear guest,"),
+        ("Hey!", "Dear guest,"),
+        ("Hello hello!", "Dear guest,"),
         ("Come back soon!", "We would be honoured to welcome you again."),
-    ):  # fmt: skip
+    ):
         text = text.replace(casual, formal)
     return text
 

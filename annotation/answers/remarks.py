@@ -73,9 +73,12 @@ def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
             return same
         remark = Remark.objects.create(task=task, author=author, kind=kind, text=text)
         record(
-            verb="remark.added", target=remark, actor=author, project=task.batch.project,
+            verb="remark.added",
+            target=remark,
+            actor=author,
+            project=task.batch.project,
             after={"task": task.pk, "kind": kind, "text": text},
-        )  # fmt: skip
+        )
     return remark
 
 

@@ -122,6 +122,9 @@ def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, an
     draft = Draft(task_id=slot.task_id, annotator=annotator, payload=current.payload)
     Draft.objects.bulk_create([draft], ignore_conflicts=True)
     record(
-        verb="annotation.reopened", target=current, actor=annotator, project=batch.project,
+        verb="annotation.reopened",
+        target=current,
+        actor=annotator,
+        project=batch.project,
         before={"assignment": slot.pk, "version": current.version},
-    )  # fmt: skip
+    )

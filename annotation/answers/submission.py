@@ -173,18 +173,27 @@ def write_answer(
     rows = execute(
         WRITE_ANSWER,
         {
-            **spent.params(Assignment(pk=slot_id)), **columns, "assignment": slot_id, "annotator": owner.pk,
-            "locked": locked, "payload": json.dumps(payload), "project": batch.project_id,
+            **spent.params(Assignment(pk=slot_id)),
+            **columns,
+            "assignment": slot_id,
+            "annotator": owner.pk,
+            "locked": locked,
+            "payload": json.dumps(payload),
+            "project": batch.project_id,
         },
         savepoint=locked,
-    )  # fmt: skip
+    )
     if not rows:
         return None
     names = ("id", "version", "guideline_id", "active_seconds", "idle_seconds", "created_at")
     return Annotation(
-        **dict(zip(names, rows[0], strict=True)), **columns, assignment_id=slot_id, task=assignment.task,
-        annotator=owner, payload=payload,
-    )  # fmt: skip
+        **dict(zip(names, rows[0], strict=True)),
+        **columns,
+        assignment_id=slot_id,
+        task=assignment.task,
+        annotator=owner,
+        payload=payload,
+    )
 
 
 def submit_locked(assignment: Assignment, owner: User, payload: dict[str, Any], spent: Spent) -> Submitted:
@@ -259,10 +268,16 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent
         Task.objects.select_for_update(no_key=True).get(pk=assignment.task_id)
         last = Assignment.objects.filter(task_id=assignment.task_id).aggregate(last=Max("slot"))["last"]
         Assignment.objects.create(
-            task_id=assignment.task_id, batch_id=assignment.batch_id, slot=last + 1, priority=assignment.priority,
+            task_id=assignment.task_id,
+            batch_id=assignment.batch_id,
+            slot=last + 1,
+            priority=assignment.priority,
             position=assignment.position,
-        )  # fmt: skip
+        )
         record(
-            verb="assignment.skipped", target=assignment, actor=assignment.annotator,
-            project=assignment.batch.project, after={"reason": reason, "comment": comment},
-        )  # fmt: skip
+            verb="assignment.skipped",
+            target=assignment,
+            actor=assignment.annotator,
+            project=assignment.batch.project,
+            after={"reason": reason, "comment": comment},
+        )

@@ -31,9 +31,11 @@ class Figures:
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
-            self.active + other.active, self.idle + other.idle, self.answered + other.answered,
+            self.active + other.active,
+            self.idle + other.idle,
+            self.answered + other.answered,
             self.skipped + other.skipped,
-        )  # fmt: skip
+        )
 
     @property
     def seconds_per_answer(self) -> float | None:

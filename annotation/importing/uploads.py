@@ -151,11 +151,20 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
         changeable(
             record,
             lambda rows: rows.update(
-                mapping=stored_mapping(mapping, options), keep_good=keep_good, status=Import.Status.QUEUED,
-                faults=[], fault_count=0, faults_path="", rest_path="", error="", rows_read=0, share_read=0,
-                created_at=timezone.now(), finished_at=None,
+                mapping=stored_mapping(mapping, options),
+                keep_good=keep_good,
+                status=Import.Status.QUEUED,
+                faults=[],
+                fault_count=0,
+                faults_path="",
+                rest_path="",
+                error="",
+                rows_read=0,
+                share_read=0,
+                created_at=timezone.now(),
+                finished_at=None,
             ),
-        )  # fmt: skip
+        )
         after = {"columns": mapping.as_dict(), "keep_good": keep_good}
         record_event(verb="import.confirmed", target=record, actor=actor, project=record.project, after=after)
         transaction.on_commit(lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk]))

@@ -121,12 +121,13 @@ def ask(name: str, legend: str, options: Mapping[str, str | Promise]) -> dict[st
     """One question about a mark, for the page: each option has a key, until the keys run out."""
     keys = "1234567890qwertyuiop"
     return {
-        "name": name, "legend": legend,
+        "name": name,
+        "legend": legend,
         "options": [
             {"value": value, "label": label, "key": keys[at] if at < len(keys) else ""}
             for at, (value, label) in enumerate(options.items())
         ],
-    }  # fmt: skip
+    }
 
 
 def present_spans(side: Side, spans: Spans) -> str:

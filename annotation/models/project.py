@@ -15,9 +15,18 @@ class Role(models.TextChoices):
 def mqm_core() -> list[str]:
     """The dimensions of the MQM Core error typology (themqm.org) that apply to a text without its layout."""
     return [
-        "Terminology", "Mistranslation", "Omission", "Addition", "Untranslated", "Grammar", "Spelling", "Punctuation",
-        "Register", "Style", "Locale",
-    ]  # fmt: skip
+        "Terminology",
+        "Mistranslation",
+        "Omission",
+        "Addition",
+        "Untranslated",
+        "Grammar",
+        "Spelling",
+        "Punctuation",
+        "Register",
+        "Style",
+        "Locale",
+    ]
 
 
 class Project(models.Model):
@@ -60,9 +69,11 @@ class Project(models.Model):
     show_total = models.BooleanField(default=False, help_text="Who scores sees the weighted total.")
     reasons_by_side = models.BooleanField(default=False, help_text="Reason tags are given for each side.")
     error_categories = ArrayField(
-        models.CharField(max_length=60), default=mqm_core, blank=True,
+        models.CharField(max_length=60),
+        default=mqm_core,
+        blank=True,
         help_text="What kinds of error can be marked in a text that is scored. Empty: none are marked.",
-    )  # fmt: skip
+    )
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)

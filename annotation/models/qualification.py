@@ -16,9 +16,10 @@ class Qualification(models.Model):
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     pass_share = models.FloatField(
-        default=0.8, validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        default=0.8,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text="From 0 to 1: so large a share of the items must be right.",
-    )  # fmt: skip
+    )
     tolerance = models.PositiveSmallIntegerField(default=1, help_text="Points by which a score may differ.")
     attempts = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])
     seed = models.PositiveIntegerField(help_text="Hides which candidate is which.")

@@ -29,9 +29,13 @@ class Batch(models.Model):
     priority = models.SmallIntegerField(default=0, help_text="Batches of a higher priority are served first.")
     alternatives = models.PositiveSmallIntegerField(default=1, help_text="How many candidates a task shows at most.")
     qualification = models.ForeignKey(
-        "annotation.Qualification", models.PROTECT, related_name="batches", null=True, blank=True,
+        "annotation.Qualification",
+        models.PROTECT,
+        related_name="batches",
+        null=True,
+        blank=True,
         help_text="Only who passed this test works on the batch.",
-    )  # fmt: skip
+    )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")

@@ -86,9 +86,19 @@ class PromptParser:
             self.drawn = key, falls_in_share(self.seed, key, self.share)
         hashed = held_out if held_out is not None else self.drawn[1]
         return ParsedPrompt(
-            row.number, text, messages, reference, external_id, document, metadata, digest, held_out, hashed, key,
+            row.number,
+            text,
+            messages,
+            reference,
+            external_id,
+            document,
+            metadata,
+            digest,
+            held_out,
+            hashed,
+            key,
             candidates,
-        )  # fmt: skip
+        )
 
     def fault(self, column: str, message: str) -> None:
         self.faults.append(Fault(self.row, column, message))
@@ -319,8 +329,16 @@ def unfit_for_json(value: Any, depth: int = 0) -> str:
 
 
 def kind_of(value: Any) -> str:
-    names = {type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "a text",
-             list: "a list", dict: "an object", bytes: "bytes"}  # fmt: skip
+    names = {
+        type(None): "null",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "an object",
+        bytes: "bytes",
+    }
     return names.get(type(value), f"of the type {type(value).__name__}")
 
 

@@ -80,9 +80,13 @@ def record_reading(*, guideline: Guideline, user: User) -> GuidelineReading:
             reading.guideline = guideline
             reading.save(update_fields=["guideline", "read_at"])
         record(
-            verb="guideline.read", target=guideline, actor=user, project=guideline.project,
-            before={"version": before} if before else None, after={"version": guideline.version},
-        )  # fmt: skip
+            verb="guideline.read",
+            target=guideline,
+            actor=user,
+            project=guideline.project,
+            before={"version": before} if before else None,
+            after={"version": guideline.version},
+        )
     return reading
 
 
@@ -112,9 +116,13 @@ def publish_guideline(*, project: Project, text: str, based_on: int, actor: User
             raise InvalidInput(_("Nothing has changed."), [("text", problem)])
         guideline = Guideline.objects.create(project=project, version=version + 1, text=text, created_by=actor)
         record(
-            verb="guideline.published", target=guideline, actor=actor, project=project,
-            before={"version": version}, after={"version": guideline.version},
-        )  # fmt: skip
+            verb="guideline.published",
+            target=guideline,
+            actor=actor,
+            project=project,
+            before={"version": version},
+            after={"version": guideline.version},
+        )
     return guideline
 
 

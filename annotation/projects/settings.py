@@ -19,9 +19,21 @@ from annotation.projects.reasons import distinct
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 RESERVED_SLUGS = {"new"}
 EDITABLE = (
-    "name", "goal", "source_language", "target_language", "persona", "default_overlap", "held_out_share",
-    "avoid_seen", "lease_minutes", "idle_minutes", "edit_hours", "show_total", "reasons_by_side", "error_categories",
-)  # fmt: skip
+    "name",
+    "goal",
+    "source_language",
+    "target_language",
+    "persona",
+    "default_overlap",
+    "held_out_share",
+    "avoid_seen",
+    "lease_minutes",
+    "idle_minutes",
+    "edit_hours",
+    "show_total",
+    "reasons_by_side",
+    "error_categories",
+)
 MAX_CATEGORIES = 40
 YEAR_OF_HOURS = 8_784
 

@@ -91,9 +91,12 @@ def start_attempt(*, qualification: Qualification, user: User) -> QualificationA
             raise Conflict(_("This test is retired, and no open batch requires it."))
         attempt = QualificationAttempt.objects.create(qualification=qualification, user=user, number=now.taken + 1)
         record(
-            verb="qualification.begun", target=attempt, actor=user, project=qualification.project,
+            verb="qualification.begun",
+            target=attempt,
+            actor=user,
+            project=qualification.project,
             after={"qualification": qualification.pk, "number": attempt.number},
-        )  # fmt: skip
+        )
     return attempt
 
 
@@ -117,9 +120,13 @@ def shown_item(attempt: QualificationAttempt, item: QualificationItem) -> Presen
     """The item as a presented task, from rows that a task would have; they are never saved."""
     test, project = attempt.qualification, attempt.qualification.project
     batch = Batch(
-        project=project, name=test.name, kind=test.kind, overlap=1, seed=side_seed(test, attempt),
+        project=project,
+        name=test.name,
+        kind=test.kind,
+        overlap=1,
+        seed=side_seed(test, attempt),
         alternatives=len(item.candidate_ids),
-    )  # fmt: skip
+    )
     kind = KINDS[test.kind]
     if kind.uses_aspects:
         batch.weight_set = WeightSet.objects.filter(project=project).first()
@@ -159,9 +166,12 @@ def finish(attempt: QualificationAttempt, test: Qualification, items: Sequence[Q
     # 4 of 5 must meet a pass mark of 0.8 in spite of binary fractions.
     attempt.passed = attempt.share >= test.pass_share - 1e-9
     record(
-        verb="qualification.finished", target=attempt, actor=attempt.user, project=test.project,
+        verb="qualification.finished",
+        target=attempt,
+        actor=attempt.user,
+        project=test.project,
         after={"qualification": test.pk, "share": attempt.share, "passed": attempt.passed},
-    )  # fmt: skip
+    )
 
 
 def grant_attempt(*, qualification: Qualification, user: User, actor: User) -> None:
@@ -174,6 +184,9 @@ def grant_attempt(*, qualification: Qualification, user: User, actor: User) -> N
         if now.left or now.running:
             raise Conflict(_("{person} has an attempt left already.").format(person=user))
         record(
-            verb="qualification.attempt_granted", target=qualification, actor=actor, project=qualification.project,
+            verb="qualification.attempt_granted",
+            target=qualification,
+            actor=actor,
+            project=qualification.project,
             after={"user": user.pk},
-        )  # fmt: skip
+        )

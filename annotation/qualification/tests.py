@@ -96,22 +96,40 @@ def create_qualification(
     ordered = sorted(items, key=lambda item: (item.annotation.task.position, item.annotation.pk))
     with transaction.atomic():
         qualification = Qualification.objects.create(
-            project=project, name=name, kind=kind, pass_share=pass_share, tolerance=tolerance, attempts=attempts,
-            seed=secrets.randbelow(SEED_LIMIT) if seed is None else seed, created_by=actor,
-        )  # fmt: skip
+            project=project,
+            name=name,
+            kind=kind,
+            pass_share=pass_share,
+            tolerance=tolerance,
+            attempts=attempts,
+            seed=secrets.randbelow(SEED_LIMIT) if seed is None else seed,
+            created_by=actor,
+        )
         QualificationItem.objects.bulk_create(
             QualificationItem(
-                qualification=qualification, prompt_id=item.annotation.task.prompt_id, position=position,
-                candidate_ids=candidates_of(item.annotation), expected=item.annotation.payload,
+                qualification=qualification,
+                prompt_id=item.annotation.task.prompt_id,
+                position=position,
+                candidate_ids=candidates_of(item.annotation),
+                expected=item.annotation.payload,
                 explanation=item.explanation.strip(),
             )
             for position, item in enumerate(ordered, start=1)
-        )  # fmt: skip
+        )
         record(
-            verb="qualification.created", target=qualification, actor=actor, project=project,
-            after={"name": name, "kind": kind, "pass_share": pass_share, "tolerance": tolerance, "attempts": attempts,
-                   "annotations": [item.annotation.pk for item in ordered]},
-        )  # fmt: skip
+            verb="qualification.created",
+            target=qualification,
+            actor=actor,
+            project=project,
+            after={
+                "name": name,
+                "kind": kind,
+                "pass_share": pass_share,
+                "tolerance": tolerance,
+                "attempts": attempts,
+                "annotations": [item.annotation.pk for item in ordered],
+            },
+        )
     return qualification
 
 
@@ -132,9 +150,12 @@ def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str
         return [_("Two of the answers are for the same task: keep the right one.")]
     staff = Membership.objects.filter(project=project, role__in=[Role.REVIEWER, Role.MANAGER])
     usable = Annotation.objects.filter(
-        pk__in=[item.annotation.pk for item in items], is_current=True, kind=kind, task__batch__project=project,
+        pk__in=[item.annotation.pk for item in items],
+        is_current=True,
+        kind=kind,
+        task__batch__project=project,
         annotator__in=staff.values("user"),
-    )  # fmt: skip
+    )
     if usable.count() != len(items):
         return [_("Only current answers of this kind by managers or reviewers of the project can be used.")]
     return []

@@ -69,10 +69,17 @@ def open_batch(
     seed = secrets.randbelow(SEED_LIMIT) if seed is None else seed
     with transaction.atomic():
         batch = Batch.objects.create(
-            project=project, name=name, kind=kind, overlap=overlap, priority=priority, seed=seed, created_by=actor,
-            alternatives=alternatives, qualification=qualification,
+            project=project,
+            name=name,
+            kind=kind,
+            overlap=overlap,
+            priority=priority,
+            seed=seed,
+            created_by=actor,
+            alternatives=alternatives,
+            qualification=qualification,
             weight_set=WeightSet.objects.filter(project=project).first() if chosen_kind.uses_aspects else None,
-        )  # fmt: skip
+        )
         if qualification is not None and (problems := qualification_problems(qualification, batch)):
             raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
         offered, served, tasks = insert_tasks(batch, prompts, origins)
@@ -80,14 +87,26 @@ def open_batch(
             raise InvalidInput(no_tasks_reason(kind, offered, origins), [("prompts", _("No task could be made."))])
         insert_slots(batch)
         batch.selection = {
-            "origins": origins, "prompts": served, "tasks": tasks, "left_out": offered - served,
-        }  # fmt: skip
+            "origins": origins,
+            "prompts": served,
+            "tasks": tasks,
+            "left_out": offered - served,
+        }
         batch.save(update_fields=["selection"])
         record(
-            verb="batch.opened", target=batch, actor=actor, project=project,
-            after={"name": name, "kind": kind, "overlap": overlap, "priority": priority, "seed": seed,
-                   **batch.selection},
-        )  # fmt: skip
+            verb="batch.opened",
+            target=batch,
+            actor=actor,
+            project=project,
+            after={
+                "name": name,
+                "kind": kind,
+                "overlap": overlap,
+                "priority": priority,
+                "seed": seed,
+                **batch.selection,
+            },
+        )
         if tasks >= ANALYZE_FROM_TASKS:
             transaction.on_commit(analyze)
     return batch
@@ -127,8 +146,11 @@ def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[s
     except EmptyResultSet:
         return 0, 0, 0
     params: dict[str, Any] = {
-        "seed": batch.seed, "origins": origins, "batch": batch.pk, "alternatives": batch.alternatives,
-    }  # fmt: skip
+        "seed": batch.seed,
+        "origins": origins,
+        "batch": batch.pk,
+        "alternatives": batch.alternatives,
+    }
     # Django's SQL has positional parameters and ours named ones: the selection goes into a temporary table first.
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE TEMPORARY TABLE chosen (id) ON COMMIT DROP AS {chosen}", chosen_params)

@@ -76,10 +76,14 @@ UNSEEN = """
         WHERE this.id = free.task_id) = 0
 """
 RETURNED_EVENTS = insert_events(
-    verb="%(verb)s", object_type="assignment", rows="returned r JOIN annotation_batch b ON b.id = r.batch_id",
-    project="b.project_id", actor="%(actor)s", object_id="r.id",
+    verb="%(verb)s",
+    object_type="assignment",
+    rows="returned r JOIN annotation_batch b ON b.id = r.batch_id",
+    project="b.project_id",
+    actor="%(actor)s",
+    object_id="r.id",
     before="jsonb_build_object('annotator', r.annotator_id)",
-)  # fmt: skip
+)
 # A slot whose answer was reopened returns to that answer, which stays current; any other is free again.
 RETURN_TO_QUEUE = f"""
 WITH due AS (

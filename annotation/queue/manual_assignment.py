@@ -69,9 +69,12 @@ def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Ass
     slot.leased_until = now + max(ASSIGNED_FOR, timedelta(minutes=batch.project.lease_minutes))
     slot.save(update_fields=["state", "annotator", "claimed_at", "leased_until"])
     record(
-        verb="assignment.assigned", target=slot, actor=actor, project=batch.project,
+        verb="assignment.assigned",
+        target=slot,
+        actor=actor,
+        project=batch.project,
         after={"annotator": annotator.pk, "task": task.pk},
-    )  # fmt: skip
+    )
     return slot
 
 
@@ -99,5 +102,8 @@ def release_all(*, project: Project, annotator: User, actor: User | None) -> int
     return return_to_queue(
         which="annotator_id = %(annotator)s AND batch_id IN ("
         "SELECT id FROM annotation_batch WHERE project_id = %(project)s)",
-        verb="assignment.released", actor=actor, annotator=annotator.pk, project=project.pk,
-    )  # fmt: skip
+        verb="assignment.released",
+        actor=actor,
+        annotator=annotator.pk,
+        project=project.pk,
+    )

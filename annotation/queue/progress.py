@@ -77,11 +77,14 @@ def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
     ).order_by("-status", "-priority", "-id")
     return [
         Progress(
-            batch, done=batch.done + batch.reopened, in_hand=batch.held - batch.reopened, free=batch.free,
+            batch,
+            done=batch.done + batch.reopened,
+            in_hand=batch.held - batch.reopened,
+            free=batch.free,
             skipped=batch.skipped,
         )
         for batch in counted
-    ]  # fmt: skip
+    ]
 
 
 def at_assignments(condition: Q) -> Q:
@@ -130,11 +133,14 @@ def work_for(user: User) -> list[Work]:
     )
     work = [
         Work(
-            batch, batch.project, batch.done_by_me, available=batch.in_hand or (batch.free and not batch.needs_test),
+            batch,
+            batch.project,
+            batch.done_by_me,
+            available=batch.in_hand or (batch.free and not batch.needs_test),
             needs_test=batch.needs_test and batch.free and not batch.in_hand,
         )
         for batch in batches
-    ]  # fmt: skip
+    ]
     return sorted(work, key=lambda item: not item.available)
 
 

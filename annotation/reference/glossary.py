@@ -176,8 +176,9 @@ def terms_in(*, project: Project, text: str) -> list[Hit]:
     matches = (
         GlossaryTerm.objects.filter(project=project)
         .annotate(at=StrIndex(Value(searched, output_field=TextField()), F("folded")))
-        .filter(at__gt=0).order_by("id")
-    )  # fmt: skip
+        .filter(at__gt=0)
+        .order_by("id")
+    )
     terms: dict[str, list[GlossaryTerm]] = {}
     for term in matches:
         terms.setdefault(term.folded, []).append(term)

@@ -74,16 +74,22 @@ def text_of(annotation: Annotation) -> str | None:
 def entry_of(annotation: Annotation, target: str) -> MemoryEntry:
     prompt = annotation.task.prompt
     return MemoryEntry(
-        project_id=prompt.project_id, task_id=annotation.task_id, author_id=annotation.annotator_id,
-        source=prompt.text, target=target, grams=sketch(prompt.text, prompt.project_id),
-    )  # fmt: skip
+        project_id=prompt.project_id,
+        task_id=annotation.task_id,
+        author_id=annotation.annotator_id,
+        source=prompt.text,
+        target=target,
+        grams=sketch(prompt.text, prompt.project_id),
+    )
 
 
 def upsert(entries: list[MemoryEntry]) -> None:
     MemoryEntry.objects.bulk_create(
-        entries, update_conflicts=True, unique_fields=["author", "task"],
+        entries,
+        update_conflicts=True,
+        unique_fields=["author", "task"],
         update_fields=["source", "target", "grams", "created_at"],
-    )  # fmt: skip
+    )
 
 
 # ---- the sketch: pure ----
@@ -156,16 +162,24 @@ def similar(
         cursor.execute(
             SEARCH.format(allowed=ALLOWED, pairs=PAIRS),
             {
-                "grams": grams, "project": project.pk, "task": task_id, "person": person.pk, "prompt": prompt_id,
-                "candidates": CANDIDATES, "ranked": RANKED,
+                "grams": grams,
+                "project": project.pk,
+                "task": task_id,
+                "person": person.pk,
+                "prompt": prompt_id,
+                "candidates": CANDIDATES,
+                "ranked": RANKED,
             },
-        )  # fmt: skip
+        )
         ids = [row[0] for row in cursor.fetchall()]
     rows = MemoryEntry.objects.in_bulk(ids)
     near = process.extract(
-        wanted, {pk: folded(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},
-        scorer=Levenshtein.normalized_similarity, score_cutoff=THRESHOLD, limit=None,
-    )  # fmt: skip
+        wanted,
+        {pk: folded(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},
+        scorer=Levenshtein.normalized_similarity,
+        score_cutoff=THRESHOLD,
+        limit=None,
+    )
     hits: list[Similar] = []
     for _, similarity, pk in near:
         row = rows[pk]

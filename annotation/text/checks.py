@@ -14,9 +14,23 @@ from annotation.text.normalization import folded
 # Relative width of a language: characters that a text of the same content takes, English being 1. A project's own
 # median ratio, once it has one, is used instead.
 WIDTH = {
-    "ja": 0.48, "zh": 0.34, "yue": 0.34, "ko": 0.52, "th": 0.9, "he": 0.8, "ar": 0.85, "de": 1.15, "fr": 1.15,
-    "es": 1.12, "pt": 1.1, "it": 1.12, "ru": 1.08, "el": 1.15, "vi": 1.1, "id": 1.1,
-}  # fmt: skip
+    "ja": 0.48,
+    "zh": 0.34,
+    "yue": 0.34,
+    "ko": 0.52,
+    "th": 0.9,
+    "he": 0.8,
+    "ar": 0.85,
+    "de": 1.15,
+    "fr": 1.15,
+    "es": 1.12,
+    "pt": 1.1,
+    "it": 1.12,
+    "ru": 1.08,
+    "el": 1.15,
+    "vi": 1.1,
+    "id": 1.1,
+}
 MINIMUM_LENGTH = 12  # shorter sources say nothing of the length to expect
 
 PLACEHOLDER = re.compile(
@@ -25,9 +39,17 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 UNITS = {
-    "万": 1e4, "萬": 1e4, "億": 1e8, "亿": 1e8, "兆": 1e12, "千": 1e3, "百": 100,
-    "thousand": 1e3, "million": 1e6, "billion": 1e9,
-}  # fmt: skip
+    "万": 1e4,
+    "萬": 1e4,
+    "億": 1e8,
+    "亿": 1e8,
+    "兆": 1e12,
+    "千": 1e3,
+    "百": 100,
+    "thousand": 1e3,
+    "million": 1e6,
+    "billion": 1e9,
+}
 NUMBER = re.compile(
     r"([0-9]{1,3}(?:[,.'’\u00a0\u202f ][0-9]{3})+(?![0-9])|[0-9]+)([.,][0-9]+)?"
     r"(?:\s?(万|萬|億|亿|兆|千|百|thousand|million|billion))?",
@@ -35,9 +57,20 @@ NUMBER = re.compile(
 )
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 ORDINALS = [
-    "zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
-    "eleventh", "twelfth",
-]  # fmt: skip
+    "zeroth",
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+]
 # Small numbers are words in good prose; those of these languages are known here.
 NUMBER_WORDS = {"en", "ja", "zh"}
 KANJI = {
@@ -61,10 +94,23 @@ AFTERNOON = re.compile(r"p\.?m(?![a-z0-9])|午後|下午", re.IGNORECASE)
 NO_NUMBERS = re.compile(r"24\s*/\s*7|(?<![A-Za-z0-9])[123](?:st|nd|rd|th)(?![A-Za-z0-9])")
 
 ENDINGS = {
-    ".": "stop", "。": "stop", "．": "stop", "｡": "stop", "।": "stop", "۔": "stop", "။": "stop", "።": "stop",
-    "!": "stop", "！": "stop", "…": "stop", "?": "question", "？": "question", "؟": "question",
-    ":": "more", "：": "more",
-}  # fmt: skip
+    ".": "stop",
+    "。": "stop",
+    "．": "stop",
+    "｡": "stop",
+    "।": "stop",
+    "۔": "stop",
+    "။": "stop",
+    "።": "stop",
+    "!": "stop",
+    "！": "stop",
+    "…": "stop",
+    "?": "question",
+    "？": "question",
+    "؟": "question",
+    ":": "more",
+    "：": "more",
+}
 CLOSING = set("\"'”’」』）)]】〉》»\ufe0f\u200d♪☆★")
 WITHOUT_STOPS = {"th", "lo", "km", "my"}
 EAST_ASIAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff][^\w\s]*$")
@@ -72,9 +118,16 @@ JAPANESE_QUESTION = re.compile(r"(?:か|の|かな|かね|でしょう|ません
 HALF_WIDTH = {"。": ".", "？": "?", "！": "!"}
 
 BRACKETS = [
-    ("(（", ")）"), ("[［", "]］"), ("{｛", "}｝"), ("「", "」"), ("『", "』"), ("【", "】"), ("«", "»"), ("〈", "〉"),
+    ("(（", ")）"),
+    ("[［", "]］"),
+    ("{｛", "}｝"),
+    ("「", "」"),
+    ("『", "』"),
+    ("【", "】"),
+    ("«", "»"),
+    ("〈", "〉"),
     ("《", "》"),
-]  # fmt: skip
+]
 SMILEY = re.compile(r"[:;=]['’]?-?[()]")
 LIST_NUMBER = re.compile(r"^\s*\w{1,3}\)", re.MULTILINE)
 DOUBLE_SPACE = re.compile(r"\S(?: {2,}|\u3000{2,})\S")

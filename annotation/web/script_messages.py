@@ -77,6 +77,9 @@ def words() -> dict[str, str]:
 def page_person(user: User) -> dict[str, Any]:
     """The user of a page, for its scripts: drafts stored in the browser are never shown to another user."""
     return {
-        "user": user.pk, "email": user.email, "moved": user.keys, "single": user.single_keys,
+        "user": user.pk,
+        "email": user.email,
+        "moved": user.keys,
+        "single": user.single_keys,
         "now": int(time.time() * 1000),
-    }  # fmt: skip
+    }

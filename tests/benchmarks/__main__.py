@@ -39,8 +39,9 @@ def page(results: list[tuple[str, dict]]) -> str:
         if details := result.get("details"):
             lines += ["", f"## {name}", "", "| " + " | ".join(details[0]) + " |", "|" + "---|" * len(details[0])]
             lines += ["| " + " | ".join(line) + " |" for line in details[1:]]
-    machines = sorted({f"{result.get('machine', 'unknown')}, commit {result.get('commit', 'unknown')}"
-                       for _, result in results})  # fmt: skip
+    machines = sorted(
+        {f"{result.get('machine', 'unknown')}, commit {result.get('commit', 'unknown')}" for _, result in results}
+    )
     return "\n".join([*lines, "", *[f"Measured on: {machine}." for machine in machines], ""])
 
 

@@ -70,8 +70,10 @@ class Clerk:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {
             "Cookie": "; ".join(f"{key}={value}" for key, value in {"sessionid": self.session, **self.cookies}.items()),
-            "Accept": "text/html", "Accept-Encoding": "gzip", "Referer": f"http://127.0.0.1:{self.port}{path}",
-        }  # fmt: skip
+            "Accept": "text/html",
+            "Accept-Encoding": "gzip",
+            "Referer": f"http://127.0.0.1:{self.port}{path}",
+        }
         body = None
         if fields is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "HX-Request": "true"}
@@ -100,9 +102,12 @@ class Clerk:
                     return
                 path, assignment = form[1].decode(), int(form[2])
                 fields = {
-                    "csrfmiddlewaretoken": token[1].decode(), "choice": chance.choice(["a", "b", "tie"]),
-                    "visit": f"bench-{assignment}", "active_seconds": "1.5", "idle_seconds": "0",
-                }  # fmt: skip
+                    "csrfmiddlewaretoken": token[1].decode(),
+                    "choice": chance.choice(["a", "b", "tie"]),
+                    "visit": f"bench-{assignment}",
+                    "active_seconds": "1.5",
+                    "idle_seconds": "0",
+                }
                 if chance.randrange(DRAFT_EVERY) == 0:
                     status, _ = self.ask("POST", path.replace("submit", "draft"), fields)
                     if status != 204:
@@ -168,9 +173,13 @@ def at(site: Site, size: int, arguments: argparse.Namespace) -> dict[str, float 
     limit = ask_inside(site, what="limit", batch=made["batch"], seconds=min(arguments.seconds, 15))
     milliseconds = {f"submit_p{p}_ms": percentile(submits, p) for p in (50, 95, 99)}
     return {
-        "tasks_per_s": len(submits) / arguments.seconds, **milliseconds, "draft_p95_ms": percentile(drafts, 95),
-        "duplicates": checked["duplicates"], "lost": checked["lost"], "sql_tasks_per_s": limit["tasks_per_s"],
-    }  # fmt: skip
+        "tasks_per_s": len(submits) / arguments.seconds,
+        **milliseconds,
+        "draft_p95_ms": percentile(drafts, 95),
+        "duplicates": checked["duplicates"],
+        "lost": checked["lost"],
+        "sql_tasks_per_s": limit["tasks_per_s"],
+    }
 
 
 def processor_seconds(site: Site) -> dict[str, float]:
@@ -255,9 +264,13 @@ def fill(question: dict) -> dict:
             [project.pk],
         )
     batch = open_batch(
-        project=project, kind=Kind.CHOOSING, name="Which is better?", actor=None, overlap=question.get("overlap", 1),
+        project=project,
+        kind=Kind.CHOOSING,
+        name="Which is better?",
+        actor=None,
+        overlap=question.get("overlap", 1),
         seed=7,
-    )  # fmt: skip
+    )
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = DEFAULT")
         cursor.execute("VACUUM ANALYZE")
@@ -306,16 +319,24 @@ def limit(question: dict) -> dict:
 
     batch = Batch.objects.get(pk=question["batch"])
     people = list(User.objects.filter(memberships__project=batch.project_id).values_list("pk", flat=True))
-    settings = {key: value for key, value in connection.get_connection_params().items()
-                if key in ("dbname", "user", "host", "port", "password", "options")}  # fmt: skip
+    settings = {
+        key: value
+        for key, value in connection.get_connection_params().items()
+        if key in ("dbname", "user", "host", "port", "password", "options")
+    }
     # A claimed task would be served again.
     counts, failures = [0] * len(people), []
     start = time.perf_counter() + 1
     end = start + question["seconds"]
 
     def work(place: int) -> None:
-        common = {"batch": batch.pk, "project": batch.project_id, "annotator": people[place],
-                  "written_by": f"human:{people[place]}", "lease": timedelta(hours=1)}  # fmt: skip
+        common = {
+            "batch": batch.pk,
+            "project": batch.project_id,
+            "annotator": people[place],
+            "written_by": f"human:{people[place]}",
+            "lease": timedelta(hours=1),
+        }
         payload = json.dumps({"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []})
         try:
             with psycopg.connect(**settings, autocommit=True) as own:
@@ -324,9 +345,17 @@ def limit(question: dict) -> dict:
                     row = own.execute(claim, common, prepare=True).fetchone()
                     if row is None:
                         row = own.execute(CLAIM.format(where="", unseen=""), common, prepare=True).fetchone()
-                    given = {**common, "assignment": row[0], "kind": "choosing", "payload": payload,
-                             "weight_set_id": None, "locked": False,
-                             "visit": f"bench-{row[0]}", "active": 1.5, "idle": 0.0}  # fmt: skip
+                    given = {
+                        **common,
+                        "assignment": row[0],
+                        "kind": "choosing",
+                        "payload": payload,
+                        "weight_set_id": None,
+                        "locked": False,
+                        "visit": f"bench-{row[0]}",
+                        "active": 1.5,
+                        "idle": 0.0,
+                    }
                     own.execute(WRITE_ANSWER, given, prepare=True)
                     counts[place] += now >= start
         except Exception as error:

@@ -42,9 +42,14 @@ from tests.benchmarks.report import DATA, ROOT, report
 
 CONTENDERS = ("trl", "trl_cached", "ours")
 SHAPE = {
-    "vocab_size": 49_152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
-    "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 2048,
-}  # fmt: skip
+    "vocab_size": 49_152,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 2048,
+}
 QUICK_SHAPE = SHAPE | {"vocab_size": 2048, "hidden_size": 144, "intermediate_size": 256, "num_hidden_layers": 2}
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "CUDA_VISIBLE_DEVICES": "", "TQDM_DISABLE": "1"}
 SPREAD = 0.6  # standard deviation of the logarithm of lengths; the longest of sixteen is about three times the median
@@ -124,9 +129,14 @@ class Bench:
         file = self.folder / f"{case.key}.parquet"
         pq.write_table(pa.Table.from_pylist(rows_of(case, self.shape["vocab_size"])), file)
         task = {
-            "model": str(model), "rows": str(file), "threads": self.threads, "batch_size": case.batch_size,
-            "epochs": case.epochs, "max_length": case.max_length, "learning_rate": case.learning_rate,
-        }  # fmt: skip
+            "model": str(model),
+            "rows": str(file),
+            "threads": self.threads,
+            "batch_size": case.batch_size,
+            "epochs": case.epochs,
+            "max_length": case.max_length,
+            "learning_rate": case.learning_rate,
+        }
         answers: Answers = {name: [] for name in (*contenders, "limit")}
         answers["limit"].append(self.start(case, "limit", 0, task))
         for turn in range(turns):
@@ -154,8 +164,11 @@ class Bench:
         with log.open("w", encoding="utf-8") as out:
             done = subprocess.run(
                 [sys.executable, "-m", "tests.benchmarks._contender", str(file)],
-                cwd=ROOT, env=os.environ | QUIET | threads, stdout=out, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                cwd=ROOT,
+                env=os.environ | QUIET | threads,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
         if done.returncode:
             raise SystemExit(f"{task['contender']} failed:\n{log.read_text(encoding='utf-8')[-3000:]}")
 

@@ -30,12 +30,39 @@ POLITE = re.compile(
 )
 # So small a model trains faster on one thread than on two that wait for each other.
 SFT = [
-    "--full", "--threads", "1", "--epochs", "2", "--learning-rate", "2e-3", "--batch-size", "16", "--max-length", "512",
-]  # fmt: skip
+    "--full",
+    "--threads",
+    "1",
+    "--epochs",
+    "2",
+    "--learning-rate",
+    "2e-3",
+    "--batch-size",
+    "16",
+    "--max-length",
+    "512",
+]
 DPO = [
-    "--full", "--threads", "1", "--epochs", "2", "--learning-rate", "8e-4", "--batch-size", "8", "--max-length", "512",
-    "--beta", "0.3", "--losses", "sigmoid,sft", "--loss-weights", "1,1", "--warmup-ratio", "0.05",
-]  # fmt: skip
+    "--full",
+    "--threads",
+    "1",
+    "--epochs",
+    "2",
+    "--learning-rate",
+    "8e-4",
+    "--batch-size",
+    "8",
+    "--max-length",
+    "512",
+    "--beta",
+    "0.3",
+    "--losses",
+    "sigmoid,sft",
+    "--loss-weights",
+    "1,1",
+    "--warmup-ratio",
+    "0.05",
+]
 
 
 def main() -> None:
@@ -112,11 +139,24 @@ def bring_in(site: Site, var: Path) -> dict[str, str]:
     for name in ("manager", "expert", *(f"simulated{n}" for n in range(1, OVERLAP + 1))):
         site.manage("create_user", f"{name}@example.org", "--name", name.title(), "--password", PASSWORD)
     site.manage(
-        "create_project", PROJECT, "--name", "Formality", "--goal", "translation", "--source-language", "en",
-        "--target-language", "ja", "--overlap", OVERLAP, "--manager", "manager@example.org",
-        "--annotator", "expert@example.org",
+        "create_project",
+        PROJECT,
+        "--name",
+        "Formality",
+        "--goal",
+        "translation",
+        "--source-language",
+        "en",
+        "--target-language",
+        "ja",
+        "--overlap",
+        OVERLAP,
+        "--manager",
+        "manager@example.org",
+        "--annotator",
+        "expert@example.org",
         *(word for n in range(1, OVERLAP + 1) for word in ("--annotator", f"simulated{n}@example.org")),
-    )  # fmt: skip
+    )
     rows = [json.loads(line) for line in (DATA / "cocoa_mt_enja.jsonl").read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if not row["identical"]]
     file = var / "cocoa.jsonl"
@@ -126,9 +166,14 @@ def bring_in(site: Site, var: Path) -> dict[str, str]:
             kept |= {"informal": row["informal"], "split": row["split"]}
             out.write(json.dumps(kept, ensure_ascii=False) + "\n")
     said = site.manage(
-        "import_prompts", PROJECT, file,
-        "--candidate", "formal=import:formal", "--candidate", "informal=import:informal",
-    )  # fmt: skip
+        "import_prompts",
+        PROJECT,
+        file,
+        "--candidate",
+        "formal=import:formal",
+        "--candidate",
+        "informal=import:informal",
+    )
     print(said.strip().splitlines()[-1], flush=True)
     site.manage("open_batch", PROJECT, "choosing", "--name", "Train", "--only", "train", "--overlap", OVERLAP)
     site.manage("open_batch", PROJECT, "choosing", "--name", "Test", "--only", "held-out", "--overlap", 1)

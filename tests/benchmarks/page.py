@@ -83,9 +83,19 @@ def bring_in(site: Site, var: Path, tasks: int) -> dict[str, int]:
     """An annotator, a project with texts of a usual length, and a batch of each kind: {kind: batch id}."""
     site.manage("create_user", EMAIL, "--name", "Hana Mori", "--password", PASSWORD)
     site.manage(
-        "create_project", "hotel", "--name", "Hotel", "--source-language", "en", "--target-language", "ja",
-        "--held-out-share", "0", "--annotator", EMAIL,
-    )  # fmt: skip
+        "create_project",
+        "hotel",
+        "--name",
+        "Hotel",
+        "--source-language",
+        "en",
+        "--target-language",
+        "ja",
+        "--held-out-share",
+        "0",
+        "--annotator",
+        EMAIL,
+    )
     site.manage("shell", "-c", SETUP)
     file = var / "prompts.jsonl"
     rows = [

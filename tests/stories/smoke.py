@@ -84,9 +84,15 @@ class Demo:
         """Seconds until the accounts stand on the console."""
         begun, self.lines = time.monotonic(), []
         self.process = subprocess.Popen(
-            self.command, cwd=ROOT, env=self.environment(), start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            self.command,
+            cwd=ROOT,
+            env=self.environment(),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         while len(self.accounts()) < 4:
             if self.process.poll() is not None or time.monotonic() - begun > 300:
@@ -118,9 +124,14 @@ class Demo:
     def manage(self, *words: str, stdin: str = "", expected: int = 0) -> str:
         """A management command beside the site; what it printed."""
         done = subprocess.run(
-            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment(),
-            input=stdin, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "manage.py", *words],
+            cwd=ROOT,
+            env=self.environment(),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode != expected:
             raise Broken(f"manage.py {' '.join(words)} ended with {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout
@@ -370,8 +381,11 @@ def run(demo: Demo) -> None:
         raise Broken("not every annotation was kept")
 
     step("what else the pages show: simulated annotations, datasets, a refused file")
-    for words in (["simulate", "concierge", "--limit", "120"], ["freeze_dataset", "concierge", "--for", "sft"],
-                  ["freeze_dataset", "concierge", "--for", "dpo"]):  # fmt: skip
+    for words in (
+        ["simulate", "concierge", "--limit", "120"],
+        ["freeze_dataset", "concierge", "--for", "sft"],
+        ["freeze_dataset", "concierge", "--for", "dpo"],
+    ):
         print(demo.manage(*words).strip().splitlines()[-1])
     bad = demo.var / "bad.csv"
     bad.write_text("text,reference\nfine,\n,no text at all\n", encoding="utf-8")

@@ -136,10 +136,23 @@ def work_through(person: Person, batch: int, limit: int = 1000) -> int:
 def test_once_round_the_loop(site, manager, annotator):
     # A project, its aspects, its people.
     site.manage(
-        "create_project", PROJECT, "--name", "Front desk", "--goal", "persona", "--persona", "You answer reviews.",
-        "--held-out-share", "0.3", "--manager", PEOPLE["manager"], "--annotator", PEOPLE["annotator"],
-        "--reviewer", PEOPLE["reviewer"],
-    )  # fmt: skip
+        "create_project",
+        PROJECT,
+        "--name",
+        "Front desk",
+        "--goal",
+        "persona",
+        "--persona",
+        "You answer reviews.",
+        "--held-out-share",
+        "0.3",
+        "--manager",
+        PEOPLE["manager"],
+        "--annotator",
+        PEOPLE["annotator"],
+        "--reviewer",
+        PEOPLE["reviewer"],
+    )
     settings = f"/projects/{PROJECT}/settings"
     anchors = "Slang\nMixed\nFormal enough\nFormal\nPerfect"
     manager.post(f"{settings}/aspects/", name="Register", question="How formal?", anchors=anchors)

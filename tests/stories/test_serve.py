@@ -24,9 +24,12 @@ def free_port() -> int:
 def start_serve(var: Path, port: int, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "manage.py", "serve", "--port", str(port), "--workers", "1", "--jobs", "1"],
-        cwd=ROOT, env={**os.environ, "KONOMI_VAR": str(var), **environment},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "KONOMI_VAR": str(var), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def answers(port: int, seconds: float = 180) -> bool:

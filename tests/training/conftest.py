@@ -72,10 +72,17 @@ def freeze(project, settings):
             pq.write_table(pa.Table.from_pylist(rows) if rows else table, folder / f"{name}.parquet")
         (folder / "manifest.json").write_text("{}")
         return DatasetVersion.objects.create(
-            project=project, purpose=purpose, format="conversational", sha256=digest, manifest={},
-            selection=fields.pop("selection", {}), train_rows=train, held_out_rows=held_out,
-            directory=f"datasets/{digest}", **fields,
-        )  # fmt: skip
+            project=project,
+            purpose=purpose,
+            format="conversational",
+            sha256=digest,
+            manifest={},
+            selection=fields.pop("selection", {}),
+            train_rows=train,
+            held_out_rows=held_out,
+            directory=f"datasets/{digest}",
+            **fields,
+        )
 
     return make
 
@@ -145,9 +152,12 @@ def environment(own_var, transactional_db):
     query = {"host": given["host"], **({"port": given["port"]} if given.get("port") else {})}
     url = f"postgresql://{given.get('user', '')}@/{given['dbname']}?{urlencode(query)}"
     return {
-        **os.environ, "DATABASE_URL": url, "KONOMI_VAR": str(own_var), "KONOMI_MODEL_ROOTS": "",
+        **os.environ,
+        "DATABASE_URL": url,
+        "KONOMI_VAR": str(own_var),
+        "KONOMI_MODEL_ROOTS": "",
         "KONOMI_ENGINE_PROGRAM": "tests.training.fake_engine",
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -157,9 +167,13 @@ def manage(environment):
 
     def start(*arguments):
         process = subprocess.Popen(
-            [sys.executable, "manage.py", *map(str, arguments)], cwd=ROOT, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "manage.py", *map(str, arguments)],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         started.append(process)
         return process
 

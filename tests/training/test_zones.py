@@ -69,9 +69,12 @@ def test_no_page_job_or_command_loads_a_model_library(fake_run, environment, dja
     ids = {"run": run.pk, "checkpoint": run.checkpoint.pk, "round": run.round_id}
     done = subprocess.run(
         [sys.executable, "-c", LOOK, json.dumps(ids), json.dumps(HEAVY)],
-        cwd=ROOT, env={**environment, "DJANGO_SETTINGS_MODULE": "deploy.settings"}, text=True, capture_output=True,
+        cwd=ROOT,
+        env={**environment, "DJANGO_SETTINGS_MODULE": "deploy.settings"},
+        text=True,
+        capture_output=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen["heavy"] == []

@@ -39,9 +39,14 @@ from training.models import Checkpoint, Evaluation, Generation, LearningCurve, R
 
 # Addresses that no walk opens by GET: they are posted to, answer with a file, or only exist inside another page's flow.
 NOT_PAGES = {
-    "healthz", "import_faults", "import_rest", "dataset_file", "time_file", "account_set_password",
+    "healthz",
+    "import_faults",
+    "import_rest",
+    "dataset_file",
+    "time_file",
+    "account_set_password",
     "account_reset_password_from_key",
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -119,20 +124,38 @@ def everything(
     test = Qualification.objects.create(project=project, name="丁寧さ", kind="choosing", seed=1)
     options = list(prompt.candidates.values_list("pk", flat=True))
     item = QualificationItem.objects.create(
-        qualification=test, prompt=prompt, candidate_ids=options, position=1,
+        qualification=test,
+        prompt=prompt,
+        candidate_ids=options,
+        position=1,
         expected={"choice": "tie", "chosen": None, "shown": options, "reasons": []},
-    )  # fmt: skip
+    )
     start_attempt(qualification=test, user=kei)
     term = add_term(project=project, source=source.split()[0], target=good[:3], actor=hana)
     upload = Import.objects.create(project=project, filename="texts.csv", status=Import.Status.DONE, created_by=hana)
     values = {
-        "slug": project.slug, "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
-        "membership_id": Membership.objects.get(user=rin).pk, "batch_id": writing.pk, "task_id": held.task_id,
-        "assignment_id": held.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
-        "candidate_id": options[0], "token": invitation.token, "annotation_id": mine.pk, "name": "manifest.json",
-        "remark_id": remark.pk, "qualification_id": test.pk, "item_id": item.pk, "number": 1, "term_id": term.pk,
+        "slug": project.slug,
+        "aspect_id": aspect.pk,
+        "version": guideline.version,
+        "invitation_id": invitation.pk,
+        "membership_id": Membership.objects.get(user=rin).pk,
+        "batch_id": writing.pk,
+        "task_id": held.task_id,
+        "assignment_id": held.pk,
+        "dataset_id": dataset.pk,
+        "import_id": upload.pk,
+        "prompt_id": prompt.pk,
+        "candidate_id": options[0],
+        "token": invitation.token,
+        "annotation_id": mine.pk,
+        "name": "manifest.json",
+        "remark_id": remark.pk,
+        "qualification_id": test.pk,
+        "item_id": item.pk,
+        "number": 1,
+        "term_id": term.pk,
         **training_rows(project, dataset),
-    }  # fmt: skip
+    }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
     return World(project, people, values, batches)
 
@@ -149,13 +172,23 @@ def training_rows(project: Project, dataset: Any) -> dict[str, int]:
     done = {"status": "succeeded", "finished_at": timezone.now() - timedelta(minutes=1)}
     round = Round.objects.create(project=project, number=1)
     run = Run.objects.create(
-        project=project, trainer=Run.Trainer.SFT, dataset=dataset, base_model="/models/base", config=asdict(config),
-        round=round, **done,
-    )  # fmt: skip
+        project=project,
+        trainer=Run.Trainer.SFT,
+        dataset=dataset,
+        base_model="/models/base",
+        config=asdict(config),
+        round=round,
+        **done,
+    )
     checkpoint = Checkpoint.objects.create(
-        project=project, run=run, dataset=dataset, form=Checkpoint.Form.values[0], path="runs/none", sha256="0" * 64,
+        project=project,
+        run=run,
+        dataset=dataset,
+        form=Checkpoint.Form.values[0],
+        path="runs/none",
+        sha256="0" * 64,
         promoted_at=timezone.now(),
-    )  # fmt: skip
+    )
     metrics = {"rows": 12, "chrf": 41.2, "parent_chrf": 33.0, "perplexity": 3.2}
     evaluation = Evaluation.objects.create(
         project=project, checkpoint=checkpoint, dataset=dataset, result={"metrics": metrics}, **done
@@ -164,6 +197,10 @@ def training_rows(project: Project, dataset: Any) -> dict[str, int]:
     curve = LearningCurve.objects.create(project=project, dataset=dataset, shares=[0.5, 1.0])
     Run.objects.filter(pk=run.pk).update(curve=curve)
     return {
-        "run_id": run.pk, "checkpoint_id": checkpoint.pk, "evaluation_id": evaluation.pk,
-        "generation_id": generation.pk, "round_id": round.pk, "curve_id": curve.pk,
-    }  # fmt: skip
+        "run_id": run.pk,
+        "checkpoint_id": checkpoint.pk,
+        "evaluation_id": evaluation.pk,
+        "generation_id": generation.pk,
+        "round_id": round.pk,
+        "curve_id": curve.pk,
+    }

@@ -43,17 +43,58 @@ pytestmark = pytest.mark.django_db
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
 COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz", "preferences", "preferences_keys"}
 MANAGER_ONLY = {
-    "project_settings", "settings_guideline", "settings_guideline_version", "settings_aspects", "settings_aspect",
-    "settings_aspect_retire", "settings_aspect_restore", "settings_weights", "settings_reasons", "settings_people",
-    "settings_member_role", "settings_member_remove", "settings_invitation_revoke", "prompts", "import_new", "import",
-    "import_columns", "import_reread", "import_faults", "import_rest", "time_sheets", "time_file",
-    "settings_glossary", "settings_glossary_import", "settings_glossary_term", "settings_glossary_remove",
-    "settings_tests", "settings_tests_new", "settings_tests_results", "settings_tests_retire", "settings_tests_grant",
-    "batch_change", "batch_release_person", "task_give",
-}  # fmt: skip
+    "project_settings",
+    "settings_guideline",
+    "settings_guideline_version",
+    "settings_aspects",
+    "settings_aspect",
+    "settings_aspect_retire",
+    "settings_aspect_restore",
+    "settings_weights",
+    "settings_reasons",
+    "settings_people",
+    "settings_member_role",
+    "settings_member_remove",
+    "settings_invitation_revoke",
+    "prompts",
+    "import_new",
+    "import",
+    "import_columns",
+    "import_reread",
+    "import_faults",
+    "import_rest",
+    "time_sheets",
+    "time_file",
+    "settings_glossary",
+    "settings_glossary_import",
+    "settings_glossary_term",
+    "settings_glossary_remove",
+    "settings_tests",
+    "settings_tests_new",
+    "settings_tests_results",
+    "settings_tests_retire",
+    "settings_tests_grant",
+    "batch_change",
+    "batch_release_person",
+    "task_give",
+}
 NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
-STAFF_ONLY = {"datasets", "dataset", "dataset_file", "runs", "run", "checkpoints", "checkpoint", "rounds",
-              "remarks", "remark_answer", "remark_settle", "runs_compare", "run_metrics", "learning_curve"}  # fmt: skip
+STAFF_ONLY = {
+    "datasets",
+    "dataset",
+    "dataset_file",
+    "runs",
+    "run",
+    "checkpoints",
+    "checkpoint",
+    "rounds",
+    "remarks",
+    "remark_answer",
+    "remark_settle",
+    "runs_compare",
+    "run_metrics",
+    "learning_curve",
+}
 
 
 def patterns(resolver=None, prefix=""):
@@ -104,9 +145,15 @@ def world():
     batch = Batch.objects.create(project=project, name="First", kind="writing", overlap=1, seed=1)
     task = Task.objects.create(batch=batch, prompt=prompt, position=0)
     slot = Assignment.objects.create(
-        task=task, batch=batch, slot=0, position=0, state="held", annotator=kei, claimed_at=timezone.now(),
+        task=task,
+        batch=batch,
+        slot=0,
+        position=0,
+        state="held",
+        annotator=kei,
+        claimed_at=timezone.now(),
         leased_until=timezone.now() + timedelta(hours=1),
-    )  # fmt: skip
+    )
     answered = Task.objects.create(batch=batch, prompt=PromptFactory(project=project), position=1)
     done = Assignment.objects.create(task=answered, batch=batch, slot=0, position=1, state="done", annotator=rin)
     label = Annotation.objects.create(
@@ -118,18 +165,37 @@ def world():
     term = GlossaryTerm.objects.create(project=project, source="room", target="お部屋", folded="room")
     test = Qualification.objects.create(project=project, name="Politeness", kind="choosing", seed=1)
     item = QualificationItem.objects.create(
-        qualification=test, prompt=prompt, candidate_ids=[candidate.pk], position=1,
+        qualification=test,
+        prompt=prompt,
+        candidate_ids=[candidate.pk],
+        position=1,
         expected={"choice": "tie", "chosen": None, "shown": [candidate.pk], "reasons": []},
-    )  # fmt: skip
+    )
     return {
-        "project": project, "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
-        "slug": "hotel", "aspect_id": aspect.pk, "version": guideline.version, "invitation_id": invitation.pk,
-        "membership_id": Membership.objects.get(user=rin).pk, "batch_id": batch.pk, "task_id": task.pk,
-        "assignment_id": slot.pk, "dataset_id": dataset.pk, "import_id": upload.pk, "prompt_id": prompt.pk,
-        "candidate_id": candidate.pk, "token": invitation.token, "annotation_id": label.pk, "name": "manifest.json",
-        "remark_id": remark.pk, "qualification_id": test.pk, "item_id": item.pk, "number": 1, "term_id": term.pk,
+        "project": project,
+        "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
+        "slug": "hotel",
+        "aspect_id": aspect.pk,
+        "version": guideline.version,
+        "invitation_id": invitation.pk,
+        "membership_id": Membership.objects.get(user=rin).pk,
+        "batch_id": batch.pk,
+        "task_id": task.pk,
+        "assignment_id": slot.pk,
+        "dataset_id": dataset.pk,
+        "import_id": upload.pk,
+        "prompt_id": prompt.pk,
+        "candidate_id": candidate.pk,
+        "token": invitation.token,
+        "annotation_id": label.pk,
+        "name": "manifest.json",
+        "remark_id": remark.pk,
+        "qualification_id": test.pk,
+        "item_id": item.pk,
+        "number": 1,
+        "term_id": term.pk,
         **training_rows(project, dataset),
-    }  # fmt: skip
+    }
 
 
 def address(name, keys, world):

@@ -39,8 +39,11 @@ class TrainingCommand(BaseCommand):
         checkpoint = Checkpoint.objects.filter(run=run).first()
         evaluation = checkpoint.evaluations.order_by("id").first() if checkpoint else None
         said = [f"checkpoint {checkpoint.pk}"] if checkpoint else []
-        said += [f"{key} {number(run.result['metrics'][key])}" for key in ("loss", "reward_accuracy")
-                 if run.result and key in run.result.get("metrics", {})]  # fmt: skip
+        said += [
+            f"{key} {number(run.result['metrics'][key])}"
+            for key in ("loss", "reward_accuracy")
+            if run.result and key in run.result.get("metrics", {})
+        ]
         if evaluation is not None:
             wait_for(evaluation, self.stdout)
             show_evaluation(evaluation)

@@ -68,9 +68,16 @@ class Architecture:
 
 
 POSITIVE = (
-    "epochs", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "beta", "share", "processes",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "gradient_accumulation",
+    "max_length",
+    "beta",
+    "share",
+    "processes",
     "tie_threshold",
-)  # fmt: skip
+)
 CHOICES: dict[str, Any] = {"precision": Precision, "ties": Literal["learn", "drop"]}
 
 

@@ -266,9 +266,13 @@ def main(words: Sequence[str] | None = None) -> int:
     outcome: dict[str, Any]
     try:
         done = merge(
-            ModelSource(base=given.base, adapters=tuple(given.adapter)), given.to, dtype=given.dtype,
-            shard_size=given.shard_size, dataset=given.dataset, tolerance=given.tolerance,
-        )  # fmt: skip
+            ModelSource(base=given.base, adapters=tuple(given.adapter)),
+            given.to,
+            dtype=given.dtype,
+            shard_size=given.shard_size,
+            dataset=given.dataset,
+            tolerance=given.tolerance,
+        )
         outcome, code = {"status": "succeeded", **done}, 0
     except KeyboardInterrupt:
         outcome, code = {"status": "cancelled", "error": "interrupted: nothing was written"}, 130

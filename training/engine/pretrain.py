@@ -61,8 +61,12 @@ def pretrain(run: Run) -> Outcome:
     model = make_model(tokenizer, config.architecture).to(loading.device())
     log.info(
         "%d documents, %d rows of at most %d tokens, %s parameters, vocabulary of %d",
-        len(documents), len(rows), max(map(len, rows)), f"{model.num_parameters():,}", len(tokenizer),
-    )  # fmt: skip
+        len(documents),
+        len(rows),
+        max(map(len, rows)),
+        f"{model.num_parameters():,}",
+        len(tokenizer),
+    )
     try:
         seen = optimise(run, model, rows)
     except Cancelled:
@@ -172,8 +176,10 @@ def padded(rows: list[list[int]], pad: int, device: "torch.device") -> "dict[str
         ids_BT[place, : len(row)] = torch.tensor(row)
     mask_BT = (ids_BT != pad).long()
     labels_BT = ids_BT.masked_fill(mask_BT == 0, -100)
-    return {name: tensor.to(device) for name, tensor in
-            (("input_ids", ids_BT), ("attention_mask", mask_BT), ("labels", labels_BT))}  # fmt: skip
+    return {
+        name: tensor.to(device)
+        for name, tensor in (("input_ids", ids_BT), ("attention_mask", mask_BT), ("labels", labels_BT))
+    }
 
 
 def make_model(tokenizer: "PreTrainedTokenizerFast", architecture: Architecture) -> "PreTrainedModel":

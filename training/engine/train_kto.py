@@ -153,8 +153,12 @@ def weights(desirable: int, undesirable: int, config: TrainingConfig) -> tuple[f
     balance = good * desirable / (bad * undesirable)
     log.info(
         "%d desirable rows of weight %.4g, %d undesirable ones of weight %.4g: %.3g to 1",
-        desirable, good, undesirable, bad, balance,
-    )  # fmt: skip
+        desirable,
+        good,
+        undesirable,
+        bad,
+        balance,
+    )
     if not LEAST_RATIO - 1e-9 <= balance <= GREATEST_RATIO + 1e-9:
         log.warning("the KTO paper recommends 1 to 1 up to 4 to 3: leave one of the weights out, and it is set so")
     return good, bad

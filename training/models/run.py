@@ -22,9 +22,13 @@ class Run(EngineJob):
     base_model = models.CharField(max_length=500, blank=True)
     parent = models.ForeignKey("training.Checkpoint", models.PROTECT, related_name="runs", null=True, blank=True)
     curve = models.ForeignKey(
-        "training.LearningCurve", models.CASCADE, related_name="runs", null=True, blank=True,
+        "training.LearningCurve",
+        models.CASCADE,
+        related_name="runs",
+        null=True,
+        blank=True,
         help_text="The learning curve that this run is a point of.",
-    )  # fmt: skip
+    )
     evaluate = models.BooleanField(default=True, help_text="Evaluate the checkpoint as soon as it is there.")
 
     class Meta(EngineJob.Meta):

@@ -55,12 +55,17 @@ class Chart:
             "smooth": self.smooth,
             "lines": [
                 {
-                    "name": line.name, "key": line.key, "style": style, "x": list(line.x), "y": list(line.y),
-                    "low": list(line.low), "high": list(line.high),
+                    "name": line.name,
+                    "key": line.key,
+                    "style": style,
+                    "x": list(line.x),
+                    "y": list(line.y),
+                    "low": list(line.low),
+                    "high": list(line.high),
                 }
                 for line, style in self._styled
             ],
-        }  # fmt: skip
+        }
 
     @property
     def drawn(self) -> list[tuple[int, str]]:

@@ -160,10 +160,15 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
 
 def gain_words(earlier: Point, last: Point, gain: Gain) -> str:
     values = {
-        "from": earlier.share_words, "to": last.share_words, "rows": f"{gain.rows:,}", "before": earlier.value_words,
-        "after": last.value_words, "gain": f"{100 * gain.value:+.1f}", "low": f"{100 * gain.low:+.1f}",
+        "from": earlier.share_words,
+        "to": last.share_words,
+        "rows": f"{gain.rows:,}",
+        "before": earlier.value_words,
+        "after": last.value_words,
+        "gain": f"{100 * gain.value:+.1f}",
+        "low": f"{100 * gain.low:+.1f}",
         "high": f"{100 * gain.high:+.1f}",
-    }  # fmt: skip
+    }
     if last.percent:
         return (
             _(

@@ -140,10 +140,15 @@ def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list
             sentence += " " + gettext("These runs minimise different losses: compare their accuracy and margin.")
         compared.append(
             line_chart(
-                curves, key=key, title=str(title), sentence=sentence, percent=metric.share, styles=styles,
+                curves,
+                key=key,
+                title=str(title),
+                sentence=sentence,
+                percent=metric.share,
+                styles=styles,
                 smooth=metric.smooth,
             )
-        )  # fmt: skip
+        )
     return compared
 
 

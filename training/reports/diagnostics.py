@@ -108,18 +108,27 @@ def first_loss(facts: Facts) -> Note | None:
     if losses == ("sigmoid",) and not facts.config.get("loss_weights"):
         apart = abs((facts.values("reward_margin") or [1.0])[0]) > NO_MARGIN
         if abs(values[0] - LN_2) > FIRST_LOSS_TOLERANCE and apart:
-            return Note("first_loss", "bad", _(
-                "The first loss is %(loss)s, not 0.693 (ln 2): the model did not start as its own reference. "
-                "Check which checkpoint and adapters it starts from."
-            ) % said)  # fmt: skip
+            return Note(
+                "first_loss",
+                "bad",
+                _(
+                    "The first loss is %(loss)s, not 0.693 (ln 2): the model did not start as its own reference. "
+                    "Check which checkpoint and adapters it starts from."
+                )
+                % said,
+            )
         if abs(values[0] - LN_2) <= FIRST_LOSS_TOLERANCE and len(facts.steps) <= EARLY_STEPS:
-            return Note("first_loss", "info", _(
-                "The loss starts at 0.693 (ln 2), as it should: model and reference are still the same."
-            ))  # fmt: skip
+            return Note(
+                "first_loss",
+                "info",
+                _("The loss starts at 0.693 (ln 2), as it should: model and reference are still the same."),
+            )
     elif facts.sft_term and len(facts.steps) <= EARLY_STEPS:
-        return Note("first_loss", "info", _(
-            "The loss starts at %(loss)s and not at 0.693 (ln 2), because the SFT term is added to it."
-        ) % said)  # fmt: skip
+        return Note(
+            "first_loss",
+            "info",
+            _("The loss starts at %(loss)s and not at 0.693 (ln 2), because the SFT term is added to it.") % said,
+        )
     return None
 
 
@@ -132,18 +141,31 @@ def chosen_falls(facts: Facts) -> Note | None:
     if not (facts.preference and chosen and margin) or chosen[1] > -HARDLY_MOVED:
         return None
     if margin[1] <= margin[0] or margin[1] < HARDLY_MOVED:
-        return Note("chosen_falls", "bad", _(
-            "The chosen log-probability falls and the margin does not grow: the model is getting worse, not choosier. "
-            "Lower the learning rate or raise beta."
-        ))  # fmt: skip
+        return Note(
+            "chosen_falls",
+            "bad",
+            _(
+                "The chosen log-probability falls and the margin does not grow: the model is getting worse, not "
+                "choosier. Lower the learning rate or raise beta."
+            ),
+        )
     if facts.sft_term:
-        return Note("chosen_falls", "warn", _(
-            "The chosen log-probability falls although the SFT term is on. The margin grows, so this can be fine; "
-            "if output degrades, give the SFT term more weight or lower the learning rate."
-        ))  # fmt: skip
-    return Note("chosen_falls", "info", _(
-        "The chosen log-probability falls as well: normal while the margin grows; add the SFT term if output degrades."
-    ))  # fmt: skip
+        return Note(
+            "chosen_falls",
+            "warn",
+            _(
+                "The chosen log-probability falls although the SFT term is on. The margin grows, so this can be fine; "
+                "if output degrades, give the SFT term more weight or lower the learning rate."
+            ),
+        )
+    return Note(
+        "chosen_falls",
+        "info",
+        _(
+            "The chosen log-probability falls as well: normal while the margin grows; add the SFT term if output "
+            "degrades."
+        ),
+    )
 
 
 def easy_accuracy(facts: Facts) -> Note | None:
@@ -151,30 +173,45 @@ def easy_accuracy(facts: Facts) -> Note | None:
     early = values[: max(ENOUGH_STEPS, facts.total // 5)]
     if not facts.preference or len(early) < ENOUGH_STEPS or fmean(early[-10:]) < EASY_ACCURACY:
         return None
-    return Note("easy_accuracy", "warn", _(
-        "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
-        "phrase?) or memorised. Trust the held-out figure, and read some outputs."
-    ) % {"steps": len(early)})  # fmt: skip
+    return Note(
+        "easy_accuracy",
+        "warn",
+        _(
+            "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
+            "phrase?) or memorised. Trust the held-out figure, and read some outputs."
+        )
+        % {"steps": len(early)},
+    )
 
 
 def accuracy_of_chance(facts: Facts) -> Note | None:
     ends, steps = facts.ends("reward_accuracy"), len(facts.steps)
     if not (facts.preference and ends) or steps < max(50, facts.total // 4) or not 0.4 <= ends[1] <= 0.55:
         return None
-    return Note("accuracy_of_chance", "warn", _(
-        "Reward accuracy is still about 50 %% after %(steps)s steps, which is chance. A higher learning rate, "
-        "more epochs, or labels that agree more would help."
-    ) % {"steps": steps})  # fmt: skip
+    return Note(
+        "accuracy_of_chance",
+        "warn",
+        _(
+            "Reward accuracy is still about 50 %% after %(steps)s steps, which is chance. A higher learning rate, "
+            "more epochs, or labels that agree more would help."
+        )
+        % {"steps": steps},
+    )
 
 
 def exploded_margin(facts: Facts) -> Note | None:
     ends = facts.ends("reward_margin")
     if not ends or ends[1] < EXPLODED_MARGIN:
         return None
-    return Note("exploded_margin", "warn", _(
-        "The margin has grown to %(margin)s: the model is pushed far from where it began (over-optimisation). "
-        "Raise beta, or train for fewer epochs."
-    ) % {"margin": number(ends[1])})  # fmt: skip
+    return Note(
+        "exploded_margin",
+        "warn",
+        _(
+            "The margin has grown to %(margin)s: the model is pushed far from where it began (over-optimisation). "
+            "Raise beta, or train for fewer epochs."
+        )
+        % {"margin": number(ends[1])},
+    )
 
 
 # ---- the learning rate ----
@@ -186,19 +223,27 @@ def hardly_moved(facts: Facts) -> Note | None:
         return None
     if abs(margin[1]) > HARDLY_MOVED or abs(loss[1] - loss[0]) > HARDLY_MOVED * abs(loss[0]):
         return None
-    return Note("hardly_moved", "warn", _(
-        "After %(steps)s steps the model is nearly where it began: the learning rate (%(rate)s) may be too low."
-    ) % {"steps": len(facts.steps), "rate": number(float(facts.config.get("learning_rate") or 0))})  # fmt: skip
+    return Note(
+        "hardly_moved",
+        "warn",
+        _("After %(steps)s steps the model is nearly where it began: the learning rate (%(rate)s) may be too low.")
+        % {"steps": len(facts.steps), "rate": number(float(facts.config.get("learning_rate") or 0))},
+    )
 
 
 def loss_not_falling(facts: Facts) -> Note | None:
     ends = facts.ends("loss")
     if not ends or ends[1] < 0.99 * ends[0]:
         return None
-    return Note("loss_not_falling", "warn", _(
-        "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. Where it jumps, lower the "
-        "learning rate; where it is flat, raise it."
-    ) % {"first": number(ends[0]), "last": number(ends[1])})  # fmt: skip
+    return Note(
+        "loss_not_falling",
+        "warn",
+        _(
+            "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. Where it jumps, lower the "
+            "learning rate; where it is flat, raise it."
+        )
+        % {"first": number(ends[0]), "last": number(ends[1])},
+    )
 
 
 def always_clipped(facts: Facts) -> Note | None:
@@ -208,10 +253,15 @@ def always_clipped(facts: Facts) -> Note | None:
     share = sum(norm > limit for norm in norms) / len(norms)
     if share < 0.95 or median(norms) < 2 * limit:
         return None
-    return Note("always_clipped", "warn", _(
-        "The gradient is clipped in %(share)s %% of the steps (its norm is about %(norm)s, the limit %(limit)s): "
-        "the learning rate is probably too high."
-    ) % {"share": round(100 * share), "norm": number(median(norms)), "limit": number(limit)})  # fmt: skip
+    return Note(
+        "always_clipped",
+        "warn",
+        _(
+            "The gradient is clipped in %(share)s %% of the steps (its norm is about %(norm)s, the limit %(limit)s): "
+            "the learning rate is probably too high."
+        )
+        % {"share": round(100 * share), "norm": number(median(norms)), "limit": number(limit)},
+    )
 
 
 # ---- the rows ----
@@ -273,15 +323,29 @@ def plain_trl(facts: Facts) -> Note | None:
     method = facts.result.get("method")
     if not isinstance(method, Mapping) or method.get("packing") is not False or not facts.config.get("packing", True):
         return None
-    return Note("plain_trl", "info", _(
-        "The rows were computed by plain TRL, more slowly and with the same result, because: %(why)s"
-    ) % {"why": method.get("why") or "?"})  # fmt: skip
+    return Note(
+        "plain_trl",
+        "info",
+        _("The rows were computed by plain TRL, more slowly and with the same result, because: %(why)s")
+        % {"why": method.get("why") or "?"},
+    )
 
 
 RULES: tuple[Callable[[Facts], Note | None], ...] = (
-    first_loss, chosen_falls, easy_accuracy, accuracy_of_chance, exploded_margin, hardly_moved, loss_not_falling,
-    always_clipped, rows_lost, rows_cut, few_rows, noisy, plain_trl,
-)  # fmt: skip
+    first_loss,
+    chosen_falls,
+    easy_accuracy,
+    accuracy_of_chance,
+    exploded_margin,
+    hardly_moved,
+    loss_not_falling,
+    always_clipped,
+    rows_lost,
+    rows_cut,
+    few_rows,
+    noisy,
+    plain_trl,
+)
 # A note is left out where one of these says the same, better.
 OVERRULED = {
     "loss_not_falling": {"hardly_moved", "accuracy_of_chance"},

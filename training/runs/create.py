@@ -33,8 +33,14 @@ PROGRAMS: dict[str, Program] = {
 REFERENCED = (Run.Trainer.DPO, Run.Trainer.KTO)
 # What a person may choose; the rest of the configuration follows from the run itself.
 OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
-    "program", "run_id", "model", "dataset", "dataset_sha256", "reference_cache", "versions",
-}  # fmt: skip
+    "program",
+    "run_id",
+    "model",
+    "dataset",
+    "dataset_sha256",
+    "reference_cache",
+    "versions",
+}
 
 
 def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:

@@ -41,8 +41,19 @@ KILL_AFTER_SECONDS = 30
 # Passed on to engines; secrets and the database's address are not.
 ENVIRONMENT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "TZ", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 ENVIRONMENT_PREFIXES = (
-    "LC_", "CUDA_", "NVIDIA_", "NCCL_", "LD_", "OMP_", "MKL_", "TORCH", "PYTORCH_", "HF_", "MLFLOW_", "WANDB_",
-)  # fmt: skip
+    "LC_",
+    "CUDA_",
+    "NVIDIA_",
+    "NCCL_",
+    "LD_",
+    "OMP_",
+    "MKL_",
+    "TORCH",
+    "PYTORCH_",
+    "HF_",
+    "MLFLOW_",
+    "WANDB_",
+)
 
 # Our own children, polled so that ended ones do not stay as zombies.
 _children: list[subprocess.Popen[bytes]] = []

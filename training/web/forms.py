@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
 NUMBERS = (
-    "epochs", "learning_rate", "batch_size", "gradient_accumulation", "max_length", "seed", "save_steps", "beta",
-)  # fmt: skip
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "gradient_accumulation",
+    "max_length",
+    "seed",
+    "save_steps",
+    "beta",
+)
 
 
 class DatasetField(forms.ModelChoiceField):
@@ -162,9 +169,13 @@ class RoundForm(forms.Form):
     prompts = forms.IntegerField(label=_("Prompts"), min_value=1, max_value=100_000, initial=DEFAULT_PROMPTS)
     overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=50)
     temperature = forms.FloatField(
-        label=_("Temperature"), min_value=0.01, max_value=5, initial=0.8, help_text=_("Higher: more varied texts."),
+        label=_("Temperature"),
+        min_value=0.01,
+        max_value=5,
+        initial=0.8,
+        help_text=_("Higher: more varied texts."),
         widget=forms.NumberInput(attrs={"step": "any"}),
-    )  # fmt: skip
+    )
     max_new_tokens = forms.IntegerField(label=_("Longest text, in tokens"), min_value=1, max_value=8192, initial=256)
     reuse = forms.BooleanField(label=_("Where fresh prompts run out, take some that had a task"), required=False)
     after = forms.IntegerField(widget=forms.HiddenInput)
@@ -185,6 +196,9 @@ class RoundForm(forms.Form):
         given = self.cleaned_data
         options = {"temperature": given["temperature"], "max_new_tokens": given["max_new_tokens"]}
         return {
-            "prompts": given["prompts"], "overlap": given["overlap"], "reuse": given["reuse"], "options": options,
+            "prompts": given["prompts"],
+            "overlap": given["overlap"],
+            "reuse": given["reuse"],
+            "options": options,
             "after": given["after"],
-        }  # fmt: skip
+        }

@@ -29,9 +29,12 @@ class Command(BaseCommand):
         parser.add_argument("--guideline", type=Path, metavar="FILE", help="Markdown, published as version 1")
         for role in Role.values:
             parser.add_argument(
-                f"--{role}", action="append", default=[], metavar="EMAIL",
+                f"--{role}",
+                action="append",
+                default=[],
+                metavar="EMAIL",
                 help=f"a member as {role}; may be given several times",
-            )  # fmt: skip
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
         members = [(account(email), role) for role in Role.values for email in options[role]]

@@ -23,27 +23,41 @@ class Command(BaseCommand):
         defaults = ExportOptions()
         parser.add_argument("project", metavar="PROJECT", help="The project's slug.")
         parser.add_argument(
-            "--for", dest="purpose", required=True, choices=DatasetVersion.Purpose.values,
+            "--for",
+            dest="purpose",
+            required=True,
+            choices=DatasetVersion.Purpose.values,
             help="sft: prompt and completion; dpo: prompt, chosen, rejected; kto: prompt, completion, label.",
-        )  # fmt: skip
+        )
         parser.add_argument(
-            "--format", choices=DatasetVersion.Format.values, default=DatasetVersion.Format.CONVERSATIONAL,
+            "--format",
+            choices=DatasetVersion.Format.values,
+            default=DatasetVersion.Format.CONVERSATIONAL,
             help="Messages (conversational, the default) or strings (standard).",
-        )  # fmt: skip
+        )
         parser.add_argument("--batch", type=int, action="append", metavar="ID", help="Only this batch; repeatable.")
         parser.add_argument("--kind", choices=Kind.values, action="append", help="Only this kind; repeatable.")
         parser.add_argument(
-            "--score-difference", type=float, default=defaults.score_difference, metavar="SHARE",
+            "--score-difference",
+            type=float,
+            default=defaults.score_difference,
+            metavar="SHARE",
             help="Scored candidates make a pair from this difference of weighted scores up, 0 to 1 (%(default)s).",
-        )  # fmt: skip
+        )
         parser.add_argument(
-            "--score-good", type=float, default=defaults.score_good, metavar="SHARE",
+            "--score-good",
+            type=float,
+            default=defaults.score_good,
+            metavar="SHARE",
             help="A scored candidate is an SFT row, and desirable, from this score up (%(default)s).",
-        )  # fmt: skip
+        )
         parser.add_argument(
-            "--score-bad", type=float, default=defaults.score_bad, metavar="SHARE",
+            "--score-bad",
+            type=float,
+            default=defaults.score_bad,
+            metavar="SHARE",
             help="A scored candidate is undesirable from this score down (%(default)s).",
-        )  # fmt: skip
+        )
         parser.add_argument(
             "--chosen-as-sft", action="store_true", help="Make an SFT row of the side that most annotators chose, too."
         )

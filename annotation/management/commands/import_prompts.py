@@ -43,22 +43,32 @@ class Command(BaseCommand):
         parser.add_argument("project", metavar="PROJECT", help="The project's slug.")
         parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl or .parquet file.")
         parser.add_argument(
-            "--map", action="append", default=[], metavar="FIELD=COLUMN", dest="fields",
+            "--map",
+            action="append",
+            default=[],
+            metavar="FIELD=COLUMN",
+            dest="fields",
             help="Which column a field is read from; an empty COLUMN means none. May be repeated.",
-        )  # fmt: skip
+        )
         parser.add_argument(
-            "--candidate", action="append", default=[], metavar="COLUMN=ORIGIN", dest="candidates",
+            "--candidate",
+            action="append",
+            default=[],
+            metavar="COLUMN=ORIGIN",
+            dest="candidates",
             help="A column of candidates and the origin it is given, such as formal=import:formal. May be repeated.",
-        )  # fmt: skip
+        )
         parser.add_argument("--keep-good", action="store_true", help="Write the good rows, and a file with the rest.")
         parser.add_argument("--dry-run", action="store_true", help="Check every row and write nothing.")
         parser.add_argument("--format", choices=FORMATS, default="", help="The format, where the ending misleads.")
         parser.add_argument("--encoding", default="", help="Such as cp932 or cp1252; UTF-8 otherwise, or by its mark.")
         parser.add_argument("--delimiter", default="", help="What separates CSV cells: one character, or tab.")
         parser.add_argument(
-            "--quoted", action=BooleanOptionalAction, default=None,
+            "--quoted",
+            action=BooleanOptionalAction,
+            default=None,
             help="Whether quotation marks enclose cells. Default: they do in CSV and do not in TSV.",
-        )  # fmt: skip
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
@@ -72,9 +82,15 @@ class Command(BaseCommand):
             mapping = told_mapping(table.columns, options["fields"], options["candidates"])
             with rehearsal() if options["dry_run"] else nullcontext(), progress_bar(path.name) as progress:
                 record = import_file(
-                    project=project, path=path, filename=path.name, actor=None, mapping=mapping, options=read,
-                    keep_good=options["keep_good"], progress=progress,
-                )  # fmt: skip
+                    project=project,
+                    path=path,
+                    filename=path.name,
+                    actor=None,
+                    mapping=mapping,
+                    options=read,
+                    keep_good=options["keep_good"],
+                    progress=progress,
+                )
         except ImportRefused as refused:
             message = self.refusal(refused, options["dry_run"])
             if options["dry_run"]:
@@ -91,10 +107,11 @@ class Command(BaseCommand):
         lines = [str(refused)]
         if record.fault_count > 1:
             lines += [
-                f"  row {fault['row']}" + (f", column {fault['column']}" if fault["column"] else "")
+                f"  row {fault['row']}"
+                + (f", column {fault['column']}" if fault["column"] else "")
                 + f": {fault['message']}"
                 for fault in record.faults
-            ]  # fmt: skip
+            ]
             if record.fault_count > len(record.faults):
                 lines.append(f"  … and {record.fault_count - len(record.faults):,} more")
         if record.faults_path and not dry_run:
@@ -123,8 +140,12 @@ def rehearsal() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, float], None]]:
-    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rows]} rows"),
-               TimeRemainingColumn()]  # fmt: skip
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[rows]} rows"),
+        TimeRemainingColumn(),
+    ]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"Reading {label}", total=1.0, rows="0")
         yield lambda rows, share: bar.update(task, completed=share, rows=f"{rows:,}")

@@ -94,9 +94,11 @@ class ColumnsForm(forms.Form):
                 label=_("Meaning of %(name)s") % {"name": name},
             )
             self.fields[f"origin-{number}"] = forms.CharField(
-                required=False, max_length=180, label=_("Origin of %(name)s") % {"name": name},
+                required=False,
+                max_length=180,
+                label=_("Origin of %(name)s") % {"name": name},
                 initial=origins.get(column, f"import:{column}").removeprefix("import:"),
-            )  # fmt: skip
+            )
 
     def heads(self) -> list[dict[str, Any]]:
         """For the table's head: a column with its two fields."""
@@ -162,16 +164,19 @@ class FreezeForm(forms.Form):
         help_text=_("None ticked: all kinds."),
     )
     chosen_as_sft = forms.BooleanField(
-        required=False, label=_("SFT: the chosen side of a pair counts as good"),
+        required=False,
+        label=_("SFT: the chosen side of a pair counts as good"),
         help_text=_("It is the better of two, which is not yet a model answer."),
-    )  # fmt: skip
+    )
     keep_ties = forms.BooleanField(
         required=False, label=_("DPO: keep pairs that are evenly split"), help_text=_("They get the probability 0.5.")
     )
     score_difference = forms.FloatField(
-        min_value=0.01, max_value=1, label=_("Scores make a pair from this difference up"),
+        min_value=0.01,
+        max_value=1,
+        label=_("Scores make a pair from this difference up"),
         help_text=_("As a share of the scale, weighted over the aspects."),
-    )  # fmt: skip
+    )
     score_good = forms.FloatField(min_value=0, max_value=1, label=_("A score is good from"))
     score_bad = forms.FloatField(min_value=0, max_value=1, label=_("A score is bad up to"))
 

@@ -192,17 +192,22 @@ class JoinForm(forms.Form):
 
     email = forms.EmailField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     name = forms.CharField(
-        label=_("Your name"), max_length=150, help_text=_("Colleagues see it."),
+        label=_("Your name"),
+        max_length=150,
+        help_text=_("Colleagues see it."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
-    )  # fmt: skip
+    )
     password = forms.CharField(
-        label=_("Password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=password_validators_help_text_html,
-    )  # fmt: skip
-    password_again = forms.CharField(
-        label=_("Confirm password"), strip=False,
+        label=_("Password"),
+        strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )  # fmt: skip
+        help_text=password_validators_help_text_html,
+    )
+    password_again = forms.CharField(
+        label=_("Confirm password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
 
     def __init__(self, *args: Any, email: str = "", **options: Any) -> None:
         super().__init__(*args, **options)

@@ -17,17 +17,26 @@ class QualificationForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=120, help_text=_("Annotators see it."))
     bar = forms.IntegerField(
-        label=_("Right answers needed, in %"), min_value=1, max_value=100, initial=80,
+        label=_("Right answers needed, in %"),
+        min_value=1,
+        max_value=100,
+        initial=80,
         help_text=_("So many of the items must be right to pass."),
-    )  # fmt: skip
+    )
     tolerance = forms.IntegerField(
-        label=_("Points by which a score may differ"), min_value=0, max_value=MAX_TOLERANCE, initial=1,
+        label=_("Points by which a score may differ"),
+        min_value=0,
+        max_value=MAX_TOLERANCE,
+        initial=1,
         help_text=_("Each aspect of an item must be within it."),
-    )  # fmt: skip
+    )
     attempts = forms.IntegerField(
-        label=_("Attempts"), min_value=1, max_value=MAX_ATTEMPTS, initial=2,
+        label=_("Attempts"),
+        min_value=1,
+        max_value=MAX_ATTEMPTS,
+        initial=2,
         help_text=_("Somebody who has none left can be granted another. The same items come again in another order."),
-    )  # fmt: skip
+    )
 
     def __init__(self, *args: Any, answers: list[Annotation], kind: str, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -39,9 +48,11 @@ class QualificationForm(forms.Form):
                 label=_("Part of the test"), required=False, initial=len(answers) <= TICKED_UP_TO
             )
             self.fields[f"why-{answer.pk}"] = forms.CharField(
-                label=_("Why this is right"), required=False, max_length=MAX_EXPLANATION,
+                label=_("Why this is right"),
+                required=False,
+                max_length=MAX_EXPLANATION,
                 widget=forms.Textarea(attrs={"rows": 2, "class": "small", "dir": "auto"}),
-            )  # fmt: skip
+            )
 
     def rows(self) -> list[tuple[Annotation, forms.BoundField, forms.BoundField]]:
         return [(answer, self[f"item-{answer.pk}"], self[f"why-{answer.pk}"]) for answer in self.answers]

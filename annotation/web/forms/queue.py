@@ -40,40 +40,56 @@ class BatchForm(forms.Form):
         initial=Kind.CHOOSING,
     )
     alternatives = forms.IntegerField(
-        min_value=1, max_value=MAX_ALTERNATIVES, required=False, label=_("Texts a task"),
+        min_value=1,
+        max_value=MAX_ALTERNATIVES,
+        required=False,
+        label=_("Texts a task"),
         help_text=_(
             "Choosing: 2 to 6; more than two are ranked. Scoring: 1 to 6; more than one stand side by side. "
             "Empty: two to choose from, one to score. The other kinds have none or one."
         ),
-    )  # fmt: skip
+    )
     overlap = forms.IntegerField(
         min_value=1, max_value=50, label=_("People a task"), help_text=_("How many people do each task on their own.")
     )
     which = forms.ChoiceField(
-        label=_("Prompts"), widget=forms.RadioSelect, initial="without",
+        label=_("Prompts"),
+        widget=forms.RadioSelect,
+        initial="without",
         choices=[
-            ("without", _("Those without a task of this kind yet")), ("all", _("All prompts of the project")),
+            ("without", _("Those without a task of this kind yet")),
+            ("all", _("All prompts of the project")),
         ],
-    )  # fmt: skip
+    )
     limit = forms.IntegerField(
-        min_value=1, required=False, label=_("At most"),
+        min_value=1,
+        required=False,
+        label=_("At most"),
         help_text=_("Maximum prompts (random sample). Leave empty for all."),
-    )  # fmt: skip
+    )
     origins = forms.MultipleChoiceField(
-        required=False, widget=forms.CheckboxSelectMultiple, label=_("Candidates from"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=_("Candidates from"),
         help_text=_(
             "None ticked: any origin. Choosing takes one text of each origin: tick as many as a task has texts. "
             "Annotators never see origins."
         ),
-    )  # fmt: skip
+    )
     qualification = forms.TypedChoiceField(
-        required=False, coerce=int, empty_value=None, label=_("Test"),
+        required=False,
+        coerce=int,
+        empty_value=None,
+        label=_("Test"),
         help_text=_("Whoever has not passed it gets no task of this batch. It must be of the batch's kind."),
-    )  # fmt: skip
+    )
     priority = forms.IntegerField(
-        min_value=LOWEST, max_value=HIGHEST, initial=0, label=_("Priority"),
+        min_value=LOWEST,
+        max_value=HIGHEST,
+        initial=0,
+        label=_("Priority"),
         help_text=_("Batches of a higher priority are served first."),
-    )  # fmt: skip
+    )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -81,8 +97,10 @@ class BatchForm(forms.Form):
         self.fields["overlap"].initial = project.default_overlap
         counts = (
             Candidate.objects.filter(prompt__project=project)
-            .order_by("origin").values_list("origin").annotate(n=Count("pk"))
-        )  # fmt: skip
+            .order_by("origin")
+            .values_list("origin")
+            .annotate(n=Count("pk"))
+        )
         set_choices(self, "origins", [(origin, f"{origin} ({n:,})") for origin, n in counts])
         set_choices(self, "qualification", [("", _("None")), *qualification_choices(project)])
 
@@ -117,13 +135,18 @@ class BatchChangeForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=120)
     priority = forms.IntegerField(
-        min_value=LOWEST, max_value=HIGHEST, label=_("Priority"),
+        min_value=LOWEST,
+        max_value=HIGHEST,
+        label=_("Priority"),
         help_text=_("Batches of a higher priority are served first."),
-    )  # fmt: skip
+    )
     qualification = forms.TypedChoiceField(
-        required=False, coerce=int, empty_value=None, label=_("Test"),
+        required=False,
+        coerce=int,
+        empty_value=None,
+        label=_("Test"),
         help_text=_("Annotators who have not passed get no new tasks. Claimed tasks can be finished."),
-    )  # fmt: skip
+    )
 
     def __init__(self, data: QueryDict | None = None, *, batch: Batch) -> None:
         initial = {"name": batch.name, "priority": batch.priority, "qualification": batch.qualification_id}

@@ -15,9 +15,11 @@ class TermForm(forms.Form):
     source = forms.CharField(max_length=LIMITS["source"], label=gettext_lazy("Term"))
     target = forms.CharField(max_length=LIMITS["target"], label=gettext_lazy("Preferred translation"))
     note = forms.CharField(
-        max_length=LIMITS["note"], required=False, label=gettext_lazy("Note"),
+        max_length=LIMITS["note"],
+        required=False,
+        label=gettext_lazy("Note"),
         help_text=gettext_lazy("When it holds, or what not to write."),
-    )  # fmt: skip
+    )
 
     def __init__(self, *args: Any, source_language: str, target_language: str, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -30,9 +32,11 @@ class TermsForm(forms.Form):
 
     file = forms.FileField(required=False, label=gettext_lazy("A file"))
     text = forms.CharField(
-        required=False, strip=False, label=gettext_lazy("Or the rows themselves"),
+        required=False,
+        strip=False,
+        label=gettext_lazy("Or the rows themselves"),
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false", "dir": "auto"}),
-    )  # fmt: skip
+    )
     rows: str = ""
 
     def clean(self) -> dict[str, Any]:

@@ -42,11 +42,17 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
             given = form.cleaned_data
             try:
                 batch = open_batch(
-                    project=project, kind=given["kind"], name=given["name"], actor=request.user,
-                    overlap=given["overlap"], prompts=form.prompts(), origins=given["origins"] or None,
-                    priority=given["priority"], alternatives=given["alternatives"],
+                    project=project,
+                    kind=given["kind"],
+                    name=given["name"],
+                    actor=request.user,
+                    overlap=given["overlap"],
+                    prompts=form.prompts(),
+                    origins=given["origins"] or None,
+                    priority=given["priority"],
+                    alternatives=given["alternatives"],
                     qualification=given["qualification"],
-                )  # fmt: skip
+                )
             except InvalidInput as error:
                 field = next((name for name, _said in error.problems if name in form.fields), None)
                 form.add_error(field, str(error))
@@ -60,8 +66,9 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
                 if left_out:
                     said = ngettext(
                         "%(count)s prompt could not make a task and was left out.",
-                        "%(count)s prompts could not make a task and were left out.", left_out,
-                    )  # fmt: skip
+                        "%(count)s prompts could not make a task and were left out.",
+                        left_out,
+                    )
                     messages.info(request, said % {"count": f"{left_out:,}"})
                 return redirect("project", project.slug)
     context = {"project": project, "section": "progress", "form": form}
@@ -98,13 +105,20 @@ def batch_page(
     held = list(in_hand(batch))
     busy = {row.annotator_id: row.task.position for row in held}
     context = {
-        "project": batch.project, "section": "progress", "batch": progress.batch, "progress": progress, "page": page,
+        "project": batch.project,
+        "section": "progress",
+        "batch": progress.batch,
+        "progress": progress,
+        "page": page,
         "kind": KINDS[batch.kind],
-        "tasks": tasks, "manages": manages, "only": only, "filters": FILTERS,
+        "tasks": tasks,
+        "manages": manages,
+        "only": only,
+        "filters": FILTERS,
         "in_hand": [{"slot": row, "gone": row.annotator_id not in members} for row in held],
         "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
         "form": form or BatchChangeForm(batch=progress.batch),
-    }  # fmt: skip
+    }
     return render(request, "annotation/batches/batch.html", context, status=status)
 
 
@@ -207,8 +221,9 @@ def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
     if count:
         said = ngettext(
             "%(count)d task of %(person)s is back in the queue.",
-            "%(count)d tasks of %(person)s are back in the queue.", count,
-        )  # fmt: skip
+            "%(count)d tasks of %(person)s are back in the queue.",
+            count,
+        )
         messages.success(request, said % {"count": count, "person": person})
     else:
         messages.warning(request, _("They no longer hold any task."))

@@ -60,10 +60,14 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
             known = set(DatasetVersion.objects.filter(project=project).values_list("pk", flat=True))
             try:
                 version = freeze_dataset(
-                    project=project, purpose=given["purpose"], format=given["format"], actor=request.user,
-                    batches=[int(key) for key in given["batches"]] or None, kinds=given["kinds"] or None,
+                    project=project,
+                    purpose=given["purpose"],
+                    format=given["format"],
+                    actor=request.user,
+                    batches=[int(key) for key in given["batches"]] or None,
+                    kinds=given["kinds"] or None,
                     options=form.options(),
-                )  # fmt: skip
+                )
             except DomainError as error:
                 form.add_error(None, str(error))
             else:
@@ -72,10 +76,12 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
                 return redirect("dataset", version.pk)
     rows = DatasetVersion.objects.filter(project=project).select_related("created_by").defer("manifest")
     context = {
-        "project": project, "section": "datasets", "form": form,
+        "project": project,
+        "section": "datasets",
+        "form": form,
         "page": Paginator(rows, DATASETS_A_PAGE).get_page(request.GET.get("page")),
         "manages": role_in(request.user, project) == Role.MANAGER,
-    }  # fmt: skip
+    }
     return render(request, "annotation/datasets/datasets.html", context, status=status)
 
 
@@ -86,16 +92,24 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
     folder = Path(settings.VAR) / version.directory
     manifest = version.manifest
     context = {
-        "project": version.project, "section": "datasets", "version": version, "manifest": manifest,
+        "project": version.project,
+        "section": "datasets",
+        "version": version,
+        "manifest": manifest,
         "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
-        "agreement": [(Kind(kind).label, 100 * given["observed_pairwise"], given["pairs"])
-                      for kind, given in manifest["agreement"].items()],
+        "agreement": [
+            (Kind(kind).label, 100 * given["observed_pairwise"], given["pairs"])
+            for kind, given in manifest["agreement"].items()
+        ],
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),
-        "files": [(name, note, (folder / name).stat().st_size) for name, note in FILE_NOTES.items()
-                  if (folder / name).is_file()],
-    }  # fmt: skip
+        "files": [
+            (name, note, (folder / name).stat().st_size)
+            for name, note in FILE_NOTES.items()
+            if (folder / name).is_file()
+        ],
+    }
     return render(request, "annotation/datasets/dataset.html", context)
 
 
@@ -108,9 +122,14 @@ def samples(path: Path, purpose: str) -> list[dict[str, Any]]:
         for line in islice(file, ROWS_SHOWN):
             row = json.loads(line)
             sides = [(_("Chosen"), "chosen"), (_("Rejected"), "rejected")] if purpose == "dpo" else [("", "completion")]
-            rows.append({"prompt": last_text(row["prompt"]), "row": row,
-                         "kinds": [Kind(kind).label for kind in row["kinds"]],
-                         "sides": [(label, last_text(row[name])) for label, name in sides]})  # fmt: skip
+            rows.append(
+                {
+                    "prompt": last_text(row["prompt"]),
+                    "row": row,
+                    "kinds": [Kind(kind).label for kind in row["kinds"]],
+                    "sides": [(label, last_text(row[name])) for label, name in sides],
+                }
+            )
     return rows
 
 

@@ -30,9 +30,14 @@ def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
         reader = for_reader(request.user, found)
         shown = reader.guideline if reader else None
     context = {
-        "project": found, "section": "guideline", "shown": shown, "versions": versions, "reader": reader,
-        "html": render_markdown(shown.text) if shown else "", "manages": role_in(request.user, found) == Role.MANAGER,
-    }  # fmt: skip
+        "project": found,
+        "section": "guideline",
+        "shown": shown,
+        "versions": versions,
+        "reader": reader,
+        "html": render_markdown(shown.text) if shown else "",
+        "manages": role_in(request.user, found) == Role.MANAGER,
+    }
     return render(request, "annotation/guideline/guideline.html", context)
 
 
@@ -55,7 +60,9 @@ def panel(request: SignedInRequest, slug: str) -> HttpResponse:
         return redirect("guideline", slug)
     reader = for_reader(request.user, found)
     context = {
-        "project": found, "reader": reader, "html": render_markdown(reader.guideline.text) if reader else "",
+        "project": found,
+        "reader": reader,
+        "html": render_markdown(reader.guideline.text) if reader else "",
         "is_answer": request.method == "POST",
-    }  # fmt: skip
+    }
     return render(request, "annotation/task_panels/guideline.html", context)

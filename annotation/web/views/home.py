@@ -21,9 +21,15 @@ from annotation.web.http import actor
 
 # So many batches have work for you; from ten on in figures.
 NUMBERS = (
-    gettext_lazy("Two"), gettext_lazy("Three"), gettext_lazy("Four"), gettext_lazy("Five"), gettext_lazy("Six"),
-    gettext_lazy("Seven"), gettext_lazy("Eight"), gettext_lazy("Nine"),
-)  # fmt: skip
+    gettext_lazy("Two"),
+    gettext_lazy("Three"),
+    gettext_lazy("Four"),
+    gettext_lazy("Five"),
+    gettext_lazy("Six"),
+    gettext_lazy("Seven"),
+    gettext_lazy("Eight"),
+    gettext_lazy("Nine"),
+)
 ANSWERS_AT_ONCE = 5
 
 

@@ -41,12 +41,17 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
     origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
     context = {
-        "project": project, "section": "prompts", "page": page, "only": only,
+        "project": project,
+        "section": "prompts",
+        "page": page,
+        "only": only,
         "rows": [(prompt, found.get(prompt.pk, [])) for prompt in page],
-        "train": counts.get(False, 0), "held_out": counts.get(True, 0),
-        "origins": origins, "candidates": sum(n for _, n in origins),
+        "train": counts.get(False, 0),
+        "held_out": counts.get(True, 0),
+        "origins": origins,
+        "candidates": sum(n for _, n in origins),
         "imports": Import.objects.filter(project=project).select_related("created_by")[:IMPORTS_SHOWN],
-    }  # fmt: skip
+    }
     return render(request, "annotation/imports/prompts.html", context)
 
 
@@ -133,19 +138,28 @@ def columns_page(
         columns=preview.columns, mapping=preview.mapping, initial={"keep_good": record.keep_good}
     )
     context = {
-        "project": record.project, "section": "prompts", "record": record, "preview": preview, "form": form,
+        "project": record.project,
+        "section": "prompts",
+        "record": record,
+        "preview": preview,
+        "form": form,
         "read_form": ReadForm.of(record.mapping["read"]),
-    }  # fmt: skip
+    }
     return render(request, "annotation/imports/import_columns.html", context, status=status)
 
 
 def status_page(request: SignedInRequest, record: Import, problem: str = "", status: int = 200) -> HttpResponse:
     live = record.status in (Import.Status.QUEUED, Import.Status.RUNNING)
     context: dict[str, Any] = {
-        "project": record.project, "section": "prompts", "record": record, "live": live, "problem": problem,
+        "project": record.project,
+        "section": "prompts",
+        "record": record,
+        "live": live,
+        "problem": problem,
         "again": bool(record.status == Import.Status.REFUSED and record.path),
-        "percent": round(100 * record.share_read), "unshown": record.fault_count - len(record.faults),
-    }  # fmt: skip
+        "percent": round(100 * record.share_read),
+        "unshown": record.fault_count - len(record.faults),
+    }
     if request.htmx:
         status = 200 if live else STOP_POLLING
         return render(request, "annotation/imports/import.html#state", context, status=status)

@@ -39,11 +39,15 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     query = request.GET.copy()
     query.pop("page", None)
     context = {
-        "page": page, "answers": [row_of(answer, texts) for answer in page], "chosen": chosen,
-        "is_filtered": any(chosen.values()), "kinds": Kind.choices,
+        "page": page,
+        "answers": [row_of(answer, texts) for answer in page],
+        "chosen": chosen,
+        "is_filtered": any(chosen.values()),
+        "kinds": Kind.choices,
         "projects": projects_of(request.user).order_by("name"),
-        "batches": batches_of(request.user, chosen["project"]), "query": f"{query.urlencode()}&" if query else "",
-    }  # fmt: skip
+        "batches": batches_of(request.user, chosen["project"]),
+        "query": f"{query.urlencode()}&" if query else "",
+    }
     return render(request, "annotation/my_work/my_work.html", context)
 
 
@@ -93,10 +97,14 @@ def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
     stands = locked_reason(batch, first_at)
     return {
-        "annotation": answer, "project": batch.project, "batch": batch, "stands": stands,
-        "until": None if stands else changeable_until(batch, first_at), "first_at": first_at,
+        "annotation": answer,
+        "project": batch.project,
+        "batch": batch,
+        "stands": stands,
+        "until": None if stands else changeable_until(batch, first_at),
+        "first_at": first_at,
         "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language),
-    }  # fmt: skip
+    }
 
 
 @never_cache
@@ -121,10 +129,16 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     remarks = list(mine)
     mark_read(remarks=mine, author=request.user)
     context = {
-        "project": batch.project, "batch": batch, "task": task, "versions": shown[::-1], "stands": stands,
-        "until": None if stands else changeable_until(batch, first_at), "remarks": remarks, "asked": asked,
+        "project": batch.project,
+        "batch": batch,
+        "task": task,
+        "versions": shown[::-1],
+        "stands": stands,
+        "until": None if stands else changeable_until(batch, first_at),
+        "remarks": remarks,
+        "asked": asked,
         "is_withdrawn": not any(row["annotation"].is_current for row in shown),
-    }  # fmt: skip
+    }
     return render(request, "annotation/my_work/my_answer.html", context)
 
 

@@ -54,13 +54,16 @@ def page(
             title,
             [
                 {
-                    "action": action, "label": label_of(action), "key": key_of(action, moved).upper(),
-                    "problem": problems.get(action.name, ""), "moved": key_of(action, moved) != action.key,
+                    "action": action,
+                    "label": label_of(action),
+                    "key": key_of(action, moved).upper(),
+                    "problem": problems.get(action.name, ""),
+                    "moved": key_of(action, moved) != action.key,
                 }
                 for action in members
             ],
         )
         for title, members in GROUPS
-    ]  # fmt: skip
+    ]
     context = {"groups": groups, "single": single, "problems": problems, "person": page_person(request.user)}
     return render(request, "annotation/preferences/preferences.html", context, status=422 if error else 200)

@@ -25,11 +25,16 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     progress = project_progress(found)
     mine = {item.batch.pk: item for item in work_for(request.user) if item.project.pk == found.pk}
     context = {
-        "project": found, "section": "progress", "role": role, "headline": headline(progress),
+        "project": found,
+        "section": "progress",
+        "role": role,
+        "headline": headline(progress),
         "rows": [{"progress": item, "work": mine.get(item.batch.pk)} for item in progress],
-        "totals": totals(progress), "manages": role == Role.MANAGER, "reviews": role in STAFF,
+        "totals": totals(progress),
+        "manages": role == Role.MANAGER,
+        "reviews": role in STAFF,
         "next_work": next((item for item in mine.values() if item.available), None),
-    }  # fmt: skip
+    }
     if role == Role.MANAGER:
         members = Counter(Membership.objects.filter(project=found).values_list("role", flat=True))
         context["members"] = [members_in_words(role, members[role]) for role in Role if members[role]]
@@ -52,19 +57,26 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     """Over the open batches: what people can still do something about."""
     rows = [item for item in progress if item.is_open]
     return {
-        "done": sum(item.done for item in rows), "in_hand": sum(item.in_hand for item in rows),
-        "free": sum(item.free for item in rows), "total": sum(item.total for item in rows), "batches": len(rows),
+        "done": sum(item.done for item in rows),
+        "in_hand": sum(item.in_hand for item in rows),
+        "free": sum(item.free for item in rows),
+        "total": sum(item.total for item in rows),
+        "batches": len(rows),
         "done_ever": sum(item.done for item in progress),
-    }  # fmt: skip
+    }
 
 
 # Up to so large a share of the answers; the name of the batch goes before. Whole sentences, for other languages' sake.
 HOW_FAR = [
-    (0.05, gettext_lazy("%(what)s has just started")), (0.18, gettext_lazy("%(what)s is 10 %% done")),
-    (0.29, gettext_lazy("%(what)s is a quarter done")), (0.42, gettext_lazy("%(what)s is a third done")),
-    (0.58, gettext_lazy("%(what)s is half done")), (0.71, gettext_lazy("%(what)s is two thirds done")),
-    (0.85, gettext_lazy("%(what)s is 75 %% done")), (0.97, gettext_lazy("%(what)s is 90 %% done")),
-]  # fmt: skip
+    (0.05, gettext_lazy("%(what)s has just started")),
+    (0.18, gettext_lazy("%(what)s is 10 %% done")),
+    (0.29, gettext_lazy("%(what)s is a quarter done")),
+    (0.42, gettext_lazy("%(what)s is a third done")),
+    (0.58, gettext_lazy("%(what)s is half done")),
+    (0.71, gettext_lazy("%(what)s is two thirds done")),
+    (0.85, gettext_lazy("%(what)s is 75 %% done")),
+    (0.97, gettext_lazy("%(what)s is 90 %% done")),
+]
 
 
 def headline(progress: list[Progress]) -> str:
@@ -111,8 +123,12 @@ def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]
     following = next((at for at, row in enumerate(rows) if not row[3]), len(rows) - 1)
     return [
         {
-            "name": name, "url": reverse(url, args=[project.slug]), "what": what, "done": done,
-            "next": at == following, "for_managers": url in ("prompts", "batch_new"),
+            "name": name,
+            "url": reverse(url, args=[project.slug]),
+            "what": what,
+            "done": done,
+            "next": at == following,
+            "for_managers": url in ("prompts", "batch_new"),
         }
         for at, (name, url, what, done) in enumerate(rows)
-    ]  # fmt: skip
+    ]

@@ -62,9 +62,11 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     batch = found(batches.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
     answers = list(model_answers(batch)[:MAX_ITEMS])
     form = QualificationForm(
-        request.POST if request.method == "POST" else None, answers=answers, kind=batch.kind,
+        request.POST if request.method == "POST" else None,
+        answers=answers,
+        kind=batch.kind,
         initial={"name": batch.name},
-    )  # fmt: skip
+    )
     error: DomainError | bool | None = None
     if request.method == "POST":
         done = attempt(
@@ -88,11 +90,14 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
     rows = [
         {
-            "annotation": answer, "tick": tick, "why": why, "texts": [texts[pk] for pk in answer.task.candidate_ids],
+            "annotation": answer,
+            "tick": tick,
+            "why": why,
+            "texts": [texts[pk] for pk in answer.task.candidate_ids],
             "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language),
         }
         for answer, tick, why in form.rows()
-    ]  # fmt: skip
+    ]
     context = {"batch": batch, "form": form, "rows": rows, "more": model_answers(batch).count() - len(answers)}
     return settings_page(request, project, "qualification_settings/tests_new", context, error)
 
@@ -108,14 +113,20 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
     describe = KINDS[test.kind].describe
     context: dict[str, Any] = {
         "kind": KINDS[test.kind],
-        "test": test, "people": people, "passed": sum(one.passing is not None for one in people),
-        "tried": sum(bool(one.attempts) for one in people), "batches": test.batches.order_by("-status", "-pk"),
+        "test": test,
+        "people": people,
+        "passed": sum(one.passing is not None for one in people),
+        "tried": sum(bool(one.attempts) for one in people),
+        "batches": test.batches.order_by("-status", "-pk"),
         "items": [
-            {"rate": rate, "texts": [texts[pk] for pk in rate.item.candidate_ids],
-             "expected": describe(rate.item.expected, texts, project.target_language)}
+            {
+                "rate": rate,
+                "texts": [texts[pk] for pk in rate.item.candidate_ids],
+                "expected": describe(rate.item.expected, texts, project.target_language),
+            }
             for rate in rates
         ],
-    }  # fmt: skip
+    }
     return settings_page(request, project, "qualification_settings/tests_results", context)
 
 

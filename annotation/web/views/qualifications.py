@@ -40,10 +40,15 @@ def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
     test = qualification_for(request.user, qualification_id)
     now = standing(request.user, test)
     context: dict[str, Any] = {
-        "project": test.project, "test": test, "standing": now, "count": test.items.count(),
-        "kind": KINDS[test.kind], "opens": asking(test), "bar": percentage(test.pass_share),
+        "project": test.project,
+        "test": test,
+        "standing": now,
+        "count": test.items.count(),
+        "kind": KINDS[test.kind],
+        "opens": asking(test),
+        "bar": percentage(test.pass_share),
         "may_begin": not now.passed and not now.running and now.left and (not test.retired_at or asking(test).exists()),
-    }  # fmt: skip
+    }
     if now.last is not None:
         now.last.qualification = test
         context |= {"share": percentage(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
@@ -61,12 +66,13 @@ def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong
         texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
         context["wrong"] = [
             {
-                "item": item, "texts": [texts[pk] for pk in order_of(item, attempt)],
+                "item": item,
+                "texts": [texts[pk] for pk in order_of(item, attempt)],
                 "given": in_words(test, attempt.answers.get(str(item.pk)), texts),
                 "expected": in_words(test, item.expected, texts),
             }
             for item in wrong
-        ]  # fmt: skip
+        ]
     return context
 
 
@@ -168,12 +174,17 @@ def item_page(
     action = reverse("qualification_answer", args=[test.pk, attempt.number, asked.pk])
     context = {
         "trial": {"action": action, "note": _("Test: %(n)d of %(total)d") % {"n": place, "total": len(items)}},
-        "batch": shown.assignment.batch, "project": test.project, "shown": shown, "prompt": asked.prompt,
-        "problems": error.problems if error else [], "faulty": [field for field, _m in error.problems] if error else [],
+        "batch": shown.assignment.batch,
+        "project": test.project,
+        "shown": shown,
+        "prompt": asked.prompt,
+        "problems": error.problems if error else [],
+        "faulty": [field for field, _m in error.problems] if error else [],
         "kind": kind,
         **kind.present(shown, kind.read(request.POST, shown, complete=False) if error else None),
-        "said": said, "notice": notice,
-    }  # fmt: skip
+        "said": said,
+        "notice": notice,
+    }
     status = 422 if error else 200
     if request.htmx:
         return render(request, "annotation/work/work.html#task", context, status=status)

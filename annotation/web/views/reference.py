@@ -43,16 +43,19 @@ def reference(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     )
     ratio = translation_memory.length_ratio(project)
     context = {
-        "project": project, "assignment": assignment, "ratio": f"{ratio:.3f}" if ratio else "",
+        "project": project,
+        "assignment": assignment,
+        "ratio": f"{ratio:.3f}" if ratio else "",
         "terms": actions.terms_in(project=project, text=prompt.text),
         "similar": [
             {
-                "source": differences(hit.source, prompt.text), "target": hit.target,
+                "source": differences(hit.source, prompt.text),
+                "target": hit.target,
                 "percent": percent(hit.similarity),
             }
             for hit in similar
         ],
-    }  # fmt: skip
+    }
     part = "#reference" if request.htmx else ""
     return render(request, f"annotation/reference/reference.html{part}", context)
 
@@ -128,10 +131,12 @@ def glossary_settings(
     """The page with, at most, one of its two forms filled in."""
     problems = getattr(error, "problems", []) if terms_form is not None else []
     context = {
-        **terms_page(request, project), "form": form or term_form(project),
-        "terms_form": terms_form or TermsForm(auto_id="terms-%s"), "row_problems": problems,
+        **terms_page(request, project),
+        "form": form or term_form(project),
+        "terms_form": terms_form or TermsForm(auto_id="terms-%s"),
+        "row_problems": problems,
         "manages": True,
-    }  # fmt: skip
+    }
     return settings_page(request, project, "settings/glossary", context, error)
 
 
@@ -162,6 +167,4 @@ def settings_glossary_remove(request: HttpRequest, slug: str, term_id: int) -> H
 
 
 def term_form(project: Project, *args: Any, **options: Any) -> TermForm:
-    return TermForm(
-        *args, source_language=project.source_language, target_language=project.target_language, **options
-    )  # fmt: skip
+    return TermForm(*args, source_language=project.source_language, target_language=project.target_language, **options)

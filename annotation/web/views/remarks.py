@@ -63,18 +63,30 @@ def beside(request: SignedInRequest, assignment_id: int) -> HttpResponse:
 
 
 def beside_page(
-    request: SignedInRequest, assignment: Assignment, *, kind: str = "", text: str = "", said: str = "",
+    request: SignedInRequest,
+    assignment: Assignment,
+    *,
+    kind: str = "",
+    text: str = "",
+    said: str = "",
     error: InvalidInput | None = None,
-) -> HttpResponse:  # fmt: skip
+) -> HttpResponse:
     mine = remarks_by(request.user, assignment.task)
     shown = list(mine)
     if any(remark.answer and remark.read_at is None for remark in shown):
         mark_read(remarks=mine, author=request.user)
     context = {
-        "assignment": assignment, "batch": assignment.batch, "project": assignment.batch.project, "remarks": shown,
-        "kind": kind or Remark.Kind.QUESTION, "kinds": kinds(), "text": text, "said": said, "limit": MAX_REMARK,
+        "assignment": assignment,
+        "batch": assignment.batch,
+        "project": assignment.batch.project,
+        "remarks": shown,
+        "kind": kind or Remark.Kind.QUESTION,
+        "kinds": kinds(),
+        "text": text,
+        "said": said,
+        "limit": MAX_REMARK,
         "problems": dict(error.problems) if error else {},
-    }  # fmt: skip
+    }
     template = "annotation/task_panels/remarks.html#panel" if request.htmx else "annotation/task_panels/remarks.html"
     return render(request, template, context, status=422 if error else 200)
 
@@ -128,11 +140,20 @@ def remarks_page(
         shown.insert(0, at)
     filters = [("", _("Every kind")), *((value, name) for value, name, _for in kinds())]
     context = {
-        "project": project, "section": "progress", "page": page, "rows": with_texts(shown), "only": only, "kind": kind,
-        "filters": filters, "waiting": open_remarks(project).count(), "at": at.pk if at else None,
-        "error": str(error) if error else "", "text": request.POST.get("text", "") if at else "", "limit": MAX_REMARK,
+        "project": project,
+        "section": "progress",
+        "page": page,
+        "rows": with_texts(shown),
+        "only": only,
+        "kind": kind,
+        "filters": filters,
+        "waiting": open_remarks(project).count(),
+        "at": at.pk if at else None,
+        "error": str(error) if error else "",
+        "text": request.POST.get("text", "") if at else "",
+        "limit": MAX_REMARK,
         "query": f"only={only}&kind={kind}&",
-    }  # fmt: skip
+    }
     return render(request, "annotation/remarks/remarks.html", context, status=status_of(error))
 
 
@@ -156,11 +177,13 @@ def with_texts(shown: list[Remark]) -> list[dict[str, Any]]:
         order = presented_order(seed=batch.seed, task_id=task.pk, candidate_ids=task.candidate_ids)
         answer = answers.get((task.pk, remark.author_id))
         language = batch.project.target_language
-        rows.append({
-            "remark": remark,
-            "candidates": [(chr(ord("A") + at), texts[pk]) for at, pk in enumerate(order)],
-            "answer": KINDS[answer.kind].describe(answer.payload, texts, language) if answer else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "remark": remark,
+                "candidates": [(chr(ord("A") + at), texts[pk]) for at, pk in enumerate(order)],
+                "answer": KINDS[answer.kind].describe(answer.payload, texts, language) if answer else None,
+            }
+        )
     return rows
 
 

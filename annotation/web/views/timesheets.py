@@ -37,9 +37,12 @@ def time_sheets(request: SignedInRequest, slug: str) -> HttpResponse:
     if person:
         lines = [line for line in lines if str(line.annotator.pk) == person]
     context = sheet(lines, first, last) | {
-        "project": project, "section": "progress", "people": people, "person": person,
+        "project": project,
+        "section": "progress",
+        "people": people,
+        "person": person,
         "chosen": next((who for who, _figures in people if str(who.pk) == person), None),
-    }  # fmt: skip
+    }
     return render(request, "annotation/timesheets/time_sheets.html", context)
 
 
@@ -56,10 +59,16 @@ def time_file(request: SignedInRequest, slug: str) -> HttpResponse:
     for line in time_sheet(projects=[project], since=first, until=last):
         figures = line.figures
         named = [neutral_cell(cell) for cell in (line.annotator.name, line.annotator.email, line.batch.name)]
-        write([
-            line.day.isoformat(), *named, round(figures.active), round(figures.idle), figures.answered,
-            figures.skipped,
-        ])  # fmt: skip
+        write(
+            [
+                line.day.isoformat(),
+                *named,
+                round(figures.active),
+                round(figures.idle),
+                figures.answered,
+                figures.skipped,
+            ]
+        )
     # The mark tells spreadsheets that this is UTF-8.
     response = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="time-{project.slug}-{first:%Y-%m}.csv"'
@@ -77,7 +86,10 @@ def asked_month(request: SignedInRequest) -> tuple[date, date]:
 
 def sheet(lines: list[Line], first: date, last: date) -> dict[str, Any]:
     return {
-        "lines": lines, "total": totals(lines), "first": first, "zone": str(site_zone()),
+        "lines": lines,
+        "total": totals(lines),
+        "first": first,
+        "zone": str(site_zone()),
         "before": month_of(first.fromordinal(first.toordinal() - 1))[0] if first > date(1970, 1, 1) else None,
         "after": month_of(last.fromordinal(last.toordinal() + 1))[0] if last < today() else None,
-    }  # fmt: skip
+    }

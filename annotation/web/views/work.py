@@ -108,9 +108,11 @@ def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     assignment = assignment_for(request.user, assignment_id)
     try:
         submission.skip(
-            assignment=assignment, reason=request.POST.get("reason", ""), comment=request.POST.get("comment", ""),
+            assignment=assignment,
+            reason=request.POST.get("reason", ""),
+            comment=request.POST.get("comment", ""),
             spent=read_spent(request.POST),
-        )  # fmt: skip
+        )
     except InvalidInput as error:
         return task_page(request, show(assignment), status=422, skip_error=error)
     except Conflict as conflict:
@@ -193,15 +195,21 @@ def task_page(
         draft = submission.draft_of(assignment=assignment, annotator=request.user)
         entered, saved_at = (draft.payload, draft.saved_at) if draft else (None, None)
     context = {
-        "assignment": assignment, "batch": assignment.batch, "project": shown.project, "shown": shown,
-        "prompt": shown.prompt, "problems": error.problems if error else [],
+        "assignment": assignment,
+        "batch": assignment.batch,
+        "project": shown.project,
+        "shown": shown,
+        "prompt": shown.prompt,
+        "problems": error.problems if error else [],
         "faulty": [field for field, _ in error.problems] if error else [],
-        "skip_problem": skip_error.problems[0][1] if skip_error else "", "skip_reasons": SKIP_REASONS,
+        "skip_problem": skip_error.problems[0][1] if skip_error else "",
+        "skip_reasons": SKIP_REASONS,
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "guideline_news": guideline_news(request.user, shown.project),
-        **kind.present(shown, entered), **said,
-    }  # fmt: skip
+        **kind.present(shown, entered),
+        **said,
+    }
     if kind.has_editor:
         context["feedback"] = text_feedback(shown, context)
     return respond(request, assignment.batch, context, status)
@@ -216,10 +224,14 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
     (standing,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
     elsewhere = [item for item in work_for(request.user) if item.available and item.batch.pk != batch.pk]
     context = {
-        "batch": standing.batch, "project": batch.project, "standing": standing, "notice": notice,
-        "submitted": submitted, "said": _("Submitted. No task is left here.") if submitted else "",
+        "batch": standing.batch,
+        "project": batch.project,
+        "standing": standing,
+        "notice": notice,
+        "submitted": submitted,
+        "said": _("Submitted. No task is left here.") if submitted else "",
         "elsewhere": elsewhere[:3],
-    }  # fmt: skip
+    }
     return respond(request, batch, context, status)
 
 

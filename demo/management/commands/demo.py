@@ -98,5 +98,7 @@ class Command(BaseCommand):
         elif run.status == Run.Status.SUCCEEDED:
             self.say(f"Base model: ready, as checkpoint {run.checkpoint.pk}. SFT and DPO can start from it.")
         elif run.status != Run.Status.QUEUED:
-            self.say(f"Base model: {run.get_status_display().lower()}. {run.error.partition(chr(10))[0]} "
-                     f"Resume it on its page: run {run.pk} of the project.")  # fmt: skip
+            self.say(
+                f"Base model: {run.get_status_display().lower()}. {run.error.partition(chr(10))[0]} "
+                f"Resume it on its page: run {run.pk} of the project."
+            )

@@ -23,8 +23,13 @@ class Command(BaseCommand):
         parser.add_argument("project", help="the project's slug, such as concierge")
         parser.add_argument("--batch", type=int, metavar="ID", help="only this batch (default: all open batches)")
         parser.add_argument("--annotators", type=int, default=3, metavar="N", help="how many (default: %(default)s)")
-        parser.add_argument("--error", type=float, default=0.05, metavar="SHARE",
-                            help="share of answers against their own rule (default: %(default)s)")  # fmt: skip
+        parser.add_argument(
+            "--error",
+            type=float,
+            default=0.05,
+            metavar="SHARE",
+            help="share of answers against their own rule (default: %(default)s)",
+        )
         parser.add_argument("--limit", type=int, metavar="N", help="stop after this many answers")
         parser.add_argument("--seed", type=int, default=17, help="of their mistakes and wording (default: %(default)s)")
 

@@ -145,9 +145,10 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
     write(batch, hana, "静かなお部屋をお願いします。")
     write(batch, hana, "Breakfast, 100% please")
     submit(
-        assignment=claim_next(batch=spa, annotator=hana), annotator=hana,
+        assignment=claim_next(batch=spa, annotator=hana),
+        annotator=hana,
         payload={"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": ["Fluency"]},
-    )  # fmt: skip
+    )
     client = sign_in(hana)
 
     def found(**query):

@@ -157,9 +157,14 @@ def test_a_sheet_takes_as_many_queries_with_many_lines(project):
             hana = join(project, Role.ANNOTATOR)
             slot = claim_next(batch=writing, annotator=hana)
             TimeSpent.objects.create(
-                annotator=hana, batch=writing, assignment=slot, visit=f"visit-{n:04}", active_seconds=n,
-                began_at=NOON, seen_at=NOON,
-            )  # fmt: skip
+                annotator=hana,
+                batch=writing,
+                assignment=slot,
+                visit=f"visit-{n:04}",
+                active_seconds=n,
+                began_at=NOON,
+                seen_at=NOON,
+            )
         with CaptureQueriesContext(connection) as captured:
             assert len(time_sheet(projects=[project], since=NOON.date(), until=NOON.date())) >= people
         counts.append(len(captured))
@@ -168,5 +173,12 @@ def test_a_sheet_takes_as_many_queries_with_many_lines(project):
 
 def test_seconds_in_words():
     assert [duration(value) for value in (0, 7.6, 59.7, 200, 3599.9, 3725, 360_000, None)] == [
-        "0 s", "8 s", "1 min 00 s", "3 min 20 s", "1 h 00 min", "1 h 02 min", "100 h 00 min", "",
-    ]  # fmt: skip
+        "0 s",
+        "8 s",
+        "1 min 00 s",
+        "3 min 20 s",
+        "1 h 00 min",
+        "1 h 02 min",
+        "100 h 00 min",
+        "",
+    ]

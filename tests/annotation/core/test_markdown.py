@@ -33,8 +33,32 @@ HOSTILE = [
     "> " * 5000 + "deep",
     "[" * 5000,
 ]
-TAGS = {"a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-        "strong", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
+TAGS = {
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "em",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "s",
+    "strong",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+}
 
 
 class Inspector(HTMLParser):

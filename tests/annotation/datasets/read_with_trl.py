@@ -52,16 +52,32 @@ def main() -> None:
         assert same["train"].to_list() == data["train"].to_list()
         trainer_class, config_class = TRAINERS[name.partition("-")[0]]
         config = config_class(
-            output_dir=f"{output}/{name}", max_steps=1, per_device_train_batch_size=4, per_device_eval_batch_size=4,
-            learning_rate=1e-4, bf16=False, gradient_checkpointing=False, max_length=512, report_to=[],
-            save_strategy="no", eval_strategy="steps", eval_steps=1, logging_steps=1, use_cpu=True, disable_tqdm=True,
-        )  # fmt: skip
+            output_dir=f"{output}/{name}",
+            max_steps=1,
+            per_device_train_batch_size=4,
+            per_device_eval_batch_size=4,
+            learning_rate=1e-4,
+            bf16=False,
+            gradient_checkpointing=False,
+            max_length=512,
+            report_to=[],
+            save_strategy="no",
+            eval_strategy="steps",
+            eval_steps=1,
+            logging_steps=1,
+            use_cpu=True,
+            disable_tqdm=True,
+        )
         # TRL would load the reference from the model's folder; this model has none.
         reference = {} if config_class is SFTConfig else {"ref_model": random_llama(len(tokenizer))}
         trainer = trainer_class(
-            model=random_llama(len(tokenizer)), args=config, train_dataset=data["train"],
-            eval_dataset=data["held_out"], processing_class=tokenizer, **reference,
-        )  # fmt: skip
+            model=random_llama(len(tokenizer)),
+            args=config,
+            train_dataset=data["train"],
+            eval_dataset=data["held_out"],
+            processing_class=tokenizer,
+            **reference,
+        )
         losses[name] = trainer.train().training_loss
     print(json.dumps(losses))
 

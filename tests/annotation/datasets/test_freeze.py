@@ -40,9 +40,14 @@ class Story:
         batch = self.batches[kind]
         task, _ = Task.objects.get_or_create(batch=batch, prompt=prompt, defaults={"position": prompt.pk})
         assignment = Assignment.objects.create(
-            task=task, batch=batch, slot=person, position=task.position, state=state,
-            annotator=self.people[person], leased_until=timezone.now(),
-        )  # fmt: skip
+            task=task,
+            batch=batch,
+            slot=person,
+            position=task.position,
+            state=state,
+            annotator=self.people[person],
+            leased_until=timezone.now(),
+        )
         return Annotation.objects.create(
             assignment=assignment, task=task, annotator=self.people[person], kind=kind, payload=payload
         )
@@ -130,8 +135,11 @@ def test_the_manifest_says_where_it_comes_from(told, capsys):
     assert manifest["sha256"] == version.sha256
     assert manifest["rows"] == {"train": 2, "held_out": 1, "by_kind": {"choosing": 2, "postediting": 1}}
     assert manifest["annotations"] == {
-        "count": 5, "by_kind": {"choosing": 4, "postediting": 1}, "annotators": 3, "file": "annotation_ids.txt"
-    }  # fmt: skip
+        "count": 5,
+        "by_kind": {"choosing": 4, "postediting": 1},
+        "annotators": 3,
+        "file": "annotation_ids.txt",
+    }
     assert manifest["agreement"] == {"choosing": {"observed_pairwise": 0.3333, "pairs": 3}}
     for name, facts in manifest["files"].items():
         content = (directory / name).read_bytes()
@@ -180,8 +188,10 @@ def test_kto_rows(story, capsys):
     _, directory = frozen(capsys, "--for", "kto", "--format", "standard")
     rows = lines(directory / "train.jsonl")
     assert [(row["completion"], row["label"]) for row in rows] == [
-        ("No.", False), ("Nope.", False), ("There is, madam.", True)
-    ]  # fmt: skip
+        ("No.", False),
+        ("Nope.", False),
+        ("There is, madam.", True),
+    ]
     assert list(rows[0])[:3] == ["prompt", "completion", "label"]
 
 
@@ -239,8 +249,9 @@ def test_each_barred_thing_raises(told, field, message):
         HeldOutPrompts.of(told.project).check(row)
 
 
-@pytest.mark.parametrize("statement", ["UPDATE annotation_datasetversion SET train_rows = 0",
-                                       "DELETE FROM annotation_datasetversion"])  # fmt: skip
+@pytest.mark.parametrize(
+    "statement", ["UPDATE annotation_datasetversion SET train_rows = 0", "DELETE FROM annotation_datasetversion"]
+)
 def test_the_database_refuses_change(told, capsys, statement):
     version, _ = frozen(capsys, "--for", "dpo")
     with pytest.raises(DatabaseError, match="a dataset version is frozen"), transaction.atomic():
@@ -272,8 +283,14 @@ def test_freeze_look_and_download(told, sign_in):
     assert page.status_code == 200
     assert b"Nothing is frozen yet" in page.content
     batch = told.batches[Kind.CHOOSING].pk
-    form = {"purpose": "dpo", "format": "conversational", "batches": [batch], "score_difference": "0.2",
-            "score_good": "0.75", "score_bad": "0.35"}  # fmt: skip
+    form = {
+        "purpose": "dpo",
+        "format": "conversational",
+        "batches": [batch],
+        "score_difference": "0.2",
+        "score_good": "0.75",
+        "score_bad": "0.35",
+    }
     answer = client.post("/projects/hotel/datasets/", form)
     version = DatasetVersion.objects.get()
     assert answer.headers["Location"] == f"/datasets/{version.pk}/"

@@ -125,8 +125,9 @@ def test_equal_texts_are_no_pair():
 def test_scores_that_differ_enough_make_pairs_with_the_difference_as_strength():
     rows, left_out = pairs(scored(1, a=(5, 3), b=(3, 2), c=(3, 2)))
     assert [(row.texts, row.strength, row.probability) for row in rows] == [
-        ((TEXTS[A], TEXTS[B]), 0.5, 1.0), ((TEXTS[A], TEXTS[C]), 0.5, 1.0)
-    ]  # fmt: skip
+        ((TEXTS[A], TEXTS[B]), 0.5, 1.0),
+        ((TEXTS[A], TEXTS[C]), 0.5, 1.0),
+    ]
     assert left_out == {"pairs of scores that differ too little": 1}
     assert len(pairs(scored(1, a=(5, 3), b=(3, 2)), options=ExportOptions(score_difference=0.51))[0]) == 0
     assert len(pairs(scored(1, a=(5, 3), b=(3, 2)), options=ExportOptions(score_difference=0.5))[0]) == 1
@@ -165,8 +166,10 @@ def test_weights_are_those_of_the_label():
 
 def sft(*labels, options=None):
     left_out = Counter()
-    return [(row.texts[0], row.annotation_ids, row.kinds) for row in sft_rows(
-        prompt(*labels), options or ExportOptions(), POINTS, left_out)], left_out  # fmt: skip
+    return [
+        (row.texts[0], row.annotation_ids, row.kinds)
+        for row in sft_rows(prompt(*labels), options or ExportOptions(), POINTS, left_out)
+    ], left_out
 
 
 def test_what_becomes_an_sft_row():
@@ -280,8 +283,17 @@ def test_rows_do_not_depend_on_the_order_of_answers_or_sides(answers, random):
 
 def ranked(number, *groups, task=1, **more):
     shown = [key for group in groups for key in group]
-    return label(number, "choosing", task=task, choice="ranking", chosen=None, shown=sorted(shown), strength=None,
-                 ranking=[list(group) for group in groups], **more)  # fmt: skip
+    return label(
+        number,
+        "choosing",
+        task=task,
+        choice="ranking",
+        chosen=None,
+        shown=sorted(shown),
+        strength=None,
+        ranking=[list(group) for group in groups],
+        **more,
+    )
 
 
 def all_bad(number, task=1):
@@ -291,8 +303,9 @@ def all_bad(number, task=1):
 def test_a_ranking_yields_all_its_pairs():
     rows, left_out = pairs(ranked(1, [B], [A, C]))
     assert {(row.texts, row.probability, row.candidate_ids) for row in rows} == {
-        ((TEXTS[B], TEXTS[A]), 1.0, (A, B)), ((TEXTS[B], TEXTS[C]), 1.0, (B, C)),
-    }  # fmt: skip
+        ((TEXTS[B], TEXTS[A]), 1.0, (A, B)),
+        ((TEXTS[B], TEXTS[C]), 1.0, (B, C)),
+    }
     assert left_out == {"pairs evenly split or tied": 1}
     rows, _ = pairs(ranked(1, [B], [A, C]), options=ExportOptions(keep_ties=True))
     assert len(rows) == 3
@@ -310,8 +323,10 @@ def test_rankings_and_choices_on_the_same_pair_are_one_row():
 def test_all_bad_makes_every_text_undesirable():
     assert pairs(all_bad(1))[0] == []
     assert [(text, desirable) for text, desirable, _ in unpaired(all_bad(1))[0]] == [
-        (TEXTS[A], False), (TEXTS[B], False), (TEXTS[C], False)
-    ]  # fmt: skip
+        (TEXTS[A], False),
+        (TEXTS[B], False),
+        (TEXTS[C], False),
+    ]
 
 
 def test_only_the_best_of_a_ranking_is_an_sft_row():
@@ -319,8 +334,9 @@ def test_only_the_best_of_a_ranking_is_an_sft_row():
     assert sft(ranked(1, [B], [A], [C]))[0] == []
     assert sft(ranked(1, [B], [A], [C]), options=asked)[0] == [(TEXTS[B], (1,), ("choosing",))]
     assert sft(ranked(1, [A, B], [C]), options=asked)[0] == [
-        (TEXTS[A], (1,), ("choosing",)), (TEXTS[B], (1,), ("choosing",))
-    ]  # fmt: skip
+        (TEXTS[A], (1,), ("choosing",)),
+        (TEXTS[B], (1,), ("choosing",)),
+    ]
 
 
 def test_a_fix_yields_what_a_post_edit_yields():

@@ -27,8 +27,11 @@ def test_candidates_are_added_once_and_leave_an_event():
     event = Event.objects.filter(verb="candidates.added").first()
     assert event.actor == actor
     assert event.after == {
-        "given": 5, "added": 3, "blank": 1, "origins": {"checkpoint:3": 2, "checkpoint:4": 1, "human:7": 1}
-    }  # fmt: skip
+        "given": 5,
+        "added": 3,
+        "blank": 1,
+        "origins": {"checkpoint:3": 2, "checkpoint:4": 1, "human:7": 1},
+    }
 
 
 @pytest.mark.django_db

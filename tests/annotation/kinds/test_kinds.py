@@ -77,11 +77,19 @@ def test_choosing_names_the_candidate_and_not_the_side():
     shown = shown_of(Kind.CHOOSING)
     ids = [side.candidate for side in shown.sides]
     assert read(shown, "choice=b&strength=2&reasons=Meaning&reasons=Register&reasons=Meaning") == {
-        "choice": "one", "chosen": ids[1], "shown": ids, "strength": 2, "reasons": ["Meaning", "Register"],
-    }  # fmt: skip
+        "choice": "one",
+        "chosen": ids[1],
+        "shown": ids,
+        "strength": 2,
+        "reasons": ["Meaning", "Register"],
+    }
     assert read(shown, "choice=tie&strength=1") == {
-        "choice": "tie", "chosen": None, "shown": ids, "strength": None, "reasons": [],
-    }  # fmt: skip
+        "choice": "tie",
+        "chosen": None,
+        "shown": ids,
+        "strength": None,
+        "reasons": [],
+    }
     assert read(shown, "choice=both_bad")["choice"] == "both_bad"
 
 
@@ -165,14 +173,22 @@ def test_a_ranking_is_groups_of_candidates_best_first():
     shown = several(4)
     a, b, c, d = (side.candidate for side in shown.sides)
     assert answer(shown, rank_a="2", rank_b="1", rank_c="4", rank_d="2") == {
-        "choice": "ranking", "chosen": None, "shown": [a, b, c, d], "strength": None, "reasons": [],
+        "choice": "ranking",
+        "chosen": None,
+        "shown": [a, b, c, d],
+        "strength": None,
+        "reasons": [],
         "ranking": [[b], [a, d], [c]],
-    }  # fmt: skip
+    }
     with pytest.raises(InvalidInput, match="not both"):
         answer(shown, choice="both_bad", rank_a="1")
     assert answer(shown, choice="both_bad") == {
-        "choice": "both_bad", "chosen": None, "shown": [a, b, c, d], "strength": None, "reasons": [],
-    }  # fmt: skip
+        "choice": "both_bad",
+        "chosen": None,
+        "shown": [a, b, c, d],
+        "strength": None,
+        "reasons": [],
+    }
     with pytest.raises(InvalidInput) as error:
         answer(shown, rank_a="1", rank_b="0", rank_c="²", rank_d="2")
     assert error.value.problems == [("rank-b", "B has no place yet."), ("rank-c", "C has no place yet.")]
@@ -247,8 +263,9 @@ def test_marks_count_code_points_of_the_text_as_it_is_stored():
     (side,) = KINDS["scoring"].describe(payload, {shown.sides[0].candidate: text}, "en")["sides"]
     assert "".join(piece["text"] for piece in side["pieces"]) == text
     assert [(piece["text"], len(piece["marks"])) for piece in side["pieces"] if piece["marks"]] == [
-        ("two", 2), (" three", 1)
-    ]  # fmt: skip
+        ("two", 2),
+        (" three", 1),
+    ]
 
 
 MARK = {"start": 0, "end": 2, "category": "Grammar", "severity": "minor"}
@@ -297,8 +314,11 @@ def test_several_texts_are_scored_side_by_side():
     context = KINDS["scoring"].present(shown, None)
     assert json.loads(context["weights"]) == {"meaning": 2, "register": 1}
     assert [row["field"] for row in context["rows"]] == [
-        "score-a-meaning", "score-a-register", "score-b-meaning", "score-b-register"
-    ]  # fmt: skip
+        "score-a-meaning",
+        "score-a-register",
+        "score-b-meaning",
+        "score-b-register",
+    ]
     with pytest.raises(InvalidInput) as error:
         answer(shown, score_a_meaning="1", score_a_register="1", score_b_meaning="6")
     assert error.value.problems == [

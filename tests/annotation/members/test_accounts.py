@@ -209,8 +209,13 @@ def test_administrators_change_accounts_and_look_at_the_rest(client, sign_in, ad
     assert client.post(f"/administration/annotation/event/{event.pk}/delete/", {"post": "yes"}).status_code == 403
 
     address = f"/administration/annotation/user/{mira.pk}/change/"
-    data = {"email": mira.email, "name": "Mira Ono", "is_active": "on", "memberships-TOTAL_FORMS": 0,
-            "memberships-INITIAL_FORMS": 0}  # fmt: skip
+    data = {
+        "email": mira.email,
+        "name": "Mira Ono",
+        "is_active": "on",
+        "memberships-TOTAL_FORMS": 0,
+        "memberships-INITIAL_FORMS": 0,
+    }
     assert client.post(address, data).status_code == 302
     changed = Event.objects.get(verb="user.changed")
     assert (changed.before["name"], changed.after["name"]) == ("Mira Sato", "Mira Ono")
@@ -222,8 +227,15 @@ def test_administrators_change_accounts_and_look_at_the_rest(client, sign_in, ad
     mira.refresh_from_db()
     assert mira.check_password(new)
     assert Event.objects.filter(verb="user.password_set").count() == 1
-    data = {"email": "new@example.org", "name": "New", "usable_password": "true", "password1": new, "password2": new,
-            "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}  # fmt: skip
+    data = {
+        "email": "new@example.org",
+        "name": "New",
+        "usable_password": "true",
+        "password1": new,
+        "password2": new,
+        "memberships-TOTAL_FORMS": 0,
+        "memberships-INITIAL_FORMS": 0,
+    }
     assert client.post("/administration/annotation/user/add/", data).status_code == 302
     assert User.objects.get(email="new@example.org").check_password(new)
     assert client.post(f"/administration/annotation/user/{mira.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -245,9 +245,15 @@ def test_the_tasks_of_who_leaves_go_back_into_the_queue(project, hana):
     batch = Batch.objects.create(project=project, name="First", kind="writing", overlap=1, seed=1)
     task = Task.objects.create(batch=batch, prompt=PromptFactory(project=project), position=0)
     slot = Assignment.objects.create(
-        task=task, batch=batch, slot=0, position=0, state="held", annotator=kei, claimed_at=timezone.now(),
+        task=task,
+        batch=batch,
+        slot=0,
+        position=0,
+        state="held",
+        annotator=kei,
+        claimed_at=timezone.now(),
         leased_until=timezone.now() + timedelta(hours=1),
-    )  # fmt: skip
+    )
     remove_member(membership=Membership.objects.get(user=kei), actor=hana)
     slot.refresh_from_db()
     assert (slot.state, slot.annotator) == ("free", None)

@@ -204,16 +204,29 @@ def test_create_project_with_its_members(capsys, tmp_path, hana):
     guideline = tmp_path / "guideline.md"
     guideline.write_text("# Be polite\n", encoding="utf-8")
     call_command(
-        "create_project", "hotel", "--name", "Hotel", "--target-language", "ja", "--overlap", "3",
-        "--manager", hana.email, "--annotator", kei.email, "--guideline", str(guideline),
-    )  # fmt: skip
+        "create_project",
+        "hotel",
+        "--name",
+        "Hotel",
+        "--target-language",
+        "ja",
+        "--overlap",
+        "3",
+        "--manager",
+        hana.email,
+        "--annotator",
+        kei.email,
+        "--guideline",
+        str(guideline),
+    )
     assert capsys.readouterr().out == "project hotel: Hotel, 2 members\n"
     project = Project.objects.get()
     assert (project.default_overlap, project.target_language) == (3, "ja")
     assert project.guidelines.get().text == "# Be polite\n"
     assert set(project.memberships.values_list("user__email", "role")) == {
-        (hana.email, "manager"), (kei.email, "annotator"),
-    }  # fmt: skip
+        (hana.email, "manager"),
+        (kei.email, "annotator"),
+    }
 
 
 @pytest.mark.parametrize(

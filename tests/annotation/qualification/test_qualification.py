@@ -139,8 +139,14 @@ def test_a_test_is_made_of_answers_on_the_page(sign_in, project, mio, hana):
     assert f"?batch={gold.pk}" in client.get(address).content.decode()
     page = client.get(f"{address}?batch={gold.pk}").content.decode()
     assert page.count("answered by <bdi>Mio</bdi>") == len(mine)
-    data = {"name": "Scores", "bar": "75", "tolerance": "1", "attempts": "2", f"item-{mine[0].pk}": "on",
-            f"why-{mine[0].pk}": WHY}  # fmt: skip
+    data = {
+        "name": "Scores",
+        "bar": "75",
+        "tolerance": "1",
+        "attempts": "2",
+        f"item-{mine[0].pk}": "on",
+        f"why-{mine[0].pk}": WHY,
+    }
     refused = client.post(f"{address}?batch={gold.pk}", data | {"bar": "0"})
     assert refused.status_code == 422
     assert WHY in refused.content.decode(), "what was typed is kept"
@@ -379,8 +385,11 @@ def test_items_of_other_tests_and_attempts_of_others_are_not_there(sign_in, proj
 def test_strangers_get_404_and_annotators_no_results(sign_in, project, mio, hana, choosing_test):
     pk = choosing_test.pk
     mine = [reverse(name, args=[pk]) for name in ("qualification", "qualification_item")]
-    managed = [reverse("settings_tests", args=[project.slug]), reverse("settings_tests_new", args=[project.slug]),
-               reverse("settings_tests_results", args=[project.slug, pk])]  # fmt: skip
+    managed = [
+        reverse("settings_tests", args=[project.slug]),
+        reverse("settings_tests_new", args=[project.slug]),
+        reverse("settings_tests_results", args=[project.slug, pk]),
+    ]
     client = sign_in(UserFactory())
     assert {client.get(address).status_code for address in [*mine, *managed]} == {404}
     assert client.post(reverse("qualification_start", args=[pk])).status_code == 404

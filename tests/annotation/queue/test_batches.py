@@ -209,8 +209,10 @@ def test_closing_and_reopening_once_each():
     reopen_batch(batch=batch, actor=None)
     assert Batch.objects.get().status == "open"
     assert list(Event.objects.order_by("id").values_list("verb", flat=True)) == [
-        "batch.opened", "batch.closed", "batch.reopened",
-    ]  # fmt: skip
+        "batch.opened",
+        "batch.closed",
+        "batch.reopened",
+    ]
 
 
 def test_many_tasks_are_a_few_statements(django_assert_max_num_queries):

@@ -89,8 +89,13 @@ def rows_looked_through(batch, person):
             removed(part) for part in plan.get("Plans", [])
         )
 
-    params = {"batch": batch.pk, "project": batch.project_id, "annotator": person.pk,
-              "written_by": f"human:{person.pk}", "lease": timedelta(minutes=5)}  # fmt: skip
+    params = {
+        "batch": batch.pk,
+        "project": batch.project_id,
+        "annotator": person.pk,
+        "written_by": f"human:{person.pk}",
+        "lease": timedelta(minutes=5),
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         # As autovacuum does on a site; here what earlier tests left decides the plan otherwise.
         cursor.execute("ANALYZE annotation_assignment, annotation_task")

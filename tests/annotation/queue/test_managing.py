@@ -354,13 +354,21 @@ def test_a_batch_is_opened_with_several_texts_a_task_and_a_test(sign_in, project
     scores = Qualification.objects.create(project=project, name="Scores", kind=Kind.SCORING, seed=1)
     client, address = sign_in(mio), reverse("batch_new", args=[project.slug])
     assert "Politeness" in client.get(address).content.decode()
-    data = {"name": "Three", "kind": "choosing", "overlap": "1", "which": "all", "priority": "0", "alternatives": "3",
-            "qualification": str(test.pk)}  # fmt: skip
+    data = {
+        "name": "Three",
+        "kind": "choosing",
+        "overlap": "1",
+        "which": "all",
+        "priority": "0",
+        "alternatives": "3",
+        "qualification": str(test.pk),
+    }
     for wrong, said in (
-        ({"alternatives": "1"}, "Choosing takes at least two"), ({"alternatives": "7"}, "less than or equal to 6"),
+        ({"alternatives": "1"}, "Choosing takes at least two"),
+        ({"alternatives": "7"}, "less than or equal to 6"),
         ({"qualification": str(scores.pk)}, "of another kind than the batch"),
         ({"qualification": "77"}, "valid choice"),
-    ):  # fmt: skip
+    ):
         refused = client.post(address, data | wrong)
         assert refused.status_code == 422
         assert said in refused.content.decode()

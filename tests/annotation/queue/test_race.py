@@ -115,11 +115,17 @@ def test_sixty_four_people_and_killed_web_processes():
                 random.choice(web_processes(site)).kill()
                 killed += 1
         # Those who left for good keep their tasks until the lease runs out; the others wait for them.
-        left = [f"person{person.number}@{TASKS}.example" for person, thread in zip(people, threads, strict=True)
-                if not thread.is_alive()]  # fmt: skip
+        left = [
+            f"person{person.number}@{TASKS}.example"
+            for person, thread in zip(people, threads, strict=True)
+            if not thread.is_alive()
+        ]
         while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
-            left = [f"person{person.number}@{TASKS}.example" for person, thread in zip(people, threads, strict=True)
-                    if not thread.is_alive()]  # fmt: skip
+            left = [
+                f"person{person.number}@{TASKS}.example"
+                for person, thread in zip(people, threads, strict=True)
+                if not thread.is_alive()
+            ]
             told(site, GONE.format(emails=left))
         for thread in threads:
             thread.join(1)

@@ -35,9 +35,12 @@ def answer_all(batch, person):
     for slot in Assignment.objects.filter(batch=batch):
         Assignment.objects.filter(pk=slot.pk).update(state="done", annotator=person)
         annotation = Annotation.objects.create(
-            assignment=slot, task=slot.task, annotator=person, kind=batch.kind,
+            assignment=slot,
+            task=slot.task,
+            annotator=person,
+            kind=batch.kind,
             payload={"text": f"{slot.task.prompt.text} <b>訳</b>"},
-        )  # fmt: skip
+        )
         translation_memory.store(annotation=annotation)
 
 

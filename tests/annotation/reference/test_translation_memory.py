@@ -36,9 +36,13 @@ def answered(project, person, text, target, *, prompt=None, kind=Kind.WRITING):
 
 def seen(project, person, text, *, prompt=None, task=None, limit=3):
     found = translation_memory.similar(
-        project=project, text=text, person=person, limit=limit,
-        prompt_id=prompt.pk if prompt else 0, task_id=task.pk if task else 0,
-    )  # fmt: skip
+        project=project,
+        text=text,
+        person=person,
+        limit=limit,
+        prompt_id=prompt.pk if prompt else 0,
+        task_id=task.pk if task else 0,
+    )
     return [hit.target for hit in found]
 
 
@@ -119,8 +123,9 @@ def test_the_memory_is_rebuilt_from_the_current_answers(project, capsys):
     call_command("rebuild_translation_memory", project.slug)
     assert "2 texts in the translation memory" in capsys.readouterr().out
     assert set(MemoryEntry.objects.values_list("target", flat=True)) == {
-        "エレベーターはどこですか。", "階段はどこですか。"
-    }  # fmt: skip
+        "エレベーターはどこですか。",
+        "階段はどこですか。",
+    }
     assert Task.objects.count() == 3
     call_command("rebuild_memory", project.slug)
     former = capsys.readouterr()

@@ -110,8 +110,12 @@ def test_what_is_far_from_a_change_is_left_out():
     same = "".join(f"line {n}\n" for n in range(9))
     shortened = around_changes([("same", same), ("ins", "new\n"), ("same", same)])
     assert shortened == [
-        ("gap", ""), ("same", "line 7\nline 8\n"), ("ins", "new\n"), ("same", "line 0\nline 1\n"), ("gap", ""),
-    ]  # fmt: skip
+        ("gap", ""),
+        ("same", "line 7\nline 8\n"),
+        ("ins", "new\n"),
+        ("same", "line 0\nline 1\n"),
+        ("gap", ""),
+    ]
     assert around_changes([("same", "a\n"), ("del", "b"), ("same", "c")]) == [
         ("same", "a\n"),
         ("del", "b"),

@@ -48,9 +48,14 @@ def test_it_asks_the_database_the_same_with_many_answers_and_hours(sign_in):
             remark = add_remark(task=assignment.task, author=hana, kind="question", text=f"Why {n}?")
             answer_remark(remark=remark, text="Because.", actor=rin)
             TimeSpent.objects.create(
-                annotator=hana, batch=batch, assignment=assignment, visit=f"visit-{n:04}", active_seconds=60,
-                began_at=timezone.now(), seen_at=timezone.now(),
-            )  # fmt: skip
+                annotator=hana,
+                batch=batch,
+                assignment=assignment,
+                visit=f"visit-{n:04}",
+                active_seconds=60,
+                began_at=timezone.now(),
+                seen_at=timezone.now(),
+            )
         client = sign_in(hana)
         with CaptureQueriesContext(connection) as captured:
             page = client.get("/").content.decode()
@@ -72,10 +77,17 @@ def test_the_pages_beside_the_tasks_hold_in_each_language(sign_in, language):
     answer_remark(remark=remark, text="Because.", actor=mio)
     add_remark(task=assignment.task, author=hana, kind="comment", text="Odd.")
     pages = {
-        hana: ["/", "/my-work/", f"/my-work/{answer.pk}/", "/my-time/", f"/assignments/{assignment.pk}/remarks/",
-               "/projects/hotel/", "/projects/hotel/guideline/"],
+        hana: [
+            "/",
+            "/my-work/",
+            f"/my-work/{answer.pk}/",
+            "/my-time/",
+            f"/assignments/{assignment.pk}/remarks/",
+            "/projects/hotel/",
+            "/projects/hotel/guideline/",
+        ],
         mio: ["/projects/hotel/", "/projects/hotel/remarks/?only=all", "/projects/hotel/time/"],
-    }  # fmt: skip
+    }
     for person, paths in pages.items():
         person.language = language
         person.save()

@@ -106,9 +106,14 @@ def test_opening_a_batch_from_the_form(sign_in):
     html = client.get(url).content.decode()
     assert f"{ONE} (4)" in html
     form = {
-        "name": "First look", "kind": "choosing", "which": "without", "limit": "3", "overlap": "2",
-        "origins": [ONE, TWO], "priority": "1",
-    }  # fmt: skip
+        "name": "First look",
+        "kind": "choosing",
+        "which": "without",
+        "limit": "3",
+        "overlap": "2",
+        "origins": [ONE, TWO],
+        "priority": "1",
+    }
     done = client.post(url, form, follow=True)
     assert "First look is open with 3 tasks." in done.content.decode()
     batch = Batch.objects.get()
@@ -145,9 +150,10 @@ def test_inside_a_batch_each_answer_with_who_gave_it(sign_in):
     assert original.origin not in review
     assert reverse("release", args=[inside.pk]) not in review
     for only, count in (("done", 1), ("held", 1), ("skipped", 1), ("free", 1), ("nonsense", 3)):
-        assert page(sign_in(join(project, Role.MANAGER)), "batch", batch.pk, only=only).content.decode().count(
-            'id="task-'
-        ) == count  # fmt: skip
+        assert (
+            page(sign_in(join(project, Role.MANAGER)), "batch", batch.pk, only=only).content.decode().count('id="task-')
+            == count
+        )
 
 
 @pytest.mark.parametrize("kind", Kind.values)

@@ -84,10 +84,18 @@ def test_home_asks_the_database_the_same_however_much_there_is(sign_in, project,
 # ---- a new project ----
 
 NEW = {
-    "name": "Concierge", "goal": "persona", "source_language": "en", "target_language": "en",
-    "persona": "A polite hotel concierge.", "default_overlap": 3, "held_out_share": 0.1, "lease_minutes": 60,
-    "idle_minutes": 5, "edit_hours": 24, "error_categories": "Omission",
-}  # fmt: skip
+    "name": "Concierge",
+    "goal": "persona",
+    "source_language": "en",
+    "target_language": "en",
+    "persona": "A polite hotel concierge.",
+    "default_overlap": 3,
+    "held_out_share": 0.1,
+    "lease_minutes": 60,
+    "idle_minutes": 5,
+    "edit_hours": 24,
+    "error_categories": "Omission",
+}
 
 
 @pytest.mark.parametrize("fields", [{"is_staff": True}, {"is_superuser": True}])
@@ -137,8 +145,15 @@ def test_how_people_work_is_set_there_too(manager, project, hana):
     for heading in ("What it is", "Who gets what", "Annotating", "Scoring and choosing"):
         assert f"<legend>{heading}</legend>" in page
     assert "Mistranslation\nOmission" in page, "kinds of error, one a line"
-    said = {"avoid_seen": "on", "lease_minutes": 30, "idle_minutes": 2, "edit_hours": 0, "show_total": "on",
-            "reasons_by_side": "on", "error_categories": " Wrong  term\r\nOmission\r\n\r\nOmission\r\n"}  # fmt: skip
+    said = {
+        "avoid_seen": "on",
+        "lease_minutes": 30,
+        "idle_minutes": 2,
+        "edit_hours": 0,
+        "show_total": "on",
+        "reasons_by_side": "on",
+        "error_categories": " Wrong  term\r\nOmission\r\n\r\nOmission\r\n",
+    }
     text(manager.post(SETTINGS, NEW | said, follow=True))
     project.refresh_from_db()
     assert (project.avoid_seen, project.show_total, project.reasons_by_side) == (True, True, True)

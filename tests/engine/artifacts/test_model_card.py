@@ -13,7 +13,11 @@ MANIFEST = {
     "konomi_dataset": 1,
     "sha256": "ab" * 32,
     "project": {
-        "id": 3, "slug": "hotel", "name": "Hotel | replies", "goal": "persona", "source_language": "en",
+        "id": 3,
+        "slug": "hotel",
+        "name": "Hotel | replies",
+        "goal": "persona",
+        "source_language": "en",
         "target_language": "ja",
     },
     "selection": {"purpose": "dpo", "format": "conversational", "batches": None, "kinds": ["choosing", "postediting"]},
@@ -24,7 +28,7 @@ MANIFEST = {
     "weight_versions": [],
     "agreement": {"choosing": {"observed_pairwise": 0.8125, "pairs": 16}},
     "code_version": "0.1.0+abc",
-}  # fmt: skip
+}
 CHAIN = ModelSource(base="/models/base", adapters=("/runs/1/model",))
 
 
@@ -58,18 +62,30 @@ def test_a_run_explains_itself(tiny, tmp_path):
     assert card.data.to_dict()["base_model_relation"] == "adapter"
     assert (card.data.pipeline_tag, card.data.language) == ("text-generation", ["en", "ja"])
     for words in (
-        "run 7", MANIFEST["sha256"], "2, 3", "| choosing | 35 | 28 | 81.2% of 16 pairs |", "3 people", "rows: used",
-        f"`{tiny.base}`", '"seed": 17', "| torch |", "| first loss | 0.69315 |",
-    ):  # fmt: skip
+        "run 7",
+        MANIFEST["sha256"],
+        "2, 3",
+        "| choosing | 35 | 28 | 81.2% of 16 pairs |",
+        "3 people",
+        "rows: used",
+        f"`{tiny.base}`",
+        '"seed": 17',
+        "| torch |",
+        "| first loss | 0.69315 |",
+    ):
         assert words.replace("rows: ", "") in card.text, words
 
 
 def test_what_is_known_stands_in_the_card():
     front, body = front_of(card_of(configuration()))
     assert front == {
-        "library_name": "peft", "pipeline_tag": "text-generation", "base_model": "/models/base",
-        "base_model_relation": "adapter", "language": ["en", "ja"], "tags": ["konomi", "train_dpo", "lora"],
-    }  # fmt: skip
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "base_model": "/models/base",
+        "base_model_relation": "adapter",
+        "language": ["en", "ja"],
+        "tags": ["konomi", "train_dpo", "lora"],
+    }
     assert "1. `/models/base`\n2. `/runs/1/model`\n3. this adapter (LoRA)" in body
     assert "| postediting | 6 | 6 | unknown: no two people |" in body
     assert "Made for the project “Hotel \\| replies”: replies of the project's persona, asked in `en`, in `ja`." in body
@@ -85,10 +101,14 @@ def test_what_nobody_told_is_unknown():
     assert "language" not in front
     assert "license" not in front
     for words in (
-        "| sha256 | not given |", "| annotators | unknown |", "| guideline version | unknown |", "Languages: unknown",
-        "How many people's judgement it follows is unknown", "where its rows are from is unknown",
+        "| sha256 | not given |",
+        "| annotators | unknown |",
+        "| guideline version | unknown |",
+        "Languages: unknown",
+        "How many people's judgement it follows is unknown",
+        "where its rows are from is unknown",
         "a project that its dataset does not name",
-    ):  # fmt: skip
+    ):
         assert words in body
     lonely = {**MANIFEST, "agreement": {}, "annotations": {**MANIFEST["annotations"], "annotators": 1}}
     body = card_of(configuration(), manifest=lonely)

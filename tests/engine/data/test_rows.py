@@ -50,8 +50,13 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
                 (s.prompt_ids + s.completion_ids[0], [-100] * len(s.prompt_ids) + s.completion_ids[0]) for s in ours
             ]
         else:
-            dpo = DPOTrainer(model, args=DPOConfig(**plain), train_dataset=loaded, processing_class=tokenizer,
-                             ref_model=loading.load_model(tiny))  # fmt: skip
+            dpo = DPOTrainer(
+                model,
+                args=DPOConfig(**plain),
+                train_dataset=loaded,
+                processing_class=tokenizer,
+                ref_model=loading.load_model(tiny),
+            )
             theirs = [(row["prompt_ids"], row["chosen_ids"], row["rejected_ids"]) for row in dpo.train_dataset]
             assert theirs == [(s.prompt_ids, *s.completion_ids) for s in ours]
 
@@ -118,9 +123,15 @@ def test_rows_that_training_cannot_use_are_counted(tokenizer):
         rows, tokenizer, purpose="dpo", max_length=128, stop_ids={tokenizer.eos_token_id}, where="rows"
     )
     assert counts.as_dict() == {
-        "rows": 8, "used": 6, "truncated": 1, "dropped_too_long": 1, "dropped_ties": 1, "dropped_equal": 0,
-        "dropped_equal_when_cut": 0, "dropped_prefix_mismatch": 0,
-    }  # fmt: skip
+        "rows": 8,
+        "used": 6,
+        "truncated": 1,
+        "dropped_too_long": 1,
+        "dropped_ties": 1,
+        "dropped_equal": 0,
+        "dropped_equal_when_cut": 0,
+        "dropped_prefix_mismatch": 0,
+    }
     assert [item.row for item in kept] == [0, 1, 2, 3, 4, 7]
     assert max(len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in kept) == 128
 

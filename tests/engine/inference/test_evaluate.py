@@ -83,8 +83,9 @@ def test_preferences_against_parent_and_reference(tiny, sft_adapter, tmp_path):
 
 def test_written_references_alone(tiny, tmp_path):
     rows = [{"prompt": user("hi"), "completion": [{"role": "assistant", "content": "こんにちは。"}]}, *sft_rows(4)]
-    directory = evaluation(tmp_path, [{k: row[k] for k in ("prompt", "completion")} for row in rows], model=tiny,
-                           target_language="ja")  # fmt: skip
+    directory = evaluation(
+        tmp_path, [{k: row[k] for k in ("prompt", "completion")} for row in rows], model=tiny, target_language="ja"
+    )
     assert run_here("evaluate", directory) == 0
     figures = directory.read_result()["metrics"]
     assert "tok:char" in figures["bleu_signature"]

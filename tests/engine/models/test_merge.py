@@ -36,10 +36,13 @@ def byte_fallback_tokenizer():
     merges = [tuple(pair) for pair in learned["merges"]]
     tokenizer = Tokenizer(
         models.BPE(
-            vocab={piece: number for number, piece in enumerate(pieces)}, merges=merges, unk_token="<unk>",
-            fuse_unk=True, byte_fallback=True,
+            vocab={piece: number for number, piece in enumerate(pieces)},
+            merges=merges,
+            unk_token="<unk>",
+            fuse_unk=True,
+            byte_fallback=True,
         )
-    )  # fmt: skip
+    )
     tokenizer.normalizer = blank
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -55,10 +58,18 @@ def mistral(tmp_path_factory) -> ModelSource:
     folder = tmp_path_factory.mktemp("mistral")
     tokenizer = byte_fallback_tokenizer()
     config = MistralConfig(
-        vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=256, sliding_window=192, bos_token_id=1, eos_token_id=2,
+        vocab_size=len(tokenizer),
+        hidden_size=48,
+        intermediate_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        sliding_window=192,
+        bos_token_id=1,
+        eos_token_id=2,
         dtype=torch.bfloat16,
-    )  # fmt: skip
+    )
     torch.manual_seed(5)
     model = MistralForCausalLM(config).to(torch.bfloat16)
     model.save_pretrained(folder, max_shard_size="60KB")
@@ -159,9 +170,12 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
     assert [link["run_id"] for link in said["merged"]["adapters"]] == ["train_sft", "train_dpo"]
     front, card = (to / "README.md").read_text().split("---\n")[1:3]
     assert yaml.safe_load(front) == {
-        "library_name": "transformers", "pipeline_tag": "text-generation", "base_model": lineage.base,
-        "base_model_relation": "finetune", "tags": ["konomi", "merged"],
-    }  # fmt: skip
+        "library_name": "transformers",
+        "pipeline_tag": "text-generation",
+        "base_model": lineage.base,
+        "base_model_relation": "finetune",
+        "tags": ["konomi", "merged"],
+    }
     assert f"3. `{lineage.adapters[1]}`: train_dpo (train_dpo), dataset `unknown`, weights sha256 `" in card
     from training.engine.models.loading import chain_of
 
@@ -246,8 +260,10 @@ def test_an_interrupted_merge_leaves_nothing(lineage, tmp_path):
     (tmp_path / ".merged.partial-999999999").mkdir()  # of one that was killed
     engine = subprocess.Popen(
         [sys.executable, "-m", "training.engine.merge", *words(lineage, tmp_path / "merged")],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     until = time.monotonic() + 300
     while not list(tmp_path.glob(f".merged.partial-{engine.pid}")):
         assert time.monotonic() < until
@@ -274,9 +290,14 @@ def test_the_command_merges_a_checkpoint_into_a_model_that_runs_may_start_from(l
         run = Run.objects.create(pk=number, project=project, trainer=trainer, parent=parent, status="succeeded")
         shutil.copytree(Path(lineage.adapters[number - 1]).parent, run.directory.path)
         parent = Checkpoint.objects.create(
-            project=project, run=run, parent=parent, form="adapter", path=f"runs/{number}/model", sha256="0" * 64,
+            project=project,
+            run=run,
+            parent=parent,
+            form="adapter",
+            path=f"runs/{number}/model",
+            sha256="0" * 64,
             base_model=str(loading / "base"),
-        )  # fmt: skip
+        )
     call_command("merge", str(parent.pk), "--shard-size", "100KB")
     to = loading / f"hotel-checkpoint-{parent.pk}"
     said = capfd.readouterr()

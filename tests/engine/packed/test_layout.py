@@ -42,8 +42,11 @@ def test_every_token_is_predicted_where_a_plain_text_would_predict_it(drawn, one
         keys = torch.nonzero(seen[line, query])[:, 0].tolist()
         context = sorted((int(batch.position_ids[line, key]), int(batch.input_ids[line, key])) for key in keys)
         states.append([token for _, token in context])
-    sequences = [(row, prompt, completion) for row, (prompt, completions) in zip(rows, drawn, strict=True)
-                 for completion in completions]  # fmt: skip
+    sequences = [
+        (row, prompt, completion)
+        for row, (prompt, completions) in zip(rows, drawn, strict=True)
+        for completion in completions
+    ]
     for number, (_, prompt, completion) in enumerate(sequences):
         mine = batch.sum_targets[batch.sum_sequences == number].tolist()
         assert [int(batch.target_ids[target]) for target in mine] == completion

@@ -206,10 +206,18 @@ def runs(tmp_path_factory, tiny):
     folder = tmp_path_factory.mktemp("measured")
     make_model.main(str(folder / "model"))  # a token for each byte
     config = LlamaConfig(
-        vocab_size=3000, hidden_size=512, intermediate_size=1408, num_hidden_layers=5, num_attention_heads=8,
-        num_key_value_heads=4, max_position_embeddings=2048, bos_token_id=0, eos_token_id=1, pad_token_id=2,
+        vocab_size=3000,
+        hidden_size=512,
+        intermediate_size=1408,
+        num_hidden_layers=5,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
         tie_word_embeddings=False,
-    )  # fmt: skip
+    )
     LlamaForCausalLM(config).save_pretrained(folder / "model")
     text = "The pool was fine and the garden too. " * 5
     pair = {"prompt": user(text[:60]), "chosen": assistant(text[:100]), "rejected": assistant("No. " + text[:96])}
@@ -231,8 +239,12 @@ def test_the_estimate_is_within_fifteen_per_cent_of_measured_peaks(runs):
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "262144", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-m", "tests.engine.runtime.measure_memory", *(str(run.path) for run in runs.values())],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     measured = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [line["code"] for line in measured] == [0, 0], done.stderr[-3000:]
     for name, line in zip(("lora", "full"), measured, strict=True):

@@ -242,9 +242,19 @@ def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_pat
     chain = ModelSource(base=tiny.base, adapters=(str(sft_adapter),))
     source = chain if family == "tiny" else family_folder(family)
     config = training(
-        "train_dpo", source, max_steps=STEPS, lora=lora, losses=losses, learning_rate=1e-3, max_length=MAX_TOKENS,
-        micro_batch_tokens=150, save_steps=100, seed=17, lr_scheduler="linear", warmup_ratio=0.0,
-    )  # fmt: skip
+        "train_dpo",
+        source,
+        max_steps=STEPS,
+        lora=lora,
+        losses=losses,
+        learning_rate=1e-3,
+        max_length=MAX_TOKENS,
+        micro_batch_tokens=150,
+        save_steps=100,
+        seed=17,
+        lr_scheduler="linear",
+        warmup_ratio=0.0,
+    )
     directory = make_run(tmp_path / "ours", config, rows)
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     result = directory.read_result()
@@ -272,20 +282,27 @@ def trl_trajectory(model, tokenizer, rows, config, folder):
     from tests.engine.trainers import trl_side
 
     lora = config.lora and LoraConfig(
-        r=config.lora.r, lora_alpha=config.lora.alpha, lora_dropout=0.0, target_modules="all-linear",
+        r=config.lora.r,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=0.0,
+        target_modules="all-linear",
         task_type="CAUSAL_LM",
-    )  # fmt: skip
+    )
     trainer = DPOTrainer(
         model=model,
         ref_model=None if lora else copy.deepcopy(model),
         args=trl_side.arguments(
-            folder, max_steps=STEPS, per_device_train_batch_size=config.batch_size, max_length=config.max_length,
-            learning_rate=config.learning_rate, loss_type=list(config.losses),
+            folder,
+            max_steps=STEPS,
+            per_device_train_batch_size=config.batch_size,
+            max_length=config.max_length,
+            learning_rate=config.learning_rate,
+            loss_type=list(config.losses),
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=lora,
-    )  # fmt: skip
+    )
     trainer.train()
     return [line for line in trainer.state.log_history if "loss" in line]
 
@@ -297,9 +314,15 @@ def test_eight_times_one_is_one_times_eight(tiny, tmp_path):
     found = []
     for batch_size, accumulation in ((8, 1), (1, 8), (4, 2)):
         config = training(
-            "train_dpo", tiny, batch_size=batch_size, gradient_accumulation=accumulation, max_steps=4,
-            micro_batch_tokens=200, losses=("sigmoid", "sft"), lora=LoraSettings(r=4),
-        )  # fmt: skip
+            "train_dpo",
+            tiny,
+            batch_size=batch_size,
+            gradient_accumulation=accumulation,
+            max_steps=4,
+            micro_batch_tokens=200,
+            losses=("sigmoid", "sft"),
+            lora=LoraSettings(r=4),
+        )
         directory = make_run(tmp_path / f"{batch_size}", config, dpo_rows(20))
         assert run_here("train_dpo", directory) == 0, directory.read_result()
         losses = [line["loss"] for line in directory.read_metrics()[0] if "loss" in line]

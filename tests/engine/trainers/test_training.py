@@ -68,8 +68,12 @@ def test_sft_leaves_an_adapter_with_its_lineage_and_tells_how_it_went(tiny, tmp_
     assert lines[6]["total_steps"] == 6
     assert events(directory) == ["preflight", "started", "saved", "saved"]
     assert {file.name for file in directory.model.iterdir()} >= {
-        "adapter_model.safetensors", "adapter_config.json", "lineage.json", "README.md", "tokenizer.json"
-    }  # fmt: skip
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "lineage.json",
+        "README.md",
+        "tokenizer.json",
+    }
     assert not list(directory.model.glob("*.bin"))
     assert "succeeded" in directory.log_tail(2)
     from training.engine.models.loading import chain_of

@@ -20,10 +20,20 @@ from trl import DPOConfig, DPOTrainer
 VOCABULARY = 400
 WINDOW = 9  # less than most texts have
 SHAPE: dict[str, Any] = {
-    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128,
-    "initializer_range": 0.2, "tie_word_embeddings": False, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.2,
+    "tie_word_embeddings": False,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 # Gemma's have one layer of each kind of attention.
 ALTERNATING = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
 FAMILIES: dict[str, Any] = {
@@ -95,10 +105,20 @@ class TokenisedTRL(DPOTrainer):  # type: ignore[misc]
 def arguments(folder: Path, **changes: Any) -> DPOConfig:
     """In full precision, without whatever writes, asks the network or is beside the point here."""
     values: dict[str, Any] = {
-        "output_dir": str(folder), "bf16": False, "use_cpu": True, "gradient_checkpointing": False, "seed": 17,
-        "data_seed": 17, "max_length": MAX_LENGTH, "beta": 0.1, "report_to": "none", "disable_tqdm": True,
-        "logging_steps": 1, "save_strategy": "no", "dataloader_pin_memory": False,
-    }  # fmt: skip
+        "output_dir": str(folder),
+        "bf16": False,
+        "use_cpu": True,
+        "gradient_checkpointing": False,
+        "seed": 17,
+        "data_seed": 17,
+        "max_length": MAX_LENGTH,
+        "beta": 0.1,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "dataloader_pin_memory": False,
+    }
     return DPOConfig(**{**values, **changes})
 
 

@@ -229,9 +229,12 @@ def test_the_other_pages_are_accessible_in_both_schemes(signed_in, live_server, 
     next_task(page, 1)
     project.memberships.update(role=Role.MANAGER)
     paths = [
-        f"/projects/{project.slug}/", f"/projects/{project.slug}/guideline/", f"/projects/{project.slug}/batches/new/",
-        f"/batches/{batch.pk}/", "/my-work/",
-    ]  # fmt: skip
+        f"/projects/{project.slug}/",
+        f"/projects/{project.slug}/guideline/",
+        f"/projects/{project.slug}/batches/new/",
+        f"/batches/{batch.pk}/",
+        "/my-work/",
+    ]
     for at, path in enumerate(paths):
         page.emulate_media(color_scheme=("dark", "light")[at % 2])
         page.goto(live_server.url + path)

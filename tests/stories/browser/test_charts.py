@@ -57,11 +57,17 @@ def run_of(manager, steps, status="running"):
 def add(run, steps, **more):
     lines = [
         {
-            "step": step, "total_steps": 40, "loss": 0.69 - step / 100 + step % 2 / 10, "learning_rate": 1e-4,
-            "reward_accuracy": 0.5 + step / 100, "reward_chosen": step / 50, "reward_rejected": -step / 40, **more,
+            "step": step,
+            "total_steps": 40,
+            "loss": 0.69 - step / 100 + step % 2 / 10,
+            "learning_rate": 1e-4,
+            "reward_accuracy": 0.5 + step / 100,
+            "reward_chosen": step / 50,
+            "reward_rejected": -step / 40,
+            **more,
         }
         for step in steps
-    ]  # fmt: skip
+    ]
     with run.directory.metrics_path.open("a") as file:
         file.write("".join(f"{json.dumps(line)}\n" for line in lines))
 

@@ -213,9 +213,7 @@ def test_what_differs_on_a_key_by_words_and_by_signs(signed_in, live_server, pro
     open_work(page, live_server, batch)
 
     def differing():
-        return {
-            tuple(page.locator(f"[data-text={letter}] .differs").all_text_contents()) for letter in "ab"
-        }  # fmt: skip
+        return {tuple(page.locator(f"[data-text={letter}] .differs").all_text_contents()) for letter in "ab"}
 
     page.keyboard.press("v")
     expect(page.locator("#difference")).to_have_attribute("aria-pressed", "true")

@@ -121,9 +121,11 @@ def work_through(person, batch, live_server):
             break
         before = page.locator("#task").get_attribute("data-assignment")
         {
-            Kind.WRITING: person.write, Kind.POSTEDITING: lambda n=number: person.mend(n),
-            Kind.SCORING: person.score, Kind.CHOOSING: lambda n=number: person.choose(n),
-        }[batch.kind]()  # fmt: skip
+            Kind.WRITING: person.write,
+            Kind.POSTEDITING: lambda n=number: person.mend(n),
+            Kind.SCORING: person.score,
+            Kind.CHOOSING: lambda n=number: person.choose(n),
+        }[batch.kind]()
         expect(page.locator(f"#task[data-assignment='{before}']")).to_have_count(0)
     expect(page.locator("#heading")).to_have_text(DONE if batch_done(batch) else NOTHING)
 
@@ -159,8 +161,11 @@ def test_three_habits_one_finished_batch_of_each_kind(browser, live_server):
     assert set(slots.values_list("state", flat=True)) == {"done"}
     # Two prompts, and two candidates of each to score.
     assert Counter(slots.values_list("batch__kind", flat=True)) == {
-        Kind.WRITING: 6, Kind.POSTEDITING: 6, Kind.SCORING: 12, Kind.CHOOSING: 6,
-    }  # fmt: skip
+        Kind.WRITING: 6,
+        Kind.POSTEDITING: 6,
+        Kind.SCORING: 12,
+        Kind.CHOOSING: 6,
+    }
     answers = Annotation.objects.all()
     assert answers.count() == answers.filter(is_current=True, version=1).count() == 30
     assert set(Counter(answers.values_list("annotator", "task")).values()) == {1}

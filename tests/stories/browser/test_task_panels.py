@@ -107,19 +107,32 @@ def test_the_pages_are_accessible_at_desk_and_phone(sign_in_browser, live_server
         answer = submit(assignment=assignment, payload={"text": text}, annotator=hana).annotation
         now = timezone.now()
         TimeSpent.objects.create(
-            annotator=hana, batch=batch, assignment=assignment, visit=f"visit-{assignment.pk:04}", active_seconds=340,
-            idle_seconds=20, began_at=now - timedelta(minutes=6), seen_at=now,
-        )  # fmt: skip
+            annotator=hana,
+            batch=batch,
+            assignment=assignment,
+            visit=f"visit-{assignment.pk:04}",
+            active_seconds=340,
+            idle_seconds=20,
+            began_at=now - timedelta(minutes=6),
+            seen_at=now,
+        )
     again = reopen_submission(annotation=answer, actor=hana)
     submit(assignment=again, payload={"text": "お部屋をお願いいたします。"}, annotator=hana)
     question = add_remark(task=answer.task, author=hana, kind="question", text="Is this a guest?")
     add_remark(task=answer.task, author=hana, kind="flag", text="Cut off in the middle.")
     answer_remark(remark=question, text="Yes: keep the polite form.", actor=mio)
     pages = {
-        hana: ["/", "/my-work/", "/my-work/?q=nowhere", f"/my-work/{answer.pk}/", "/my-time/",
-               f"/assignments/{again.pk}/remarks/", "/projects/hotel/guideline/"],
+        hana: [
+            "/",
+            "/my-work/",
+            "/my-work/?q=nowhere",
+            f"/my-work/{answer.pk}/",
+            "/my-time/",
+            f"/assignments/{again.pk}/remarks/",
+            "/projects/hotel/guideline/",
+        ],
         mio: ["/projects/hotel/", "/projects/hotel/remarks/?only=all", "/projects/hotel/time/"],
-    }  # fmt: skip
+    }
     for person, paths in pages.items():
         page = sign_in_browser(person)
         for at, path in enumerate(paths):

@@ -66,9 +66,18 @@ def test_success_ends_with_one_plain_line(fake_engine, freeze, model_shell, caps
 def test_the_printed_command_makes_the_same_run(fake_engine, freeze, model_shell):
     data = freeze("dpo", held_out=0)
     call_command(
-        "train_dpo", str(data.pk), "--model", "shell", "--beta", "0.25", "--losses", "sigmoid", "--lora-targets",
-        "q_proj,v_proj", "--no-evaluate",
-    )  # fmt: skip
+        "train_dpo",
+        str(data.pk),
+        "--model",
+        "shell",
+        "--beta",
+        "0.25",
+        "--losses",
+        "sigmoid",
+        "--lora-targets",
+        "q_proj,v_proj",
+        "--no-evaluate",
+    )
     first = Run.objects.get()
     assert first.config["losses"] == ["sigmoid"]
     words = command_line(first).split()[1:]
@@ -83,35 +92,57 @@ def test_the_printed_command_makes_the_same_run(fake_engine, freeze, model_shell
 SHARED = st.fixed_dictionaries(
     {},
     optional={
-        "epochs": st.floats(0.1, 9), "max_steps": st.integers(1, 9), "max_seconds": st.floats(1, 1e6),
-        "learning_rate": st.floats(1e-9, 1), "lr_scheduler": st.sampled_from(["linear", "constant_with_warmup"]),
-        "warmup_ratio": st.floats(0, 1), "weight_decay": st.floats(0, 1), "max_grad_norm": st.floats(0.1, 9),
-        "batch_size": st.integers(1, 99), "gradient_accumulation": st.integers(1, 99), "packing": st.just(False),
-        "micro_batch_tokens": st.integers(0, 9999), "max_length": st.integers(1, 9999),
-        "share": st.floats(0, 1, exclude_min=True), "seed": st.integers(0, 2**31), "save_steps": st.integers(1, 99),
-        "save_total_limit": st.integers(1, 9), "logging_steps": st.integers(1, 9), "threads": st.integers(1, 8),
-        "gradient_checkpointing": st.just(True), "precision": st.sampled_from(["auto", "fp32", "bf16"]),
-        "processes": st.integers(1, 8), "report_to": st.just(("tensorboard", "wandb")),
+        "epochs": st.floats(0.1, 9),
+        "max_steps": st.integers(1, 9),
+        "max_seconds": st.floats(1, 1e6),
+        "learning_rate": st.floats(1e-9, 1),
+        "lr_scheduler": st.sampled_from(["linear", "constant_with_warmup"]),
+        "warmup_ratio": st.floats(0, 1),
+        "weight_decay": st.floats(0, 1),
+        "max_grad_norm": st.floats(0.1, 9),
+        "batch_size": st.integers(1, 99),
+        "gradient_accumulation": st.integers(1, 99),
+        "packing": st.just(False),
+        "micro_batch_tokens": st.integers(0, 9999),
+        "max_length": st.integers(1, 9999),
+        "share": st.floats(0, 1, exclude_min=True),
+        "seed": st.integers(0, 2**31),
+        "save_steps": st.integers(1, 99),
+        "save_total_limit": st.integers(1, 9),
+        "logging_steps": st.integers(1, 9),
+        "threads": st.integers(1, 8),
+        "gradient_checkpointing": st.just(True),
+        "precision": st.sampled_from(["auto", "fp32", "bf16"]),
+        "processes": st.integers(1, 8),
+        "report_to": st.just(("tensorboard", "wandb")),
         "accelerate_config": st.just(str(ROOT / "pyproject.toml")),
     },
-)  # fmt: skip
+)
 PREFERENCE = {
     "sft": {},
     "dpo": {
-        "beta": st.floats(1e-9, 9), "losses": st.sampled_from([("sigmoid",), ("ipo", "sft"), ("sigmoid", "sft")]),
-        "soft_labels": st.just(False), "strength_offset": st.floats(0, 9), "ties": st.sampled_from(["learn", "drop"]),
+        "beta": st.floats(1e-9, 9),
+        "losses": st.sampled_from([("sigmoid",), ("ipo", "sft"), ("sigmoid", "sft")]),
+        "soft_labels": st.just(False),
+        "strength_offset": st.floats(0, 9),
+        "ties": st.sampled_from(["learn", "drop"]),
         "tie_threshold": st.floats(0.01, 9),
     },
     "kto": {
-        "beta": st.floats(1e-9, 9), "desirable_weight": st.floats(0, 9), "undesirable_weight": st.floats(0, 9),
+        "beta": st.floats(1e-9, 9),
+        "desirable_weight": st.floats(0, 9),
+        "undesirable_weight": st.floats(0, 9),
     },
-}  # fmt: skip
+}
 LORA = st.none() | st.builds(
     LoraSettings,
-    r=st.integers(1, 99), alpha=st.integers(1, 99), dropout=st.floats(0, 0.9), dora=st.booleans(),
+    r=st.integers(1, 99),
+    alpha=st.integers(1, 99),
+    dropout=st.floats(0, 0.9),
+    dora=st.booleans(),
     targets=st.sampled_from([("all-linear",), ("q_proj", "v_proj")]),
     quantization=st.sampled_from(["none", "4bit", "8bit"]),
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("trainer", list(PREFERENCE))
@@ -238,9 +269,12 @@ def test_rules_on_figures(fake_run, freeze):
 
     checkpoint = Checkpoint.objects.get(run=watched(fake_run("succeeds"), "succeeded"))
     Evaluation.objects.create(
-        project=checkpoint.project, checkpoint=checkpoint, dataset=checkpoint.dataset, status="succeeded",
+        project=checkpoint.project,
+        checkpoint=checkpoint,
+        dataset=checkpoint.dataset,
+        status="succeeded",
         result={"metrics": {"reward_accuracy": 0.55, "chrf": 30.5, "chrf_signature": "x"}},
-    )  # fmt: skip
+    )
     with pytest.raises(CommandError, match=r"reward_accuracy is 0.55, the rule asks for >= 0.6"):
         call_command("promote", str(checkpoint.pk), "--if", "reward_accuracy>=0.6", "--if", "chrf>20")
     with pytest.raises(CommandError, match="has no figure 'bleu'"):

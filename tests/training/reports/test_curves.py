@@ -60,8 +60,14 @@ def test_a_chart_says_itself_three_ways():
     assert chart.legend == [(1, "chosen"), (2, "rejected")]
     assert chart.drawn == [(1, "0.0,150.0 560.0,0.0"), (2, "0.0,75.0 560.0,150.0")]
     assert chart.spec["lines"][0] == {
-        "name": "chosen", "key": "reward_chosen", "style": 1, "x": [1, 2], "y": [0.0, 4.0], "low": [], "high": [],
-    }  # fmt: skip
+        "name": "chosen",
+        "key": "reward_chosen",
+        "style": 1,
+        "x": [1, 2],
+        "y": [0.0, 4.0],
+        "low": [],
+        "high": [],
+    }
     interval = Line("gain", [10, 100], [0.5, 0.6], low=[0.4, 0.5], high=[0.6, 0.7])
     assert line_chart([interval], key="k", title="t", sentence="s").spec["lines"][0]["high"] == [0.6, 0.7]
 
@@ -163,11 +169,12 @@ PREFLIGHT = {
     "truncated": {"count": 3, "rows": [1, 2, 3]},
     "dropped": {},
     "memory": {
-        "estimate_bytes": {"weights": 2**30, "gradients": 0, "total": 2**31}, "available_bytes": 2**33,
+        "estimate_bytes": {"weights": 2**30, "gradients": 0, "total": 2**31},
+        "available_bytes": 2**33,
         "measured_peak_bytes": 2**30,
     },
     "time": {"seconds_per_step": 2.0, "steps": 90, "estimate_s": 180.0},
-}  # fmt: skip
+}
 
 
 def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
@@ -198,11 +205,17 @@ def test_runs_are_compared(sign_in, manager, project, trained):
     second = trained([step(n, loss=6.0 / n) for n in range(1, 4)])
     config = {**second.config, "learning_rate": 0.5}
     Run.objects.filter(pk=second.pk).update(config=config)
-    checkpoint = Checkpoint.objects.create(project=project, run=second, dataset=second.dataset, form="adapter",
-                                           path="runs/none", sha256="0" * 64)  # fmt: skip
+    checkpoint = Checkpoint.objects.create(
+        project=project, run=second, dataset=second.dataset, form="adapter", path="runs/none", sha256="0" * 64
+    )
     for chrf in (11.5, 31.25):
-        Evaluation.objects.create(project=project, checkpoint=checkpoint, dataset=second.dataset, status="succeeded",
-                                  result={"metrics": {"chrf": chrf}})  # fmt: skip
+        Evaluation.objects.create(
+            project=project,
+            checkpoint=checkpoint,
+            dataset=second.dataset,
+            status="succeeded",
+            result={"metrics": {"chrf": chrf}},
+        )
     client, url = sign_in(manager), reverse("runs_compare", args=[project.slug])
     page = client.get(url, {"run": [first.pk, second.pk]}).text
     assert f"At the end: run {first.pk}: 1, run {second.pk}: 2." in page

@@ -15,9 +15,12 @@ def ramp(first, last, count=60):
 def lines(count=60, total=60, **series):
     """Step lines of a run that goes well, but for `series` (a value for all steps, or one each)."""
     good = {
-        "loss": ramp(0.6931, 0.45, count), "reward_accuracy": ramp(0.5, 0.8, count), "grad_norm": 0.7,
-        "reward_margin": ramp(0.0, 1.5, count), "reward_chosen": ramp(0.0, 0.5, count),
-    }  # fmt: skip
+        "loss": ramp(0.6931, 0.45, count),
+        "reward_accuracy": ramp(0.5, 0.8, count),
+        "grad_norm": 0.7,
+        "reward_margin": ramp(0.0, 1.5, count),
+        "reward_chosen": ramp(0.0, 0.5, count),
+    }
     table = {key: value if isinstance(value, list) else [value] * count for key, value in {**good, **series}.items()}
     steps = [{key: values[n] for key, values in table.items()} for n in range(count)]
     return [{"step": n + 1, "total_steps": total, **step} for n, step in enumerate(steps)]

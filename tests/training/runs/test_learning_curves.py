@@ -62,9 +62,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     behaviour = settings.VAR / "runs" / "behaviour"
     behaviour.parent.mkdir()
     behaviour.write_text("slow")
-    command = manage(
-        "train_dpo", freeze("dpo").pk, "--model", "shell", "--learning-curve", "--shares", "0.5,1"
-    )  # fmt: skip
+    command = manage("train_dpo", freeze("dpo").pk, "--model", "shell", "--learning-curve", "--shares", "0.5,1")
     run = until(lambda: Run.objects.order_by("id").first())
     until(lambda: read_progress(run.directory).done > 2)
     command.send_signal(signal.SIGINT)
@@ -146,9 +144,12 @@ def measured(fake_engine, project, freeze, model_shell):
                 "sft": {"perplexity": 2.0 ** (1 - won / rows)},
             }[purpose]
             evaluation = Evaluation.objects.create(
-                project=project, checkpoint=checkpoint, dataset=curve.dataset, status="succeeded",
+                project=project,
+                checkpoint=checkpoint,
+                dataset=curve.dataset,
+                status="succeeded",
                 result={"metrics": metrics},
-            )  # fmt: skip
+            )
             evaluation.directory.path.mkdir(parents=True)
             lines = [{"row": row, **score(purpose, row, row < won)} for row in range(rows)]
             (evaluation.directory.path / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

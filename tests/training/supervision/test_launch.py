@@ -215,9 +215,14 @@ def test_a_base_model_made_from_scratch_is_a_checkpoint_to_start_from(fake_run, 
     corpus.write_text('{"text": "Good evening."}\n')
     architecture = {"hidden_size": 32, "layers": 1, "heads": 2}
     run = create_run(
-        project=project, trainer="pretrain", dataset=None, actor=None, corpus=corpus,
-        options={"architecture": architecture}, evaluate=False,
-    )  # fmt: skip
+        project=project,
+        trainer="pretrain",
+        dataset=None,
+        actor=None,
+        corpus=corpus,
+        options={"architecture": architecture},
+        evaluate=False,
+    )
     assert (run.directory.dataset / "corpus.jsonl").read_text() == corpus.read_text()
     assert run.directory.read_config().architecture.layers == 1
     base = Checkpoint.objects.get(run=watched(run, "succeeded"))
@@ -228,9 +233,13 @@ def test_a_base_model_made_from_scratch_is_a_checkpoint_to_start_from(fake_run, 
     assert child.base_model == base.base_model
     with pytest.raises(InvalidInput, match="architecture"):
         create_run(
-            project=project, trainer="pretrain", dataset=None, actor=None, corpus=corpus,
+            project=project,
+            trainer="pretrain",
+            dataset=None,
+            actor=None,
+            corpus=corpus,
             options={"architecture": {"size": 3}},
-        )  # fmt: skip
+        )
 
 
 def test_engines_get_no_secrets(fake_run, monkeypatch):

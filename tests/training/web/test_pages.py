@@ -22,18 +22,29 @@ def finished(run):
 
 
 METRICS = {
-    "rows": 40, "reward_accuracy": 0.925, "reward_accuracy_interval": [0.85, 1.0], "reward_margin": 1.234,
-    "logp_accuracy": 0.9, "logp_accuracy_interval": [0.8, 0.98], "parent_logp_accuracy": 0.6,
-    "parent_logp_accuracy_interval": [0.45, 0.75], "perplexity": 12.5, "parent_perplexity": 15.25, "chrf": 31.0,
+    "rows": 40,
+    "reward_accuracy": 0.925,
+    "reward_accuracy_interval": [0.85, 1.0],
+    "reward_margin": 1.234,
+    "logp_accuracy": 0.9,
+    "logp_accuracy_interval": [0.8, 0.98],
+    "parent_logp_accuracy": 0.6,
+    "parent_logp_accuracy_interval": [0.45, 0.75],
+    "perplexity": 12.5,
+    "parent_perplexity": 15.25,
+    "chrf": 31.0,
     "parent_chrf": 30.0,
-}  # fmt: skip
+}
 
 
 def evaluated(checkpoint, dataset, **metrics):
     evaluation = Evaluation.objects.create(
-        project=checkpoint.project, checkpoint=checkpoint, dataset=dataset, status="succeeded",
+        project=checkpoint.project,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        status="succeeded",
         result={"status": "succeeded", "metrics": {**METRICS, **metrics}},
-    )  # fmt: skip
+    )
     evaluation.directory.path.mkdir(parents=True)
     (evaluation.directory.path / "samples.jsonl").write_text(
         '{"prompt": [{"role": "user", "content": "A <b>towel</b>?"}], "output": "<script>ours</script>", '

@@ -76,9 +76,11 @@ def is_plain_lora(folder: Path) -> bool:
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder} has no readable adapter_config.json: not a PEFT adapter ({error})") from error
     more = ("use_dora", "modules_to_save", "trainable_token_indices", "layer_replication")
-    return settings.get("peft_type") == "LORA" and settings.get("bias", "none") == "none" and not any(
-        settings.get(name) for name in more
-    )  # fmt: skip
+    return (
+        settings.get("peft_type") == "LORA"
+        and settings.get("bias", "none") == "none"
+        and not any(settings.get(name) for name in more)
+    )
 
 
 def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], str]:

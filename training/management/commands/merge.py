@@ -30,10 +30,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("checkpoint", type=int, help="its id")
         parser.add_argument(
-            "--to", metavar="FOLDER", type=Path,
+            "--to",
+            metavar="FOLDER",
+            type=Path,
             help="a folder that is not there yet; default var/models/<project>-checkpoint-<id>, which runs may start "
             "from",
-        )  # fmt: skip
+        )
         parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="default: as the base is stored")
         parser.add_argument("--shard-size", default="2GB", help="the largest file, such as 500MB; default 2GB")
         parser.add_argument(
@@ -85,9 +87,13 @@ def run_engine(words: list[str], command: BaseCommand) -> dict[str, Any]:
     """
     engine = subprocess.Popen(
         [sys.executable, "-m", "training.engine.merge", *words],
-        cwd=settings.BASE_DIR, env=engine_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        cwd=settings.BASE_DIR,
+        env=engine_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
         start_new_session=True,  # a terminal's Ctrl-C would reach it twice
-    )  # fmt: skip
+    )
     while True:
         try:
             said = engine.communicate()[0].strip().splitlines()

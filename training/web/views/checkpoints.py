@@ -37,7 +37,10 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
     finished = Evaluation.objects.filter(checkpoint__in=list(page), status=Evaluation.Status.SUCCEEDED).order_by("id")
     newest = {evaluation.checkpoint_id: evaluation for evaluation in finished}
     context = {
-        "project": project, "section": "checkpoints", "page": page, "promoted": promoted,
+        "project": project,
+        "section": "checkpoints",
+        "page": page,
+        "promoted": promoted,
         "title": list_title(promoted, page.paginator.count),
         "rows": [
             {
@@ -47,7 +50,7 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
             }
             for row in page
         ],
-    }  # fmt: skip
+    }
     return render(request, "training/checkpoints/checkpoints.html", context)
 
 
@@ -73,8 +76,14 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
     evaluations = list(checkpoint.evaluations.select_related("dataset").order_by("-id")[:10])
     promoted = promoted_checkpoint(checkpoint.project)
     context = {
-        "project": checkpoint.project, "section": "checkpoints", "checkpoint": checkpoint, "run": checkpoint.run,
-        "title": title(checkpoint, figures), "evaluation": evaluation, "figures": figures, "evaluations": evaluations,
+        "project": checkpoint.project,
+        "section": "checkpoints",
+        "checkpoint": checkpoint,
+        "run": checkpoint.run,
+        "title": title(checkpoint, figures),
+        "evaluation": evaluation,
+        "figures": figures,
+        "evaluations": evaluations,
         "live": [row for row in evaluations if row.is_live],
         "parent_name": _("checkpoint %(number)s") % {"number": checkpoint.parent_id}
         if checkpoint.parent_id
@@ -83,8 +92,9 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
         "lineage": lineage(checkpoint),
         "is_promoted": promoted is not None and promoted.pk == checkpoint.pk,
         "manages": role_in(request.user, checkpoint.project) == Role.MANAGER,
-        "promote_form": PromoteForm(), "evaluate_form": EvaluateForm(checkpoint=checkpoint),
-    }  # fmt: skip
+        "promote_form": PromoteForm(),
+        "evaluate_form": EvaluateForm(checkpoint=checkpoint),
+    }
     return render(request, "training/checkpoints/checkpoint.html", context)
 
 

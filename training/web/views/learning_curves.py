@@ -17,8 +17,13 @@ def detail(request: SignedInRequest, curve_id: int) -> HttpResponse:
     curve = learning_curve_for(request.user, curve_id)
     reading = read_learning_curve(curve)
     context = {
-        "project": curve.project, "section": "runs", "curve": curve, "reading": reading, "points": reading.points,
-        "verdict": reading.verdict, "title": reading.verdict.title,
+        "project": curve.project,
+        "section": "runs",
+        "curve": curve,
+        "reading": reading,
+        "points": reading.points,
+        "verdict": reading.verdict,
+        "title": reading.verdict.title,
         "trainer": reading.points[0].run.get_trainer_display() if reading.points else "",
-    }  # fmt: skip
+    }
     return render(request, f"training/learning_curves/learning_curve.html{'#live' if request.htmx else ''}", context)

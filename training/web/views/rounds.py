@@ -35,10 +35,13 @@ def page(request: SignedInRequest, project: Project, form: RoundForm | None = No
     chain = chain_of(project)
     newest = chain[0]
     context: dict[str, Any] = {
-        "project": project, "section": "rounds", "chain": chain, "title": title(newest),
+        "project": project,
+        "section": "rounds",
+        "chain": chain,
+        "title": title(newest),
         "preparing": any(link["round"].status == Round.Status.PREPARING for link in chain),
         "manages": role_in(request.user, project) == Role.MANAGER,
-    }  # fmt: skip
+    }
     if request.htmx and form is None:
         return render(request, "training/rounds/rounds.html#chain", context)
     context["promoted"] = promoted_checkpoint(project)

@@ -47,9 +47,13 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
     rows = Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint", "created_by")
     page = Paginator(rows.order_by("-id"), RUNS_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "project": project, "section": "runs", "form": form, "page": page, "title": list_title(project),
+        "project": project,
+        "section": "runs",
+        "form": form,
+        "page": page,
+        "title": list_title(project),
         "rows": [(run, read_progress(run.directory) if run.is_live else None) for run in page],
-    }  # fmt: skip
+    }
     return render(request, "training/runs/runs.html", context, status=status)
 
 
@@ -90,11 +94,16 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
     checkpoint = Checkpoint.objects.filter(run=run).first()
     progress = read_progress(run.directory)
     context: dict[str, Any] = {
-        "project": run.project, "section": "runs", "run": run, "checkpoint": checkpoint, "progress": progress,
+        "project": run.project,
+        "section": "runs",
+        "run": run,
+        "checkpoint": checkpoint,
+        "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
-        "title": run_title(run, checkpoint, progress), "method": method_words(run.result),
+        "title": run_title(run, checkpoint, progress),
+        "method": method_words(run.result),
         "cancelling": run.is_live and run.directory.cancel_requested(),
-    }  # fmt: skip
+    }
     if request.htmx:
         return render(request, "training/runs/run.html#live", context)
     more = request.GET.get("log") == "more"
@@ -102,11 +111,16 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
     lines, offset = run.directory.read_metrics()
     context |= {
         **findings(run, lines),
-        "charts": run_charts(lines, live=run.is_live), "offset": offset, "has_points": any(map(is_step, lines)),
-        "log": run.directory.log_tail(log_lines), "log_lines": log_lines, "more": more,
+        "charts": run_charts(lines, live=run.is_live),
+        "offset": offset,
+        "has_points": any(map(is_step, lines)),
+        "log": run.directory.log_tail(log_lines),
+        "log_lines": log_lines,
+        "more": more,
         "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
-        "command": command_line(run) if run.dataset_id else "", "settings": settings_of(run),
-    }  # fmt: skip
+        "command": command_line(run) if run.dataset_id else "",
+        "settings": settings_of(run),
+    }
     return render(request, "training/runs/run.html", context)
 
 
@@ -122,9 +136,12 @@ def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
     lines, offset = run.directory.read_metrics(int(asked["offset"]))
     log_lines = min(int(asked["lines"]), MORE_LOG_LINES)
     told = {
-        "live": live, "offset": offset, "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
-        "log": run.directory.log_tail(log_lines) if log_lines else "", **news(lines),
-    }  # fmt: skip
+        "live": live,
+        "offset": offset,
+        "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
+        "log": run.directory.log_tail(log_lines) if log_lines else "",
+        **news(lines),
+    }
     return JsonResponse(told, headers={"Cache-Control": "no-store"})
 
 
