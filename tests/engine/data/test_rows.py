@@ -147,9 +147,9 @@ def template(tokenizer, text):
 def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
     from training.contract.errors import DatasetError
 
-    def prepare(changed, rows=None):
+    def prepare(changed, frozen=None):
         rows.training_sequences(
-            rows or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
+            frozen or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
         )
 
     loop = "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}"
