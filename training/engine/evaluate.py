@@ -18,7 +18,8 @@ from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
-    from training.engine.data.rows import Row, Sequences
+    from training.engine.data.rows import Row
+    from training.engine.data.tokenization import Sequences
     from training.engine.inference.scoring import Score
 
 
@@ -26,7 +27,9 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
-    from training.engine.data.rows import Counts, fit, preference_positions, read_rows, tokenize
+    from training.engine.data.preferences import preference_positions
+    from training.engine.data.rows import Counts, read_rows
+    from training.engine.data.tokenization import fit, tokenize
     from training.engine.models import loading
 
     config: EvaluationConfig = run.config
@@ -151,7 +154,7 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
     """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
-    from training.engine.data.rows import prompt_ids
+    from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading
 

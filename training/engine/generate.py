@@ -23,7 +23,7 @@ def generate(run: Run) -> Outcome:
     """Append what is missing of candidates.jsonl."""
     import torch
 
-    from training.engine.data import rows
+    from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading
 
@@ -37,7 +37,7 @@ def generate(run: Run) -> Outcome:
     loading.check_fits(model, tokenizer)
     stop_ids = loading.stop_token_ids(model, tokenizer)
     context = loading.context_length(model)
-    encoded = rows.prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
+    encoded = prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
 
     errors = 0
     fitting = []

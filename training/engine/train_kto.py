@@ -28,7 +28,8 @@ def train(run: Run) -> Outcome:
     from datasets import Dataset
     from trl import KTOConfig
 
-    from training.engine.data.rows import check_columns, read_rows, training_sequences
+    from training.engine.data.prepare import training_sequences
+    from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.trainers import plain_trl, preflight, setup, training
 

@@ -28,7 +28,7 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from training.engine.data.rows import training_sequences
+    from training.engine.data.prepare import training_sequences
     from training.engine.models import loading
 
     plain = {"report_to": "none", "bf16": False, "use_cpu": True, "max_length": 100, "output_dir": str(tmp_path)}
@@ -115,7 +115,7 @@ def test_a_truncated_parquet_file_is_named(tiny, tmp_path):
 
 
 def test_rows_that_training_cannot_use_are_counted(tokenizer):
-    from training.engine.data.rows import training_sequences
+    from training.engine.data.prepare import training_sequences
 
     rows = [*dpo_rows(5), {**dpo_rows(1)[0], "tie": True}, *long(dpo_rows(1))]
     rows.append({**dpo_rows(1)[0], "chosen": assistant("garden " * 200)})
@@ -146,9 +146,10 @@ def template(tokenizer, text):
 
 def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
     from training.contract.errors import DatasetError
+    from training.engine.data.prepare import training_sequences
 
     def prepare(changed, frozen=None):
-        rows.training_sequences(
+        training_sequences(
             frozen or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
         )
 

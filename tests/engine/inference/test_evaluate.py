@@ -119,7 +119,8 @@ def test_labelled_rows_are_measured_by_the_reward_of_kto(tiny, sft_adapter, tmp_
 
 
 def encoded(source, rows):
-    from training.engine.data.rows import Counts, tokenize
+    from training.engine.data.rows import Counts
+    from training.engine.data.tokenization import tokenize
 
     found = tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
     return [(item.prompt_ids, item.completion_ids) for item in found]

@@ -1,4 +1,4 @@
-"""What is found out before the first step, and said: through the engine program on a run directory."""
+"""Preflight: what is checked and reported before the first step, by the engine program on a run directory."""
 
 import json
 import re
@@ -86,9 +86,9 @@ def test_lengths_memory_and_time_are_told(pairs):
 
 
 def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
-    from training.engine.trainers import preflight
+    from training.engine.trainers import resources
 
-    monkeypatch.setattr(preflight, "measure", lambda *args: (None, None))
+    monkeypatch.setattr(resources, "measure", lambda *args: (None, None))
     directory = make_run(tmp_path, pairs.read_config())
     shutil.copytree(pairs.dataset, directory.dataset)
     assert run_here("train_dpo", directory) == 0, directory.read_result()
@@ -175,13 +175,13 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
 
 def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(tiny, tmp_path, monkeypatch):
     from training.contract import hardware
-    from training.engine.trainers import preflight
+    from training.engine.trainers import resources
 
-    monkeypatch.setattr(preflight, "available_bytes", lambda model: 1_000_000)
+    monkeypatch.setattr(resources, "available_bytes", lambda model: 1_000_000)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))
     assert run_here("train_sft", directory) == 0, directory.read_result()
     words = warnings_of(preflight_of(directory))["memory"]
-    assert "GB of RAM are needed, 1.0 MB are there. Lower micro_batch_tokens" in words
+    assert "GB of RAM are needed, 1.0 MB are available. Lower micro_batch_tokens" in words
 
     monkeypatch.setattr(hardware, "available_ram", lambda: 10_000)
     directory = make_run(tmp_path / "b", training("train_sft", tiny), sft_rows(6))
