@@ -10,8 +10,11 @@ log = logging.getLogger("konomi.engine")
 
 
 def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool = False) -> list[int]:
-    """Positions of the rows that say which side is better: without ties and even splits (unless kept, as a training
-    that learns from them does), and without pairs of equal texts. What is left out is counted."""
+    """Positions of the rows that state which side is better; the others are counted.
+
+    Pairs of equal texts are always dropped, ties and even splits unless `keep_ties` (a training that learns from them).
+    Raises DatasetError where no preference is left.
+    """
     kept = []
     for position, row in enumerate(rows):
         if row["chosen"] == row["rejected"]:
@@ -22,7 +25,7 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
             kept.append(position)
     if all(is_tie(rows[position]) for position in kept):
         raise DatasetError(
-            f"no preference to learn in {len(rows)} rows: {len(rows) - counts.dropped_equal} ties, "
+            f"No preference to learn in {len(rows)} rows: {len(rows) - counts.dropped_equal} ties, "
             f"{counts.dropped_equal} pairs of equal texts"
         )
     if len(kept) < len(rows):
@@ -31,29 +34,30 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
 
 
 def is_tie(row: Row) -> bool:
-    """Whether the annotators name no better side: half of them or more said "equal", or they are evenly split."""
+    """Whether annotators state no preference: at least half of them chose "equal", or they are evenly split."""
     return float(row.get("tie") or 0) >= 0.5 or row.get("probability") == 0.5
 
 
 def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float) -> dict[str, list[float]]:
-    """What `losses.dpo_loss` is given of each row: p, offset, weight (1 on average) and tie.
+    """The arguments of `losses.dpo_loss` for each row: p, offset, weight (1 on average) and tie.
 
-    `probability` counts ties half; p is the share of those who took a side. Without `soft_labels` p is the majority's.
+    `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
+    majority's: 0 or 1 (½ for an even split).
     Raises DatasetError where no row has a weight.
     """
-    found: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
+    terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
     for row in rows:
         tie = float(row.get("tie") or 0)
         probability = row.get("probability")
         wins = (1.0 if probability is None else float(probability)) - tie / 2
         p = min(1.0, max(0.0, wins / (1 - tie))) if tie < 1 else 0.5
-        found["p"].append(p if soft_labels or p == 0.5 else float(p > 0.5))
-        found["offset"].append(strength_offset * float(row.get("strength") or 0))
+        terms["p"].append(p if soft_labels or p == 0.5 else float(p > 0.5))
+        terms["offset"].append(strength_offset * float(row.get("strength") or 0))
         weight = row.get("weight")
-        found["weight"].append(1.0 if weight is None else float(weight))
-        found["tie"].append(tie)
-    total = sum(found["weight"])
+        terms["weight"].append(1.0 if weight is None else float(weight))
+        terms["tie"].append(tie)
+    total = sum(terms["weight"])
     if rows and total <= 0:
-        raise DatasetError(f"the weights of all {len(rows)} rows are 0: nothing would be learnt")
-    found["weight"] = [weight * len(rows) / total for weight in found["weight"]]
-    return found
+        raise DatasetError(f"The weights of all {len(rows)} rows are 0: nothing would be learnt")
+    terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]
+    return terms

@@ -22,7 +22,11 @@ def training_sequences(
     where: str,
     keep_ties: bool = False,
 ) -> tuple[list[Sequences], Counts]:
-    """All of the above, in order: what a trainer is given, and what became of the rows."""
+    """Tokenized rows for a trainer, and the counts of what was used, truncated and dropped.
+
+    `purpose` is sft, dpo or kto; `max_length` counts tokens of prompt and completion; `where` names the rows in errors.
+    Raises DatasetError.
+    """
     counts = Counts(rows=len(rows))
     check_columns(rows, purpose, where)
     positions = preference_positions(rows, counts, keep_ties=keep_ties) if purpose == "dpo" else range(len(rows))

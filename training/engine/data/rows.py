@@ -25,7 +25,7 @@ LISTED = 20
 
 @dataclass
 class Counts:
-    """What became of the rows; written to result.json. `listed` names the first of each kind by number, from 1."""
+    """How many rows were used, truncated or dropped; goes to result.json. `listed`: first row numbers of each, from 1."""
 
     rows: int = 0
     used: int = 0
@@ -63,7 +63,7 @@ def read_rows(folder: Path, split: str) -> list[Row]:
 
 
 def check_columns(rows: Sequence[Row], purpose: str, where: str) -> None:
-    """Raises DatasetError unless the rows are of that purpose, each with text in each of its columns."""
+    """Raises DatasetError unless the rows have the columns of that purpose, with text in each of them."""
     columns = PURPOSES[purpose]
     present = set(rows[0])
     missing = [name for name in columns if name not in present]

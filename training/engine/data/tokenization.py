@@ -49,32 +49,32 @@ def tokenize(
         full_ids.append(
             _ids(tokenizer, _joined(tokenizer, prompts, [rows[position][column] for position in positions]))
         )
-    found: list[Sequences] = []
+    sequences: list[Sequences] = []
     mismatches: list[int] = []
     for number, (position, prompt) in enumerate(zip(positions, prompt_ids, strict=True)):
         texts = [ids[number] for ids in full_ids]
         if any(text[: len(prompt)] != prompt for text in texts):
             mismatches.append(position)
         else:
-            found.append(Sequences(position, prompt, [text[len(prompt) :] for text in texts]))
+            sequences.append(Sequences(position, prompt, [text[len(prompt) :] for text in texts]))
     for position in mismatches:
         counts.add("dropped_prefix_mismatch", position)
     if mismatches:
-        words = (
-            f"in {len(mismatches)} of {len(positions)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
+        summary = (
+            f"In {len(mismatches)} of {len(positions)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
             "token prefix of prompt and completion"
         )
         if len(mismatches) > MISMATCH_TOLERANCE * len(positions):
             raise DatasetError(
-                f"{words}. The model would be trained on a context that it never sees when it answers. "
+                f"{summary}. The model would be trained on a context that it never sees when it answers. "
                 + (
                     "The chat template writes the prompt alone differently: use one that keeps it unchanged."
                     if is_conversational(prompts[0])
                     else "Tokens merge across the border: end prompts with a line break, or freeze as conversations."
                 )
             )
-        log.warning("%s; they are left out", words)
-    return found
+        log.warning("%s; they are left out", summary)
+    return sequences
 
 
 def check_sequences(tokenizer: PreTrainedTokenizerBase, sequences: Iterable[Sequences], stop_ids: set[int]) -> None:
@@ -86,8 +86,8 @@ def check_sequences(tokenizer: PreTrainedTokenizerBase, sequences: Iterable[Sequ
         start = item.prompt_ids[:2]
         if bos is not None and start == [bos, bos]:
             raise DatasetError(
-                f"row {item.row + 1} begins with {tokenizer.bos_token!r} twice: take it out of the chat template or "
-                "of the text, the tokenizer adds it itself"
+                f"Row {item.row + 1} begins with {tokenizer.bos_token!r} twice: remove it from the chat template or "
+                "from the text, since the tokenizer adds it"
             )
         for ids in item.completion_ids:
             total += 1
@@ -102,17 +102,20 @@ def check_sequences(tokenizer: PreTrainedTokenizerBase, sequences: Iterable[Sequ
 
 
 def fit(sequences: Sequence[Sequences], max_length: int, counts: Counts) -> list[Sequences]:
-    """The sequences cut to `max_length` tokens, without those whose prompt leaves no room for a completion and pairs
-    whose difference is cut away."""
+    """The sequences truncated to `max_length` tokens.
+
+    Dropped and counted: rows whose prompt leaves no room for a completion, and pairs that are equal when truncated.
+    Raises DatasetError where no row is left.
+    """
     kept: list[Sequences] = []
     for item in sequences:
-        room = max_length - len(item.prompt_ids)
-        if room <= 0:
+        available = max_length - len(item.prompt_ids)
+        if available <= 0:
             counts.add("dropped_too_long", item.row)
             continue
-        if any(len(ids) > room for ids in item.completion_ids):
+        if any(len(ids) > available for ids in item.completion_ids):
             counts.add("truncated", item.row)
-            item = Sequences(item.row, item.prompt_ids, [ids[:room] for ids in item.completion_ids])
+            item = Sequences(item.row, item.prompt_ids, [ids[:available] for ids in item.completion_ids])
             if len(item.completion_ids) == 2 and item.completion_ids[0] == item.completion_ids[1]:
                 counts.add("dropped_equal_when_cut", item.row)
                 continue
@@ -126,8 +129,8 @@ def fit(sequences: Sequence[Sequences], max_length: int, counts: Counts) -> list
     if sequences and not kept:
         longest = max(len(item.prompt_ids) for item in sequences)
         raise DatasetError(
-            f"all {len(sequences)} rows would be left out: their prompts reach max_length={max_length} tokens, or "
-            f"their sides do not differ before it (the longest prompt has {longest}). Raise max_length, or take a "
+            f"All {len(sequences)} rows would be left out: their prompts reach max_length={max_length} tokens, or "
+            f"their sides do not differ before it (the longest prompt has {longest}). Raise max_length, or use a "
             "model with a longer context"
         )
     return kept
@@ -140,7 +143,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Any]) -> li
 
 def _joined(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Any], completions: Sequence[Any]) -> list[Any]:
     if is_conversational(prompts[0]) != is_conversational(completions[0]):
-        raise DatasetError("prompts and completions must both be text or both be messages")
+        raise DatasetError("Prompts and completions must both be text or both be messages")
     if is_conversational(prompts[0]):
         return [prompt + completion for prompt, completion in zip(prompts, completions, strict=True)]
     end = tokenizer.eos_token
@@ -159,5 +162,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Any], generation_pr
                 list(texts), tokenize=True, return_dict=True, add_generation_prompt=generation_prompt
             )["input_ids"]
         )
-    except Exception as error:  # whatever a template raises (TemplateError, TypeError …) is about the data
-        raise DatasetError(f"the chat template does not accept these messages: {error}") from error
+    except (
+        Exception
+    ) as error:  # a template may raise anything (TemplateError, TypeError …) for messages it does not support
+        raise DatasetError(f"The chat template does not accept these messages: {error}") from error
