@@ -1,4 +1,4 @@
-"""A decoder-only transformer in numbers: from its config.json, or from the headers of its weights. Free of torch."""
+"""Sizes of a decoder-only transformer, from its config.json or from the headers of its weights. Free of torch."""
 
 import json
 import math
@@ -18,7 +18,7 @@ KNOWN = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 NORMS_IN_LAYER = {"gemma2": 4, "gemma3_text": 4}
 QK_NORM = {"qwen3", "gemma3_text"}
 QKV_BIAS = {"qwen2"}
-EAGER = {"gemma2"}  # its soft cap on attention scores is beyond SDPA
+EAGER = {"gemma2"}  # its soft cap on attention scores is not supported by SDPA
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
@@ -28,7 +28,7 @@ class Shape:
 
     hidden, intermediate: widths. head_size: width of one head. norms: in each layer. qk_norm: whether queries and
     keys are normalised by head. tied: whether the head shares the weights of the embedding. known: whether the
-    architecture is one of KNOWN; others with the same numbers are taken for a Llama.
+    architecture is one of KNOWN; others with the same numbers are treated as a Llama.
     """
 
     model_type: str
@@ -52,9 +52,7 @@ class Shape:
         config = {**config, **config["text_config"]} if isinstance(config.get("text_config"), Mapping) else config
         kind = str(config.get("model_type", ""))
         if any(config.get(name) for name in EXPERTS):
-            raise ModelError(
-                f"{kind} is a mixture of experts, whose memory is not estimated: take the dry run's figure"
-            )
+            raise ModelError(f"{kind} is a mixture of experts, whose memory is not estimated: use the dry run's figure")
         try:
             heads = int(config["num_attention_heads"])
             hidden = int(config["hidden_size"])
@@ -166,4 +164,4 @@ def _tensor_shapes(path: Path) -> list[list[int]]:
             header = json.loads(file.read(length))
         return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file: {error}") from error
+        raise ModelError(f"{path} is not a complete safetensors file: {error}") from error

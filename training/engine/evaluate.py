@@ -94,12 +94,12 @@ def desirable_positions(rows: list["Row"]) -> list[int]:
     """Of KTO rows those whose label is true; all rows where there is no label."""
     kept = [position for position, row in enumerate(rows) if row.get("label", True)]
     if not kept:
-        raise DatasetError(f"none of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
+        raise DatasetError(f"None of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
     return kept
 
 
 def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfig) -> list[int]:
-    """Positions of the rows to answer: one for each prompt, in seeded order; few where there is nothing to compare."""
+    """Positions of the rows to answer, one for each prompt, in seeded order; fewer without reference texts."""
     first: dict[str, int] = {}
     for position in usable:
         first.setdefault(json.dumps(rows[position]["prompt"], sort_keys=True), position)
@@ -131,13 +131,13 @@ class Progress:
     def __init__(self, run: Run, rows: int, prompts: int) -> None:
         self.run, self.total = run, rows + prompts
         self.done = self.tokens = 0
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         run.record(event="started", done=0, total=self.total)
 
     def advance(self, number: int, stage: str) -> None:
         self.run.stop_if_cancelled()
         self.done += number
-        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done)
+        left = (self.total - self.done) * (time.monotonic() - self.started) / max(1, self.done)
         self.run.record(stage=stage, done=self.done, total=self.total, time_left_s=round(max(0.0, left), 1))
 
 
@@ -146,10 +146,10 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     from training.engine.inference.scoring import Scorer
 
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
-    found = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
+    scores = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
     work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
-    log.info("%d completions scored", sum(map(len, found)))
-    return found
+    log.info("%d completions scored", sum(map(len, scores)))
+    return scores
 
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
@@ -177,7 +177,7 @@ def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> li
     decoding.generate(
         model,
         tokenizer,
-        [decoding.Asked(encoded[position], rooms[position]) for position in fitting],
+        [decoding.Request(encoded[position], rooms[position]) for position in fitting],
         keep,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         most_rows=config.batch_size,

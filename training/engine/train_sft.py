@@ -71,7 +71,7 @@ def train(run: Run) -> Outcome:
 def make_trainer(
     run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int, layout: "Layout | None"
 ) -> Any:
-    """Ours with a layout, TRL's own without."""
+    """The trainer on packed rows with a layout, TRL's own without."""
     from datasets import Dataset
     from transformers import TrainingArguments
 

@@ -82,9 +82,9 @@ def without(rows, column):
             [*sft_rows(2), {**sft_rows(1)[0], "completion": None}],
             "1 rows have an empty completion.* row 3",
         ),
-        ("train_dpo", [{**row, "tie": True} for row in dpo_rows(3)], "no preference to learn in 3 rows: 3 ties"),
+        ("train_dpo", [{**row, "tie": True} for row in dpo_rows(3)], "No preference to learn in 3 rows: 3 ties"),
         ("train_dpo", [{**row, "rejected": row["chosen"]} for row in dpo_rows(3)], "3 pairs of equal texts"),
-        ("train_sft", long(sft_rows(3)), "all 3 rows would be left out.*max_length=128"),
+        ("train_sft", long(sft_rows(3)), "All 3 rows would be left out.*max_length=128"),
         ("train_sft", [{**row, "prompt": [{"role": "user", "content": "x"}]} for row in standard(sft_rows(3))], "both"),
     ],
 )

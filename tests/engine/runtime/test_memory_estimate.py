@@ -85,7 +85,7 @@ def test_what_cannot_be_estimated_is_said(tmp_path):
     with pytest.raises(CommandError, match="below the allowed roots"):
         call_command("estimate_memory", "/etc")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(ModelError, match="not a whole safetensors file"):
+    with pytest.raises(ModelError, match="not a complete safetensors file"):
         model_shape.count_parameters(tmp_path)
 
 

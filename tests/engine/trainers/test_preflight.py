@@ -62,7 +62,7 @@ def test_each_row_that_is_cut_or_left_out_is_counted_and_named(pairs):
     assert set(said) == {"dropped_too_long", "dropped_equal", "dropped_equal_when_cut", "stop_token"}
     assert said["dropped_too_long"] == "1 rows left out whose prompt alone reaches max_length (row 1)."
     assert said["stop_token"].startswith("1 of 13 rows are cut to max_length=128 and lose their stop token")
-    assert "None of the 2 held-out rows is given away" in str(found["checks"])
+    assert "None of the 2 held-out rows occurs among the training rows" in str(found["checks"])
 
 
 def test_lengths_memory_and_time_are_told(pairs):
@@ -194,7 +194,7 @@ def test_lora_targets_that_the_model_does_not_have_are_named(tiny, tmp_path):
     directory = make_run(tmp_path, config, sft_rows(4))
     assert run_here("train_sft", directory) == 1
     error = directory.read_result()["error"]
-    assert "no module named query_key_value. There are q_proj, k_proj" in error
+    assert "no module named query_key_value. It has q_proj, k_proj" in error
 
 
 def test_plain_trl_has_its_preflight_too(tiny, tmp_path):

@@ -185,7 +185,7 @@ def test_a_run_with_broken_checkpoints_only_says_so(killed, tmp_path):
         (folder / "adapter_model.safetensors").write_bytes(b"")
     assert run_here("train_dpo", resumed) == 1
     error = resumed.read_result()["error"]
-    assert "none of the checkpoints can be resumed from" in error
+    assert "None of the checkpoints can be resumed from" in error
     assert "adapter_model.safetensors changed" in error
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves in model/: weights with tokenizer, lineage and card, all there or not there at all."""
+"""Publish model/: weights with tokenizer, lineage and card, complete or not at all."""
 
 import json
 import os
@@ -40,14 +40,14 @@ def finish_model(
 
 
 def read_manifest(dataset: Path) -> dict[str, Any]:
-    """What the dataset says of itself; empty for one without a manifest."""
+    """The manifest.json of a dataset; empty for one without."""
     file = dataset / "manifest.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
+    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return manifest
 
 
 def make_writable(settings: "GenerationConfig") -> None:
-    """Generation settings that transformers agrees to write, which it refuses after hours of training otherwise.
+    """Fix generation settings that transformers would refuse to write after hours of training.
 
     Published models carry a temperature or top_p without `do_sample`: their authors mean to sample.
     """
@@ -83,7 +83,7 @@ def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Make a folder that was written aside appear under its name, whole and on disk, or not at all."""
+    """Sync a temporary folder to disk and rename it to `final`, replacing what was there."""
     for file in partial.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:

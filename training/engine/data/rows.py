@@ -25,7 +25,7 @@ LISTED = 20
 
 @dataclass
 class Counts:
-    """How many rows were used, truncated or dropped; goes to result.json. `listed`: first row numbers of each, from 1."""
+    """Rows used, truncated and dropped, for result.json. `listed`: the first row numbers of each, from 1."""
 
     rows: int = 0
     used: int = 0

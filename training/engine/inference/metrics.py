@@ -1,4 +1,4 @@
-"""The figures of an evaluation: accuracies with their intervals, margins, and agreement with reference texts."""
+"""Evaluation metrics: accuracies with confidence intervals, margins, and agreement with reference texts."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Pair = tuple[Score, Score]  # chosen, rejected
 
 
 def interval(values: Sequence[float]) -> list[float]:
-    """95 % score interval of a share (Wilson 1927). Unlike a bootstrap it stays honest at 0 and 1 and in small sets."""
+    """95 % score interval of a proportion (Wilson 1927); unlike a bootstrap, valid at 0 and 1 and in small samples."""
     n, share = len(values), float(np.mean(values))
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))

@@ -1,7 +1,7 @@
 """Forward of a causal language model over packed rows: masks by kind of attention, head on scored tokens only.
 
-What an architecture does not support is detected before training: `unsupported_reason` reads its configuration, `mismatch`
-compares a few rows with the plain forward.
+What an architecture does not support is detected before training: `unsupported_reason` reads its configuration,
+`mismatch` compares a few rows with the plain forward.
 """
 
 import functools

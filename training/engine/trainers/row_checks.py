@@ -33,7 +33,7 @@ def held_out(run: Run, rows: Sequence[Row]) -> dict[str, str]:
     count = leakage.check_held_out(run.directory.path / run.config.dataset, rows)
     if not count:
         return result("held_out", "There are no held-out rows: figures of this checkpoint need others.", warning=True)
-    return result("held_out", f"None of the {count:,} held-out rows is given away by a training row.")
+    return result("held_out", f"None of the {count:,} held-out rows occurs among the training rows.")
 
 
 def padding(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
@@ -72,12 +72,12 @@ def stop_tokens(counts: Counts, max_length: int) -> dict[str, str]:
 
 def dropped_rows(counts: Counts) -> list[dict[str, str]]:
     """One warning for each reason for which rows were left out; one that all is well where there is none."""
-    found = [
+    dropped = [
         result(name, f"{getattr(counts, name):,} rows left out {why} ({_numbers(counts, name)}).", warning=True)
         for name, why in DROPPED.items()
         if getattr(counts, name)
     ]
-    return found or [result("dropped", f"All {counts.rows:,} rows are trained on.")]
+    return dropped or [result("dropped", f"All {counts.rows:,} rows are trained on.")]
 
 
 def _numbers(counts: Counts, kind: str) -> str:
@@ -101,15 +101,15 @@ def effective_batch(config: TrainingConfig) -> int:
 
 def lengths(sequences: Sequence[Sequences]) -> dict[str, Any]:
     """Tokens of each row's prompt with its longest completion: `bins` are edges, one more than `counts`."""
-    found = sorted(len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in sequences)
-    width = max(1, math.ceil(found[-1] / BINS))
-    counts = [0] * math.ceil(found[-1] / width)
-    for length in found:
+    sizes = sorted(len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in sequences)
+    width = max(1, math.ceil(sizes[-1] / BINS))
+    counts = [0] * math.ceil(sizes[-1] / width)
+    for length in sizes:
         counts[(length - 1) // width] += 1
     return {
         "bins": [width * number for number in range(len(counts) + 1)],
         "counts": counts,
-        "longest": found[-1],
-        "median": median(found),
-        "p95": found[math.ceil(0.95 * len(found)) - 1],
+        "longest": sizes[-1],
+        "median": median(sizes),
+        "p95": sizes[math.ceil(0.95 * len(sizes)) - 1],
     }
