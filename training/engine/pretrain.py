@@ -2,9 +2,9 @@
 
 Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens.
 A row is one document, padded (or a piece of a long one): documents packed end to end would have to be told apart
-first, and so small a model would learn more slowly which answer belongs to which question. `max_seconds` bounds the whole
-run, tokenizer and start-up included: the learning rate falls with time or steps, whichever is further on. A killed run starts over: it
-is short, and a time budget cannot be resumed to the same weights.
+first, and so small a model would learn more slowly which answer belongs to which question. `max_seconds` bounds the
+whole run, tokenizer and start-up included: the learning rate falls with time or steps, whichever is further on. A
+killed run starts over: it is short, and a time budget cannot be resumed to the same weights.
 
 `python -m training.engine.pretrain RUN_DIR`
 """
