@@ -1,4 +1,4 @@
-"""A tiny model made on the spot, run directories, and the programs as processes."""
+"""Fixtures: a tiny model, run directories, and the programs as processes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Rows to tokens: the same as TRL's, and every fault said in words."""
+"""Rows to tokens: equal to TRL's, and every fault reported with its reason."""
 
 import pytest
 

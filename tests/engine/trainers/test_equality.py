@@ -1,4 +1,4 @@
-"""Packed rows against TRL's own DPOTrainer, in fp32: the same numbers, by another way."""
+"""Packed rows against TRL's DPOTrainer in fp32: log-probabilities, losses, gradients and steps are equal."""
 
 import copy
 
