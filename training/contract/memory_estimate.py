@@ -19,15 +19,15 @@ FP32 = 4
 BF16 = 2
 ADAM_MOMENTS = 2 * FP32
 
-# NF4 (Dettmers et al. 2023): 4 bits a weight; a fp32 constant for each block of 64 weights, itself held in 8 bits with
-# one fp32 constant for each 256 of them (double quantisation).
+# NF4 (Dettmers et al. 2023): 4 bits a weight; a fp32 constant for each block of 64 weights, stored in 8 bits, with one
+# fp32 constant for each 256 of them (double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + FP32 / (64 * 256)
 INT8_BYTES = 1.0
 
 # TRL's chunked head: tiles of this many tokens by this many vocabulary entries (`trl.kernels.chunked_logprob`).
 TILE_TOKENS = 4096
 TILE_WORDS = 32768
-# Copies of a tile in float32 that its backward holds at once beside the tile itself, without Triton's kernels.
+# Copies of a tile in float32 that its backward holds at once in addition to the tile itself, without Triton's kernels.
 TILE_COPIES = 5
 
 # Python with torch, transformers, TRL and PEFT loaded on a CPU; a CUDA context with its kernels on a GPU.
@@ -217,7 +217,7 @@ def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dens
 
 
 def head_bytes(shape: Shape, *, scored: int, bytes_per_value: int, trained: bool, whole: bool, gpu: bool) -> int:
-    """Of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as plain TRL's SFT has them.
+    """Bytes of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as in plain TRL's SFT.
 
     `trained`: the gradient of the head's weight is allocated for each micro-batch, then added to what is there. The
     tiles' buffer is TILE_WORDS wide even for a smaller vocabulary; on a CPU what is not written to takes no memory.

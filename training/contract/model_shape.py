@@ -84,7 +84,7 @@ class Shape:
 
     @property
     def eager(self) -> bool:
-        """Whether attention scores are held in full, since SDPA cannot compute them."""
+        """Whether attention scores are stored in full, since SDPA cannot compute them."""
         return self.model_type in EAGER
 
     @property
@@ -114,7 +114,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Of the whole model; a tied head counts once."""
+        """Parameters of the model; a tied head counts once."""
         biases = (self.query + 2 * self.key) * self.qkv_bias
         biases += self.hidden * self.output_bias + (2 * self.intermediate + self.hidden) * self.mlp_bias
         norms = self.norms * self.hidden + 2 * self.head_size * self.qk_norm
@@ -122,7 +122,7 @@ class Shape:
         return inner + self.hidden + self.embedding_parameters * (1 if self.tied else 2)
 
     def lora_parameters(self, settings: LoraSettings) -> int:
-        """Of the adapters: r · (inputs + outputs) for each target, and DoRA's magnitudes."""
+        """Parameters of the adapters: r · (inputs + outputs) for each target, and DoRA's magnitudes."""
         names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
         everywhere = "all-linear" in settings.targets
         chosen = [

@@ -1,4 +1,4 @@
-"""Figures of a checkpoint on the held-out rows, beside its parent's.
+"""Evaluate a checkpoint on the held-out rows, and compare it with its parent.
 
 Writes scores.jsonl (log-probabilities of each row), samples.jsonl (greedy answers of model and parent side by side)
 and the figures into result.json.

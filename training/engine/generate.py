@@ -1,7 +1,7 @@
-"""Candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
+"""Generate candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
 
-Each text has a seed of its own, so it depends neither on where a run was interrupted nor on what was generated beside
-it. A prompt that is too long gets a line `{"prompt", "error"}`.
+Each text has a seed of its own, so it depends neither on where a run was interrupted nor on the rest of its
+batch. A prompt that is too long gets a line `{"prompt", "error"}`.
 
 `python -m training.engine.generate RUN_DIR`
 """

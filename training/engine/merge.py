@@ -1,10 +1,10 @@
-"""Merge adapters into their base, along the whole lineage (SFT, then DPO), into a model that loads by itself.
+"""Merge adapters into their base, along the whole lineage (SFT, then DPO), into a model that loads on its own.
 
 `python -m training.engine.merge --base FOLDER --adapter FOLDER [--adapter FOLDER …] --to FOLDER`
 
 Merged in float32, on the CPU. Before and after are compared on token sequences of the dataset, or of the vocabulary;
-only then are the weights rounded to `--dtype` and written, aside, checked again, and renamed. Progress goes to
-stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
+only then are the weights rounded to `--dtype`, written to a temporary folder, checked again, and renamed. Progress goes
+to stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
 Exit code 0: succeeded, 1: failed, 130: interrupted, with nothing left behind.
 """
 
@@ -111,7 +111,7 @@ def merge(
     return {"folder": str(to), "shards": shards, "bytes": size, "wall_s": round(time.monotonic() - began, 1), **facts}
 
 
-# ---- before anything is loaded ----
+# ---- checks before loading ----
 
 
 def weights_of(base: Path) -> tuple[int, str]:

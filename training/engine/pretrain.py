@@ -240,7 +240,7 @@ def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise DivergedError(f"loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
+            raise DivergedError(f"Loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
         optimizer.step()
         optimizer.zero_grad()
         seen += sum(map(len, batch))

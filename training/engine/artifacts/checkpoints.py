@@ -50,7 +50,7 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
 
 def checkpoints(root: Path) -> list[Path]:
-    """The checkpoint folders, whole or not, the newest first."""
+    """All checkpoint folders, intact or not, the newest first."""
     folders = [
         folder for folder in root.glob(f"{CHECKPOINT_PREFIX}*") if folder.name.removeprefix(CHECKPOINT_PREFIX).isdigit()
     ]

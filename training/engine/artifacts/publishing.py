@@ -30,7 +30,7 @@ def finish_model(
     metrics: dict[str, Any],
     counts: dict[str, int],
 ) -> None:
-    """Tokenizer, lineage and card beside the weights in `partial`, which then becomes model/."""
+    """Write tokenizer, lineage and card next to the weights in `partial`, then publish it as model/."""
     tokenizer.save_pretrained(partial)
     save_lineage(partial, run.config.model, adapter=adapter)
     manifest = read_manifest(run.directory.path / run.config.dataset)
@@ -58,12 +58,12 @@ def make_writable(settings: "GenerationConfig") -> None:
 
 
 def final_metrics(run: Run) -> dict[str, Any]:
-    """From metrics.jsonl, so that a resumed run counts whole: first loss, means over the last tenth."""
+    """Final metrics from metrics.jsonl, which includes steps before a resume: first loss, means over the last tenth."""
     by_step: dict[int, dict[str, Any]] = {}
     lines, _ = run.directory.read_metrics()
     for line in lines:
         if "loss" in line:
-            by_step[line["step"]] = line  # a step done twice (killed, resumed) counts once, as it was last done
+            by_step[line["step"]] = line  # a step repeated after a kill and resume counts once, with its last values
     if not by_step:
         return {}
     steps = sorted(by_step)

@@ -24,7 +24,7 @@ LOGIT_BYTES = 3 * 4 + 2 * 8
 
 @dataclass(frozen=True)
 class Costs:
-    """Bytes that inference needs beside the weights.
+    """Bytes that inference needs in addition to the weights.
 
     cache_token: keys and values of one token in all layers. working_token: what one layer computes of one token.
     draw: the logits of one row.
@@ -36,7 +36,7 @@ class Costs:
 
     @classmethod
     def of(cls, model: Any) -> "Costs":
-        """From the configuration; numbers that an architecture does not have are taken as a plain Llama's."""
+        """From the configuration; values that an architecture does not define are those of a plain Llama."""
         config = model.config.get_text_config()
         size = model.dtype.itemsize
         heads = config.num_attention_heads

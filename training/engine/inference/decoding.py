@@ -129,7 +129,7 @@ def _batch(
         processors.append(TemperatureLogitsWarper(temperature))
         if top_p < 1:
             processors.append(TopPLogitsWarper(top_p))
-        # Drawn on the CPU, one row at a time: the same numbers on every device and beside any other row.
+        # Drawn on the CPU, one row at a time: the same numbers on every device and in every batch.
         uniforms_BT = torch.stack(
             [
                 torch.rand(most, dtype=torch.float64, generator=torch.Generator().manual_seed(item.seed))

@@ -9,7 +9,7 @@ from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
 
-NAMED = 12  # module names in a message
+NAMED = 12  # module names listed in an error
 
 
 def check_weights_fit(source: ModelSource) -> None:

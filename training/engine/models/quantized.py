@@ -1,4 +1,4 @@
-"""QLoRA (Dettmers et al. 2023): the frozen base held in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
+"""QLoRA (Dettmers et al. 2023): the frozen base in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("konomi.engine")
 def load_quantized(
     source: ModelSource, settings: LoraSettings, *, run_folder: Path, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
-    """The chain as one frozen model whose linear layers are held in `settings.quantization`, computing in `dtype`.
+    """The chain as one frozen model whose linear layers are quantized to `settings.quantization`, computing in `dtype`.
 
     4 bit is NF4 with double quantisation, 8 bit is LLM.int8(). What is not quantised (embeddings, norms, head) is
     float32. Adapters of the chain are merged in float32 first, into a folder in `run_folder` that a resumed run uses
@@ -55,9 +55,10 @@ def load_quantized(
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ModelError(
-            f"{folder} cannot be held in {settings.quantization} on this machine: {error}. Train without --quantization"
+            f"{folder} cannot be quantized to {settings.quantization} on this machine: {error}. "
+            "Train without --quantization"
         ) from error
-    log.info("%s held in %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
+    log.info("%s quantized to %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
     return model.eval()
 
 

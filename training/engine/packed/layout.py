@@ -102,7 +102,7 @@ class MicroBatch:
         return MicroBatch(**{k: v.to(device, non_blocking=True) if k != "rows" else v for k, v in moved.items()})
 
     def sums(self, logps_N: Tensor) -> Tensor:
-        """Log-probabilities of the sequences (R, k), summed in float64: a sum of hundreds loses digits in float32."""
+        """Log-probabilities of the sequences (R, k), summed in float64: summing hundreds in float32 loses precision."""
         totals = torch.zeros(self.sequences, dtype=torch.float64, device=logps_N.device)
         totals = totals.index_add(0, self.sum_sequences, logps_N.double()[self.sum_targets])
         return totals.view(len(self.rows), -1)

@@ -83,7 +83,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self.tokens = self.tokens_before + seen
         steps = state.global_step - self.first_step
         left = (state.max_steps - state.global_step) * (now - self.started) / max(1, steps)
-        values = {ours: float(logs[theirs]) for theirs, ours in TRL_NAMES.items() if theirs in logs}
+        values = {key: float(logs[trl_name]) for trl_name, key in TRL_NAMES.items() if trl_name in logs}
         self.run.record(
             step=state.global_step,
             total_steps=state.max_steps,
