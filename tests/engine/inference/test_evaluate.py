@@ -178,7 +178,7 @@ def test_batches_hold_to_their_budget_and_are_halved_when_memory_runs_out(caplog
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "no preference")],
+    [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "No preference")],
 )
 def test_rows_that_cannot_be_evaluated_are_refused(tiny, tmp_path, rows, message):
     directory = evaluation(tmp_path, rows, model=tiny)
