@@ -55,7 +55,7 @@ class Costs:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What batches may take: a share of the memory that is free now."""
+    """Bytes that batches may take: a fraction of the memory that is free now."""
     if device.type == "cuda":
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(SHARE["cuda"] * (torch.cuda.mem_get_info(device)[0] + held))
