@@ -33,7 +33,8 @@ class LearningCurveCommand(TrainingCommand):
         group.add_argument(
             "--learning-curve",
             action="store_true",
-            help="train on growing fractions of the prompts, evaluate each on the same held-out rows, and report whether "
+            help="train on growing fractions of the prompts, evaluate each on the same held-out rows, "
+            "and report whether "
             "more labels would help; with --resume, continue the curve of that number",
         )
         group.add_argument(

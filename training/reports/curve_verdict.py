@@ -205,8 +205,7 @@ def prediction_words(points: Sequence[Point]) -> str:
     if not better:
         return ""
     return _(
-        "Were the power law through the points to hold (an extrapolation), twice the labels would bring about "
-        "%(value)s."
+        "If the power law through the points holds (an extrapolation), doubling the labels would give about %(value)s."
     ) % {"value": shown(value, points[0].percent)}
 
 

@@ -285,7 +285,8 @@ def rows_cut(facts: Facts) -> Note | None:
         return None
     said = ngettext(
         "%(count)s row is longer than %(length)s tokens and was cut: increase the maximum length if its end matters.",
-        "%(count)s rows are longer than %(length)s tokens and were cut: increase the maximum length if their ends matter.",
+        "%(count)s rows are longer than %(length)s tokens and were cut: increase the maximum "
+        "length if their ends matter.",
         count,
     )
     return Note("rows_cut", "warn", said % {"count": f"{count:,}", "length": facts.config.get("max_length", "")})
@@ -309,8 +310,10 @@ def noisy(facts: Facts) -> Note | None:
     if facts.batch >= SMALL_BATCH or len(facts.steps) < ENOUGH_STEPS or not facts.preference:
         return None
     said = ngettext(
-        "Each step learns from %(count)s row, so single steps fluctuate: read the smoothed line, or use a larger batch.",
-        "Each step learns from %(count)s rows, so single steps fluctuate: read the smoothed line, or use a larger batch.",
+        "Each step learns from %(count)s row, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
+        "Each step learns from %(count)s rows, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
         facts.batch,
     )
     return Note("noisy", "info", said % {"count": facts.batch})

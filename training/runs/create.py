@@ -203,8 +203,8 @@ def _starting_model(project: Project, trainer: str, base_model: str, parent: Che
     if base_model and model_folders.source_of(base_model).base != root_base(parent):
         raise InvalidInput(
             _(
-                "checkpoint %(number)s stands on %(root_base)s, not on %(base_model)s: leave --model "
-                "out, or name that folder"
+                "checkpoint %(number)s is based on %(root_base)s, not on %(base_model)s: omit --model, or give "
+                "that folder"
             )
             % {"number": parent.pk, "root_base": root_base(parent), "base_model": base_model}
         )

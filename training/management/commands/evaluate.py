@@ -11,7 +11,8 @@ from training.results.evaluations import OPTIONS, create_evaluation
 
 class Command(BaseCommand):
     help = (
-        "Evaluate a checkpoint on held-out rows and compare it with its parent: preference accuracy and margin, likelihoods, chrF "
+        "Evaluate a checkpoint on held-out rows and compare it with its parent: preference "
+        "accuracy and margin, likelihoods, chrF "
         "and BLEU where there are references, sample outputs. Exit code 0: succeeded, 1: failed, 3: cancelled."
     )
 

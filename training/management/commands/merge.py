@@ -22,7 +22,8 @@ INTERRUPTED = 130
 
 class Command(BaseCommand):
     help = (
-        "Merge a checkpoint's adapters into their base, along its whole lineage (SFT, then DPO), and write a standalone "
+        "Merge a checkpoint's adapters into their base, along its whole lineage (SFT, then "
+        "DPO), and write a standalone "
         "model: sharded safetensors, tokenizer, lineage and card. Compares the logits before and after first. Needs "
         "4 bytes of memory per parameter. Ctrl-C leaves nothing behind."
     )
