@@ -121,7 +121,7 @@ def test_a_comment_is_settled_in_silence_and_a_question_is_not(story, sign_in):
     assert "An answer to" not in sign_in(hana).get("/").content.decode()
     client = sign_in(rin)
     everything = client.get("/projects/hotel/remarks/?only=all").content.decode()
-    assert "Settled by Rin Abe without an answer" in everything
+    assert "Resolved by Rin Abe without an answer" in everything
     assert "A pun?" not in client.get("/projects/hotel/remarks/?only=all&kind=comment").content.decode()
     assert client.get("/projects/hotel/remarks/?kind=nonsense&page=x").status_code == 200
     elsewhere = {"text": "Fine.", "back": "https://elsewhere.example/"}

@@ -136,7 +136,7 @@ def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, 
     notes = client.get(url, headers={"HX-Request": "true", "HX-Target": "notes"}).text
     assert 'data-note="rows_cut"' in notes
     assert "every 10s" in notes
-    assert "Checked before the first step" in notes
+    assert "Preflight checks" in notes
     assert "<h1>" not in notes
 
 
@@ -183,7 +183,7 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     run = trained([step(1), step(2)], result=result)
     (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
     page = sign_in(manager).get(reverse("run", args=[run.pk])).text.replace("\xa0", " ")
-    assert "Checked before the first step: 1 warning" in page
+    assert "Preflight checks: 1 warning" in page
     assert "2 answers &lt;b&gt;never&lt;/b&gt; stop." in page
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
