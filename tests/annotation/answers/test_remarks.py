@@ -110,11 +110,11 @@ def test_a_comment_is_settled_in_silence_and_a_question_is_not(story, sign_in):
     question = add_remark(task=assignment.task, author=hana, kind="question", text="A pun?")
     client = sign_in(rin)
     html = client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
-    assert "Settled without an answer." in html
+    assert "Resolved without an answer." in html
     assert "A question needs an answer" in (
         client.post(reverse("remark_settle", args=[question.pk]), follow=True).content.decode()
     )
-    assert "already settled this" in (
+    assert "already resolved this" in (
         client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
     )
     assert "Seen by a reviewer." in sign_in(hana).get(beside(assignment)).content.decode()

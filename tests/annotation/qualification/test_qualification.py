@@ -430,7 +430,7 @@ def test_rates_come_from_first_tries_and_name_a_bad_item(sign_in, project, mio, 
     with CaptureQueriesContext(connection) as before:
         page = client.get(address).content.decode()
     assert "1 of 3 people passed" in page
-    assert page.count("Almost nobody gets this right") == 1
+    assert page.count("Almost no one gets this right") == 1
     for name in ("Aki", "Yuki"):
         person = join(project, Role.ANNOTATOR, name=name)
         attempt = start_attempt(qualification=test, user=person)

@@ -199,7 +199,7 @@ def test_write_preview_publish(manager, project, hana):
     assert "Version 1 is now current." in text(manager.post(address, data | {"action": "publish"}, follow=True))
     manager.post(address, {"text": "# Tone\n\nBe *very* polite.", "based_on": 1, "action": "publish"})
     page = text(manager.get(f"{address}2/"))
-    assert "Changes made meanwhile in version 2" in page
+    assert "Changes in version 2" in page
     assert "<ins>" in page
     assert "Version 1 is the first" in text(manager.get(f"{address}1/"))
     assert manager.get(f"{address}3/").status_code == 404
@@ -213,7 +213,7 @@ def test_two_writers_lose_nothing(manager, project, hana):
     page = text(manager.post(address, mine), 409)
     assert "Version 2 was published while you were writing on version 1" in page
     assert "Never argue." in page, "what was typed is still in the form"
-    assert "Changes made meanwhile in version 2" in page
+    assert "Changes in version 2" in page
     assert "<ins> Be brief." in page
     assert 'name="based_on" value="2"' in page
     assert project.guidelines.count() == 2
