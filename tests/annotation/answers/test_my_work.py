@@ -164,7 +164,7 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
     assert "1 matching answer" in found(kind="choosing")
     today = timezone.localdate()
     assert "3 matching answers" in found(day=today.isoformat())
-    assert "Nothing that you" in found(day=(today - timedelta(days=3)).isoformat())
+    assert "No answers match" in found(day=(today - timedelta(days=3)).isoformat())
     for nonsense in ({"day": "2026-13-45"}, {"day": "x"}, {"batch": "x"}, {"batch": "9" * 40}, {"project": "none"}):
         assert "Nothing that you" in found(**nonsense)
 

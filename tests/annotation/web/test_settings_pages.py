@@ -213,7 +213,7 @@ def test_two_writers_lose_nothing(manager, project, hana):
     page = text(manager.post(address, mine), 409)
     assert "Version 2 was published while you were writing on version 1" in page
     assert "Never argue." in page, "what was typed is still in the form"
-    assert "Changes in version 2" in page
+    assert "Changes made meanwhile in version 2" in page
     assert "<ins> Be brief." in page
     assert 'name="based_on" value="2"' in page
     assert project.guidelines.count() == 2

@@ -188,10 +188,10 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
     assert "0 to 64 tokens" in page
-    assert "It needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
-    assert "The longest batch was tried and took 1.0 GB." in page
+    assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
+    assert "A trial of the longest batch took 1.0 GB." in page
     assert "90 steps should take about 3 min." in page
-    assert "780 taken from the cache, 120 computed" in page
+    assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page
     assert 'data-note="plain_trl"' in page

@@ -85,7 +85,7 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     (run.directory.path / "behaviour").write_text("succeeds")
     client.post(reverse("run_resume", args=[run.pk]))
     watched(run, "succeeded")
-    assert f"it made checkpoint {run.checkpoint.pk}" in client.get(answer["Location"]).text
+    assert f"it produced checkpoint {run.checkpoint.pk}" in client.get(answer["Location"]).text
     assert "Loss went from" in client.get(answer["Location"]).text
 
 
