@@ -78,7 +78,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     call_command(*last.split()[1:])
     assert [run.status for run in runs_of(curve)] == ["succeeded", "succeeded"]
     assert Run.objects.count() == 2
-    assert "still improves" in capsys.readouterr().out
+    assert "still improving" in capsys.readouterr().out
     kept = Checkpoint.objects.values_list("sha256", flat=True)
     Evaluation.objects.order_by("id").first().delete()
     call_command(*last.split()[1:])  # one figure was lost: it is measured again, and nothing is trained
