@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
 from tests.signals import restore_interrupt
@@ -85,6 +86,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
                 with contextlib.suppress(psycopg.errors.InternalError):  # another worker writes the same just now
                     connection.execute(f"ALTER SYSTEM SET {name} = off")
             connection.execute("SELECT pg_reload_conf()")
+
+
+@pytest.fixture(autouse=True)
+def default_language(settings):
+    """A request leaves its language active in this thread; the next test must not inherit it."""
+    translation.activate(settings.LANGUAGE_CODE)
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

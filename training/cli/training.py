@@ -21,8 +21,8 @@ class TrainingCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset", nargs="?", type=int, help=f"id of a dataset frozen --for {self.trainer}")
-        start = parser.add_argument_group("what it starts from")
-        start.add_argument("--model", metavar="FOLDER", help="a base model below an allowed root (KONOMI_MODEL_ROOTS)")
+        start = parser.add_argument_group("starting model")
+        start.add_argument("--model", metavar="FOLDER", help="a base model under an allowed root (KONOMI_MODEL_ROOTS)")
         start.add_argument(
             "--checkpoint", "--adapter", metavar="ID", type=int, help="a checkpoint of this project (its whole chain)"
         )
@@ -57,13 +57,13 @@ class TrainingCommand(BaseCommand):
         if run.trainer != self.trainer:
             raise CommandError(f"{run} is not for this command: use train_{run.trainer} --resume {run.pk}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"]:
-            raise CommandError("--resume continues a run as it was begun: give no dataset and no model with it")
+            raise CommandError("--resume continues a run with its settings: do not give a dataset or model")
         resume(run, None)
         return run
 
     def _created(self, options: dict[str, Any]) -> Run:
         if options["dataset"] is None:
-            raise CommandError(f"which dataset? Give the id of one frozen --for {self.trainer}")
+            raise CommandError(f"no dataset: give the id of one frozen --for {self.trainer}")
         dataset = find_dataset(options["dataset"])
         return create_run(
             project=dataset.project,
@@ -89,7 +89,7 @@ class TrainingCommand(BaseCommand):
         lora = {name: value for name, value in lora.items() if value is not None}
         if options["full"]:
             if lora:
-                raise CommandError("--full trains all weights: leave the --lora options, --dora and --quantization out")
+                raise CommandError("--full trains all weights: omit the --lora options, --dora and --quantization")
             chosen["lora"] = None
         elif lora:
             if "r" in lora:

@@ -146,7 +146,7 @@ def chosen_falls(facts: Facts) -> Note | None:
             "bad",
             _(
                 "The chosen log-probability falls and the margin does not grow: the model is getting worse, not "
-                "choosier. Lower the learning rate or raise beta."
+                "more selective. Lower the learning rate or raise beta."
             ),
         )
     if facts.sft_term:
@@ -178,7 +178,7 @@ def easy_accuracy(facts: Facts) -> Note | None:
         "warn",
         _(
             "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
-            "phrase?) or memorised. Trust the held-out figure, and read some outputs."
+            "phrase?), or memorised. Trust the held-out figure, and read some outputs."
         )
         % {"steps": len(early)},
     )
@@ -207,7 +207,7 @@ def exploded_margin(facts: Facts) -> Note | None:
         "exploded_margin",
         "warn",
         _(
-            "The margin has grown to %(margin)s: the model is pushed far from where it began (over-optimisation). "
+            "The margin has grown to %(margin)s: the model has moved far from its starting point (over-optimisation). "
             "Raise beta, or train for fewer epochs."
         )
         % {"margin": number(ends[1])},
@@ -226,7 +226,7 @@ def hardly_moved(facts: Facts) -> Note | None:
     return Note(
         "hardly_moved",
         "warn",
-        _("After %(steps)s steps the model is nearly where it began: the learning rate (%(rate)s) may be too low.")
+        _("After %(steps)s steps the model has hardly changed: the learning rate (%(rate)s) may be too low.")
         % {"steps": len(facts.steps), "rate": number(float(facts.config.get("learning_rate") or 0))},
     )
 
@@ -239,8 +239,8 @@ def loss_not_falling(facts: Facts) -> Note | None:
         "loss_not_falling",
         "warn",
         _(
-            "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. Where it jumps, lower the "
-            "learning rate; where it is flat, raise it."
+            "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. If it jumps, lower the "
+            "learning rate; if it is flat, raise it."
         )
         % {"first": number(ends[0]), "last": number(ends[1])},
     )
@@ -272,8 +272,8 @@ def rows_lost(facts: Facts) -> Note | None:
     if not dropped:
         return None
     said = ngettext(
-        "%(count)s row was left out: nothing could be learnt from it. See the checks below for the reason.",
-        "%(count)s rows were left out: nothing could be learnt from them. See the checks below for the reasons.",
+        "%(count)s row was left out: it has nothing to learn from. See the checks below for the reason.",
+        "%(count)s rows were left out: they have nothing to learn from. See the checks below for the reasons.",
         dropped,
     )
     return Note("rows_dropped", "warn", said % {"count": f"{dropped:,}"})
@@ -284,8 +284,9 @@ def rows_cut(facts: Facts) -> Note | None:
     if not count:
         return None
     said = ngettext(
-        "%(count)s row is longer than %(length)s tokens and was cut: raise the longest text if its end matters.",
-        "%(count)s rows are longer than %(length)s tokens and were cut: raise the longest text if their end matters.",
+        "%(count)s row is longer than %(length)s tokens and was cut: increase the maximum length if its end matters.",
+        "%(count)s rows are longer than %(length)s tokens and were cut: increase the maximum "
+        "length if their ends matter.",
         count,
     )
     return Note("rows_cut", "warn", said % {"count": f"{count:,}", "length": facts.config.get("max_length", "")})
@@ -309,8 +310,10 @@ def noisy(facts: Facts) -> Note | None:
     if facts.batch >= SMALL_BATCH or len(facts.steps) < ENOUGH_STEPS or not facts.preference:
         return None
     said = ngettext(
-        "Each step learns from %(count)s row, so single steps jump: read the smoothed line, or take a larger batch.",
-        "Each step learns from %(count)s rows, so single steps jump: read the smoothed line, or take a larger batch.",
+        "Each step learns from %(count)s row, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
+        "Each step learns from %(count)s rows, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
         facts.batch,
     )
     return Note("noisy", "info", said % {"count": facts.batch})

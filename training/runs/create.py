@@ -84,7 +84,7 @@ def create_run(
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         raise InvalidInput(
-            _("no such option: %(names)s (there are %(known)s)")
+            _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
     full = "lora" in options and options["lora"] is None
@@ -140,18 +140,18 @@ def command_line(run: Run) -> str:
 def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
     if trainer not in PROGRAMS:
         raise InvalidInput(
-            _("no trainer %(trainer)s (there are %(names)s)")
+            _("no trainer %(trainer)s (available: %(names)s)")
             % {"trainer": f"{trainer!r}", "names": ", ".join(PROGRAMS)}
         )
     if trainer == Run.Trainer.PRETRAIN:
         if dataset is not None or corpus is None:
-            raise InvalidInput(_("a base model is made from a corpus file, not from a dataset"))
+            raise InvalidInput(_("a base model is trained on a corpus file, not on a dataset"))
         return
     if dataset is None:
         raise InvalidInput(_("choose a dataset to train on"), [("dataset", _("choose one"))])
     if dataset.project_id != project.pk:
         raise InvalidInput(
-            _("dataset %(number)s is not of project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
+            _("dataset %(number)s does not belong to project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
         )
     if dataset.purpose != trainer:
         raise InvalidInput(
@@ -178,33 +178,33 @@ def _check_installed(trackers: Sequence[str], lora: Any) -> None:
     missing = [name for name in trackers if name in TRACKERS and find_spec(name) is None]
     if missing:
         raise InvalidInput(
-            _("%(names)s is not installed: pip install 'konomi[tracking]', or leave it out of --report-to")
+            _("%(names)s is not installed: pip install 'konomi[tracking]', or remove it from --report-to")
             % {"names": ", ".join(missing)}
         )
     if isinstance(lora, LoraSettings) and lora.quantization != "none" and find_spec("bitsandbytes") is None:
         raise InvalidInput(
-            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or leave --quantization out")
+            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or omit --quantization")
         )
 
 
 def _starting_model(project: Project, trainer: str, base_model: str, parent: Checkpoint | None) -> ModelSource:
     if trainer == Run.Trainer.PRETRAIN:
         if base_model or parent:
-            raise InvalidInput(_("a base model is made from scratch: give no model to start from"))
+            raise InvalidInput(_("a base model is trained from scratch: do not choose a starting model"))
         return ModelSource(base="")
     if parent is None:
         if not base_model:
-            raise InvalidInput(_("choose a model to start from: a base model or a checkpoint"))
+            raise InvalidInput(_("choose a starting model: a base model or a checkpoint"))
         return model_folders.source_of(base_model)
     if parent.project_id != project.pk:
         raise InvalidInput(
-            _("checkpoint %(number)s is not of project %(slug)s") % {"number": parent.pk, "slug": project.slug}
+            _("checkpoint %(number)s does not belong to project %(slug)s") % {"number": parent.pk, "slug": project.slug}
         )
     if base_model and model_folders.source_of(base_model).base != root_base(parent):
         raise InvalidInput(
             _(
-                "checkpoint %(number)s stands on %(root_base)s, not on %(base_model)s: leave --model "
-                "out, or name that folder"
+                "checkpoint %(number)s is based on %(root_base)s, not on %(base_model)s: omit --model, or give "
+                "that folder"
             )
             % {"number": parent.pk, "root_base": root_base(parent), "base_model": base_model}
         )

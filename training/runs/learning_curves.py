@@ -57,7 +57,7 @@ def start_learning_curve(
     """
     ascending = sorted(set(shares))
     if len(ascending) < 2 or ascending[0] <= 0 or ascending[-1] > 1:
-        raise InvalidInput(_("a learning curve needs two shares or more, each above 0 and at most 1"))
+        raise InvalidInput(_("a learning curve needs at least two fractions, each above 0 and at most 1"))
     if not dataset.held_out_rows:
         raise InvalidInput(
             _("dataset %(number)s has no held-out rows to compare the points on: annotate some, freeze again")
@@ -122,7 +122,7 @@ def status_words(run: Run, evaluation: Evaluation | None) -> str:
     if run.status != Run.Status.SUCCEEDED or evaluation is None:
         return str(run.get_status_display())
     if evaluation.is_live:
-        return _("Being evaluated")
+        return _("Evaluating")
     if evaluation.status != Evaluation.Status.SUCCEEDED:
         return _("Evaluation: %(status)s") % {"status": evaluation.get_status_display()}
     return str(run.get_status_display())

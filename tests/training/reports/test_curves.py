@@ -136,7 +136,7 @@ def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, 
     notes = client.get(url, headers={"HX-Request": "true", "HX-Target": "notes"}).text
     assert 'data-note="rows_cut"' in notes
     assert "every 10s" in notes
-    assert "Checked before the first step" in notes
+    assert "Preflight checks" in notes
     assert "<h1>" not in notes
 
 
@@ -183,15 +183,15 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     run = trained([step(1), step(2)], result=result)
     (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
     page = sign_in(manager).get(reverse("run", args=[run.pk])).text.replace("\xa0", " ")
-    assert "Checked before the first step: 1 warning" in page
+    assert "Preflight checks: 1 warning" in page
     assert "2 answers &lt;b&gt;never&lt;/b&gt; stop." in page
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
     assert "0 to 64 tokens" in page
-    assert "It needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
-    assert "The longest batch was tried and took 1.0 GB." in page
+    assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
+    assert "A trial of the longest batch took 1.0 GB." in page
     assert "90 steps should take about 3 min." in page
-    assert "780 taken from the cache, 120 computed" in page
+    assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page
     assert 'data-note="plain_trl"' in page

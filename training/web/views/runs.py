@@ -63,7 +63,7 @@ def list_title(project: Project) -> str:
     if live is not None:
         return _("Run %(number)s is training") % {"number": live.pk}
     if runs.filter(status=EngineJob.Status.QUEUED).exists():
-        return _("A run waits for its turn")
+        return _("A run is queued")
     last = runs.first()
     if last is None:
         return _("Nothing has been trained yet")
@@ -158,7 +158,7 @@ def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> str:
     number = run.pk
     if run.status == EngineJob.Status.QUEUED:
-        return _("Run %(number)s waits for its turn") % {"number": number}
+        return _("Run %(number)s is queued") % {"number": number}
     if run.status == EngineJob.Status.RUNNING:
         return (
             _("Run %(number)s is training: %(progress)s") % {"number": number, "progress": progress.sentence}
@@ -166,7 +166,7 @@ def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> st
             else _("Run %(number)s is starting") % {"number": number}
         )
     if checkpoint is not None:
-        return _("Run %(number)s is done: it made checkpoint %(checkpoint)s") % {
+        return _("Run %(number)s is finished: it produced checkpoint %(checkpoint)s") % {
             "number": number,
             "checkpoint": checkpoint.pk,
         }
@@ -201,7 +201,7 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
         said = (
             _("Run %(number)s is cancelled.")
             if status == EngineJob.Status.CANCELLED
-            else _("Run %(number)s was asked to stop: it saves first.")
+            else _("Run %(number)s is stopping; it saves first.")
         )
         messages.success(request, said % {"number": run.pk})
     except DomainError as error:
@@ -215,7 +215,9 @@ def resume_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         resume(run, request.user)
-        messages.success(request, _("Run %(number)s is queued again and goes on where it was.") % {"number": run.pk})
+        messages.success(
+            request, _("Run %(number)s is queued again and continues where it stopped.") % {"number": run.pk}
+        )
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)
