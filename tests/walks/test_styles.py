@@ -43,7 +43,7 @@ def test_a_style_sheet_holds_one_rule_a_line_at_most(path):
 
 
 def test_no_template_line_is_too_long():
-    """Break between attributes, between block elements, or where a space is; `{% blocktranslate trimmed %}` wraps texts."""
+    """Break between attributes or block elements, or at a space; `{% blocktranslate trimmed %}` wraps texts."""
     assert [line for path in TEMPLATES for line in long_lines(path, TEMPLATE_COLUMNS)] == []
 
 
