@@ -112,6 +112,14 @@ def own_var(settings, tmp_path):
     return var
 
 
+@pytest.fixture(autouse=True)
+def default_language():
+    """A request activates its reader's language for the whole thread; the next test starts in the default one."""
+    translation.deactivate()
+    yield
+    translation.deactivate()
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of public data; tests that need it skip where it is absent."""

@@ -72,7 +72,7 @@ class Stubborn(Clerk):
                     assert status in (200, 409), page[:500]
                 if status == 200:
                     self.acknowledged.append(int(form[2]))
-            if b"This batch is finished" in page or b"all that is yours to do here" in page:
+            if b"This batch is finished" in page or b"finished your tasks here" in page:
                 return
             time.sleep(0.2)
 

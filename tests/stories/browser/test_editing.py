@@ -43,7 +43,7 @@ def test_terms_and_similar_texts_are_put_in_by_keyboard(signed_in, live_server, 
     expect(page.locator("#saved")).to_have_text("Saved")
     page.keyboard.press("Control+Enter")
     next_task(page, 1)
-    expect(page.locator(".similar")).to_contain_text("97 % alike")
+    expect(page.locator(".similar")).to_contain_text("97 % match")
     now = page.locator(".source .text").inner_text()[-2]
     expect(page.locator(".similar del")).to_have_text(number)
     expect(page.locator(".similar ins")).to_have_text(now)

@@ -124,7 +124,7 @@ def test_a_server_in_trouble_is_asked_again(writing):
     answers.clear()
     page.route("**/submit/", trouble)
     page.locator("#submit").click()
-    expect(saved(page)).to_contain_text("sent again by itself")
+    expect(saved(page)).to_contain_text("will be sent again")
     expect(page.locator("#done-by-me")).to_have_text("1")
     assert texts() == ["against the odds"]
 
@@ -278,7 +278,7 @@ def test_two_tabs_on_one_task_make_one_annotation(writing):
     next_task(page, 1)
     other.locator("#text").fill("from the second tab")
     other.locator("#submit").click()
-    expect(other.get_by_role("alert")).to_contain_text("You had submitted that task before")
+    expect(other.get_by_role("alert")).to_contain_text("You already submitted that task")
     assert texts() == ["from the first tab"]
 
 

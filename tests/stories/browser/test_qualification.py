@@ -104,7 +104,7 @@ def test_from_the_batch_through_the_test_by_keyboard_alone(enter, exam, project,
     answer(page, exam, hana)
     expect(page.get_by_text("Test: 3 of 3")).to_be_visible()
     answer(page, exam, hana)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Not passed this time")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Test not passed")
     expect(page.get_by_text(WHY)).to_have_count(1)
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -141,7 +141,7 @@ def test_the_pages_of_who_takes_it_fit_and_are_accessible(enter, exam, hana):
         expect(page.get_by_text(f"Test: {number} of 3")).to_be_visible()
         expect(page.locator("#heading")).to_be_focused()
         answer(page, exam, hana, right=number > 1)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Not passed this time")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Test not passed")
     assert_good(page, "result")
 
 

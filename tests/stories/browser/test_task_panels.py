@@ -49,7 +49,7 @@ def test_guideline_note_and_flag_by_keyboard_alone(sign_in_browser, live_server,
     expect(panel.get_by_role("heading", name="You have not read this guideline yet")).to_be_visible()
     axe(page)
     panel.get_by_role("button", name="Mark as read").press("Enter")
-    expect(panel.get_by_text("Noted.")).to_be_visible()
+    expect(panel.get_by_text("Marked as read.")).to_be_visible()
     expect(badge).to_be_hidden()
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
