@@ -8,7 +8,8 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from training.contract.hyperparameters import GROUPS, LORA, Hyperparameter, parameters_of
+from training.contract.declarations import Hyperparameter
+from training.contract.hyperparameters import GROUPS, LORA, parameters_of
 
 
 def names(text: str) -> tuple[str, ...]:
