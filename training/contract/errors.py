@@ -1,6 +1,10 @@
 """Failures that an engine program can explain. Every message names the place and the remedy."""
 
 
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the field and the remedy."""
+
+
 class EngineError(RuntimeError):
     """A failure that the person who started the run can understand and fix."""
 

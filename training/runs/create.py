@@ -14,7 +14,15 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
-from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.contract.config import (
+    TRACKERS,
+    Architecture,
+    ConfigError,
+    LoraSettings,
+    ModelSource,
+    Program,
+    TrainingConfig,
+)
 from training.contract.run_directory import CORPUS
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
@@ -43,21 +51,6 @@ OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
 }
 
 
-def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:
-    """What differs from TrainingConfig's defaults, by trainer and by full fine-tuning or LoRA.
-
-    DPO gets an SFT term beside the preference loss: without it the chosen texts' probability falls too.
-    """
-    if trainer == Run.Trainer.DPO:
-        rate = 1e-5 if full else 5e-5
-        return {"learning_rate": rate, "losses": ("sigmoid", "sft"), "loss_weights": (1.0, 1.0)}
-    if trainer == Run.Trainer.KTO:
-        return {"learning_rate": 5e-6 if full else 5e-5}
-    if trainer == Run.Trainer.PRETRAIN:
-        return {"learning_rate": 1e-3, "lora": None}
-    return {"learning_rate": 2e-5 if full else 2e-4}
-
-
 @transaction.atomic
 def create_run(
     *,
@@ -74,8 +67,8 @@ def create_run(
     """A queued run with its directory; the worker (or a waiting command) launches it.
 
     It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
-    TrainingConfig over `default_options`; `lora=None` is full fine-tuning. A `pretrain` run starts from nothing and
-    reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    TrainingConfig; the others have the trainer's defaults. `lora=None` is full fine-tuning. A `pretrain` run starts
+    from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
     Raises InvalidInput, or Conflict where the dataset's files are gone.
     """
     options = dict(options or {})
@@ -87,17 +80,15 @@ def create_run(
             _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
-    full = "lora" in options and options["lora"] is None
-    chosen = default_options(trainer, full=full) | options
-    if "losses" in options and "loss_weights" not in options:
-        chosen["loss_weights"] = ()
     for name, shape in (("lora", LoraSettings), ("architecture", Architecture)):
-        if isinstance(chosen.get(name), Mapping):
+        if isinstance(options.get(name), Mapping):
             try:
-                chosen[name] = shape(**chosen[name])
+                options[name] = shape(**options[name])
             except TypeError as error:
                 raise InvalidInput(f"{name}: {error}") from error
-    _check_installed(chosen.get("report_to", ()), chosen.get("lora"))
+            except ConfigError as error:
+                raise InvalidInput(str(error)) from error
+    _check_installed(options.get("report_to", ()), options.get("lora"))
     run = Run(
         project=project,
         trainer=trainer,
@@ -116,7 +107,7 @@ def create_run(
             dataset_sha256=dataset.sha256 if dataset else "",
             reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
             versions=code_versions(),
-            **chosen,
+            **options,
         ),
         actor=actor,
     )
@@ -131,8 +122,7 @@ def create_run(
 def command_line(run: Run) -> str:
     """The command that makes the same run again."""
     start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
-    usual = default_options(run.trainer, full=run.config.get("lora") is None)
-    chosen = training_options.words(run.trainer, run.config, usual)
+    chosen = training_options.to_argv(run.trainer, run.config)
     evaluate = [] if run.evaluate else ["--no-evaluate"]
     return " ".join(["manage.py", f"train_{run.trainer}", str(run.dataset_id), *start, *chosen, *evaluate])
 

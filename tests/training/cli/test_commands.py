@@ -15,12 +15,12 @@ from annotation.models import Candidate
 from tests.training.conftest import ROOT, until, watched
 from training.cli.training import TrainingCommand
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig, to_json
+from training.contract.hyperparameters import all_parameters
 from training.models import Checkpoint, Generation, Run
 from training.reports.progress import read_progress
 from training.results.checkpoints import promote
 from training.runs import create
-from training.runs.create import PROGRAMS, command_line, default_options
-from training.runs.options import OPTIONS
+from training.runs.create import PROGRAMS, command_line
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -166,14 +166,11 @@ def test_every_configuration_can_be_typed(trainer, data):
 
 def configuration(trainer, options):
     """As `create_run` makes it."""
-    chosen = default_options(trainer, full="lora" in options and options["lora"] is None) | options
-    if "losses" in options and "loss_weights" not in options:
-        chosen["loss_weights"] = ()
-    return TrainingConfig(program=PROGRAMS[trainer], run_id="run 1", model=ModelSource(base="x"), **chosen)
+    return TrainingConfig(program=PROGRAMS[trainer], run_id="run 1", model=ModelSource(base="x"), **options)
 
 
 def test_every_choice_of_a_run_has_an_option():
-    named = {option.lora or option.field for option in OPTIONS}
+    named = {parameter.attribute for parameter in all_parameters()}
     lora = {field.name for field in dataclasses.fields(LoraSettings)}
     assert named == (create.OPTIONS | lora) - {"lora", "architecture"}
 
