@@ -89,14 +89,6 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 
 @pytest.fixture(autouse=True)
-def default_language(settings):
-    """A request leaves its language active in this thread; the next test must not inherit it."""
-    translation.activate(settings.LANGUAGE_CODE)
-    yield
-    translation.deactivate()
-
-
-@pytest.fixture(autouse=True)
 def own_var(settings, tmp_path):
     """What the site writes goes to a folder of the test's own."""
     var = tmp_path / "var"
