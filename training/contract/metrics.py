@@ -36,7 +36,7 @@ class Figure:
     summary: bool = False
 
 
-LOSS, GRAD_NORM, REWARD_CHOSEN = "loss", "grad_norm", "reward_chosen"
+LOSS, LEARNING_RATE, GRAD_NORM, REWARD_CHOSEN = "loss", "learning_rate", "grad_norm", "reward_chosen"
 CHRF, BLEU = "chrf", "bleu"
 CHOSEN_LOGP, REJECTED_LOGP = "chosen_logp", "rejected_logp"
 REWARD_ACCURACY, REWARD_MARGIN, LABEL_ACCURACY = "reward_accuracy", "reward_margin", "label_accuracy"
@@ -61,7 +61,7 @@ METRICS = (
         compared=True,
         reported=True,
     ),
-    Metric("learning_rate", "learning_rate", chart="learning_rate", smooth=False, live=True, compared=True),
+    Metric(LEARNING_RATE, "learning_rate", chart="learning_rate", smooth=False, live=True, compared=True),
     Metric(GRAD_NORM, "grad_norm", chart="grad_norm", reported=True),
     Metric("tokens_per_s", chart="tokens_per_s", compared=True),
     Metric("epoch", "epoch"),
@@ -92,3 +92,13 @@ def charts() -> dict[str, list[Metric]]:
         if metric.chart:
             found.setdefault(metric.chart, []).append(metric)
     return found
+
+
+def parent_key(key: str) -> str:
+    """The key under which an evaluation has the same figure of the checkpoint's parent."""
+    return next(figure.parent for figure in FIGURES if figure.key == key)
+
+
+def interval_of(key: str) -> str:
+    """The key of a figure's 95 % interval, [low, high]."""
+    return f"{key}_interval"

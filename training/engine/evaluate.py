@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
+from training.contract.metrics import CHOSEN_LOGP, LOGP_ACCURACY, PERPLEXITY, REJECTED_LOGP, parent_key
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -198,9 +199,9 @@ def scored_figures(
         good = {
             role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
         }
-    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": perplexity(good["model"])}
+    metrics: dict[str, Any] = {"rows": len(good["model"]), PERPLEXITY: perplexity(good["model"])}
     if "parent" in good:
-        metrics["parent_perplexity"] = perplexity(good["parent"])
+        metrics[parent_key(PERPLEXITY)] = perplexity(good["parent"])
     if labels:
         metrics |= label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
@@ -208,14 +209,14 @@ def scored_figures(
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= logp_accuracy(both["model"], "logp_accuracy")
-    metrics["chosen_logp"] = mean_logp(good["model"])
-    metrics["rejected_logp"] = mean_logp(bad["model"])
+    metrics |= logp_accuracy(both["model"], LOGP_ACCURACY)
+    metrics[CHOSEN_LOGP] = mean_logp(good["model"])
+    metrics[REJECTED_LOGP] = mean_logp(bad["model"])
     if "parent" in both:
-        metrics |= logp_accuracy(both["parent"], "parent_logp_accuracy")
-        before = metrics["chosen_logp_parent"] = mean_logp(good["parent"])
-        metrics["rejected_logp_parent"] = mean_logp(bad["parent"])
-        metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
+        metrics |= logp_accuracy(both["parent"], parent_key(LOGP_ACCURACY))
+        before = metrics[parent_key(CHOSEN_LOGP)] = mean_logp(good["parent"])
+        metrics[parent_key(REJECTED_LOGP)] = mean_logp(bad["parent"])
+        metrics["chosen_logp_change_pct"] = 100 * (metrics[CHOSEN_LOGP] - before) / abs(before) if before else 0.0
     if "reference" in both:
         metrics |= reward_figures(both["model"], both["reference"], config.beta)
     return metrics

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from training.contract.metrics import GRAD_NORM, LOSS, REWARD_ACCURACY, REWARD_CHOSEN, REWARD_MARGIN
 from training.reports.curves import points_of, steps_of
 from training.reports.progress import number
 
@@ -101,12 +102,12 @@ def first_loss(facts: Facts) -> Note | None:
     beside it at margin 0 comes from the weights of the first rows, which average 1 over all."""
     if facts.config.get("program") != "train_dpo" or not facts.steps or facts.steps[0].get("step") != 1:
         return None
-    values, losses = facts.values("loss"), tuple(facts.config.get("losses") or ("sigmoid",))
+    values, losses = facts.values(LOSS), tuple(facts.config.get("losses") or ("sigmoid",))
     if not values or losses[0] != "sigmoid" or facts.config.get("strength_offset"):
         return None
     said = {"loss": number(values[0])}
     if losses == ("sigmoid",) and not facts.config.get("loss_weights"):
-        apart = abs((facts.values("reward_margin") or [1.0])[0]) > NO_MARGIN
+        apart = abs((facts.values(REWARD_MARGIN) or [1.0])[0]) > NO_MARGIN
         if abs(values[0] - LN_2) > FIRST_LOSS_TOLERANCE and apart:
             return Note(
                 "first_loss",
@@ -137,7 +138,7 @@ def first_loss(facts: Facts) -> Note | None:
 
 def chosen_falls(facts: Facts) -> Note | None:
     """The reward of the chosen texts is their log-probability against the reference's: below zero, it fell."""
-    chosen, margin = facts.ends("reward_chosen"), facts.ends("reward_margin")
+    chosen, margin = facts.ends(REWARD_CHOSEN), facts.ends(REWARD_MARGIN)
     if not (facts.preference and chosen and margin) or chosen[1] > -HARDLY_MOVED:
         return None
     if margin[1] <= margin[0] or margin[1] < HARDLY_MOVED:
@@ -169,7 +170,7 @@ def chosen_falls(facts: Facts) -> Note | None:
 
 
 def easy_accuracy(facts: Facts) -> Note | None:
-    values = facts.values("reward_accuracy")
+    values = facts.values(REWARD_ACCURACY)
     early = values[: max(ENOUGH_STEPS, facts.total // 5)]
     if not facts.preference or len(early) < ENOUGH_STEPS or fmean(early[-10:]) < EASY_ACCURACY:
         return None
@@ -185,7 +186,7 @@ def easy_accuracy(facts: Facts) -> Note | None:
 
 
 def accuracy_of_chance(facts: Facts) -> Note | None:
-    ends, steps = facts.ends("reward_accuracy"), len(facts.steps)
+    ends, steps = facts.ends(REWARD_ACCURACY), len(facts.steps)
     if not (facts.preference and ends) or steps < max(50, facts.total // 4) or not 0.4 <= ends[1] <= 0.55:
         return None
     return Note(
@@ -200,7 +201,7 @@ def accuracy_of_chance(facts: Facts) -> Note | None:
 
 
 def exploded_margin(facts: Facts) -> Note | None:
-    ends = facts.ends("reward_margin")
+    ends = facts.ends(REWARD_MARGIN)
     if not ends or ends[1] < EXPLODED_MARGIN:
         return None
     return Note(
@@ -218,7 +219,7 @@ def exploded_margin(facts: Facts) -> Note | None:
 
 
 def hardly_moved(facts: Facts) -> Note | None:
-    margin, loss = facts.ends("reward_margin"), facts.ends("loss")
+    margin, loss = facts.ends(REWARD_MARGIN), facts.ends(LOSS)
     if not (facts.preference and margin and loss) or len(facts.steps) < facts.total // 2:
         return None
     if abs(margin[1]) > HARDLY_MOVED or abs(loss[1] - loss[0]) > HARDLY_MOVED * abs(loss[0]):
@@ -232,7 +233,7 @@ def hardly_moved(facts: Facts) -> Note | None:
 
 
 def loss_not_falling(facts: Facts) -> Note | None:
-    ends = facts.ends("loss")
+    ends = facts.ends(LOSS)
     if not ends or ends[1] < 0.99 * ends[0]:
         return None
     return Note(
@@ -247,7 +248,7 @@ def loss_not_falling(facts: Facts) -> Note | None:
 
 
 def always_clipped(facts: Facts) -> Note | None:
-    limit, norms = float(facts.config.get("max_grad_norm") or 0), facts.values("grad_norm")
+    limit, norms = float(facts.config.get("max_grad_norm") or 0), facts.values(GRAD_NORM)
     if not limit or len(norms) < ENOUGH_STEPS:
         return None
     share = sum(norm > limit for norm in norms) / len(norms)

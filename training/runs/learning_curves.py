@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
-from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY
+from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY, interval_of
 from training.models import Evaluation, LearningCurve, Run
 from training.reports.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
@@ -99,7 +99,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
         evaluation = evaluation_of(curve, run)
         metrics = (evaluation.result or {}).get("metrics", {}) if evaluation else {}
         outcome = read_outcome(evaluation, key) if evaluation and key in metrics else None
-        interval = metrics.get(f"{key}_interval") or (outcome.interval() if outcome else None) or (None, None)
+        interval = metrics.get(interval_of(key)) or (outcome.interval() if outcome else None) or (None, None)
         points.append(
             Point(
                 share=run.config["share"],

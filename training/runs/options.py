@@ -38,7 +38,7 @@ def flag(parameter: Hyperparameter) -> str:
 
 
 def default_text(parameter: Hyperparameter, trainer: str, *, full: bool = False) -> str:
-    """The default as it is typed, or what it stands for ("no limit")."""
+    """The default as it is typed, or its meaning ("no limit")."""
     if parameter.declaration.unset:
         return parameter.declaration.unset
     value = parameter.default(trainer, full=full)

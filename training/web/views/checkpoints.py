@@ -15,7 +15,7 @@ from annotation.core.errors import DomainError
 from annotation.models import Role
 from annotation.web.http import SignedInRequest
 from training.access import checkpoint_for
-from training.contract.metrics import FIGURES
+from training.contract.metrics import CHRF, FIGURES, REWARD_ACCURACY
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation
 from training.reports.progress import evaluation_figures
@@ -101,15 +101,15 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
 def title(checkpoint: Checkpoint, figures: list[Any]) -> str:
     by_key = {figure.key: figure for figure in figures}
     number = checkpoint.pk
-    if "reward_accuracy" in by_key:
+    if REWARD_ACCURACY in by_key:
         return _("Checkpoint %(number)s agrees with annotators on %(value)s of held-out pairs") % {
             "number": number,
-            "value": by_key["reward_accuracy"].value,
+            "value": by_key[REWARD_ACCURACY].value,
         }
-    if "chrf" in by_key:
+    if CHRF in by_key:
         return _("Checkpoint %(number)s scores chrF %(value)s against the references") % {
             "number": number,
-            "value": by_key["chrf"].value,
+            "value": by_key[CHRF].value,
         }
     return (
         _("Checkpoint %(number)s is evaluated") % {"number": number}
