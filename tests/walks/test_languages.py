@@ -180,7 +180,7 @@ def test_pages_of_trouble_are_in_the_language_too(client):
     assert (lost.status_code, language_of(lost)) == (404, "ja")
     assert "見つかりません" in lost.content.decode()
     refused = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "x"}, **JAPANESE)
-    assert "ページが古くなり" in refused.content.decode()
+    assert "このページは期限が切れています" in refused.content.decode()
     wrong = client.post("/accounts/login/", {"login": "mio@example.org", "password": "no"}, **JAPANESE)
     assert not re.search(
         r"[A-Za-z]{3,} [a-z]{2,}", " ".join(text for _, text in page_words.of_page(wrong.content.decode()))

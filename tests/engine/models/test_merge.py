@@ -310,5 +310,5 @@ def test_the_command_merges_a_checkpoint_into_a_model_that_runs_may_start_from(l
         call_command("merge", str(parent.pk))
     parent.form = "full"
     parent.save()
-    with pytest.raises(CommandError, match="holds full weights: there is nothing to merge"):
+    with pytest.raises(CommandError, match="has full weights: there is nothing to merge"):
         call_command("merge", str(parent.pk))

@@ -50,7 +50,7 @@ def test_a_grammar_is_learnt_well_enough_to_read(tmp_path):
     assert run_here("generate", asked) == 0
     replies = texts(asked.path / "candidates.jsonl")
     names = "|".join(NAMES)
-    grammar = re.compile(rf"Dear ({names}), thank you for your message\.|Hey ({names}), cool, thanks!")
+    grammar = re.compile(rf"Dear ({names}), thank you for your words\.|Hey ({names}), cool, thanks!")
     good = [reply["text"] for reply in replies if grammar.fullmatch(reply["text"]) and reply["finished"]]
     assert len(good) >= 10, replies
 

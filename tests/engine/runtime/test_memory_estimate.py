@@ -80,7 +80,7 @@ def test_what_cannot_be_estimated_is_refused_with_a_reason(tmp_path):
     path.write_text("[]")
     with pytest.raises(CommandError, match="no JSON object"):
         call_command("estimate_memory", "--config", str(path))
-    with pytest.raises(CommandError, match="which model"):
+    with pytest.raises(CommandError, match="no model: give a model folder"):
         call_command("estimate_memory")
     with pytest.raises(CommandError, match="below the allowed roots"):
         call_command("estimate_memory", "/etc")

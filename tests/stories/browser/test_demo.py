@@ -22,6 +22,7 @@ def test_an_annotator_judges_a_pair_by_keyboard(live_server, page: Page):
 
     page.get_by_role("link", name="Start").first.click()
     expect(page.get_by_role("heading", name="Which answer is better?")).to_be_visible()
+    page.wait_for_load_state()  # the keys need the scripts
     review = page.locator(".source").inner_text()
     page.keyboard.press("1")
     page.keyboard.press("Enter")

@@ -46,7 +46,7 @@ def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_s
     page = client.get(url).text
     assert "<h1>Yes, more labels would probably help: the metric is still improving</h1>" in page
     assert "From 50 % to 100 % of the prompts the figure went from 82.0 % to 95.0 %: +13.0 points" in page
-    assert re.search(r"twice the labels would bring about 9[5-9]\.\d %", page)
+    assert re.search(r"doubling the labels would give about 9[5-9]\.\d %", page)
     assert "data-chart" in page
     for run, rows, value in zip(runs, ("250", "500", "1,000"), ("72.5 %", "82.0 %", "95.0 %"), strict=True):
         assert f"<td>{rows}</td><td>{value}</td>" in page
@@ -90,14 +90,14 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["{dpo}", "--model", "shell", "--shares", "0.5,1"], "--shares belongs to --learning-curve"),
-        (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "1"], "two shares or more"),
-        (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "0.5,1.5"], "two shares or more"),
-        (["{dpo}", "--model", "shell", "--learning-curve", "--share", "0.5"], "leave --share"),
+        (["{dpo}", "--model", "shell", "--shares", "0.5,1"], "--shares is for --learning-curve"),
+        (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "1"], "at least two fractions"),
+        (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "0.5,1.5"], "at least two fractions"),
+        (["{dpo}", "--model", "shell", "--learning-curve", "--share", "0.5"], "omit --share and --no-evaluate"),
         (["{dpo}", "--model", "shell", "--learning-curve", "--no-evaluate"], "omit --share and --no-evaluate"),
         (["{bare}", "--model", "shell", "--learning-curve"], "no held-out rows"),
         (["{sft}", "--model", "shell", "--learning-curve"], "use train_sft"),
-        (["--learning-curve"], "which dataset"),
+        (["--learning-curve"], "no dataset: give the id"),
         (["--learning-curve", "--resume", "9"], "no learning curve 9"),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_curve_on_its_way_says_so_and_strangers_see_nothing(
         client.force_login(person)
         assert client.get(url).status_code == sees
     page = client.get(url).text
-    assert "Two points at least are needed; 0 of 4 are there" in page
+    assert "At least two points are needed; 0 of 4 are finished" in page
     assert "every 10s" in page
     with django_assert_max_num_queries(25):
         part = client.get(url, headers={"HX-Request": "true"}).text
