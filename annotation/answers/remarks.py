@@ -109,7 +109,7 @@ def settle(*, remark: Remark, actor: User) -> Remark:
     with transaction.atomic():
         unanswered = Remark.objects.filter(pk=remark.pk, answered_at=None)
         if not unanswered.update(answered_by=actor, answered_at=timezone.now()):
-            raise Conflict(_("Somebody else has already settled this."))
+            raise Conflict(_("Someone else has already resolved this."))
         record(verb="remark.settled", target=remark, actor=actor, project=remark.task.batch.project)
     remark.refresh_from_db()
     return remark

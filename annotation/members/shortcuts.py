@@ -81,7 +81,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
     (
         gettext_lazy("Scoring"),
         (
-            *numbered("score", "123456789", gettext_lazy("Point {n} of the aspect in turn"), SCORING),
+            *numbered("score", "123456789", gettext_lazy("Score {n} for the current aspect"), SCORING),
             Action("comment", "c", gettext_lazy("Write a comment"), SCORING),
         ),
     ),

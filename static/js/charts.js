@@ -1,4 +1,4 @@
-// Draws the charts of a page (templates/training/chart.html) with Bokeh, takes in the points of a live run, smooths.
+// Draws the charts of a page (templates/training/charts/chart.html) with Bokeh, takes in the points of a live run, smooths.
 (() => {
   const { Bokeh } = window;
   if (!Bokeh) return; // the small drawings stay
@@ -206,31 +206,27 @@
     smooth();
   }
 
-  // ---- a live run ----
-  async function follow() {
-    let live = true;
-    try {
-      const log = document.querySelector("#log-text");
-      const answer = await fetch(`${page.dataset.url}?offset=${page.dataset.offset}&lines=${log?.dataset.lines ?? 0}`);
-      if (!answer.ok) throw new Error(answer.status);
-      const told = await answer.json();
-      page.dataset.offset = told.offset;
-      page.hidden &&= !Object.keys(told.points).length;
-      for (const chart of charts) {
-        chart.take(told.points, told.from);
-        if (told.sentences[chart.figure.dataset.chart]) chart.say(told.sentences[chart.figure.dataset.chart]);
-      }
-      if (log && told.log && log.textContent !== told.log) {
-        const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
-        log.textContent = told.log;
-        if (atEnd) log.scrollTop = log.scrollHeight;
-        log.closest("section").hidden = false;
-      }
-      live = told.live;
-    } catch {
-      // offline, or the site restarts: asked again in a moment
+  // ---- a live run: each poll brings what is new as JSON in #news ----
+  let taken = null;
+  function takeNews() {
+    const script = document.getElementById("news");
+    if (!script || script === taken) return;
+    taken = script;
+    const news = JSON.parse(script.textContent);
+    document.querySelector("#poll [name=offset]").value = news.offset;
+    if (page) page.hidden &&= !Object.keys(news.points).length;
+    for (const chart of charts) {
+      chart.take(news.points, news.from);
+      if (news.sentences[chart.figure.dataset.chart]) chart.say(news.sentences[chart.figure.dataset.chart]);
     }
-    if (live) setTimeout(follow, Number(page.dataset.every));
+    const log = document.getElementById("log-text");
+    if (log && news.log && log.textContent !== news.log) {
+      const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+      log.textContent = news.log;
+      if (atEnd) log.scrollTop = log.scrollHeight;
+      log.closest("section").hidden = false;
+    }
   }
-  if (page?.dataset.live) setTimeout(follow, Number(page.dataset.every));
+  takeNews();
+  document.addEventListener("htmx:afterSettle", takeNews);
 })();

@@ -175,7 +175,8 @@ def limit(task: dict[str, Any]) -> dict[str, Any]:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from training.engine.data.rows import Counts, fit, tokenize
+    from training.engine.data.rows import Counts
+    from training.engine.data.tokenization import fit, tokenize
     from training.engine.packed import layout
 
     tokenizer = AutoTokenizer.from_pretrained(task["model"])

@@ -1,4 +1,4 @@
-"""A tiny model made on the spot, run directories, and the programs as processes."""
+"""Fixtures: a tiny model, run directories, and the programs as processes."""
 
 import json
 import os
@@ -66,6 +66,7 @@ def make_run(path: Path, config, rows: list[dict] | None = None) -> RunDirectory
 
 def training(program: str, model: ModelSource, **changes) -> TrainingConfig:
     values = {"run_id": "t", "batch_size": 4, "max_length": 128, "learning_rate": 1e-2, "threads": 1, "save_steps": 4}
+    values["losses"] = ("sigmoid",)  # plain DPO, whose first loss is ln 2
     return TrainingConfig(program=program, model=model, **{**values, **changes})
 
 

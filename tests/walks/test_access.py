@@ -316,7 +316,7 @@ def test_account_pages_after_sign_in_are_too(path, sign_in):
 def test_a_form_without_its_token_is_refused_in_our_words():
     response = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "x"})
     assert response.status_code == 403
-    assert b"too old to send" in response.content
+    assert b"This page has expired" in response.content
     assert_strict(response, "csrf")
 
 

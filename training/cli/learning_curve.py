@@ -33,17 +33,20 @@ class LearningCurveCommand(TrainingCommand):
         group.add_argument(
             "--learning-curve",
             action="store_true",
-            help="train on growing shares of the prompts, evaluate each on the same held-out rows, and say whether "
+            help="train on growing fractions of the prompts, evaluate each on the same held-out rows, "
+            "and report whether "
             "more labels would help; with --resume, continue the curve of that number",
         )
         group.add_argument(
-            "--shares", type=numbers, help="of the prompts, for --learning-curve; default 0.1,0.25,0.5,1 (nested)"
+            "--shares",
+            type=numbers,
+            help="fractions of the prompts for --learning-curve, nested; default 0.1,0.25,0.5,1",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not options["learning_curve"]:
             if options["shares"] is not None:
-                raise CommandError("--shares belongs to --learning-curve; a single run takes --share")
+                raise CommandError("--shares is for --learning-curve; a single run takes --share")
             super().handle(*args, **options)
             return
         with plain_errors():
@@ -52,9 +55,9 @@ class LearningCurveCommand(TrainingCommand):
 
     def _started(self, options: dict[str, Any]) -> LearningCurve:
         if options["dataset"] is None:
-            raise CommandError(f"which dataset? Give the id of one frozen --for {self.trainer}")
+            raise CommandError(f"no dataset: give the id of one frozen --for {self.trainer}")
         if options["share"] is not None or options["no_evaluate"]:
-            raise CommandError("--learning-curve sets the shares and evaluates: leave --share and --no-evaluate out")
+            raise CommandError("--learning-curve sets the shares and evaluates: omit --share and --no-evaluate")
         dataset = find_dataset(options["dataset"])
         if dataset.purpose != self.trainer:
             raise CommandError(f"dataset {dataset.pk} was frozen for {dataset.purpose}: use train_{dataset.purpose}")
@@ -74,7 +77,7 @@ class LearningCurveCommand(TrainingCommand):
         if curve.dataset.purpose != self.trainer:
             raise CommandError(f"{curve} is not for this command: use train_{curve.dataset.purpose}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"] or options["shares"]:
-            raise CommandError("--resume continues a curve as it was begun: give no dataset, model or shares with it")
+            raise CommandError("--resume continues a curve with its settings: do not give a dataset, model or shares")
         for run in runs_of(curve):
             if run.status in (Status.FAILED, Status.CANCELLED):
                 resume(run, None)
@@ -89,7 +92,7 @@ class LearningCurveCommand(TrainingCommand):
     def _finish(self, curve: LearningCurve) -> None:
         """Wait for the runs, then for their evaluations, which the queue puts after them. Exits with 1 or 3."""
         runs = runs_of(curve)
-        self.stderr.write(f"{curve}: {len(runs)} runs, the same epochs each, dataset {curve.dataset_id}")
+        self.stderr.write(f"{curve}: {len(runs)} runs, equal epochs, dataset {curve.dataset_id}")
         statuses = []
         for number, run in enumerate(runs, 1):
             self.stderr.write(f"point {number} of {len(runs)}: {100 * run.config['share']:g} % of the prompts, {run}")
@@ -119,7 +122,7 @@ class LearningCurveCommand(TrainingCommand):
         return status
 
     def _how_to_resume(self, curve: LearningCurve) -> str:
-        return f"To go on with what is missing: manage.py train_{self.trainer} --learning-curve --resume {curve.pk}"
+        return f"To continue: manage.py train_{self.trainer} --learning-curve --resume {curve.pk}"
 
 
 def live_jobs(curve: LearningCurve, but: EngineJob) -> list[Run | Evaluation]:

@@ -53,7 +53,7 @@ def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterab
                 progress = read_progress(job.directory)
                 words = ", ".join(f"{name} {value}" for name, value in progress.words)
                 if job.status == EngineJob.Status.QUEUED:
-                    words = "waiting for another engine to end (KONOMI_ENGINES allows more)"
+                    words = "waiting for another engine to finish (raise KONOMI_ENGINES to run more)"
                 elif not progress.total:
                     words = "starting"
                 if asked_to_stop:
@@ -66,7 +66,7 @@ def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterab
                 time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:
-                    out.write(f"{job_name(job)} goes on by itself; manage.py watch_engine_jobs looks after it")
+                    out.write(f"{job_name(job)} continues in the background; manage.py watch_engine_jobs monitors it")
                     raise
                 asked_to_stop = True
                 for stopped in (*cancel_too(), job):
@@ -111,7 +111,7 @@ def find_project(slug: str) -> Project:
     project = Project.objects.filter(slug=slug).first()
     if project is None:
         known = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-        raise CommandError(f"no project {slug!r} (there are: {known})")
+        raise CommandError(f"no project {slug!r} (available: {known})")
     return project
 
 
@@ -134,11 +134,11 @@ def given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 def add_sampling_arguments(parser: CommandParser) -> None:
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--samples", type=int, help="texts for each prompt (default 1)")
+    sampling.add_argument("--samples", type=int, help="texts per prompt (default 1)")
     sampling.add_argument("--temperature", type=float, help="0 is greedy; default 0.8")
     sampling.add_argument("--top-p", type=float, help="nucleus sampling (Holtzman et al. 2020); default 0.95")
-    sampling.add_argument("--max-new-tokens", type=int, help="the longest text, in tokens; default 256")
-    sampling.add_argument("--batch-size", type=int, help="most texts generated side by side; default 16")
+    sampling.add_argument("--max-new-tokens", type=int, help="maximum new tokens per text; default 256")
+    sampling.add_argument("--batch-size", type=int, help="texts generated in parallel; default 16")
     sampling.add_argument("--seed", type=int, help="the same seed gives the same texts; default 17")
     sampling.add_argument("--threads", type=int, help="CPU threads of the engine; default all")
 

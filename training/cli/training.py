@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from training.cli.progress import find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
-from training.contract.config import LoraSettings
+from training.contract.config import ConfigError, LoraSettings
+from training.contract.hyperparameters import parameters_of
+from training.contract.metrics import LOSS, REWARD_ACCURACY
 from training.engine_jobs.queue import resume
 from training.models import Checkpoint, EngineJob, Evaluation, Run
 from training.reports.progress import evaluation_figures, number
 from training.runs.create import create_run
-from training.runs.options import add_to, of_trainer
+from training.runs.options import add_to
 
 
 class TrainingCommand(BaseCommand):
@@ -21,8 +23,8 @@ class TrainingCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("dataset", nargs="?", type=int, help=f"id of a dataset frozen --for {self.trainer}")
-        start = parser.add_argument_group("what it starts from")
-        start.add_argument("--model", metavar="FOLDER", help="a base model below an allowed root (KONOMI_MODEL_ROOTS)")
+        start = parser.add_argument_group("starting model")
+        start.add_argument("--model", metavar="FOLDER", help="a base model under an allowed root (KONOMI_MODEL_ROOTS)")
         start.add_argument(
             "--checkpoint", "--adapter", metavar="ID", type=int, help="a checkpoint of this project (its whole chain)"
         )
@@ -41,7 +43,7 @@ class TrainingCommand(BaseCommand):
         said = [f"checkpoint {checkpoint.pk}"] if checkpoint else []
         said += [
             f"{key} {number(run.result['metrics'][key])}"
-            for key in ("loss", "reward_accuracy")
+            for key in (LOSS, REWARD_ACCURACY)
             if run.result and key in run.result.get("metrics", {})
         ]
         if evaluation is not None:
@@ -57,13 +59,13 @@ class TrainingCommand(BaseCommand):
         if run.trainer != self.trainer:
             raise CommandError(f"{run} is not for this command: use train_{run.trainer} --resume {run.pk}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"]:
-            raise CommandError("--resume continues a run as it was begun: give no dataset and no model with it")
+            raise CommandError("--resume continues a run with its settings: do not give a dataset or model")
         resume(run, None)
         return run
 
     def _created(self, options: dict[str, Any]) -> Run:
         if options["dataset"] is None:
-            raise CommandError(f"which dataset? Give the id of one frozen --for {self.trainer}")
+            raise CommandError(f"no dataset: give the id of one frozen --for {self.trainer}")
         dataset = find_dataset(options["dataset"])
         return create_run(
             project=dataset.project,
@@ -77,24 +79,25 @@ class TrainingCommand(BaseCommand):
         )
 
     def chosen(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Fields of TrainingConfig, those that a person gave."""
-        known = of_trainer(self.trainer)
-        chosen = given(options, tuple(option.field for option in known if not option.lora))
+        """The fields of TrainingConfig that the command line names."""
+        known = parameters_of(self.trainer)
+        chosen = given(options, tuple(parameter.key for parameter in known if not parameter.nested))
         if chosen.get("accelerate_config"):
             file = Path(chosen["accelerate_config"]).resolve()  # the engine starts in another folder
             if not file.is_file():
                 raise CommandError(f"--accelerate-config: no file {file}")
             chosen["accelerate_config"] = str(file)
-        lora = {option.lora: options[option.field] for option in known if option.lora}
+        lora = {parameter.attribute: options[parameter.key] for parameter in known if parameter.nested}
         lora = {name: value for name, value in lora.items() if value is not None}
         if options["full"]:
             if lora:
-                raise CommandError("--full trains all weights: leave the --lora options, --dora and --quantization out")
+                raise CommandError("--full trains all weights: omit the --lora options, --dora and --quantization")
             chosen["lora"] = None
         elif lora:
-            if "r" in lora:
-                lora.setdefault("alpha", 2 * lora["r"])
-            chosen["lora"] = LoraSettings(**lora)
+            try:
+                chosen["lora"] = LoraSettings(**lora)
+            except ConfigError as error:
+                raise CommandError(str(error)) from error
         return chosen
 
 

@@ -2,25 +2,22 @@
 
 import dataclasses
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from training.contract.declarations import BY_TRAINER, resolve_defaults, validate
+from training.contract.errors import ConfigError as ConfigError
+from training.contract.hyperparameters import TIE_THRESHOLD as TIE_THRESHOLD
+from training.contract.hyperparameters import TRACKERS as TRACKERS
+from training.contract.hyperparameters import Hyperparameters, default_lora
+from training.contract.hyperparameters import LoraSettings as LoraSettings
+from training.contract.hyperparameters import Precision as Precision
+from training.contract.hyperparameters import Quantization as Quantization
+
 Program = Literal["pretrain", "train_sft", "train_dpo", "train_kto", "generate", "evaluate"]
-Precision = Literal["auto", "fp32", "bf16"]
-Quantization = Literal["none", "4bit", "8bit"]
-
-TRACKERS = ("tensorboard", "mlflow", "wandb")
-
-# Rao and Kupper's (1967) threshold, log 3 as in Chen et al. 2024: two equal texts are called equal every other time.
-TIE_THRESHOLD = math.log(3)
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message names the field and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,22 +30,6 @@ class ModelSource:
 
     base: str
     adapters: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoraSettings:
-    """LoRA (Hu et al. 2021): rank r, scaling alpha / r, and the modules that get an adapter.
-
-    `dora` splits magnitude from direction (Liu et al. 2024). `quantization` holds the frozen base in 4 or 8 bits
-    (QLoRA, Dettmers et al. 2023), where bitsandbytes runs.
-    """
-
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: tuple[str, ...] = ("all-linear",)
-    dora: bool = False
-    quantization: Quantization = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,105 +48,48 @@ class Architecture:
     initializer_range: float = 0.02
 
 
-POSITIVE = (
-    "epochs",
-    "learning_rate",
-    "batch_size",
-    "gradient_accumulation",
-    "max_length",
-    "beta",
-    "share",
-    "processes",
-    "tie_threshold",
-)
-CHOICES: dict[str, Any] = {"precision": Precision, "ties": Literal["learn", "drop"]}
-
-
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`, `train_kto`).
-
-    `dataset` is the folder (relative to the run directory) with train.parquet and held_out.parquet; `share` of its
-    training prompts is used (subsets are nested: see `training.engine.data.subsets`).
-    `lora=None` means full fine-tuning. One optimizer step learns from `batch_size * gradient_accumulation` rows on
-    each of `processes`. With `packing` (SFT, DPO) these rows are cut into micro-batches of at most
-    `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain
-    TRL computes them `batch_size` at a time.
-    `losses`/`loss_weights` are TRL's `loss_type`/`loss_weights` (DPO). `soft_labels` takes a row's `probability` as
-    its target; `strength_offset` times its `strength` is the margin asked for (ODPO's α); `ties` are learnt from
-    with Rao and Kupper's `tie_threshold`, or dropped. `reference_cache` is the folder of reference log-probabilities
-    that runs share (empty: in the run directory). `desirable_weight` and `undesirable_weight` are KTO's
-    (0: what balances the two kinds).
-    `max_seconds` ends the training after so much wall time (0: no such limit), as if it had come to its last step.
-    `gradient_checkpointing` trades a third more computing for memory. `precision` "auto" is bf16 where the hardware
-    does it well. `accelerate_config` is a file for `accelerate launch` (FSDP and its kind). `report_to` names the
-    TRACKERS that follow the run. `architecture` is for `pretrain`, which has no model to start from
-    (`model=ModelSource(base="")`).
-    """
+class RunSubject:
+    """Which program runs, from which model, on which rows; written first in `run.json`."""
 
     program: Program
     run_id: str
     model: ModelSource
     dataset: str = "dataset"
     dataset_sha256: str = ""
-    share: float = 1.0
-    lora: LoraSettings | None = field(default_factory=LoraSettings)
-    epochs: float = 1.0
-    max_steps: int = -1
-    learning_rate: float = 2e-4
-    lr_scheduler: str = "cosine"
-    warmup_ratio: float = 0.03
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    batch_size: int = 8
-    gradient_accumulation: int = 1
-    packing: bool = True
-    micro_batch_tokens: int = 0
-    max_length: int = 1024
-    beta: float = 0.1
-    losses: tuple[str, ...] = ("sigmoid",)
-    loss_weights: tuple[float, ...] = ()
-    soft_labels: bool = True
-    strength_offset: float = 0.0
-    ties: Literal["learn", "drop"] = "learn"
-    tie_threshold: float = TIE_THRESHOLD
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Hyperparameters, RunSubject):
+    """One execution of a trainer (`pretrain`, `train_sft`, `train_dpo`, `train_kto`).
+
+    The hyper-parameters are declared in `hyperparameters.py`, with the defaults of each trainer: what `run.json` does
+    not name is as the command would set it. `dataset` is the folder (relative to the run directory) with train.parquet
+    and held_out.parquet; `share` of its training prompts is used (subsets are nested: `training.engine.data.subsets`).
+    `lora=None` means full fine-tuning. One optimizer step learns from `batch_size * gradient_accumulation` rows on
+    each of `processes`. With `packing` (SFT, DPO) these rows are cut into micro-batches of at most
+    `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain
+    TRL computes them `batch_size` at a time.
+    `soft_labels` takes a row's `probability` as its target; `strength_offset` times its `strength` is the margin
+    required (ODPO's α). `reference_cache` is the folder of reference log-probabilities that runs share (empty: in the
+    run directory). `architecture` is for `pretrain`, which has no model to start from (`model=ModelSource(base="")`).
+    """
+
     reference_cache: str = ""
-    desirable_weight: float = 0.0
-    undesirable_weight: float = 0.0
-    seed: int = 17
-    save_steps: int = 50
-    save_total_limit: int = 2
-    logging_steps: int = 1
-    threads: int = 0
-    max_seconds: float = 0.0
-    gradient_checkpointing: bool = False
-    precision: Precision = "auto"
-    processes: int = 1
-    accelerate_config: str = ""
     architecture: Architecture = field(default_factory=Architecture)
-    report_to: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in POSITIVE:
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} must be greater than 0, got {getattr(self, name)}")
-        for name in ("micro_batch_tokens", "strength_offset", "desirable_weight", "undesirable_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name)}")
-        if self.share > 1:
-            raise ConfigError(f"share must lie in (0, 1], got {self.share}")
-        for name, hint in CHOICES.items():
-            if getattr(self, name) not in typing.get_args(hint):
-                known = ", ".join(map(str, typing.get_args(hint)))
-                raise ConfigError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
-        if self.lora and self.lora.quantization not in typing.get_args(Quantization):
-            known = ", ".join(typing.get_args(Quantization))
-            raise ConfigError(f"lora.quantization must be one of {known}, got {self.lora.quantization!r}")
-        if unknown := [name for name in self.report_to if name not in TRACKERS]:
-            raise ConfigError(f"report_to knows {', '.join(TRACKERS)}, not {', '.join(unknown)}")
+        if self.lora is typing.cast(Any, BY_TRAINER):
+            object.__setattr__(self, "lora", default_lora(self.trainer))
+        resolve_defaults(self, self.trainer, full=self.lora is None)
+        validate(self)
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(f"loss_weights has {len(self.loss_weights)} entries for {len(self.losses)} losses")
+
+    @property
+    def trainer(self) -> str:
+        return self.program.removeprefix("train_")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,8 @@
-"""What an engine program can say about its own failure. Every message names the place and the remedy."""
+"""Failures that an engine program can explain. Every message names the place and the remedy."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message names the field and the remedy."""
 
 
 class EngineError(RuntimeError):
@@ -26,7 +30,7 @@ class MemoryShortError(EngineError):
 
 
 class MergeError(EngineError):
-    """Adapters that cannot be folded into their base, or not here."""
+    """Adapters that cannot be merged into their base, or not on this machine."""
 
 
 class Cancelled(Exception):

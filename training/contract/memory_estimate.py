@@ -19,18 +19,18 @@ FP32 = 4
 BF16 = 2
 ADAM_MOMENTS = 2 * FP32
 
-# NF4 (Dettmers et al. 2023): 4 bits a weight; a fp32 constant for each block of 64 weights, itself held in 8 bits with
-# one fp32 constant for each 256 of them (double quantisation).
+# NF4 (Dettmers et al. 2023): 4 bits a weight; a fp32 constant for each block of 64 weights, stored in 8 bits, with one
+# fp32 constant for each 256 of them (double quantisation).
 NF4_BYTES = 0.5 + 1 / 64 + FP32 / (64 * 256)
 INT8_BYTES = 1.0
 
-# TRL's chunked head: tiles of so many tokens by so many words (`trl.kernels.chunked_logprob`).
+# TRL's chunked head: tiles of this many tokens by this many vocabulary entries (`trl.kernels.chunked_logprob`).
 TILE_TOKENS = 4096
 TILE_WORDS = 32768
-# Copies of a tile in float32 that its backward holds at once beside the tile itself, without Triton's kernels.
+# Copies of a tile in float32 that its backward holds at once in addition to the tile itself, without Triton's kernels.
 TILE_COPIES = 5
 
-# Python with torch, transformers, TRL and PEFT at work on a CPU; a CUDA context with its kernels on a GPU.
+# Python with torch, transformers, TRL and PEFT loaded on a CPU; a CUDA context with its kernels on a GPU.
 PROCESS = 500_000_000
 GPU_CONTEXT = 600_000_000
 
@@ -41,7 +41,7 @@ class Estimate:
 
     weights: of the model and its adapters. gradients, optimizer: of the trained weights only. activations: what the
     backward pass keeps of one micro-batch, with the attention mask and autocast's copies of weights. logits: the
-    head's tiles and gradients. update: what the optimizer's step needs for a moment, when activations are gone (all
+    head's tiles and gradients. update: what the optimizer's step needs briefly, after activations are freed (all
     parameters at once on a GPU).
     process: interpreter and libraries (on a GPU: its context), which `total` leaves out.
     """
@@ -78,9 +78,9 @@ def estimate(
     gpu: bool = False,
     parameters: int | None = None,
 ) -> Estimate:
-    """What a training with these settings needs.
+    """The memory of a training with these settings.
 
-    tokens: of one micro-batch, padding included; `micro_batch` gives them. line: tokens of its longest line. scored:
+    tokens: of one micro-batch, padding included; see `micro_batch`. line: tokens of its longest line. scored:
     how many of the tokens have a log-probability computed (default: all). parameters: of the model, where they were
     counted (default: from the configuration). DPO needs no second model: its reference is computed beforehand.
     Raises ModelError where `Shape.from_config` does.
@@ -156,7 +156,8 @@ def micro_batch(
     """(tokens of the largest micro-batch, tokens of its longest line) for rows of `max_length` tokens a text.
 
     Packed, a pair is one line of at most twice `max_length` tokens (its prompt counts once: usually far fewer), and a
-    line longer than the budget stands alone. Plain TRL computes `batch_size` rows, each side of a pair by itself.
+    line longer than the budget is a micro-batch of its own. Plain TRL computes `batch_size` rows, each side of a pair
+    separately.
     """
     if packing:
         line = max_length * (2 if objective == "dpo" else 1)
@@ -177,7 +178,7 @@ def activation_bytes_per_token(
 
     `bytes_per_value` 4 is float32 throughout; 2 is bfloat16 under autocast, as the trainers run on GPUs: a float32
     model in full fine-tuning, a bfloat16 base with float32 adapters under LoRA. With `gradient_checkpointing` only the
-    input of each layer stays, and one layer at a time is computed again. `dense_mask`: SDPA with a mask of our own, for
+    input of each layer stays, and one layer at a time is computed again. `dense_mask`: SDPA with a custom mask, for
     which keys and values are repeated for each query head. The mask itself and the head are not in it. Raises
     ModelError where `Shape.from_config` does.
     """
@@ -216,7 +217,7 @@ def _layer_bytes(shape: Shape, lora: bool, bytes_per_value: int, rank: int, dens
 
 
 def head_bytes(shape: Shape, *, scored: int, bytes_per_value: int, trained: bool, whole: bool, gpu: bool) -> int:
-    """Of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as plain TRL's SFT has them.
+    """Bytes of the head's forward and backward for `scored` tokens; `whole`: all logits at once, as in plain TRL's SFT.
 
     `trained`: the gradient of the head's weight is allocated for each micro-batch, then added to what is there. The
     tiles' buffer is TILE_WORDS wide even for a smaller vocabulary; on a CPU what is not written to takes no memory.

@@ -36,16 +36,19 @@ class Figure:
     summary: bool = False
 
 
+LOSS, LEARNING_RATE, GRAD_NORM, REWARD_CHOSEN = "loss", "learning_rate", "grad_norm", "reward_chosen"
+CHRF, BLEU = "chrf", "bleu"
+CHOSEN_LOGP, REJECTED_LOGP = "chosen_logp", "rejected_logp"
 REWARD_ACCURACY, REWARD_MARGIN, LABEL_ACCURACY = "reward_accuracy", "reward_margin", "label_accuracy"
 PERPLEXITY, LOGP_ACCURACY = "perplexity", "logp_accuracy"
 
 METRICS = (
-    Metric("loss", "loss", chart="loss", live=True, compared=True, reported=True),
+    Metric(LOSS, "loss", chart="loss", live=True, compared=True, reported=True),
     Metric(
         REWARD_ACCURACY, "rewards/accuracies", share=True, chart="accuracy", live=True, compared=True, reported=True
     ),
     Metric(REWARD_MARGIN, "rewards/margins", chart="margin", live=True, compared=True, reported=True),
-    Metric("reward_chosen", "rewards/chosen", chart="rewards"),
+    Metric(REWARD_CHOSEN, "rewards/chosen", chart="rewards"),
     Metric("reward_rejected", "rewards/rejected", chart="rewards"),
     Metric("logps_chosen", "logps/chosen", chart="logps", compared=True, reported=True),
     Metric("logps_rejected", "logps/rejected", chart="logps", compared=True, reported=True),
@@ -58,8 +61,8 @@ METRICS = (
         compared=True,
         reported=True,
     ),
-    Metric("learning_rate", "learning_rate", chart="learning_rate", smooth=False, live=True, compared=True),
-    Metric("grad_norm", "grad_norm", chart="grad_norm", reported=True),
+    Metric(LEARNING_RATE, "learning_rate", chart="learning_rate", smooth=False, live=True, compared=True),
+    Metric(GRAD_NORM, "grad_norm", chart="grad_norm", reported=True),
     Metric("tokens_per_s", chart="tokens_per_s", compared=True),
     Metric("epoch", "epoch"),
     Metric("padding_share", "padding_share", share=True),
@@ -70,11 +73,11 @@ FIGURES = (
     Figure(LABEL_ACCURACY, share=True, summary=True),
     Figure(REWARD_MARGIN, summary=True),
     Figure(LOGP_ACCURACY, "parent_logp_accuracy", share=True, headline=True, summary=True),
-    Figure("chosen_logp", "chosen_logp_parent"),
-    Figure("rejected_logp", "rejected_logp_parent"),
+    Figure(CHOSEN_LOGP, "chosen_logp_parent"),
+    Figure(REJECTED_LOGP, "rejected_logp_parent"),
     Figure(PERPLEXITY, "parent_perplexity", higher_is_better=False, summary=True),
-    Figure("chrf", "parent_chrf", headline=True, summary=True),
-    Figure("bleu", "parent_bleu", headline=True, summary=True),
+    Figure(CHRF, "parent_chrf", headline=True, summary=True),
+    Figure(BLEU, "parent_bleu", headline=True, summary=True),
 )
 
 SHARES = frozenset(metric.key for metric in (*METRICS, *FIGURES) if metric.share)
@@ -89,3 +92,13 @@ def charts() -> dict[str, list[Metric]]:
         if metric.chart:
             found.setdefault(metric.chart, []).append(metric)
     return found
+
+
+def parent_key(key: str) -> str:
+    """The key under which an evaluation has the same figure of the checkpoint's parent."""
+    return next(figure.parent for figure in FIGURES if figure.key == key)
+
+
+def interval_of(key: str) -> str:
+    """The key of a figure's 95 % interval, [low, high]."""
+    return f"{key}_interval"

@@ -1,4 +1,4 @@
-"""A decoder-only transformer in numbers: from its config.json, or from the headers of its weights. Free of torch."""
+"""Sizes of a decoder-only transformer, from its config.json or from the headers of its weights. Free of torch."""
 
 import json
 import math
@@ -18,7 +18,7 @@ KNOWN = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text")
 NORMS_IN_LAYER = {"gemma2": 4, "gemma3_text": 4}
 QK_NORM = {"qwen3", "gemma3_text"}
 QKV_BIAS = {"qwen2"}
-EAGER = {"gemma2"}  # its soft cap on attention scores is beyond SDPA
+EAGER = {"gemma2"}  # its soft cap on attention scores is not supported by SDPA
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
@@ -28,7 +28,7 @@ class Shape:
 
     hidden, intermediate: widths. head_size: width of one head. norms: in each layer. qk_norm: whether queries and
     keys are normalised by head. tied: whether the head shares the weights of the embedding. known: whether the
-    architecture is one of KNOWN; others with the same numbers are taken for a Llama.
+    architecture is one of KNOWN; others with the same numbers are treated as a Llama.
     """
 
     model_type: str
@@ -52,9 +52,7 @@ class Shape:
         config = {**config, **config["text_config"]} if isinstance(config.get("text_config"), Mapping) else config
         kind = str(config.get("model_type", ""))
         if any(config.get(name) for name in EXPERTS):
-            raise ModelError(
-                f"{kind} is a mixture of experts, whose memory is not estimated: take the dry run's figure"
-            )
+            raise ModelError(f"{kind} is a mixture of experts, whose memory is not estimated: use the dry run's figure")
         try:
             heads = int(config["num_attention_heads"])
             hidden = int(config["hidden_size"])
@@ -86,7 +84,7 @@ class Shape:
 
     @property
     def eager(self) -> bool:
-        """Whether attention scores are held in full, since SDPA cannot compute them."""
+        """Whether attention scores are stored in full, since SDPA cannot compute them."""
         return self.model_type in EAGER
 
     @property
@@ -116,7 +114,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """Of the whole model; a tied head counts once."""
+        """Parameters of the model; a tied head counts once."""
         biases = (self.query + 2 * self.key) * self.qkv_bias
         biases += self.hidden * self.output_bias + (2 * self.intermediate + self.hidden) * self.mlp_bias
         norms = self.norms * self.hidden + 2 * self.head_size * self.qk_norm
@@ -124,7 +122,7 @@ class Shape:
         return inner + self.hidden + self.embedding_parameters * (1 if self.tied else 2)
 
     def lora_parameters(self, settings: LoraSettings) -> int:
-        """Of the adapters: r · (inputs + outputs) for each target, and DoRA's magnitudes."""
+        """Parameters of the adapters: r · (inputs + outputs) for each target, and DoRA's magnitudes."""
         names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
         everywhere = "all-linear" in settings.targets
         chosen = [
@@ -166,4 +164,4 @@ def _tensor_shapes(path: Path) -> list[list[int]]:
             header = json.loads(file.read(length))
         return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a whole safetensors file: {error}") from error
+        raise ModelError(f"{path} is not a complete safetensors file: {error}") from error

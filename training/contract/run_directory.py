@@ -6,7 +6,7 @@ prompts.jsonl      input of `generate`
 metrics.jsonl      one JSON object per line, appended by the engine
 log.txt            stdout and stderr of the engine
 cancel             created by the site: the engine saves, writes result.json and exits
-lock               held (flock) by the engine for as long as it lives: how anyone learns that it died
+lock               held (flock) by the engine for as long as it lives: how others detect that it died
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
@@ -189,7 +189,7 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         file = self.lock_path.open("ab")
-        for _ in range(20):  # somebody's `is_alive` may hold it for an instant
+        for _ in range(20):  # another process's `is_alive` may hold it briefly
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return file

@@ -1,4 +1,4 @@
-"""Figures of a checkpoint on the held-out rows, beside its parent's.
+"""Evaluate a checkpoint on the held-out rows, and compare it with its parent.
 
 Writes scores.jsonl (log-probabilities of each row), samples.jsonl (greedy answers of model and parent side by side)
 and the figures into result.json.
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
+from training.contract.metrics import CHOSEN_LOGP, LOGP_ACCURACY, PERPLEXITY, REJECTED_LOGP, parent_key
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
-    from training.engine.data.rows import Row, Sequences
+    from training.engine.data.rows import Row
+    from training.engine.data.tokenization import Sequences
     from training.engine.inference.scoring import Score
 
 
@@ -26,7 +28,9 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
-    from training.engine.data.rows import Counts, fit, preference_positions, read_rows, tokenize
+    from training.engine.data.preferences import preference_positions
+    from training.engine.data.rows import Counts, read_rows
+    from training.engine.data.tokenization import fit, tokenize
     from training.engine.models import loading
 
     config: EvaluationConfig = run.config
@@ -91,12 +95,12 @@ def desirable_positions(rows: list["Row"]) -> list[int]:
     """Of KTO rows those whose label is true; all rows where there is no label."""
     kept = [position for position, row in enumerate(rows) if row.get("label", True)]
     if not kept:
-        raise DatasetError(f"none of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
+        raise DatasetError(f"None of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
     return kept
 
 
 def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfig) -> list[int]:
-    """Positions of the rows to answer: one for each prompt, in seeded order; few where there is nothing to compare."""
+    """Positions of the rows to answer, one for each prompt, in seeded order; fewer without reference texts."""
     first: dict[str, int] = {}
     for position in usable:
         first.setdefault(json.dumps(rows[position]["prompt"], sort_keys=True), position)
@@ -128,13 +132,13 @@ class Progress:
     def __init__(self, run: Run, rows: int, prompts: int) -> None:
         self.run, self.total = run, rows + prompts
         self.done = self.tokens = 0
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         run.record(event="started", done=0, total=self.total)
 
     def advance(self, number: int, stage: str) -> None:
         self.run.stop_if_cancelled()
         self.done += number
-        left = (self.total - self.done) * (time.monotonic() - self.began) / max(1, self.done)
+        left = (self.total - self.done) * (time.monotonic() - self.started) / max(1, self.done)
         self.run.record(stage=stage, done=self.done, total=self.total, time_left_s=round(max(0.0, left), 1))
 
 
@@ -143,15 +147,15 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     from training.engine.inference.scoring import Scorer
 
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
-    found = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
+    scores = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
     work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
-    log.info("%d completions scored", sum(map(len, found)))
-    return found
+    log.info("%d completions scored", sum(map(len, scores)))
+    return scores
 
 
 def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
     """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
-    from training.engine.data.rows import prompt_ids
+    from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading
 
@@ -174,7 +178,7 @@ def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> li
     decoding.generate(
         model,
         tokenizer,
-        [decoding.Asked(encoded[position], rooms[position]) for position in fitting],
+        [decoding.Request(encoded[position], rooms[position]) for position in fitting],
         keep,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         most_rows=config.batch_size,
@@ -195,9 +199,9 @@ def scored_figures(
         good = {
             role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
         }
-    metrics: dict[str, Any] = {"rows": len(good["model"]), "perplexity": perplexity(good["model"])}
+    metrics: dict[str, Any] = {"rows": len(good["model"]), PERPLEXITY: perplexity(good["model"])}
     if "parent" in good:
-        metrics["parent_perplexity"] = perplexity(good["parent"])
+        metrics[parent_key(PERPLEXITY)] = perplexity(good["parent"])
     if labels:
         metrics |= label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
@@ -205,14 +209,14 @@ def scored_figures(
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= logp_accuracy(both["model"], "logp_accuracy")
-    metrics["chosen_logp"] = mean_logp(good["model"])
-    metrics["rejected_logp"] = mean_logp(bad["model"])
+    metrics |= logp_accuracy(both["model"], LOGP_ACCURACY)
+    metrics[CHOSEN_LOGP] = mean_logp(good["model"])
+    metrics[REJECTED_LOGP] = mean_logp(bad["model"])
     if "parent" in both:
-        metrics |= logp_accuracy(both["parent"], "parent_logp_accuracy")
-        before = metrics["chosen_logp_parent"] = mean_logp(good["parent"])
-        metrics["rejected_logp_parent"] = mean_logp(bad["parent"])
-        metrics["chosen_logp_change_pct"] = 100 * (metrics["chosen_logp"] - before) / abs(before) if before else 0.0
+        metrics |= logp_accuracy(both["parent"], parent_key(LOGP_ACCURACY))
+        before = metrics[parent_key(CHOSEN_LOGP)] = mean_logp(good["parent"])
+        metrics[parent_key(REJECTED_LOGP)] = mean_logp(bad["parent"])
+        metrics["chosen_logp_change_pct"] = 100 * (metrics[CHOSEN_LOGP] - before) / abs(before) if before else 0.0
     if "reference" in both:
         metrics |= reward_figures(both["model"], both["reference"], config.beta)
     return metrics

@@ -1,7 +1,7 @@
-"""Candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
+"""Generate candidates for prompts: prompts.jsonl → candidates.jsonl, resumable at any point.
 
-Each text has a seed of its own, so it depends neither on where a run was interrupted nor on what was generated beside
-it. A prompt that is too long gets a line `{"prompt", "error"}`.
+Each text has a seed of its own, so it depends neither on where a run was interrupted nor on the rest of its
+batch. A prompt that is too long gets a line `{"prompt", "error"}`.
 
 `python -m training.engine.generate RUN_DIR`
 """
@@ -20,10 +20,10 @@ from training.engine.runtime.run import Outcome, Run
 
 
 def generate(run: Run) -> Outcome:
-    """Append what is missing of candidates.jsonl."""
+    """Append the missing candidates to candidates.jsonl; those that are there already are kept."""
     import torch
 
-    from training.engine.data import rows
+    from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading
 
@@ -37,7 +37,7 @@ def generate(run: Run) -> Outcome:
     loading.check_fits(model, tokenizer)
     stop_ids = loading.stop_token_ids(model, tokenizer)
     context = loading.context_length(model)
-    encoded = rows.prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
+    encoded = prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
 
     errors = 0
     fitting = []
@@ -47,19 +47,19 @@ def generate(run: Run) -> Outcome:
             continue
         errors += 1
         if (prompt["id"], None) not in done:
-            words = f"the prompt has {len(ids)} tokens: no room for an answer in the model's context of {context}"
-            _append(path, [{"prompt": prompt["id"], "error": words}])
+            error = f"The prompt has {len(ids)} tokens: no room for an answer in the model's context of {context}"
+            _append(path, [{"prompt": prompt["id"], "error": error}])
     if errors:
         log.warning("%d of %d prompts are too long for the model's context of %d", errors, len(prompts), context)
     if not fitting:
-        raise DatasetError(f"all {len(prompts)} prompts are too long for the model's context of {context} tokens")
+        raise DatasetError(f"All {len(prompts)} prompts are too long for the model's context of {context} tokens")
 
     total = len(fitting) * config.samples
     progress = Progress(run, total, sum(_have(done, id_, config.samples) for id_, _ in fitting))
     wanted = [(id_, index) for id_, _ in fitting for index in range(config.samples) if (id_, index) not in done]
     ids_of = dict(fitting)
-    asked = [
-        decoding.Asked(
+    requests = [
+        decoding.Request(
             ids_of[id_],
             decoding.room(len(ids_of[id_]), context, config.max_new_tokens),
             decoding.seed_of(config.seed, id_, index),
@@ -84,7 +84,7 @@ def generate(run: Run) -> Outcome:
         decoding.generate(
             model,
             tokenizer,
-            asked,
+            requests,
             keep,
             stop_ids=stop_ids,
             temperature=config.temperature,
@@ -103,13 +103,13 @@ class Progress:
     def __init__(self, run: Run, total: int, done: int) -> None:
         self.run, self.total, self.done, self.before = run, total, done, done
         self.tokens = 0
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         run.record(event="resumed" if done else "started", done=done, total=total)
 
     def step(self, candidates: int, tokens: int) -> None:
         self.done += candidates
         self.tokens += tokens
-        elapsed = max(1e-9, time.monotonic() - self.began)
+        elapsed = max(1e-9, time.monotonic() - self.started)
         left = (self.total - self.done) * elapsed / max(1, self.done - self.before)
         self.run.record(
             done=self.done, total=self.total, tokens_per_s=round(self.tokens / elapsed, 1), time_left_s=round(left, 1)
@@ -117,7 +117,7 @@ class Progress:
         log.info("%d of %d candidates, %.0f s left", self.done, self.total, left)
 
     def figures(self, errors: int, unfinished: int) -> dict[str, Any]:
-        elapsed = max(1e-9, time.monotonic() - self.began)
+        elapsed = max(1e-9, time.monotonic() - self.started)
         return {
             "candidates": self.done,
             "total": self.total,
@@ -157,7 +157,7 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
 
 
 def read_candidates(path: Path) -> set[tuple[int, int | None]]:
-    """(prompt, index) of what is there, index None for an error line. A last line that was cut off is removed."""
+    """(prompt, index) of the existing lines, index None for an error line. A last line that was cut off is removed."""
     if not path.exists():
         return set()
     content = path.read_bytes()

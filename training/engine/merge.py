@@ -1,10 +1,10 @@
-"""Folds adapters into their base, along the whole lineage (SFT, then DPO), into a model that loads by itself.
+"""Merge adapters into their base, along the whole lineage (SFT, then DPO), into a model that loads on its own.
 
 `python -m training.engine.merge --base FOLDER --adapter FOLDER [--adapter FOLDER …] --to FOLDER`
 
 Merged in float32, on the CPU. Before and after are compared on token sequences of the dataset, or of the vocabulary;
-only then are the weights rounded to `--dtype` and written, aside, checked again, and renamed. Progress goes to
-stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
+only then are the weights rounded to `--dtype`, written to a temporary folder, checked again, and renamed. Progress goes
+to stderr, the outcome to stdout as one line of JSON: `{"status": "succeeded", …}` or `{"status": "failed", "error"}`.
 Exit code 0: succeeded, 1: failed, 130: interrupted, with nothing left behind.
 """
 
@@ -72,15 +72,15 @@ def merge(
         tokenizer = loading.load_tokenizer(source)
         model = loading.load_model(ModelSource(base=source.base)).requires_grad_(False)
         loading.check_fits(model, tokenizer)
-        sequences, of_what = adapter_merge.token_sequences(dataset, tokenizer)
-        log.info("comparing logits on %s", of_what)
-        model, after, difference = adapter_merge.fold(model, source.adapters, sequences)
-        # float32 rounds in proportion: beside logits of 30, differences of 1e-4 come of the order of sums alone.
+        sequences, compared_on = adapter_merge.token_sequences(dataset, tokenizer)
+        log.info("comparing logits on %s", compared_on)
+        model, after, difference = adapter_merge.merge_adapters(model, source.adapters, sequences)
+        # float32 rounds in proportion: for logits of 30, the order of summation alone causes differences of 1e-4.
         allowed = tolerance * max(1.0, adapter_merge.largest(after))
         log.info("merged: logits differ by %.2g at most (allowed: %.2g)", difference, allowed)
         if not difference <= allowed:  # a NaN is not
             raise MergeError(
-                f"after merging, the logits differ by {difference:.3g}, more than {allowed:.2g}: nothing was written. "
+                f"After merging, the logits differ by {difference:.3g}, more than {allowed:.2g}: nothing was written. "
                 "An adapter may have been trained on another base, or in another order"
             )
         set_stop_tokens(model, tokenizer)
@@ -93,12 +93,12 @@ def merge(
         log.info("written as %s and loaded back: logits differ by %.2g at most", dtype, rounding)
         if not rounding < float("inf") or (dtype == "fp32" and rounding > allowed):
             raise MergeError(
-                f"the written model, loaded back, gives logits that differ by {rounding:.3g}: {dtype} cannot hold "
+                f"The written model, loaded back, gives logits that differ by {rounding:.3g}: {dtype} cannot hold "
                 "these weights. Choose another --dtype (bf16 has the range of fp32)"
             )
         facts = {
             "dtype": dtype,
-            "compared": of_what,
+            "compared": compared_on,
             "largest_difference": difference,
             "largest_difference_as_written": rounding,
             "parameters": parameters,
@@ -111,7 +111,7 @@ def merge(
     return {"folder": str(to), "shards": shards, "bytes": size, "wall_s": round(time.monotonic() - began, 1), **facts}
 
 
-# ---- before anything is loaded ----
+# ---- checks before loading ----
 
 
 def weights_of(base: Path) -> tuple[int, str]:
@@ -119,7 +119,7 @@ def weights_of(base: Path) -> tuple[int, str]:
     from safetensors import SafetensorError, safe_open
 
     if not base.is_dir():
-        raise ModelError(f"model folder {str(base)!r} does not exist: a base from a hub is fetched into a folder first")
+        raise ModelError(f"Model folder {str(base)!r} does not exist: download a base from a hub into a folder first")
     parameters, by_dtype = 0, dict[str, int]()
     for file in sorted(base.glob("*.safetensors")):
         try:
@@ -132,14 +132,14 @@ def weights_of(base: Path) -> tuple[int, str]:
                     parameters += count
                     by_dtype[piece.get_dtype()] = by_dtype.get(piece.get_dtype(), 0) + count
         except (OSError, SafetensorError) as error:
-            raise ModelError(f"{file} is not a whole safetensors file: {error}. Fetch it again") from error
+            raise ModelError(f"{file} is not a complete safetensors file: {error}. Download it again") from error
     if not parameters:
         raise ModelError(f"{base} has no *.safetensors weights: not a model that can be merged into")
     return parameters, STORED.get(max(by_dtype, key=lambda name: by_dtype[name]), "fp32")
 
 
 def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size: str) -> None:
-    """Raises MergeError for whatever would make the work in vain."""
+    """Raises MergeError for everything that can be known to fail before the weights are loaded."""
     if not source.adapters:
         raise MergeError(f"{source.base} holds full weights: there is no adapter to merge. It loads as it is")
     if dtype not in DTYPES:
@@ -150,18 +150,18 @@ def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size
         raise MergeError(f"{to} exists already: remove it, or name another folder")
     to.parent.mkdir(parents=True, exist_ok=True)
     memory = int(4 * parameters * MEMORY_MARGIN)
-    there = hardware.available_ram()
-    log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(there))
-    if memory > there:
+    available = hardware.available_ram()
+    log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(available))
+    if memory > available:
         raise MergeError(
-            f"merging needs about {gigabytes(memory)} of memory (4 bytes for each of {parameters:,} parameters, and a "
-            f"tenth), and {gigabytes(there)} are free: end other programs, or merge on a larger machine"
+            f"Merging needs about {gigabytes(memory)} of memory (4 bytes for each of {parameters:,} parameters, "
+            f"plus 10 %), and {gigabytes(available)} are free: end other programs, or merge on a larger machine"
         )
     disk = int(BYTES[dtype] * parameters * DISK_MARGIN)
-    room = shutil.disk_usage(to.parent).free
-    if disk > room:
+    free = shutil.disk_usage(to.parent).free
+    if disk > free:
         raise MergeError(
-            f"the merged model takes {gigabytes(disk)} as {dtype}, and {to.parent} has {gigabytes(room)} left: free "
+            f"The merged model takes {gigabytes(disk)} as {dtype}, and {to.parent} has {gigabytes(free)} left: free "
             "space there, or name another folder"
         )
 
@@ -172,7 +172,7 @@ def gigabytes(count: int) -> str:
 
 @contextmanager
 def written_aside(to: Path) -> Iterator[Path]:
-    """A folder that becomes `to` at the end, whole and on disk; whatever goes wrong, nothing of it stays."""
+    """A temporary folder that is synced and renamed to `to` at the end; it is removed on any failure."""
     from training.engine.artifacts.publishing import publish
 
     for stale in to.parent.glob(f".{to.name}.partial-*"):
@@ -184,7 +184,9 @@ def written_aside(to: Path) -> Iterator[Path]:
     try:
         yield partial
         if to.exists():
-            raise MergeError(f"{to} came to be in the meantime: it is left as it is, remove one of the two")
+            raise MergeError(
+                f"{to} was created in the meantime and is left unchanged: remove it, or name another folder"
+            )
         publish(partial, to)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -217,7 +219,7 @@ def keep_sentencepiece(source: ModelSource, folder: Path) -> None:
 
 
 def merged_lineage(source: ModelSource, facts: dict[str, Any]) -> dict[str, Any]:
-    """lineage.json: full weights (`this`), and what was merged into what, each link with what its run says of it."""
+    """lineage.json: full weights (`this`), and what was merged into what, each link with what is known of its run."""
     import hashlib
 
     links = []
@@ -241,7 +243,7 @@ def merged_lineage(source: ModelSource, facts: dict[str, Any]) -> dict[str, Any]
 # ---- the program ----
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.engine.merge", description=__doc__.splitlines()[0])
     parser.add_argument("--base", required=True, metavar="FOLDER")
     parser.add_argument("--adapter", action="append", default=[], metavar="FOLDER", help="in order; may be repeated")
@@ -255,7 +257,7 @@ def main(words: Sequence[str] | None = None) -> int:
         default=TOLERANCE,
         help="of the logits, as a share of the largest above 1; default 1e-4",
     )
-    given = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
@@ -265,15 +267,15 @@ def main(words: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
     outcome: dict[str, Any]
     try:
-        done = merge(
-            ModelSource(base=given.base, adapters=tuple(given.adapter)),
-            given.to,
-            dtype=given.dtype,
-            shard_size=given.shard_size,
-            dataset=given.dataset,
-            tolerance=given.tolerance,
+        facts = merge(
+            ModelSource(base=options.base, adapters=tuple(options.adapter)),
+            options.to,
+            dtype=options.dtype,
+            shard_size=options.shard_size,
+            dataset=options.dataset,
+            tolerance=options.tolerance,
         )
-        outcome, code = {"status": "succeeded", **done}, 0
+        outcome, code = {"status": "succeeded", **facts}, 0
     except KeyboardInterrupt:
         outcome, code = {"status": "cancelled", "error": "interrupted: nothing was written"}, 130
     except Exception as error:
@@ -281,17 +283,17 @@ def main(words: Sequence[str] | None = None) -> int:
 
         if not isinstance(error, MergeError | ModelError):
             log.exception("merging failed")
-        said = explain(error, given.to.parent)
+        message = explain(error, options.to.parent)
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            said = f"Out of memory: end other programs, or merge on a larger machine. ({error})"
-        outcome, code = {"status": "failed", "error": said}, 1
+            message = f"Out of memory: end other programs, or merge on a larger machine. ({error})"
+        outcome, code = {"status": "failed", "error": message}, 1
     sys.stdout.write(json.dumps(outcome, ensure_ascii=False) + "\n")
     return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     for ignored in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ignored, signal.SIG_IGN)  # once is enough: what follows is clearing up
+        signal.signal(ignored, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     raise KeyboardInterrupt
 
 

@@ -1,10 +1,10 @@
 """A small base model from scratch, for demonstrations: a byte-level BPE tokenizer and a Llama of a few million weights.
 
 Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens.
-A row is one document, padded (or a piece of a long one): from documents packed end to end so small a model learns more
-slowly what answers what, because it has to tell them apart first. `max_seconds` bounds the whole run, tokenizer and
-start-up included: the learning rate falls with time or steps, whichever is further on. A killed run begins again: it
-is short, and a time budget cannot be resumed to the same weights.
+A row is one document, padded (or a piece of a long one): documents packed end to end would have to be told apart
+first, and so small a model would learn more slowly which answer belongs to which question. `max_seconds` bounds the
+whole run, tokenizer and start-up included: the learning rate falls with time or steps, whichever is further on. A
+killed run starts over: it is short, and a time budget cannot be resumed to the same weights.
 
 `python -m training.engine.pretrain RUN_DIR`
 """
@@ -37,7 +37,7 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
-# Left for writing the model when time runs out.
+# Reserved for writing the model when time runs out.
 SAVING_SECONDS = 2.0
 TOKENIZER_SAMPLE = 4_000_000  # characters
 POOL = 16  # batches that are sorted by length together
@@ -45,7 +45,7 @@ ADAM_BETAS = (0.9, 0.98)
 
 
 def pretrain(run: Run) -> Outcome:
-    """Make tokenizer and model, train, and leave them in model/."""
+    """Create tokenizer and model, train, and publish them in model/."""
     import torch
 
     from training.engine.artifacts import publishing
@@ -83,7 +83,7 @@ def pretrain(run: Run) -> Outcome:
 def read_corpus(path: Path) -> list[Any]:
     """Each document a text, or a list of messages. Raises DatasetError with the line at fault."""
     if not path.is_file():
-        raise DatasetError(f"{path} does not exist: a corpus to learn from is needed")
+        raise DatasetError(f"{path} does not exist: a corpus is needed")
     documents: list[Any] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -240,7 +240,7 @@ def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            raise DivergedError(f"loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
+            raise DivergedError(f"Loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
         optimizer.step()
         optimizer.zero_grad()
         seen += sum(map(len, batch))

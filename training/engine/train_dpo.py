@@ -1,7 +1,7 @@
 """Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, in packed rows or by plain TRL.
 
 The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference. Its
-log-probabilities are computed once, before an adapter is put on, and kept (see `reference_cache`).
+log-probabilities are computed once, before an adapter is added, and cached (see `reference_cache`).
 
 `python -m training.engine.train_dpo RUN_DIR`
 """
@@ -16,14 +16,17 @@ from training.engine.runtime.program import main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
-    from training.engine.data.rows import Counts, Sequences
+    from training.engine.data.rows import Counts
+    from training.engine.data.tokenization import Sequences
     from training.engine.packed.step import Layout
 
 
 def train(run: Run) -> Outcome:
     """Train on the pairs of dataset/train.parquet and leave an adapter (or full weights) in model/."""
     from training.engine.data import leakage
-    from training.engine.data.rows import check_columns, pair_terms, read_rows, training_sequences
+    from training.engine.data.preferences import pair_terms
+    from training.engine.data.prepare import training_sequences
+    from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
     from training.engine.trainers import losses, packed_setup, preflight, setup, training
@@ -100,7 +103,7 @@ def train(run: Run) -> Outcome:
 
 
 def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -> Any:
-    """Log-probabilities of the pairs under the model as it is now, and how many of them the cache had."""
+    """Log-probabilities of the pairs under the model without an adapter [R][2], and how many came from the cache."""
     from training.engine.models import loading
     from training.engine.packed import reference_cache
 
@@ -117,7 +120,7 @@ def quantization(config: TrainingConfig) -> str:
 
 
 def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
-    """Ours. `columns` include the reference's log-probabilities."""
+    """The trainer on packed rows. `columns` include the reference's log-probabilities."""
     from datasets import Dataset
     from transformers import TrainingArguments
 
@@ -139,7 +142,7 @@ def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list
 
 
 def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int) -> Any:
-    """TRL's own: under LoRA the reference is the adapter switched off, in full fine-tuning a frozen copy."""
+    """TRL's own trainer: under LoRA the reference is the adapter switched off, in full fine-tuning a frozen copy."""
     import copy
 
     from datasets import Dataset

@@ -1,4 +1,4 @@
-"""Kahneman-Tversky optimisation (Ethayarajh et al. 2024): TRL's KTOTrainer on unpaired rows, good ones and bad ones.
+"""Kahneman-Tversky optimisation (Ethayarajh et al. 2024): TRL's KTOTrainer on desirable and undesirable rows.
 
 The model chain is merged in memory; training starts from it, and it is the reference, as in `train_dpo`. The KL term
 is estimated from mismatched pairs: each prompt with the completion of its neighbour in the batch.
@@ -28,7 +28,8 @@ def train(run: Run) -> Outcome:
     from datasets import Dataset
     from trl import KTOConfig
 
-    from training.engine.data.rows import check_columns, read_rows, training_sequences
+    from training.engine.data.prepare import training_sequences
+    from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.trainers import plain_trl, preflight, setup, training
 
@@ -49,10 +50,10 @@ def train(run: Run) -> Outcome:
         where=TRAIN,
     )
     run.stop_if_cancelled()
-    # TRL reads KTO rows in order, so that the mismatched completions stay beside their rows: mixed once, here.
+    # TRL reads KTO rows in order, so that mismatched completions stay with their rows: shuffled once, here.
     random.Random(config.seed).shuffle(sequences)
     used = [labels[item.row] for item in sequences]
-    check_both_kinds(used, "after what was left out, train.parquet")
+    check_both_kinds(used, "train.parquet, without the rows left out")
     desirable_weight, undesirable_weight = weights(sum(used), len(used) - sum(used), config)
     completions = [item.completion_ids[0] for item in sequences]
     dataset = Dataset.from_dict(
@@ -111,12 +112,14 @@ def check_batch_size(config: TrainingConfig) -> None:
 
 
 def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
-    """Whether each row is desirable. Raises DatasetError unless all rows say so, and both kinds occur."""
+    """The label of each row (true: desirable). Raises DatasetError unless all rows have one, and both kinds occur."""
     if "label" not in rows[0]:
         raise DatasetError(f"{where} lacks the column label: freeze the dataset for kto")
-    unsaid = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
-    if unsaid:
-        raise DatasetError(f"{where}: {len(unsaid)} rows have no label (true or false), the first is row {unsaid[0]}")
+    unlabelled = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
+    if unlabelled:
+        raise DatasetError(
+            f"{where}: {len(unlabelled)} rows have no label (true or false), the first is row {unlabelled[0]}"
+        )
     labels = [row["label"] for row in rows]
     check_both_kinds(labels, where)
     return labels
@@ -132,23 +135,23 @@ def check_both_kinds(labels: Sequence[bool], where: str) -> None:
     if desirable == len(labels):
         raise DatasetError(
             f"{where}: none of the {len(labels)} rows is undesirable, and KTO learns from both kinds. Undesirable rows "
-            "come from “both bad” and from bad scores; with desirable ones alone, train_sft is the right trainer"
+            "come from “both bad” and from bad scores; for desirable rows alone, use train_sft"
         )
 
 
 def weights(desirable: int, undesirable: int, config: TrainingConfig) -> tuple[float, float]:
-    """The weights of desirable and undesirable rows: those given; what was left at 0 balances the kinds.
+    """The weights of desirable and undesirable rows: as configured, and where that is 0, balanced.
 
-    Balanced is 1 ≤ (weight · rows of the desirable) / (weight · rows of the undesirable) ≤ 4/3. A weight that nobody
-    gave is 1 where that is balanced already, and otherwise the rarer kind's is raised to the nearest bound.
+    Balanced is 1 ≤ (weight · rows of the desirable) / (weight · rows of the undesirable) ≤ 4/3. A weight that is
+    not configured is 1 where that is balanced already; otherwise the rarer kind's is raised to the nearest bound.
     """
-    given_desirable, given_undesirable = config.desirable_weight, config.undesirable_weight
-    good, bad = given_desirable or 1.0, given_undesirable or 1.0
+    fixed_desirable, fixed_undesirable = config.desirable_weight, config.undesirable_weight
+    good, bad = fixed_desirable or 1.0, fixed_undesirable or 1.0
     ratio = good * desirable / (bad * undesirable)
     bound = min(max(ratio, LEAST_RATIO), GREATEST_RATIO)
-    if not given_desirable and (ratio < bound or given_undesirable):
+    if not fixed_desirable and (ratio < bound or fixed_undesirable):
         good *= bound / ratio
-    elif not given_undesirable:
+    elif not fixed_undesirable:
         bad *= ratio / bound
     balance = good * desirable / (bad * undesirable)
     log.info(
@@ -160,20 +163,23 @@ def weights(desirable: int, undesirable: int, config: TrainingConfig) -> tuple[f
         balance,
     )
     if not LEAST_RATIO - 1e-9 <= balance <= GREATEST_RATIO + 1e-9:
-        log.warning("the KTO paper recommends 1 to 1 up to 4 to 3: leave one of the weights out, and it is set so")
+        log.warning(
+            "the KTO paper recommends 1 to 1 up to 4 to 3: remove one of the weights, and it is chosen accordingly"
+        )
     return good, bad
 
 
 def mismatched(completions: Sequence[list[int]], batch_size: int) -> list[list[int]]:
     """For each row another row's completion, of the same batch wherever that has two rows.
 
-    TRL rotates the completions within each batch; a lone last row would meet its own, and takes the one before.
+    TRL rotates the completions within each batch; a single last row would get its own, and takes the one
+    before instead.
     """
-    found: list[list[int]] = []
+    shifted: list[list[int]] = []
     for start in range(0, len(completions), batch_size):
         batch = completions[start : start + batch_size]
-        found += [batch[-1], *batch[:-1]] if len(batch) > 1 else [completions[start - 1]]
-    return found
+        shifted += [batch[-1], *batch[:-1]] if len(batch) > 1 else [completions[start - 1]]
+    return shifted
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ from training.engine.runtime.program import main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
-    from training.engine.data.rows import Sequences
+    from training.engine.data.tokenization import Sequences
     from training.engine.packed.step import Layout
 
 
 def train(run: Run) -> Outcome:
     """Fine-tune the model chain on dataset/train.parquet and leave an adapter (or full weights) in model/."""
-    from training.engine.data.rows import check_columns, read_rows, training_sequences
+    from training.engine.data.prepare import training_sequences
+    from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
     from training.engine.trainers import packed_setup, preflight, setup, training
@@ -70,7 +71,7 @@ def train(run: Run) -> Outcome:
 def make_trainer(
     run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int, layout: "Layout | None"
 ) -> Any:
-    """Ours with a layout, TRL's own without."""
+    """The trainer on packed rows with a layout, TRL's own without."""
     from datasets import Dataset
     from transformers import TrainingArguments
 

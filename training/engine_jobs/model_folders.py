@@ -49,7 +49,7 @@ def resolve(name: str) -> Path:
             _check(folder)
             return folder
     raise ModelRefused(
-        _("no model folder %(name)s below %(roots)s; KONOMI_MODEL_ROOTS adds roots")
+        _("no model folder %(name)s under %(roots)s; add roots with KONOMI_MODEL_ROOTS")
         % {"name": f"{name!r}", "roots": _roots_in_words()}
     )
 
@@ -74,7 +74,7 @@ def source_of(name: str) -> ModelSource:
     base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
         raise ModelRefused(
-            _("%(folder)s is an adapter that names no base model (base_model_name_or_path)") % {"folder": folder}
+            _("%(folder)s is an adapter without a base model (base_model_name_or_path)") % {"folder": folder}
         )
     return ModelSource(base=source_of(str(base)).base, adapters=(str(folder),))
 
@@ -118,7 +118,7 @@ def _check(folder: Path) -> None:
     for file in folder.iterdir():
         if file.is_symlink() and not _is_below_a_root(file.resolve()):
             raise ModelRefused(
-                _("%(path)s is a link that leads out of %(roots)s")
+                _("%(path)s is a link that points outside %(roots)s")
                 % {"path": folder / file.name, "roots": _roots_in_words()}
             )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):

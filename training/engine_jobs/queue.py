@@ -66,7 +66,7 @@ def cancel(job: EngineJob, actor: User | None) -> str:
         job.directory.request_cancel()
         verb, status = "cancel_requested", Status.RUNNING
     else:
-        raise Conflict(_("%(job)s is over already") % {"job": describe_job(job)})
+        raise Conflict(_("%(job)s has already ended") % {"job": describe_job(job)})
     record(verb=f"{job._meta.model_name}.{verb}", target=job, actor=actor, project=job.project)
     job.refresh_from_db()
     return status
@@ -80,7 +80,7 @@ def resume(job: EngineJob, actor: User | None) -> None:
     """
     Status = EngineJob.Status
     if job.directory.is_alive():
-        raise Conflict(_("%(job)s is still ending: try again in a moment") % {"job": describe_job(job)})
+        raise Conflict(_("%(job)s is still stopping: try again in a moment") % {"job": describe_job(job)})
     rows = type(job)._default_manager.filter(pk=job.pk, status__in=(Status.FAILED, Status.CANCELLED))
     before = {"status": job.status, "error": job.error[:500]}
     if not rows.update(status=Status.QUEUED, error="", result=None, pid=None, finished_at=None):

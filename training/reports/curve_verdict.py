@@ -117,7 +117,7 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
     if len(known) < 2:
         return Verdict(
             "waiting",
-            _("Two points at least are needed; %(done)s of %(total)s are there")
+            _("At least two points are needed; %(done)s of %(total)s are finished")
             % {"done": len(known), "total": len(points)},
         )
     last, after = known[-1]
@@ -126,35 +126,37 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
         return Verdict(
             "unclear",
             _("The points cannot be compared row by row"),
-            [_("The scores of the held-out rows (scores.jsonl) are gone: evaluate the checkpoints again.")],
+            [_("The scores of the held-out rows (scores.jsonl) are missing: evaluate the checkpoints again.")],
         )
     words = [gain_words(earlier, last, gain)]
     if gain.low > 0:
-        kind, title = "rising", _("Yes, more labels would probably help: the figure still improves")
+        kind, title = "rising", _("Yes, more labels would probably help: the metric is still improving")
         words += [prediction_words([point for point, _outcome in known])]
     elif gain.high < 0:
-        kind, title = "falling", _("No: with more labels the figure became worse")
-        words += [_("Look at the newest labels (agreement, guideline), and try a lower learning rate or fewer epochs.")]
+        kind, title = "falling", _("No: the metric became worse with more labels")
+        words += [_("Check the newest labels (agreement, guideline), and try a lower learning rate or fewer epochs.")]
     elif gain.high <= WORTH_WHILE:
         kind, title = "flat", _("Probably not: the curve is flat")
-        words += [_("Better labels, another base model or other settings are likelier to help than more labels.")]
+        words += [_("Better labels, another base model or other settings are more likely to help than more labels.")]
     else:
         kind = "unclear"
         title = ngettext(
-            "The held-out set is too small to say: it has %(rows)s row",
-            "The held-out set is too small to say: it has %(rows)s rows",
+            "The held-out set is too small to tell: it has %(rows)s row",
+            "The held-out set is too small to tell: it has %(rows)s rows",
             gain.rows,
         ) % {"rows": f"{gain.rows:,}"}
         needed = {"rows": f"{max(gain.rows + 1, gain.rows_needed):,}"}
         words += [
             (
-                _("About %(rows)s held-out rows would tell a gain of two points from none.")
+                _("About %(rows)s held-out rows would be needed to detect a two-point gain.")
                 if last.percent
-                else _("About %(rows)s held-out rows would tell a gain of 2 %% from none.")
+                else _("About %(rows)s held-out rows would be needed to detect a gain of 2 %%.")
             )
             % needed
         ]
-    words += [_("Each point is one run: another seed would move it a little, which the intervals do not show.")]
+    words += [
+        _("Each point is a single run: another seed would shift it slightly, which the intervals do not reflect.")
+    ]
     return Verdict(kind, title, [said for said in words if said], gain)
 
 
@@ -203,8 +205,7 @@ def prediction_words(points: Sequence[Point]) -> str:
     if not better:
         return ""
     return _(
-        "Were the power law through the points to hold (an extrapolation), twice the labels would bring about "
-        "%(value)s."
+        "If the power law through the points holds (an extrapolation), doubling the labels would give about %(value)s."
     ) % {"value": shown(value, points[0].percent)}
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from training.contract.metrics import GRAD_NORM, LOSS, REWARD_ACCURACY, REWARD_CHOSEN, REWARD_MARGIN
 from training.reports.curves import points_of, steps_of
 from training.reports.progress import number
 
@@ -101,12 +102,12 @@ def first_loss(facts: Facts) -> Note | None:
     beside it at margin 0 comes from the weights of the first rows, which average 1 over all."""
     if facts.config.get("program") != "train_dpo" or not facts.steps or facts.steps[0].get("step") != 1:
         return None
-    values, losses = facts.values("loss"), tuple(facts.config.get("losses") or ("sigmoid",))
+    values, losses = facts.values(LOSS), tuple(facts.config.get("losses") or ("sigmoid",))
     if not values or losses[0] != "sigmoid" or facts.config.get("strength_offset"):
         return None
     said = {"loss": number(values[0])}
     if losses == ("sigmoid",) and not facts.config.get("loss_weights"):
-        apart = abs((facts.values("reward_margin") or [1.0])[0]) > NO_MARGIN
+        apart = abs((facts.values(REWARD_MARGIN) or [1.0])[0]) > NO_MARGIN
         if abs(values[0] - LN_2) > FIRST_LOSS_TOLERANCE and apart:
             return Note(
                 "first_loss",
@@ -137,7 +138,7 @@ def first_loss(facts: Facts) -> Note | None:
 
 def chosen_falls(facts: Facts) -> Note | None:
     """The reward of the chosen texts is their log-probability against the reference's: below zero, it fell."""
-    chosen, margin = facts.ends("reward_chosen"), facts.ends("reward_margin")
+    chosen, margin = facts.ends(REWARD_CHOSEN), facts.ends(REWARD_MARGIN)
     if not (facts.preference and chosen and margin) or chosen[1] > -HARDLY_MOVED:
         return None
     if margin[1] <= margin[0] or margin[1] < HARDLY_MOVED:
@@ -146,7 +147,7 @@ def chosen_falls(facts: Facts) -> Note | None:
             "bad",
             _(
                 "The chosen log-probability falls and the margin does not grow: the model is getting worse, not "
-                "choosier. Lower the learning rate or raise beta."
+                "more selective. Lower the learning rate or raise beta."
             ),
         )
     if facts.sft_term:
@@ -169,7 +170,7 @@ def chosen_falls(facts: Facts) -> Note | None:
 
 
 def easy_accuracy(facts: Facts) -> Note | None:
-    values = facts.values("reward_accuracy")
+    values = facts.values(REWARD_ACCURACY)
     early = values[: max(ENOUGH_STEPS, facts.total // 5)]
     if not facts.preference or len(early) < ENOUGH_STEPS or fmean(early[-10:]) < EASY_ACCURACY:
         return None
@@ -178,14 +179,14 @@ def easy_accuracy(facts: Facts) -> Note | None:
         "warn",
         _(
             "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
-            "phrase?) or memorised. Trust the held-out figure, and read some outputs."
+            "phrase?), or memorised. Trust the held-out figure, and read some outputs."
         )
         % {"steps": len(early)},
     )
 
 
 def accuracy_of_chance(facts: Facts) -> Note | None:
-    ends, steps = facts.ends("reward_accuracy"), len(facts.steps)
+    ends, steps = facts.ends(REWARD_ACCURACY), len(facts.steps)
     if not (facts.preference and ends) or steps < max(50, facts.total // 4) or not 0.4 <= ends[1] <= 0.55:
         return None
     return Note(
@@ -200,14 +201,14 @@ def accuracy_of_chance(facts: Facts) -> Note | None:
 
 
 def exploded_margin(facts: Facts) -> Note | None:
-    ends = facts.ends("reward_margin")
+    ends = facts.ends(REWARD_MARGIN)
     if not ends or ends[1] < EXPLODED_MARGIN:
         return None
     return Note(
         "exploded_margin",
         "warn",
         _(
-            "The margin has grown to %(margin)s: the model is pushed far from where it began (over-optimisation). "
+            "The margin has grown to %(margin)s: the model has moved far from its starting point (over-optimisation). "
             "Raise beta, or train for fewer epochs."
         )
         % {"margin": number(ends[1])},
@@ -218,7 +219,7 @@ def exploded_margin(facts: Facts) -> Note | None:
 
 
 def hardly_moved(facts: Facts) -> Note | None:
-    margin, loss = facts.ends("reward_margin"), facts.ends("loss")
+    margin, loss = facts.ends(REWARD_MARGIN), facts.ends(LOSS)
     if not (facts.preference and margin and loss) or len(facts.steps) < facts.total // 2:
         return None
     if abs(margin[1]) > HARDLY_MOVED or abs(loss[1] - loss[0]) > HARDLY_MOVED * abs(loss[0]):
@@ -226,28 +227,28 @@ def hardly_moved(facts: Facts) -> Note | None:
     return Note(
         "hardly_moved",
         "warn",
-        _("After %(steps)s steps the model is nearly where it began: the learning rate (%(rate)s) may be too low.")
+        _("After %(steps)s steps the model has hardly changed: the learning rate (%(rate)s) may be too low.")
         % {"steps": len(facts.steps), "rate": number(float(facts.config.get("learning_rate") or 0))},
     )
 
 
 def loss_not_falling(facts: Facts) -> Note | None:
-    ends = facts.ends("loss")
+    ends = facts.ends(LOSS)
     if not ends or ends[1] < 0.99 * ends[0]:
         return None
     return Note(
         "loss_not_falling",
         "warn",
         _(
-            "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. Where it jumps, lower the "
-            "learning rate; where it is flat, raise it."
+            "The loss does not fall: %(first)s in the first fifth, %(last)s in the last. If it jumps, lower the "
+            "learning rate; if it is flat, raise it."
         )
         % {"first": number(ends[0]), "last": number(ends[1])},
     )
 
 
 def always_clipped(facts: Facts) -> Note | None:
-    limit, norms = float(facts.config.get("max_grad_norm") or 0), facts.values("grad_norm")
+    limit, norms = float(facts.config.get("max_grad_norm") or 0), facts.values(GRAD_NORM)
     if not limit or len(norms) < ENOUGH_STEPS:
         return None
     share = sum(norm > limit for norm in norms) / len(norms)
@@ -272,8 +273,8 @@ def rows_lost(facts: Facts) -> Note | None:
     if not dropped:
         return None
     said = ngettext(
-        "%(count)s row was left out: nothing could be learnt from it. See the checks below for the reason.",
-        "%(count)s rows were left out: nothing could be learnt from them. See the checks below for the reasons.",
+        "%(count)s row was left out: it has nothing to learn from. See the checks below for the reason.",
+        "%(count)s rows were left out: they have nothing to learn from. See the checks below for the reasons.",
         dropped,
     )
     return Note("rows_dropped", "warn", said % {"count": f"{dropped:,}"})
@@ -284,8 +285,9 @@ def rows_cut(facts: Facts) -> Note | None:
     if not count:
         return None
     said = ngettext(
-        "%(count)s row is longer than %(length)s tokens and was cut: raise the longest text if its end matters.",
-        "%(count)s rows are longer than %(length)s tokens and were cut: raise the longest text if their end matters.",
+        "%(count)s row is longer than %(length)s tokens and was cut: increase the maximum length if its end matters.",
+        "%(count)s rows are longer than %(length)s tokens and were cut: increase the maximum "
+        "length if their ends matter.",
         count,
     )
     return Note("rows_cut", "warn", said % {"count": f"{count:,}", "length": facts.config.get("max_length", "")})
@@ -309,8 +311,10 @@ def noisy(facts: Facts) -> Note | None:
     if facts.batch >= SMALL_BATCH or len(facts.steps) < ENOUGH_STEPS or not facts.preference:
         return None
     said = ngettext(
-        "Each step learns from %(count)s row, so single steps jump: read the smoothed line, or take a larger batch.",
-        "Each step learns from %(count)s rows, so single steps jump: read the smoothed line, or take a larger batch.",
+        "Each step learns from %(count)s row, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
+        "Each step learns from %(count)s rows, so single steps fluctuate: read the smoothed "
+        "line, or use a larger batch.",
         facts.batch,
     )
     return Note("noisy", "info", said % {"count": facts.batch})

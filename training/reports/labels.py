@@ -36,17 +36,17 @@ COMPARED_TITLES = {
 FIGURE_LABELS = {
     "reward_accuracy": (
         _("Preference accuracy"),
-        _("pairs whose preferred side gained more than the other, against the model that training began with"),
+        _("pairs whose preferred side gained more than the other, relative to the model that training started from"),
     ),
     "label_accuracy": (
         _("Label accuracy"),
-        _("texts that gained probability when people called them good, and lost it when they called them bad"),
+        _("texts whose probability rose if people called them good, and fell if they called them bad"),
     ),
     "reward_margin": (_("Preference margin"), _("how much more, on average, in units of β · log-probability")),
-    "logp_accuracy": (_("Likelihood accuracy"), _("pairs whose preferred side is the likelier one, per token")),
+    "logp_accuracy": (_("Likelihood accuracy"), _("pairs whose preferred side has the higher likelihood per token")),
     "chosen_logp": (_("Log-probability, preferred"), _("mean of the preferred texts")),
     "rejected_logp": (_("Log-probability, other"), _("mean of the other texts")),
-    "perplexity": (_("Perplexity"), _("of the good texts; lower is better")),
-    "chrf": ("chrF", _("likeness to the reference texts by characters, 0 to 100")),
-    "bleu": ("BLEU", _("likeness to the reference texts by words, 0 to 100")),
+    "perplexity": (_("Perplexity"), _("on the good texts; lower is better")),
+    "chrf": ("chrF", _("character-level similarity to the reference texts, 0 to 100")),
+    "bleu": ("BLEU", _("word-level similarity to the reference texts, 0 to 100")),
 }

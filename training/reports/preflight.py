@@ -46,10 +46,10 @@ class Preflight:
     @property
     def title(self) -> str:
         if not self.warnings:
-            return _("Checked before the first step: all well")
+            return _("Preflight checks passed")
         said = ngettext(
-            "Checked before the first step: %(count)s warning",
-            "Checked before the first step: %(count)s warnings",
+            "Preflight checks: %(count)s warning",
+            "Preflight checks: %(count)s warnings",
             self.warnings,
         )
         return said % {"count": self.warnings}
@@ -89,14 +89,14 @@ def method_words(result: Mapping[str, Any] | None) -> list[str]:
     said = []
     method, cache = (result or {}).get("method") or {}, (result or {}).get("reference_cache") or {}
     if method.get("packing"):
-        said.append(_("Computed in packed rows, without padding."))
+        said.append(_("Computed with packing, without padding."))
     elif method:
         why = method.get("why")
         said.append(_("Computed by plain TRL: %(why)s") % {"why": why} if why else _("Computed by plain TRL."))
     if cache:
         hits, computed = int(cache.get("hits", 0)), int(cache.get("computed", 0))
         said.append(
-            _("Reference log-probabilities: %(hits)s taken from the cache, %(computed)s computed.")
+            _("Reference log-probabilities: %(hits)s from the cache, %(computed)s computed.")
             % {"hits": f"{hits:,}", "computed": f"{computed:,}"}
         )
     return said
@@ -121,7 +121,7 @@ def _memory(memory: Mapping[str, Any]) -> str:
     if not estimate.get("total"):
         return ""
     parts = [f"{words} {filesizeformat(estimate[key])}" for key, words in PARTS.items() if estimate.get(key)]
-    said = _("It needs about %(total)s of memory (%(parts)s).") % {
+    said = _("Needs about %(total)s of memory (%(parts)s).") % {
         "total": filesizeformat(estimate["total"]),
         "parts": ", ".join(parts),
     }
@@ -129,7 +129,7 @@ def _memory(memory: Mapping[str, Any]) -> str:
         said += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
     if memory.get("measured_peak_bytes"):
         peak = filesizeformat(memory["measured_peak_bytes"])
-        said += " " + _("The longest batch was tried and took %(peak)s.") % {"peak": peak}
+        said += " " + _("A trial of the longest batch took %(peak)s.") % {"peak": peak}
     return said
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from training.contract.metrics import FIGURES, METRICS, SHARES
+from training.contract.metrics import FIGURES, METRICS, SHARES, interval_of
 from training.contract.run_directory import RunDirectory
 from training.reports.labels import FIGURE_LABELS, METRIC_LABELS
 
@@ -133,9 +133,9 @@ def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
                 str(label),
                 str(explanation),
                 _shown(metrics.get(key), percent),
-                _interval(metrics.get(f"{key}_interval"), percent),
+                _interval(metrics.get(interval_of(key)), percent),
                 _shown(metrics.get(parent), percent),
-                _interval(metrics.get(f"{parent}_interval"), percent),
+                _interval(metrics.get(interval_of(parent)), percent),
             )
         )
     return rows

@@ -33,10 +33,11 @@ def create_evaluation(
     dataset = dataset or checkpoint.dataset
     if dataset is None:
         raise InvalidInput(
-            _("checkpoint %(number)s was trained on no dataset: name one with --dataset") % {"number": checkpoint.pk}
+            _("checkpoint %(number)s was not trained on a dataset: choose one with --dataset")
+            % {"number": checkpoint.pk}
         )
     if dataset.project_id != checkpoint.project_id:
-        raise InvalidInput(_("dataset %(number)s is not of the checkpoint's project") % {"number": dataset.pk})
+        raise InvalidInput(_("dataset %(number)s does not belong to the checkpoint's project") % {"number": dataset.pk})
     if not dataset.held_out_rows:
         raise InvalidInput(
             _("dataset %(number)s has no held-out rows to evaluate on: annotate some, freeze again")
@@ -45,7 +46,7 @@ def create_evaluation(
     unknown = sorted(set(options or {}) - OPTIONS)
     if unknown:
         raise InvalidInput(
-            _("no such option: %(names)s (there are %(known)s)")
+            _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
     run = checkpoint.run

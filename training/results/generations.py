@@ -40,12 +40,13 @@ def create_generation(
         raise InvalidInput(_("choose one model: a checkpoint, or a model folder"))
     if checkpoint is not None and checkpoint.project_id != project.pk:
         raise InvalidInput(
-            _("checkpoint %(number)s is not of project %(slug)s") % {"number": checkpoint.pk, "slug": project.slug}
+            _("checkpoint %(number)s does not belong to project %(slug)s")
+            % {"number": checkpoint.pk, "slug": project.slug}
         )
     unknown = sorted(set(options or {}) - OPTIONS)
     if unknown:
         raise InvalidInput(
-            _("no such option: %(names)s (there are %(known)s)")
+            _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
     model = model_source(checkpoint) if checkpoint else model_folders.source_of(base_model)

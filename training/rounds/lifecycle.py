@@ -139,10 +139,10 @@ def advance_all() -> None:
 def _checkpoint_to_judge(project: Project) -> Checkpoint:
     checkpoint = promoted_checkpoint(project)
     if checkpoint is None:
-        raise Conflict(_("no checkpoint is promoted yet: promote one, then its output can be judged"))
+        raise Conflict(_("no checkpoint is promoted yet: promote one, so that its output can be compared"))
     if checkpoint.run.trainer == Run.Trainer.PRETRAIN:
         raise Conflict(
-            _("checkpoint %(number)s was made from scratch: no earlier model to compare it with")
+            _("checkpoint %(number)s was trained from scratch: there is no earlier model to compare it with")
             % {"number": checkpoint.pk}
         )
     return checkpoint
@@ -159,7 +159,7 @@ def _draw_prompts(project: Project, number: int, reuse: bool) -> list[int]:
         chosen += list(used.values_list("pk", flat=True)[: number - len(chosen)])
     if not chosen:
         raise InvalidInput(
-            _("every prompt had a task already: import more prompts, or reuse those that there are (--reuse-prompts)"),
+            _("every prompt already has a task: import more prompts, or reuse the existing ones (--reuse-prompts)"),
             [("prompts", _("no fresh prompts are left: import more, or reuse"))],
         )
     return chosen

@@ -14,7 +14,15 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
-from training.contract.config import TRACKERS, Architecture, LoraSettings, ModelSource, Program, TrainingConfig
+from training.contract.config import (
+    TRACKERS,
+    Architecture,
+    ConfigError,
+    LoraSettings,
+    ModelSource,
+    Program,
+    TrainingConfig,
+)
 from training.contract.run_directory import CORPUS
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
@@ -43,21 +51,6 @@ OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
 }
 
 
-def default_options(trainer: str, *, full: bool = False) -> dict[str, Any]:
-    """What differs from TrainingConfig's defaults, by trainer and by full fine-tuning or LoRA.
-
-    DPO gets an SFT term beside the preference loss: without it the chosen texts' probability falls too.
-    """
-    if trainer == Run.Trainer.DPO:
-        rate = 1e-5 if full else 5e-5
-        return {"learning_rate": rate, "losses": ("sigmoid", "sft"), "loss_weights": (1.0, 1.0)}
-    if trainer == Run.Trainer.KTO:
-        return {"learning_rate": 5e-6 if full else 5e-5}
-    if trainer == Run.Trainer.PRETRAIN:
-        return {"learning_rate": 1e-3, "lora": None}
-    return {"learning_rate": 2e-5 if full else 2e-4}
-
-
 @transaction.atomic
 def create_run(
     *,
@@ -74,8 +67,8 @@ def create_run(
     """A queued run with its directory; the worker (or a waiting command) launches it.
 
     It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
-    TrainingConfig over `default_options`; `lora=None` is full fine-tuning. A `pretrain` run starts from nothing and
-    reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    TrainingConfig; the others have the trainer's defaults. `lora=None` is full fine-tuning. A `pretrain` run starts
+    from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
     Raises InvalidInput, or Conflict where the dataset's files are gone.
     """
     options = dict(options or {})
@@ -84,20 +77,18 @@ def create_run(
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         raise InvalidInput(
-            _("no such option: %(names)s (there are %(known)s)")
+            _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
-    full = "lora" in options and options["lora"] is None
-    chosen = default_options(trainer, full=full) | options
-    if "losses" in options and "loss_weights" not in options:
-        chosen["loss_weights"] = ()
     for name, shape in (("lora", LoraSettings), ("architecture", Architecture)):
-        if isinstance(chosen.get(name), Mapping):
+        if isinstance(options.get(name), Mapping):
             try:
-                chosen[name] = shape(**chosen[name])
+                options[name] = shape(**options[name])
             except TypeError as error:
                 raise InvalidInput(f"{name}: {error}") from error
-    _check_installed(chosen.get("report_to", ()), chosen.get("lora"))
+            except ConfigError as error:
+                raise InvalidInput(str(error)) from error
+    _check_installed(options.get("report_to", ()), options.get("lora"))
     run = Run(
         project=project,
         trainer=trainer,
@@ -116,7 +107,7 @@ def create_run(
             dataset_sha256=dataset.sha256 if dataset else "",
             reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
             versions=code_versions(),
-            **chosen,
+            **options,
         ),
         actor=actor,
     )
@@ -131,8 +122,7 @@ def create_run(
 def command_line(run: Run) -> str:
     """The command that makes the same run again."""
     start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
-    usual = default_options(run.trainer, full=run.config.get("lora") is None)
-    chosen = training_options.words(run.trainer, run.config, usual)
+    chosen = training_options.to_argv(run.trainer, run.config)
     evaluate = [] if run.evaluate else ["--no-evaluate"]
     return " ".join(["manage.py", f"train_{run.trainer}", str(run.dataset_id), *start, *chosen, *evaluate])
 
@@ -140,18 +130,18 @@ def command_line(run: Run) -> str:
 def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | None, corpus: Path | None) -> None:
     if trainer not in PROGRAMS:
         raise InvalidInput(
-            _("no trainer %(trainer)s (there are %(names)s)")
+            _("no trainer %(trainer)s (available: %(names)s)")
             % {"trainer": f"{trainer!r}", "names": ", ".join(PROGRAMS)}
         )
     if trainer == Run.Trainer.PRETRAIN:
         if dataset is not None or corpus is None:
-            raise InvalidInput(_("a base model is made from a corpus file, not from a dataset"))
+            raise InvalidInput(_("a base model is trained on a corpus file, not on a dataset"))
         return
     if dataset is None:
         raise InvalidInput(_("choose a dataset to train on"), [("dataset", _("choose one"))])
     if dataset.project_id != project.pk:
         raise InvalidInput(
-            _("dataset %(number)s is not of project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
+            _("dataset %(number)s does not belong to project %(slug)s") % {"number": dataset.pk, "slug": project.slug}
         )
     if dataset.purpose != trainer:
         raise InvalidInput(
@@ -178,33 +168,33 @@ def _check_installed(trackers: Sequence[str], lora: Any) -> None:
     missing = [name for name in trackers if name in TRACKERS and find_spec(name) is None]
     if missing:
         raise InvalidInput(
-            _("%(names)s is not installed: pip install 'konomi[tracking]', or leave it out of --report-to")
+            _("%(names)s is not installed: pip install 'konomi[tracking]', or remove it from --report-to")
             % {"names": ", ".join(missing)}
         )
     if isinstance(lora, LoraSettings) and lora.quantization != "none" and find_spec("bitsandbytes") is None:
         raise InvalidInput(
-            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or leave --quantization out")
+            _("quantization needs bitsandbytes: pip install 'konomi[quantized]', or omit --quantization")
         )
 
 
 def _starting_model(project: Project, trainer: str, base_model: str, parent: Checkpoint | None) -> ModelSource:
     if trainer == Run.Trainer.PRETRAIN:
         if base_model or parent:
-            raise InvalidInput(_("a base model is made from scratch: give no model to start from"))
+            raise InvalidInput(_("a base model is trained from scratch: do not choose a starting model"))
         return ModelSource(base="")
     if parent is None:
         if not base_model:
-            raise InvalidInput(_("choose a model to start from: a base model or a checkpoint"))
+            raise InvalidInput(_("choose a starting model: a base model or a checkpoint"))
         return model_folders.source_of(base_model)
     if parent.project_id != project.pk:
         raise InvalidInput(
-            _("checkpoint %(number)s is not of project %(slug)s") % {"number": parent.pk, "slug": project.slug}
+            _("checkpoint %(number)s does not belong to project %(slug)s") % {"number": parent.pk, "slug": project.slug}
         )
     if base_model and model_folders.source_of(base_model).base != root_base(parent):
         raise InvalidInput(
             _(
-                "checkpoint %(number)s stands on %(root_base)s, not on %(base_model)s: leave --model "
-                "out, or name that folder"
+                "checkpoint %(number)s is based on %(root_base)s, not on %(base_model)s: omit --model, or give "
+                "that folder"
             )
             % {"number": parent.pk, "root_base": root_base(parent), "base_model": base_model}
         )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
-from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY
+from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY, interval_of
 from training.models import Evaluation, LearningCurve, Run
 from training.reports.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
@@ -57,7 +57,7 @@ def start_learning_curve(
     """
     ascending = sorted(set(shares))
     if len(ascending) < 2 or ascending[0] <= 0 or ascending[-1] > 1:
-        raise InvalidInput(_("a learning curve needs two shares or more, each above 0 and at most 1"))
+        raise InvalidInput(_("a learning curve needs at least two fractions, each above 0 and at most 1"))
     if not dataset.held_out_rows:
         raise InvalidInput(
             _("dataset %(number)s has no held-out rows to compare the points on: annotate some, freeze again")
@@ -99,7 +99,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
         evaluation = evaluation_of(curve, run)
         metrics = (evaluation.result or {}).get("metrics", {}) if evaluation else {}
         outcome = read_outcome(evaluation, key) if evaluation and key in metrics else None
-        interval = metrics.get(f"{key}_interval") or (outcome.interval() if outcome else None) or (None, None)
+        interval = metrics.get(interval_of(key)) or (outcome.interval() if outcome else None) or (None, None)
         points.append(
             Point(
                 share=run.config["share"],
@@ -122,7 +122,7 @@ def status_words(run: Run, evaluation: Evaluation | None) -> str:
     if run.status != Run.Status.SUCCEEDED or evaluation is None:
         return str(run.get_status_display())
     if evaluation.is_live:
-        return _("Being evaluated")
+        return _("Evaluating")
     if evaluation.status != Evaluation.Status.SUCCEEDED:
         return _("Evaluation: %(status)s") % {"status": evaluation.get_status_display()}
     return str(run.get_status_display())

@@ -190,13 +190,13 @@ def _ending(job: EngineJob) -> tuple[str, str, dict | None]:
         if status in (Status.SUCCEEDED, Status.CANCELLED):
             return status, "", result
         reason = result.get("error") or f"the engine ended with the status {status!r}"
-        return Status.FAILED, f"{reason}\n\nThe log's last lines:\n{directory.log_tail(LOG_LINES)}", result
+        return Status.FAILED, f"{reason}\n\nLog tail:\n{directory.log_tail(LOG_LINES)}", result
     tail = directory.log_tail(LOG_LINES) or "(the log is empty)"
     if directory.cancel_requested():
-        return Status.CANCELLED, f"The engine was ended before it could save.\n\nThe log's last lines:\n{tail}", None
+        return Status.CANCELLED, f"The engine was ended before it could save.\n\nLog tail:\n{tail}", None
     if job.pid is None:
         return Status.QUEUED, "", None
-    return Status.FAILED, f"The engine was killed: it left no result.\n\nThe log's last lines:\n{tail}", None
+    return Status.FAILED, f"The engine was killed: it left no result.\n\nLog tail:\n{tail}", None
 
 
 def _ingest(job: EngineJob) -> None:

@@ -1,30 +1,19 @@
-"""Forms of training: they shape what was chosen; what is allowed is decided by the actions."""
+"""Forms of training: they parse the input; the actions decide what is allowed."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import DatasetVersion, Project
+from training.contract.hyperparameters import GROUPS
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Run
 from training.rounds.lifecycle import DEFAULT_PROMPTS, fresh_prompts
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise
+from training.web.hyperparameter_fields import parameter_field, parameters_on_page
 
 TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
-NUMBERS = (
-    "epochs",
-    "learning_rate",
-    "batch_size",
-    "gradient_accumulation",
-    "max_length",
-    "seed",
-    "save_steps",
-    "beta",
-)
 
 
 class DatasetField(forms.ModelChoiceField):
@@ -37,58 +26,16 @@ class DatasetField(forms.ModelChoiceField):
         }
 
 
-def whole(
-    label: "str | _StrPromise", *, least: int = 1, initial: int | None = None, help_text: "str | _StrPromise" = ""
-) -> forms.IntegerField:
-    return forms.IntegerField(label=label, min_value=least, required=False, initial=initial, help_text=help_text)
-
-
-def real(
-    label: "str | _StrPromise", *, initial: float | None = None, help_text: "str | _StrPromise" = ""
-) -> forms.FloatField:
-    widget = forms.NumberInput(attrs={"step": "any", "min": 0})
-    return forms.FloatField(
-        label=label, min_value=0, required=False, initial=initial, help_text=help_text, widget=widget
-    )
-
-
 class RunForm(forms.Form):
-    """A run to be: the dataset decides the trainer, and what is left empty follows it."""
+    """A new run: the dataset decides the trainer; hyper-parameters that are left empty have its defaults."""
 
     dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None, label=_("Dataset"))
     start = forms.ChoiceField(label=_("Starts from"))
     method = forms.ChoiceField(
-        label=_("What is trained"),
-        choices=[("lora", _("LoRA adapter")), ("full", _("All weights"))],
+        label=_("Method"),
+        choices=[("lora", _("LoRA adapter")), ("full", _("Full fine-tuning"))],
         initial="lora",
         widget=forms.RadioSelect,
-    )
-    epochs = real(_("Epochs"), initial=1)
-    learning_rate = real(_("Learning rate"), help_text=_("Empty: one that suits trainer and method."))
-    batch_size = whole(_("Batch size"), initial=8)
-    max_length = whole(_("Longest text, in tokens"), least=16, initial=1024)
-    gradient_accumulation = whole(_("Batches in one step"), initial=1)
-    seed = whole(_("Seed"), least=0, initial=17)
-    save_steps = whole(_("Steps between saves"), initial=50)
-    lora_r = whole(_("LoRA rank"), initial=16)
-    lora_alpha = whole(_("LoRA alpha"), initial=32)
-    lora_targets = forms.CharField(label=_("LoRA modules"), initial="all-linear", required=False)
-    beta = real(_("Beta"), initial=0.1, help_text=_("DPO and KTO: how firmly it is held to its start."))
-    losses = forms.ChoiceField(
-        label=_("Loss"),
-        choices=[("sigmoid,sft", _("DPO with an SFT term")), ("sigmoid", _("Plain DPO"))],
-        required=False,
-        help_text=_("The SFT term keeps the preferred texts likely."),
-    )
-    soft_labels = forms.ChoiceField(
-        label=_("Where people disagreed"),
-        choices=[("yes", _("learn the share that preferred it")), ("no", _("learn the majority alone"))],
-        required=False,
-    )
-    ties = forms.ChoiceField(
-        label=_("Pairs called equal"),
-        choices=[("learn", _("learn from them too")), ("drop", _("leave them out"))],
-        required=False,
     )
     evaluate = forms.BooleanField(label=_("Evaluate the checkpoint afterwards"), initial=True, required=False)
 
@@ -98,38 +45,45 @@ class RunForm(forms.Form):
         usable = DatasetVersion.objects.filter(project=project, purpose__in=TRAINERS, train_rows__gt=0)
         self.fields["dataset"].queryset = usable.order_by("-id")  # type: ignore[attr-defined]
         self.fields["start"].choices = starting_points(project)  # type: ignore[attr-defined]
+        self.fields.update({parameter.key: parameter_field(parameter) for parameter in parameters_on_page()})
 
     @property
     def can_train(self) -> bool:
         return bool(self.fields["start"].choices) and self.fields["dataset"].queryset.exists()  # type: ignore[attr-defined]
 
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        return [self[row.key] for row in parameters_on_page() if row.declaration.on_page == "main"]
+
+    @property
+    def more_groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """(title, fields) of each group below "More settings"."""
+        rows = [row for row in parameters_on_page() if row.declaration.on_page == "more"]
+        groups = (
+            (title, [self[row.key] for row in rows if row.declaration.group == key]) for key, title in GROUPS.items()
+        )
+        return [(gettext(title), fields) for title, fields in groups if fields]
+
     def values(self) -> dict[str, Any]:
         """The keyword arguments of `create_run`, once the form is valid."""
-        given = self.cleaned_data
-        kind, _, name = given["start"].partition(":")
-        trainer = given["dataset"].purpose
-        options = {key: given[key] for key in NUMBERS if given[key] is not None}
-        if trainer == Run.Trainer.DPO:
-            if given["losses"]:
-                options["losses"] = tuple(given["losses"].split(","))
-            if given["soft_labels"]:
-                options["soft_labels"] = given["soft_labels"] == "yes"
-            if given["ties"]:
-                options["ties"] = given["ties"]
-        if given["method"] == "full":
-            options["lora"] = None
-        else:
-            r = given["lora_r"] or 16
-            targets = tuple(part.strip() for part in given["lora_targets"].split(",") if part.strip())
-            options["lora"] = {"r": r, "alpha": given["lora_alpha"] or 2 * r, "targets": targets or ("all-linear",)}
+        cleaned = self.cleaned_data
+        kind, _separator, name = cleaned["start"].partition(":")
+        trainer = cleaned["dataset"].purpose
+        options: dict[str, Any] = {}
+        lora: dict[str, Any] = {}
+        for parameter in parameters_on_page():
+            value = cleaned[parameter.key]
+            if value not in (None, "", ()) and parameter.applies_to(trainer):
+                (lora if parameter.nested else options)[parameter.attribute] = value
+        options["lora"] = None if cleaned["method"] == "full" else lora
         return {
             "project": self.project,
             "trainer": trainer,
-            "dataset": given["dataset"],
+            "dataset": cleaned["dataset"],
             "base_model": name if kind == "model" else "",
             "parent": Checkpoint.objects.get(pk=int(name), project=self.project) if kind == "checkpoint" else None,
             "options": options,
-            "evaluate": given["evaluate"],
+            "evaluate": cleaned["evaluate"],
         }
 
 
@@ -176,7 +130,7 @@ class RoundForm(forms.Form):
         help_text=_("Higher: more varied texts."),
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
-    max_new_tokens = forms.IntegerField(label=_("Longest text, in tokens"), min_value=1, max_value=8192, initial=256)
+    max_new_tokens = forms.IntegerField(label=_("Max length (tokens)"), min_value=1, max_value=8192, initial=256)
     reuse = forms.BooleanField(label=_("Where fresh prompts run out, take some that had a task"), required=False)
     after = forms.IntegerField(widget=forms.HiddenInput)
 

@@ -205,7 +205,7 @@ def settle_remark(request: SignedInRequest, remark_id: int) -> HttpResponse:
     remark = remark_for(request.user, remark_id)
     try:
         settle(remark=remark, actor=request.user)
-        messages.success(request, _("Settled without an answer."))
+        messages.success(request, _("Resolved without an answer."))
     except DomainError as error:
         messages.warning(request, str(error))
     return back(request, remark)

@@ -158,15 +158,15 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
     assert "1 matching answer" in found(q="お部屋")
     assert "Breakfast, 100% please" in found(q="100%")
     assert "1 matching answer" in found(q="fluency")
-    assert "Nothing that you submitted is like that" in found(q="nowhere\0")
+    assert "No answers match these filters" in found(q="nowhere\0")
     assert "2 matching answers" in found(project="hotel")
     assert "1 matching answer" in found(batch=spa.pk)
     assert "1 matching answer" in found(kind="choosing")
     today = timezone.localdate()
     assert "3 matching answers" in found(day=today.isoformat())
-    assert "Nothing that you" in found(day=(today - timedelta(days=3)).isoformat())
+    assert "No answers match" in found(day=(today - timedelta(days=3)).isoformat())
     for nonsense in ({"day": "2026-13-45"}, {"day": "x"}, {"batch": "x"}, {"batch": "9" * 40}, {"project": "none"}):
-        assert "Nothing that you" in found(**nonsense)
+        assert "No answers match" in found(**nonsense)
 
 
 def test_nobody_opens_anothers_answers(story, sign_in):

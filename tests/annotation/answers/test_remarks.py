@@ -110,18 +110,18 @@ def test_a_comment_is_settled_in_silence_and_a_question_is_not(story, sign_in):
     question = add_remark(task=assignment.task, author=hana, kind="question", text="A pun?")
     client = sign_in(rin)
     html = client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
-    assert "Settled without an answer." in html
+    assert "Resolved without an answer." in html
     assert "A question needs an answer" in (
         client.post(reverse("remark_settle", args=[question.pk]), follow=True).content.decode()
     )
-    assert "already settled this" in (
+    assert "already resolved this" in (
         client.post(reverse("remark_settle", args=[comment.pk]), follow=True).content.decode()
     )
     assert "Seen by a reviewer." in sign_in(hana).get(beside(assignment)).content.decode()
     assert "An answer to" not in sign_in(hana).get("/").content.decode()
     client = sign_in(rin)
     everything = client.get("/projects/hotel/remarks/?only=all").content.decode()
-    assert "Settled by Rin Abe without an answer" in everything
+    assert "Resolved by Rin Abe without an answer" in everything
     assert "A pun?" not in client.get("/projects/hotel/remarks/?only=all&kind=comment").content.decode()
     assert client.get("/projects/hotel/remarks/?kind=nonsense&page=x").status_code == 200
     elsewhere = {"text": "Fine.", "back": "https://elsewhere.example/"}

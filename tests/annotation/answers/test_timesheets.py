@@ -146,7 +146,7 @@ def test_only_managers_see_others(project, sign_in):
     for stranger in (join(project, Role.ANNOTATOR), join(project, Role.REVIEWER), UserFactory()):
         for name in ("time_sheets", "time_file"):
             assert sign_in(stranger).get(reverse(name, args=["hotel"])).status_code == 404
-    assert "Nothing was answered" in sign_in(UserFactory()).get(reverse("my_time")).content.decode()
+    assert "No activity in this month" in sign_in(UserFactory()).get(reverse("my_time")).content.decode()
 
 
 def test_a_sheet_takes_as_many_queries_with_many_lines(project):

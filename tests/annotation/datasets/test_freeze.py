@@ -281,7 +281,7 @@ def test_freeze_look_and_download(told, sign_in):
     client = sign_in(manager)
     page = client.get("/projects/hotel/datasets/")
     assert page.status_code == 200
-    assert b"Nothing is frozen yet" in page.content
+    assert b"No datasets yet" in page.content
     batch = told.batches[Kind.CHOOSING].pk
     form = {
         "purpose": "dpo",

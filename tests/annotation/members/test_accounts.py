@@ -59,7 +59,7 @@ def test_sign_up_is_closed_and_says_what_to_do(client):
     for answer in (client.get("/accounts/signup/"), client.post("/accounts/signup/", {"email": "x@example.org"})):
         page = answer.content.decode()
         assert "by invitation only" in page
-        assert "Ask the manager" in page
+        assert "Ask a manager" in page
     assert not User.objects.exists()
 
 

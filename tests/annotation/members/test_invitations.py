@@ -68,7 +68,7 @@ def test_a_used_link_is_over_and_says_so(client, invitation):
     client.post(door(invitation), NEW)
     again = Client().get(door(invitation))
     assert again.status_code == 410
-    assert "used already" in again.content.decode()
+    assert "already been used" in again.content.decode()
     posted = Client().post(door(invitation), NEW | {"email": "other@example.org"})
     assert posted.status_code == 410
     assert not User.objects.filter(email="other@example.org").exists()

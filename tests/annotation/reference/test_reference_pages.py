@@ -65,7 +65,7 @@ def test_terms_and_similar_texts_without_names(sign_in, project, hana, kei):
 def test_nothing_at_hand_is_said(sign_in, project, hana):
     slot = hold(batch_of(project, Kind.WRITING), hana)
     page = sign_in(hana).get(f"/assignments/{slot.pk}/reference/").content.decode()
-    assert "nobody has answered a similar one yet" in page
+    assert "no similar texts have been answered yet" in page
 
 
 def test_only_for_the_person_and_the_kinds_that_write(sign_in, project, hana, kei):

@@ -35,10 +35,10 @@ def test_hana_reads_a_version_and_is_shown_what_the_next_one_changes(sign_in, pr
     assert not GuidelineReading.objects.exists(), "showing is not reading"
     assert guideline_news(hana, project) == 1
     answer = has_read(client, 1).content.decode()
-    assert "Noted" in answer
+    assert "Marked as read" in answer
     assert 'id="guideline-news" hidden hx-swap-oob' in answer
     assert guideline_news(hana, project) is None
-    assert "You have read this version" in panel(client)
+    assert "You read this version" in panel(client)
     publish_guideline(project=project, text=FIRST.replace("polite", "<b>formal</b>"), based_on=1, actor=None)
     assert guideline_news(hana, project) == 2
     html = panel(client)

@@ -60,7 +60,7 @@ def test_the_page_says_in_words_how_far_it_is(sign_in):
     assert "Nothing is open to annotate yet" in page(client, "project", project.slug).content.decode()
     batch = batch_of(project)
     html = page(client, "project", project.slug).content.decode()
-    assert "choosing batch is not begun yet" in html
+    assert "choosing batch has not started yet" in html
     assert reverse("work", args=[batch.pk]) in html
     assert reverse("batch_new", args=[project.slug]) not in html
     for words in ("a third done", "two thirds done", "complete"):

@@ -199,7 +199,7 @@ def test_write_preview_publish(manager, project, hana):
     assert "Version 1 is now current." in text(manager.post(address, data | {"action": "publish"}, follow=True))
     manager.post(address, {"text": "# Tone\n\nBe *very* polite.", "based_on": 1, "action": "publish"})
     page = text(manager.get(f"{address}2/"))
-    assert "What version 2 changed" in page
+    assert "Changes in version 2" in page
     assert "<ins>" in page
     assert "Version 1 is the first" in text(manager.get(f"{address}1/"))
     assert manager.get(f"{address}3/").status_code == 404

@@ -116,7 +116,7 @@ def test_a_double_submission_is_one_annotation_and_no_error(sign_in):
     for choice in ("a", "a", "b"):
         answer = post(client, "submit", first.pk, {"choice": choice}, headers=HTMX)
         assert answer.status_code == 200
-    assert "that answer stands" in answer.content.decode()
+    assert "your answer was kept" in answer.content.decode()
     assert Annotation.objects.get().payload["choice"] == "one"
     assert Annotation.objects.get().payload["chosen"] == Annotation.objects.get().payload["shown"][0]
 
@@ -217,7 +217,7 @@ def test_empty_states_say_why(sign_in):
     work(client, both)
     html = post(client, "submit", held(hana).pk, {"choice": "tie"}, headers=HTMX).content.decode()
     assert "You've finished your tasks here" in html
-    assert "1 answer still waits for other people" in html
+    assert "1 answer is left for other annotators" in html
     close_batch(batch=both, actor=None)
     assert "This batch is closed" in work(client, both).content.decode()
 

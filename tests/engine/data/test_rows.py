@@ -1,4 +1,4 @@
-"""Rows to tokens: the same as TRL's, and every fault said in words."""
+"""Rows to tokens: equal to TRL's, and every fault reported with its reason."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_trl_reads_the_parquet_unchanged_and_makes_the_same_tokens(tiny, tokeniz
     from datasets import load_dataset
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from training.engine.data.rows import training_sequences
+    from training.engine.data.prepare import training_sequences
     from training.engine.models import loading
 
     plain = {"report_to": "none", "bf16": False, "use_cpu": True, "max_length": 100, "output_dir": str(tmp_path)}
@@ -82,9 +82,9 @@ def without(rows, column):
             [*sft_rows(2), {**sft_rows(1)[0], "completion": None}],
             "1 rows have an empty completion.* row 3",
         ),
-        ("train_dpo", [{**row, "tie": True} for row in dpo_rows(3)], "no preference to learn in 3 rows: 3 ties"),
+        ("train_dpo", [{**row, "tie": True} for row in dpo_rows(3)], "No preference to learn in 3 rows: 3 ties"),
         ("train_dpo", [{**row, "rejected": row["chosen"]} for row in dpo_rows(3)], "3 pairs of equal texts"),
-        ("train_sft", long(sft_rows(3)), "all 3 rows would be left out.*max_length=128"),
+        ("train_sft", long(sft_rows(3)), "All 3 rows would be left out.*max_length=128"),
         ("train_sft", [{**row, "prompt": [{"role": "user", "content": "x"}]} for row in standard(sft_rows(3))], "both"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_truncated_parquet_file_is_named(tiny, tmp_path):
 
 
 def test_rows_that_training_cannot_use_are_counted(tokenizer):
-    from training.engine.data.rows import training_sequences
+    from training.engine.data.prepare import training_sequences
 
     rows = [*dpo_rows(5), {**dpo_rows(1)[0], "tie": True}, *long(dpo_rows(1))]
     rows.append({**dpo_rows(1)[0], "chosen": assistant("garden " * 200)})
@@ -146,10 +146,11 @@ def template(tokenizer, text):
 
 def test_templates_that_would_spoil_a_training_are_refused(tokenizer):
     from training.contract.errors import DatasetError
+    from training.engine.data.prepare import training_sequences
 
-    def prepare(changed, rows=None):
-        rows.training_sequences(
-            rows or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
+    def prepare(changed, frozen=None):
+        training_sequences(
+            frozen or sft_rows(4), changed, purpose="sft", max_length=100, stop_ids={changed.eos_token_id}, where="rows"
         )
 
     loop = "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}"

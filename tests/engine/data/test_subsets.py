@@ -1,4 +1,4 @@
-"""Shares of the training prompts: nested, whole prompts, and the same whatever the order of the rows."""
+"""Fractions of the training prompts: nested, never splitting a prompt, independent of the order of the rows."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Figures against the same figures worked out by hand, from the model's own logits."""
+"""Evaluation metrics against the same metrics computed by hand from the model's logits."""
 
 import functools
 import math
@@ -119,7 +119,8 @@ def test_labelled_rows_are_measured_by_the_reward_of_kto(tiny, sft_adapter, tmp_
 
 
 def encoded(source, rows):
-    from training.engine.data.rows import Counts, tokenize
+    from training.engine.data.rows import Counts
+    from training.engine.data.tokenization import tokenize
 
     found = tokenize(loaded(source)[1], rows, range(len(rows)), ("chosen", "rejected"), Counts())
     return [(item.prompt_ids, item.completion_ids) for item in found]
@@ -176,13 +177,13 @@ def test_batches_hold_to_their_budget_and_are_halved_when_memory_runs_out(caplog
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
-    [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "no preference")],
+    ("rows", "message"),
+    [([{"text": "x"}], "has the columns text"), ([{**dpo_rows(1)[0], "tie": True}], "No preference")],
 )
-def test_rows_that_say_nothing(tiny, tmp_path, rows, words):
+def test_rows_that_cannot_be_evaluated_are_refused(tiny, tmp_path, rows, message):
     directory = evaluation(tmp_path, rows, model=tiny)
     assert run_here("evaluate", directory) == 1
-    assert words in directory.read_result()["error"]
+    assert message in directory.read_result()["error"]
 
 
 def test_a_cancel_is_heeded(tiny, tmp_path):

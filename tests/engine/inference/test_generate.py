@@ -1,4 +1,4 @@
-"""Candidates: complete, the same however often the run was interrupted, nothing silently lost."""
+"""Candidates: complete, independent of interruptions, nothing silently lost."""
 
 import json
 
@@ -117,11 +117,11 @@ def test_a_prompt_without_room_is_reported_once(tiny, tmp_path):
 def test_only_prompts_without_room_is_a_failure(tiny, tmp_path):
     directory = generation(tmp_path, tiny, [{"id": 1, "messages": user("pool " * 300)}])
     assert run_here("generate", directory) == 1
-    assert "all 1 prompts are too long" in directory.read_result()["error"]
+    assert "All 1 prompts are too long" in directory.read_result()["error"]
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "message"),
     [
         ([], "no prompts"),
         (["{"], "line 1"),
@@ -130,8 +130,8 @@ def test_only_prompts_without_room_is_a_failure(tiny, tmp_path):
         ([{"id": 1, "messages": [{"role": "user"}]}], "KeyError"),
     ],
 )
-def test_bad_prompts_name_their_line(tiny, tmp_path, lines, words):
+def test_bad_prompts_name_their_line(tiny, tmp_path, lines, message):
     directory = generation(tmp_path, tiny, lines)
     assert run_here("generate", directory) == 1
-    assert words in directory.read_result()["error"]
+    assert message in directory.read_result()["error"]
     assert not (tmp_path / "candidates.jsonl").exists()

@@ -1,4 +1,4 @@
-"""Merging as a person does it: a small Mistral in several shards, with a byte-fallback tokenizer."""
+"""Merging through the program and the command: a small Mistral in several shards, with a byte-fallback tokenizer."""
 
 import json
 import shutil
@@ -124,7 +124,7 @@ def live(source, text=JAPANESE):
         return model.eval()(ids).logits
 
 
-def words(source, to, *more):
+def arguments_of(source, to, *more):
     adapters = [word for adapter in source.adapters for word in ("--adapter", adapter)]
     return ["--base", source.base, *adapters, "--to", str(to), *more]
 
@@ -149,7 +149,7 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
 
     to, dataset = tmp_path / "merged", Path(lineage.adapters[1]).parent / "dataset"
     code, outcome = run_merge(
-        capsys, *words(lineage, to, "--dtype", "fp32", "--shard-size", "100KB", "--dataset", dataset)
+        capsys, *arguments_of(lineage, to, "--dtype", "fp32", "--shard-size", "100KB", "--dataset", dataset)
     )
     assert code == 0, outcome
     assert outcome["largest_difference"] < 1e-4
@@ -165,9 +165,9 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
     assert new.decode(new(JAPANESE).input_ids, skip_special_tokens=True) == JAPANESE
     assert new.chat_template
     assert "generation_config.json" in leftovers(to)
-    said = json.loads((to / "lineage.json").read_text())
-    assert (said["this"], said["base"], said["adapters"]) == ("full", lineage.base, list(lineage.adapters))
-    assert [link["run_id"] for link in said["merged"]["adapters"]] == ["train_sft", "train_dpo"]
+    written = json.loads((to / "lineage.json").read_text())
+    assert (written["this"], written["base"], written["adapters"]) == ("full", lineage.base, list(lineage.adapters))
+    assert [link["run_id"] for link in written["merged"]["adapters"]] == ["train_sft", "train_dpo"]
     front, card = (to / "README.md").read_text().split("---\n")[1:3]
     assert yaml.safe_load(front) == {
         "library_name": "transformers",
@@ -182,10 +182,10 @@ def test_the_whole_lineage_becomes_one_model_of_several_shards(lineage, tmp_path
     assert chain_of(to) == ModelSource(base=str(to))
 
 
-def test_rounding_is_told_apart_and_the_stored_type_of_the_base_is_kept(lineage, tmp_path, capsys):
+def test_rounding_is_reported_separately_and_the_stored_type_of_the_base_is_kept(lineage, tmp_path, capsys):
     from safetensors import safe_open
 
-    code, outcome = run_merge(capsys, *words(lineage, tmp_path / "merged"))
+    code, outcome = run_merge(capsys, *arguments_of(lineage, tmp_path / "merged"))
     assert (code, outcome["dtype"]) == (0, "bf16"), outcome
     assert outcome["compared"].endswith("tokens from all over the vocabulary")
     assert outcome["largest_difference"] < 1e-4 < outcome["largest_difference_as_written"]
@@ -208,7 +208,7 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
             torch.nn.init.normal_(weight, std=0.1)
     dora.save_pretrained(tmp_path / "dora")
     source = ModelSource(base=lineage.base, adapters=(lineage.adapters[0], str(tmp_path / "dora")))
-    code, outcome = run_merge(capsys, *words(source, tmp_path / "merged", "--dtype", "fp32"))
+    code, outcome = run_merge(capsys, *arguments_of(source, tmp_path / "merged", "--dtype", "fp32"))
     assert code == 0, outcome
     assert outcome["largest_difference"] < 1e-4
     live_base = load_model(ModelSource(base=lineage.base, adapters=lineage.adapters[:1]))
@@ -219,47 +219,47 @@ def test_dora_merges_on_the_weights_below_it(lineage, tmp_path, capsys):
 
 
 def test_logits_that_moved_too_far_are_not_written(lineage, tmp_path, capsys):
-    code, outcome = run_merge(capsys, *words(lineage, tmp_path / "merged", "--tolerance", "1e-12"))
+    code, outcome = run_merge(capsys, *arguments_of(lineage, tmp_path / "merged", "--tolerance", "1e-12"))
     assert code == 1
     assert "e-12: nothing was written" in outcome["error"]
     assert leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        (lambda words, to: [*words[:2], "--to", to], "full weights"),
-        (lambda words, to: [*words, "--dtype", "int3"], "--dtype is one of"),
-        (lambda words, to: [*words, "--shard-size", "huge"], "--shard-size is a number"),
-        (lambda words, to: ["--base", "/nowhere", *words[2:]], "'/nowhere' does not exist"),
-        (lambda words, to: [*words, "--adapter", "/nowhere"], "not a PEFT adapter"),
+        (lambda arguments, to: [*arguments[:2], "--to", to], "full weights"),
+        (lambda arguments, to: [*arguments, "--dtype", "int3"], "--dtype is one of"),
+        (lambda arguments, to: [*arguments, "--shard-size", "huge"], "--shard-size is a number"),
+        (lambda arguments, to: ["--base", "/nowhere", *arguments[2:]], "'/nowhere' does not exist"),
+        (lambda arguments, to: [*arguments, "--adapter", "/nowhere"], "not a PEFT adapter"),
     ],
 )
-def test_what_cannot_be_merged_is_refused(lineage, tmp_path, capsys, change, said):
+def test_what_cannot_be_merged_is_refused(lineage, tmp_path, capsys, change, message):
     to = tmp_path / "merged"
-    code, outcome = run_merge(capsys, *change(words(lineage, to), to))
+    code, outcome = run_merge(capsys, *change(arguments_of(lineage, to), to))
     assert code == 1
-    assert said in outcome["error"]
+    assert message in outcome["error"]
     assert leftovers(tmp_path) == []
 
 
 def test_no_room_and_a_folder_that_is_there(lineage, tmp_path, capsys, monkeypatch):
     to = tmp_path / "merged"
     to.mkdir()
-    assert "exists already" in run_merge(capsys, *words(lineage, to))[1]["error"]
+    assert "exists already" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     to.rmdir()
     usage = merge.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(merge.shutil, "disk_usage", lambda path: usage)
-    assert "1e-06 GB left" in run_merge(capsys, *words(lineage, to))[1]["error"]
+    assert "1e-06 GB left" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     monkeypatch.setattr(merge.hardware, "available_ram", lambda: 1000)
-    assert "of memory (4 bytes for each" in run_merge(capsys, *words(lineage, to))[1]["error"]
+    assert "of memory (4 bytes for each" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     assert leftovers(tmp_path) == []
 
 
 def test_an_interrupted_merge_leaves_nothing(lineage, tmp_path):
     (tmp_path / ".merged.partial-999999999").mkdir()  # of one that was killed
     engine = subprocess.Popen(
-        [sys.executable, "-m", "training.engine.merge", *words(lineage, tmp_path / "merged")],
+        [sys.executable, "-m", "training.engine.merge", *arguments_of(lineage, tmp_path / "merged")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -270,8 +270,8 @@ def test_an_interrupted_merge_leaves_nothing(lineage, tmp_path):
         assert engine.poll() is None
         time.sleep(0.005)
     engine.send_signal(signal.SIGINT)
-    said = engine.communicate(timeout=300)[0]
-    assert (engine.returncode, json.loads(said)["status"]) == (130, "cancelled")
+    output = engine.communicate(timeout=300)[0]
+    assert (engine.returncode, json.loads(output)["status"]) == (130, "cancelled")
     assert leftovers(tmp_path) == []
 
 
@@ -300,10 +300,10 @@ def test_the_command_merges_a_checkpoint_into_a_model_that_runs_may_start_from(l
         )
     call_command("merge", str(parent.pk), "--shard-size", "100KB")
     to = loading / f"hotel-checkpoint-{parent.pk}"
-    said = capfd.readouterr()
-    assert f"merged into {to}" in said.out
-    assert f"--model {to.name}" in said.out
-    assert "logits differ by" in said.err  # the engine's progress
+    captured = capfd.readouterr()
+    assert f"merged into {to}" in captured.out
+    assert f"--model {to.name}" in captured.out
+    assert "logits differ by" in captured.err  # the engine's progress
     assert model_folders.source_of(to.name) == ModelSource(base=str(to))
     assert to.name in [folder.name for folder in model_folders.base_models()]
     with pytest.raises(CommandError, match="exists already"):

@@ -1,4 +1,4 @@
-"""The small base model: readable text of the grammar it was given, within its budget."""
+"""The small base model: readable text of the grammar it was trained on, within its budget."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_a_grammar_is_learnt_well_enough_to_read(tmp_path):
     assert run_here("generate", asked) == 0
     replies = texts(asked.path / "candidates.jsonl")
     names = "|".join(NAMES)
-    grammar = re.compile(rf"Dear ({names}), thank you for your words\.|Hey ({names}), cool, thanks!")
+    grammar = re.compile(rf"Dear ({names}), thank you for your message\.|Hey ({names}), cool, thanks!")
     good = [reply["text"] for reply in replies if grammar.fullmatch(reply["text"]) and reply["finished"]]
     assert len(good) >= 10, replies
 
@@ -77,7 +77,7 @@ def test_the_budget_ends_the_training(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"),
+    ("lines", "message"),
     [
         ([], "no documents"),
         (['{"text": "a"}', "{"], "line 2"),
@@ -85,7 +85,7 @@ def test_the_budget_ends_the_training(tmp_path):
         ([{"messages": [{"role": "robot", "content": "x"}]}], "line 1: text, or messages of system"),
     ],
 )
-def test_a_bad_corpus_names_its_line(tmp_path, lines, words):
+def test_a_bad_corpus_names_its_line(tmp_path, lines, message):
     directory = corpus_run(tmp_path, lines)
     assert run_here("pretrain", directory) == 1
-    assert words in directory.read_result()["error"]
+    assert message in directory.read_result()["error"]

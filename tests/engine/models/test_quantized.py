@@ -1,4 +1,4 @@
-"""QLoRA for real where bitsandbytes is installed (its CPU kernels included); a clear word where it is not."""
+"""QLoRA where bitsandbytes is installed (with its CPU kernels); a clear error where it is not."""
 
 import pytest
 
@@ -43,5 +43,14 @@ def test_an_adapter_is_trained_on_a_quantised_chain_and_merges_into_the_whole_on
     assert (directory.path / QUANTIZATION_BASE / LINEAGE).is_file()  # written by the run, used again by a resumed one
 
     to = tmp_path / "merged"
-    words = ["--base", source.base, "--adapter", str(sft_adapter), "--adapter", str(directory.model), "--to", str(to)]
-    assert merge.main(words) == 0
+    arguments = [
+        "--base",
+        source.base,
+        "--adapter",
+        str(sft_adapter),
+        "--adapter",
+        str(directory.model),
+        "--to",
+        str(to),
+    ]
+    assert merge.main(arguments) == 0

@@ -1,4 +1,4 @@
-"""Rows with a shared beginning: nothing computed twice, nothing seen that should not be, nothing lost in cutting."""
+"""Shared-prefix rows: nothing computed twice, no attention across tails, nothing lost when steps are cut."""
 
 import itertools
 
@@ -20,7 +20,7 @@ def rows_of(drawn):
 
 
 @given(pairs)
-def test_a_row_says_what_its_texts_said(drawn):
+def test_a_row_reproduces_its_texts(drawn):
     prompt, completions = drawn
     row = layout.make_row(0, prompt, completions)
     for completion, tail, tokens in zip(completions, row.tails, row.completion_tokens, strict=True):

@@ -1,4 +1,4 @@
-"""Packed rows through the trainers' own door: plain TRL's steps, ties and weights, and what falls back to plain TRL."""
+"""Packed rows through the programs: equal steps to plain TRL, ties and weights, and the fallback to plain TRL."""
 
 import math
 

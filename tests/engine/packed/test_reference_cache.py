@@ -1,4 +1,4 @@
-"""Reference log-probabilities: computed once, shared by runs, never trusted when anything that decides them changed."""
+"""Reference cache: computed once, shared by runs, never used when anything that determines the values changed."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a machine does to a training on its bad days: each ends in a clear status that says what to do."""
+"""Failures of the machine during a training: each ends with a clear status and a remedy."""
 
 import os
 import subprocess

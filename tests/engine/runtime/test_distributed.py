@@ -1,4 +1,4 @@
-"""One run as two processes: the same training as one process makes, and no process left behind."""
+"""One run as two processes: the same training as with one process, and no orphaned process."""
 
 import signal
 import subprocess
@@ -56,7 +56,7 @@ def test_two_processes_with_accumulation_train_as_one_does(tiny, alone, tmp_path
         torch.testing.assert_close(weights(directory.model)[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_a_killed_process_fails_the_run_in_clear_words(tiny, tmp_path):
+def test_a_killed_process_fails_the_run_with_a_clear_error(tiny, tmp_path):
     config = training("train_dpo", tiny, batch_size=4, processes=2, **{**RUN, "max_steps": 100_000})
     directory = make_run(tmp_path, config, rows())
     process = start("train_dpo", directory)

@@ -1,4 +1,4 @@
-"""Configuration and run directory: what the site and the engine say to each other survives the trip."""
+"""Configuration and run directory: everything that the site and the engine exchange survives the round trip."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def test_a_configuration_comes_back_equal(config):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("{", "not JSON"),
         ('{"program": "rm"}', "program must be one of"),
@@ -72,8 +72,8 @@ def test_a_configuration_comes_back_equal(config):
         ('{"program": "train_sft", "run_id": "1", "model": {"base": "x"}, "batch_size": 0}', "batch_size"),
     ],
 )
-def test_a_bad_configuration_names_its_fault(text, words):
-    with pytest.raises(ConfigError, match=words):
+def test_a_bad_configuration_names_its_fault(text, message):
+    with pytest.raises(ConfigError, match=message):
         configs.from_json(text)
 
 
@@ -145,17 +145,17 @@ def test_a_program_refuses_a_directory_that_is_in_use_and_leaves_its_result_alon
 
 
 @pytest.mark.parametrize(
-    ("config", "words"),
+    ("config", "message"),
     [
         ("{", "not JSON"),
         (json.dumps({"program": "train_dpo", "run_id": "1", "model": {"base": "x"}}), "run.json is for train_dpo"),
         (json.dumps({"program": "generate", "run_id": "1", "model": {"base": "x"}, "samples": 0}), "samples"),
     ],
 )
-def test_a_program_says_what_is_wrong_with_its_configuration(tmp_path, config, words):
+def test_a_program_reports_what_is_wrong_with_its_configuration(tmp_path, config, message):
     from tests.engine.conftest import run_here
 
     directory = RunDirectory(tmp_path)
     directory.config_path.write_text(config)
     assert run_here("train_sft", directory) == 1
-    assert words in directory.read_result()["error"]
+    assert message in directory.read_result()["error"]

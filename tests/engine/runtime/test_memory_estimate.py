@@ -69,7 +69,7 @@ def test_a_mistral_of_seven_billion_parameters_before_its_weights_are_there(tmp_
     assert "14.5 GB in half precision, 29.0 GB in full precision" in capsys.readouterr().out
 
 
-def test_what_cannot_be_estimated_is_said(tmp_path):
+def test_what_cannot_be_estimated_is_refused_with_a_reason(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**MISTRAL_7B, "model_type": "mixtral", "num_local_experts": 8}))
     with pytest.raises(CommandError, match="mixture of experts"):
@@ -85,7 +85,7 @@ def test_what_cannot_be_estimated_is_said(tmp_path):
     with pytest.raises(CommandError, match="below the allowed roots"):
         call_command("estimate_memory", "/etc")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
-    with pytest.raises(ModelError, match="not a whole safetensors file"):
+    with pytest.raises(ModelError, match="not a complete safetensors file"):
         model_shape.count_parameters(tmp_path)
 
 

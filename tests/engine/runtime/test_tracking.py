@@ -1,4 +1,4 @@
-"""Trackers: they receive what metrics.jsonl says, and their faults are reported in time or do no harm."""
+"""Trackers: they receive the lines of metrics.jsonl, and their failures are reported early or do no harm."""
 
 import json
 import os
@@ -46,18 +46,18 @@ def test_tensorboard_shows_what_the_run_page_shows(tiny, tmp_path):
     )
     directory = make_run(tmp_path / "7", config, sft_rows(12))
     assert run_here("train_sft", directory) == 0, directory.read_result()
-    read, said = events(directory), metrics(directory)
-    assert list(said) == [1, 2, 3]
+    read, logged = events(directory), metrics(directory)
+    assert list(logged) == [1, 2, 3]
     for name in ("loss", "learning_rate", "grad_norm", "tokens"):
-        expected = {step: pytest.approx(line[name], rel=1e-6) for step, line in said.items()}
+        expected = {step: pytest.approx(line[name], rel=1e-6) for step, line in logged.items()}
         assert followed(read, name) == expected
     assert "at" not in read.Tags()["scalars"]
-    words = {tag: read.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in read.Tags()["tensors"]}
-    assert words["run_id/text_summary"] == "run 7"
-    assert words["lineage/text_summary"] == tiny.base
-    assert words["dataset_sha256/text_summary"] == "ab" * 32
-    assert '"learning_rate": 0.01' in words["configuration/text_summary"]
-    assert words["status/text_summary"] == "succeeded"
+    texts = {tag: read.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in read.Tags()["tensors"]}
+    assert texts["run_id/text_summary"] == "run 7"
+    assert texts["lineage/text_summary"] == tiny.base
+    assert texts["dataset_sha256/text_summary"] == "ab" * 32
+    assert '"learning_rate": 0.01' in texts["configuration/text_summary"]
+    assert texts["status/text_summary"] == "succeeded"
 
 
 def test_a_run_that_is_resumed_is_followed_once(tiny, tmp_path):
@@ -121,7 +121,7 @@ def test_mlflow_keeps_its_files_in_the_run_directory(tiny, tmp_path, no_operator
     assert losses == {step: pytest.approx(line["loss"]) for step, line in metrics(directory).items()}
 
 
-def test_wandb_stays_offline_unless_told_otherwise(tiny, tmp_path, no_operator_settings):
+def test_wandb_stays_offline_unless_configured_otherwise(tiny, tmp_path, no_operator_settings):
     pytest.importorskip("wandb", reason="pip install 'konomi[tracking]' to test Weights & Biases")
     directory = make_run(tmp_path / "12", training("train_sft", tiny, max_steps=2, report_to=("wandb",)), sft_rows(8))
     assert run_here("train_sft", directory) == 0, directory.read_result()

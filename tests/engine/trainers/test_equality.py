@@ -1,4 +1,4 @@
-"""Packed rows against TRL's own DPOTrainer, in fp32: the same numbers, by another way."""
+"""Packed rows against TRL's DPOTrainer in fp32: log-probabilities, losses, gradients and steps are equal."""
 
 import copy
 
@@ -34,7 +34,8 @@ class Both:
 
     def __init__(self, family, tokenizer, folder):
         from tests.engine.trainers import trl_side
-        from training.engine.data.rows import Counts, Sequences, fit
+        from training.engine.data.rows import Counts
+        from training.engine.data.tokenization import Sequences, fit
         from training.engine.packed import forward, reference_cache
         from training.engine.packed.layout import make_row
         from training.engine.packed.step import Layout

@@ -79,7 +79,7 @@ def without_label(rows):
 
 
 @pytest.mark.parametrize(
-    ("rows", "changes", "words"),
+    ("rows", "changes", "message"),
     [
         (kto_rows(6, good_in=1), {}, "none of the 6 rows is undesirable"),
         ([{**row, "label": False} for row in kto_rows(6)], {}, "none of the 6 rows is desirable"),
@@ -88,10 +88,10 @@ def without_label(rows):
         (kto_rows(6), {"batch_size": 1}, "batch_size must be 2 or more, got 1"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_said(tiny, tmp_path, rows, changes, words):
+def test_rows_that_kto_cannot_learn_from_are_refused(tiny, tmp_path, rows, changes, message):
     directory = make_run(tmp_path, training("train_kto", tiny, **changes), rows)
     assert run_here("train_kto", directory) == 1
-    assert words in directory.read_result()["error"]
+    assert message in directory.read_result()["error"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_cannot_be_learnt_from_is_said(tiny, tmp_path, rows, changes, words
         ((20, 5), (0, 0), (1, 3)),  # … until 4 to 3
         ((20, 5), (2, 0), (2, 6)),
         ((5, 20), (0, 2), (8, 2)),
-        ((5, 20), (1, 1), (1, 1)),  # as a person said
+        ((5, 20), (1, 1), (1, 1)),  # as configured
     ],
 )
 def test_weights_balance_the_kinds(counts, given, expected, caplog):

@@ -1,4 +1,4 @@
-"""dpo_loss: votes as a loss. Reference values are worked out by hand; properties by hypothesis."""
+"""dpo_loss: votes as a loss. Reference values computed by hand; properties by hypothesis."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is found out before the first step, and said: through the engine program on a run directory."""
+"""Preflight: what is checked and reported before the first step, by the engine program on a run directory."""
 
 import json
 import re
@@ -58,14 +58,14 @@ def test_each_row_that_is_cut_or_left_out_is_counted_and_named(pairs):
         "equal_when_cut": {"count": 1, "rows": [3]},
     }
     assert found["truncated"] == {"count": 2, "rows": [2, 3]}
-    said = warnings_of(found)
-    assert set(said) == {"dropped_too_long", "dropped_equal", "dropped_equal_when_cut", "stop_token"}
-    assert said["dropped_too_long"] == "1 rows left out whose prompt alone reaches max_length (row 1)."
-    assert said["stop_token"].startswith("1 of 13 rows are cut to max_length=128 and lose their stop token")
-    assert "None of the 2 held-out rows is given away" in str(found["checks"])
+    warnings = warnings_of(found)
+    assert set(warnings) == {"dropped_too_long", "dropped_equal", "dropped_equal_when_cut", "stop_token"}
+    assert warnings["dropped_too_long"] == "1 rows left out whose prompt alone reaches max_length (row 1)."
+    assert warnings["stop_token"].startswith("1 of 13 rows are cut to max_length=128 and lose their stop token")
+    assert "None of the 2 held-out rows occurs among the training rows" in str(found["checks"])
 
 
-def test_lengths_memory_and_time_are_told(pairs):
+def test_lengths_memory_and_time_are_reported(pairs):
     found = preflight_of(pairs)
     lengths = found["lengths"]
     assert sum(lengths["counts"]) == 13
@@ -86,9 +86,9 @@ def test_lengths_memory_and_time_are_told(pairs):
 
 
 def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
-    from training.engine.trainers import preflight
+    from training.engine.trainers import resources
 
-    monkeypatch.setattr(preflight, "measure", lambda *args: (None, None))
+    monkeypatch.setattr(resources, "measure", lambda *args: (None, None))
     directory = make_run(tmp_path, pairs.read_config())
     shutil.copytree(pairs.dataset, directory.dataset)
     assert run_here("train_dpo", directory) == 0, directory.read_result()
@@ -114,14 +114,14 @@ def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("shared", "words"),
+    ("shared", "message"),
     [
         ({"prompt": user(" The   pool was fine. Anna\n"), "prompt_id": 901}, r"1 rows .* share the prompt .*\(row 1\)"),
         ({"prompt": user("something else"), "prompt_id": 3}, r"share the prompt_id .*\(row 4\)"),
         ({"source_document": "guide.pdf"}, r"share the source document .*\(row 3\)"),
     ],
 )
-def test_held_out_prompts_among_the_training_rows_are_refused(tiny, tmp_path, shared, words):
+def test_held_out_prompts_among_the_training_rows_are_refused(tiny, tmp_path, shared, message):
     rows = [{**row, "source_document": ""} for row in sft_rows(6)]
     rows[2]["source_document"] = "guide.pdf"
     held_out = [{"source_document": "", **row} for row in held_out_rows()]
@@ -129,7 +129,7 @@ def test_held_out_prompts_among_the_training_rows_are_refused(tiny, tmp_path, sh
     directory = make_run(tmp_path, training("train_sft", tiny), rows)
     write_rows(directory, held_out, "held_out")
     assert run_here("train_sft", directory) == 1
-    assert re.search(words, directory.read_result()["error"]), directory.read_result()["error"]
+    assert re.search(message, directory.read_result()["error"]), directory.read_result()["error"]
     assert not (directory.path / "preflight.json").exists()
     assert not directory.model.exists()
 
@@ -151,11 +151,11 @@ def bare(tiny, tmp_path) -> ModelSource:
 def test_a_missing_chat_template_shared_padding_and_few_rows_are_warned_of(bare, tmp_path):
     directory = make_run(tmp_path / "run", training("train_sft", bare, max_steps=1, batch_size=8), sft_rows(3))
     assert run_here("train_sft", directory) == 0, directory.read_result()
-    said = warnings_of(preflight_of(directory))
-    assert set(said) == {"chat_template", "padding", "rows", "held_out"}
-    assert "no chat template" in said["chat_template"]
-    assert "masks are made from lengths" in said["padding"]
-    assert said["rows"].startswith("3 rows do not fill one step of 8")
+    warnings = warnings_of(preflight_of(directory))
+    assert set(warnings) == {"chat_template", "padding", "rows", "held_out"}
+    assert "no chat template" in warnings["chat_template"]
+    assert "masks are made from lengths" in warnings["padding"]
+    assert warnings["rows"].startswith("3 rows do not fill one step of 8")
 
 
 def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(tiny, tmp_path, monkeypatch):
@@ -175,13 +175,13 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
 
 def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(tiny, tmp_path, monkeypatch):
     from training.contract import hardware
-    from training.engine.trainers import preflight
+    from training.engine.trainers import resources
 
-    monkeypatch.setattr(preflight, "available_bytes", lambda model: 1_000_000)
+    monkeypatch.setattr(resources, "available_bytes", lambda model: 1_000_000)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))
     assert run_here("train_sft", directory) == 0, directory.read_result()
-    words = warnings_of(preflight_of(directory))["memory"]
-    assert "GB of RAM are needed, 1.0 MB are there. Lower micro_batch_tokens" in words
+    message = warnings_of(preflight_of(directory))["memory"]
+    assert "GB of RAM are needed, 1.0 MB are available. Lower micro_batch_tokens" in message
 
     monkeypatch.setattr(hardware, "available_ram", lambda: 10_000)
     directory = make_run(tmp_path / "b", training("train_sft", tiny), sft_rows(6))
@@ -194,7 +194,7 @@ def test_lora_targets_that_the_model_does_not_have_are_named(tiny, tmp_path):
     directory = make_run(tmp_path, config, sft_rows(4))
     assert run_here("train_sft", directory) == 1
     error = directory.read_result()["error"]
-    assert "no module named query_key_value. There are q_proj, k_proj" in error
+    assert "no module named query_key_value. It has q_proj, k_proj" in error
 
 
 def test_plain_trl_has_its_preflight_too(tiny, tmp_path):

@@ -47,7 +47,7 @@ def wait_for(condition, seconds=300):
         time.sleep(0.005)
 
 
-def test_sft_leaves_an_adapter_with_its_lineage_and_tells_how_it_went(tiny, tmp_path):
+def test_sft_leaves_an_adapter_with_its_lineage_and_reports_its_metrics(tiny, tmp_path):
     directory = make_run(tmp_path, training("train_sft", tiny, epochs=2, max_steps=6), sft_rows())
     process = start("train_sft", directory)
     assert process.wait(300) == 0, directory.log_tail()
@@ -185,7 +185,7 @@ def test_a_run_with_broken_checkpoints_only_says_so(killed, tmp_path):
         (folder / "adapter_model.safetensors").write_bytes(b"")
     assert run_here("train_dpo", resumed) == 1
     error = resumed.read_result()["error"]
-    assert "none of the checkpoints can be resumed from" in error
+    assert "None of the checkpoints can be resumed from" in error
     assert "adapter_model.safetensors changed" in error
 
 
@@ -243,7 +243,7 @@ def test_a_loss_that_is_not_a_number_fails_with_advice_and_is_never_saved(tiny, 
         assert all(torch.isfinite(tensor).all() for tensor in weights(folder).values())
 
 
-def test_out_of_memory_and_a_full_disk_are_told_in_words(tmp_path):
+def test_out_of_memory_and_a_full_disk_are_explained(tmp_path):
     import torch
 
     from training.engine.runtime.failures import explain

@@ -101,7 +101,7 @@ def test_the_curves_are_drawn_and_take_in_what_comes(page, live_server, client, 
     expect(page.locator("#log-text")).to_contain_text("Resumed.")
     expect(page.locator("figure[data-chart=margin] .plot.live")).to_be_visible()
     assert chart(page, key="margin")["x"] == [9, 10, 11]
-    page.get_by_role("button", name="Show the whole").click()
+    page.get_by_role("button", name="Reset zoom").click()
     chart(page, lambda chart: chart["left"] < 3)
 
     # Smoothed: the exponential moving average, its beginning unbiased.
@@ -120,7 +120,7 @@ def test_runs_over_each_other(page, live_server, client, manager, errors):
     page.goto(live_server.url + reverse("runs", args=["hotel"]))
     for run in runs:
         page.get_by_label(f"Compare run {run.pk}").check()
-    page.get_by_role("button", name="Compare the ticked runs").click()
+    page.get_by_role("button", name="Compare selected runs").click()
     expect(page.get_by_role("heading", name=f"Runs compared: {runs[0].pk}, {runs[1].pk}")).to_be_visible()
     expect(page.locator(".plot.live canvas").first).to_be_visible()
     axe(page)

@@ -15,12 +15,12 @@ from annotation.models import Candidate
 from tests.training.conftest import ROOT, until, watched
 from training.cli.training import TrainingCommand
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig, to_json
+from training.contract.hyperparameters import all_parameters
 from training.models import Checkpoint, Generation, Run
 from training.reports.progress import read_progress
 from training.results.checkpoints import promote
 from training.runs import create
-from training.runs.create import PROGRAMS, command_line, default_options
-from training.runs.options import OPTIONS
+from training.runs.create import PROGRAMS, command_line
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -166,14 +166,11 @@ def test_every_configuration_can_be_typed(trainer, data):
 
 def configuration(trainer, options):
     """As `create_run` makes it."""
-    chosen = default_options(trainer, full="lora" in options and options["lora"] is None) | options
-    if "losses" in options and "loss_weights" not in options:
-        chosen["loss_weights"] = ()
-    return TrainingConfig(program=PROGRAMS[trainer], run_id="run 1", model=ModelSource(base="x"), **chosen)
+    return TrainingConfig(program=PROGRAMS[trainer], run_id="run 1", model=ModelSource(base="x"), **options)
 
 
 def test_every_choice_of_a_run_has_an_option():
-    named = {option.lora or option.field for option in OPTIONS}
+    named = {parameter.attribute for parameter in all_parameters()}
     lora = {field.name for field in dataclasses.fields(LoraSettings)}
     assert named == (create.OPTIONS | lora) - {"lora", "architecture"}
 
@@ -190,15 +187,15 @@ def test_runs_share_the_reference_and_kto_has_rates_of_its_own(fake_engine, free
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["train_sft"], "which dataset"),
+        (["train_sft"], "no dataset: give"),
         (["train_sft", "999", "--model", "shell"], "no dataset 999"),
         (["train_sft", "{dpo}", "--model", "shell"], "frozen for dpo"),
-        (["train_sft", "{sft}"], "choose a model"),
+        (["train_sft", "{sft}"], "choose a starting model"),
         (["train_sft", "{sft}", "--model", "/etc"], "allowed roots"),
-        (["train_sft", "{sft}", "--model", "shell", "--full", "--lora-r", "3"], "leave the --lora options"),
+        (["train_sft", "{sft}", "--model", "shell", "--full", "--lora-r", "3"], "omit the --lora options"),
         (["train_sft", "{sft}", "--model", "shell", "--epochs", "-1"], "epochs must be greater than 0"),
         (["train_dpo", "{dpo}", "--model", "shell", "--losses", "sigmoid,sft", "--loss-weights", "1"], "loss_weights"),
-        (["train_sft", "{sft}", "--model", "shell", "--full", "--dora"], "leave the --lora options, --dora"),
+        (["train_sft", "{sft}", "--model", "shell", "--full", "--dora"], "omit the --lora options, --dora"),
         (["train_sft", "{sft}", "--model", "shell", "--quantization", "2bit"], "invalid choice: '2bit'"),
         (["train_sft", "{sft}", "--model", "shell", "--share", "2"], "share must lie in"),
         (["train_sft", "{sft}", "--model", "shell", "--report-to", "clouds"], "report_to knows tensorboard, mlflow"),

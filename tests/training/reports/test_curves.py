@@ -1,6 +1,8 @@
 """Curves: their points for a live page, over several runs, and what preflight.json says in words."""
 
 import json
+import re
+import time
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -103,9 +105,9 @@ def test_metrics_come_from_where_the_page_has_them(sign_in, manager, trained):
     assert client.get(url, {"offset": "-1"}).status_code == 400
     assert client.get(url, {"offset": "x"}).status_code == 400
     page = client.get(reverse("run", args=[run.pk])).text
-    assert f'data-offset="{told["offset"]}"' in page
+    assert f'name="offset" value="{told["offset"]}"' in page
     assert "bokeh.min.js" in page
-    assert "data-live" not in page
+    assert "hx-trigger" not in page
     assert "Chosen went from 0.1 to 0.3 over 3 steps." in page
 
 
@@ -114,7 +116,7 @@ def test_a_live_page_has_every_chart_ready(sign_in, manager, trained):
     page = sign_in(manager).get(reverse("run", args=[run.pk])).text
     assert "computing reference log-probabilities, 120 of 900" in page
     assert page.count('data-chart="') == 9
-    assert 'data-live="yes"' in page
+    assert page.count("hx-trigger") == 1, "the page polls once"
 
 
 def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, trained):
@@ -125,18 +127,22 @@ def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, 
         file.write('{"step": 5001, "total_st')
     assert len(read_ends(run.directory)) < 3000
     client, url = sign_in(manager), reverse("run", args=[run.pk])
-    live = client.get(url, headers={"HX-Request": "true", "HX-Target": "live"}).text
+    poll = {"offset": run.directory.metrics_path.stat().st_size - 300, "notes_at": int(time.time())}
+    live = client.get(url, poll, headers={"HX-Request": "true", "HX-Target": "live"}).text
     assert "step 5,000 of 9,000" in live
     assert "data-chart" not in live
-    told = client.get(
-        reverse("run_metrics", args=[run.pk]), {"offset": run.directory.metrics_path.stat().st_size - 300}
-    )
-    assert told.json()["sentences"]["loss"] == "Loss went from 9 to 0.0018 over 5,000 steps."
+    assert 'id="notes"' not in live, "the notes need the whole history: not with every poll"
+    assert len(live) < 10_000
+    news = json.loads(re.search(r'<script id="news" type="application/json">(.*?)</script>', live).group(1))
+    assert news["sentences"]["loss"] == "Loss went from 9 to 0.0018 over 5,000 steps."
+    assert news == client.get(reverse("run_metrics", args=[run.pk]), poll).json()
+    assert client.get(url, {"offset": "x"}, headers={"HX-Request": "true"}).status_code == 400
     (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
-    notes = client.get(url, headers={"HX-Request": "true", "HX-Target": "notes"}).text
+    notes = client.get(url, poll | {"notes_at": 0}, headers={"HX-Request": "true", "HX-Target": "live"}).text
+    notes = notes[notes.index('<div id="notes" hx-swap-oob="true">') :]
     assert 'data-note="rows_cut"' in notes
-    assert "every 10s" in notes
-    assert "Checked before the first step" in notes
+    assert 'name="notes_at" value="17' in notes
+    assert "Preflight checks" in notes
     assert "<h1>" not in notes
 
 
@@ -183,15 +189,15 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     run = trained([step(1), step(2)], result=result)
     (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
     page = sign_in(manager).get(reverse("run", args=[run.pk])).text.replace("\xa0", " ")
-    assert "Checked before the first step: 1 warning" in page
+    assert "Preflight checks: 1 warning" in page
     assert "2 answers &lt;b&gt;never&lt;/b&gt; stop." in page
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
     assert "0 to 64 tokens" in page
-    assert "It needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
-    assert "The longest batch was tried and took 1.0 GB." in page
+    assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
+    assert "A trial of the longest batch took 1.0 GB." in page
     assert "90 steps should take about 3 min." in page
-    assert "780 taken from the cache, 120 computed" in page
+    assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page
     assert 'data-note="plain_trl"' in page

@@ -44,7 +44,7 @@ def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_s
 
     client.force_login(manager)
     page = client.get(url).text
-    assert "<h1>Yes, more labels would probably help: the figure still improves</h1>" in page
+    assert "<h1>Yes, more labels would probably help: the metric is still improving</h1>" in page
     assert "From 50 % to 100 % of the prompts the figure went from 82.0 % to 95.0 %: +13.0 points" in page
     assert re.search(r"twice the labels would bring about 9[5-9]\.\d %", page)
     assert "data-chart" in page
@@ -78,7 +78,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
     call_command(*last.split()[1:])
     assert [run.status for run in runs_of(curve)] == ["succeeded", "succeeded"]
     assert Run.objects.count() == 2
-    assert "still improves" in capsys.readouterr().out
+    assert "still improving" in capsys.readouterr().out
     kept = Checkpoint.objects.values_list("sha256", flat=True)
     Evaluation.objects.order_by("id").first().delete()
     call_command(*last.split()[1:])  # one figure was lost: it is measured again, and nothing is trained
@@ -94,7 +94,7 @@ def test_ctrl_c_cancels_all_and_resume_makes_what_is_missing(
         (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "1"], "two shares or more"),
         (["{dpo}", "--model", "shell", "--learning-curve", "--shares", "0.5,1.5"], "two shares or more"),
         (["{dpo}", "--model", "shell", "--learning-curve", "--share", "0.5"], "leave --share"),
-        (["{dpo}", "--model", "shell", "--learning-curve", "--no-evaluate"], "leave --share and --no-evaluate out"),
+        (["{dpo}", "--model", "shell", "--learning-curve", "--no-evaluate"], "omit --share and --no-evaluate"),
         (["{bare}", "--model", "shell", "--learning-curve"], "no held-out rows"),
         (["{sft}", "--model", "shell", "--learning-curve"], "use train_sft"),
         (["--learning-curve"], "which dataset"),

@@ -70,7 +70,7 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     assert run.config["epochs"] == 2
     assert run.config["lora"]["r"] == 8
     assert run.config["learning_rate"] == 2e-4
-    assert "waits for its turn" in client.get(answer["Location"]).text
+    assert "is queued" in client.get(answer["Location"]).text
     (run.directory.path / "behaviour").write_text("slow")
     launch.watch_engine_jobs()
     live = client.get(answer["Location"], headers={"HX-Request": "true"}).text
@@ -85,7 +85,7 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     (run.directory.path / "behaviour").write_text("succeeds")
     client.post(reverse("run_resume", args=[run.pk]))
     watched(run, "succeeded")
-    assert f"it made checkpoint {run.checkpoint.pk}" in client.get(answer["Location"]).text
+    assert f"it produced checkpoint {run.checkpoint.pk}" in client.get(answer["Location"]).text
     assert "Loss went from" in client.get(answer["Location"]).text
 
 
@@ -116,7 +116,7 @@ def test_the_checkpoint_page_has_figures_samples_lineage_and_promotion(sign_in, 
     evaluated(second, dataset)
     client = sign_in(manager)
     page = client.get(reverse("checkpoint", args=[second.pk])).text
-    assert f"Checkpoint {second.pk} sides with people on 92.5 % of held-out pairs" in page
+    assert f"Checkpoint {second.pk} agrees with annotators on 92.5 % of held-out pairs" in page
     assert "85.0 to 100.0 %" in page
     assert "60.0 %" in page
     assert "&lt;script&gt;ours&lt;/script&gt;" in page
@@ -143,7 +143,7 @@ def test_evaluate_again_from_the_page(sign_in, manager, project, freeze, fake_ru
     evaluation = Evaluation.objects.get()
     assert evaluation.dataset == other
     assert evaluation.config["program"] == "evaluate"
-    assert "evaluation is on its way" in client.get(reverse("checkpoint", args=[checkpoint.pk])).text
+    assert "evaluation is in progress" in client.get(reverse("checkpoint", args=[checkpoint.pk])).text
 
 
 @pytest.mark.django_db(transaction=True)

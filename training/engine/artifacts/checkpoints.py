@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and the newest whole one to resume from."""
+"""Atomic checkpoints with digests, and the newest intact one to resume from."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ DIGESTS = "digests.json"
 
 
 class WholeCheckpoints(Trainer):  # type: ignore[misc]
-    """Mixin before a TRL trainer: a checkpoint is written aside, its digests last, and then renamed.
+    """Trainer (or mixin before a TRL trainer) whose checkpoints are written aside, digests last, and then renamed.
 
-    `Trainer` writes into `checkpoint-<n>` file by file, so that a kill leaves half a checkpoint which looks like the
-    newest.
+    `Trainer` writes into `checkpoint-<n>` file by file, so a kill would leave a partial checkpoint that looks like the
+    newest one.
     """
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -50,31 +50,31 @@ class WholeCheckpoints(Trainer):  # type: ignore[misc]
 
 
 def checkpoints(root: Path) -> list[Path]:
-    """The checkpoint folders, whole or not, the newest first."""
-    found = [
+    """All checkpoint folders, intact or not, the newest first."""
+    folders = [
         folder for folder in root.glob(f"{CHECKPOINT_PREFIX}*") if folder.name.removeprefix(CHECKPOINT_PREFIX).isdigit()
     ]
-    return sorted(found, key=lambda folder: -checkpoint_step(folder))
+    return sorted(folders, key=lambda folder: -checkpoint_step(folder))
 
 
 def write_digests(folder: Path) -> None:
     (folder / DIGESTS).write_text(json.dumps(_digests(folder), indent=1) + "\n", encoding="utf-8")
 
 
-def fault(folder: Path) -> str:
-    """Why a checkpoint cannot be used; empty when it is whole."""
+def fault(folder: Path) -> str | None:
+    """Why a checkpoint cannot be used; None when it is intact."""
     try:
         expected = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return f"{DIGESTS} is missing"
     except ValueError:
         return f"{DIGESTS} is not JSON"
-    found = _digests(folder)
-    if missing := sorted(set(expected) - set(found)):
+    actual = _digests(folder)
+    if missing := sorted(set(expected) - set(actual)):
         return f"{', '.join(missing)} missing"
-    if changed := sorted(name for name in expected if found[name] != expected[name]):
+    if changed := sorted(name for name in expected if actual[name] != expected[name]):
         return f"{', '.join(changed)} changed since it was written"
-    return ""
+    return None
 
 
 def newest_whole(directory: RunDirectory) -> Path | None:
@@ -82,20 +82,20 @@ def newest_whole(directory: RunDirectory) -> Path | None:
     if distributed.is_main_process():
         shutil.rmtree(directory.path / PARTIAL, ignore_errors=True)
     distributed.barrier()
-    found = checkpoints(directory.path)
+    candidates = checkpoints(directory.path)
     faults = []
-    for folder in found:
-        why = fault(folder)
-        if not why:
+    for folder in candidates:
+        reason = fault(folder)
+        if reason is None:
             return folder
-        faults.append(f"{folder.name}: {why}")
-        log.warning("%s cannot be resumed from (%s): trying the one before", folder.name, why)
+        faults.append(f"{folder.name}: {reason}")
+        log.warning("%s cannot be resumed from (%s): trying the one before", folder.name, reason)
         if distributed.is_main_process():
-            directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=why)
-    if found:
+            directory.append_metric(event="checkpoint_skipped", checkpoint=folder.name, reason=reason)
+    if candidates:
         raise CheckpointError(
-            f"none of the checkpoints can be resumed from ({'; '.join(faults)}). Delete the checkpoint folders in "
-            f"{directory.path} to begin again, or restore them"
+            f"None of the checkpoints can be resumed from ({'; '.join(faults)}). Delete the checkpoint folders in "
+            f"{directory.path} to start over, or restore them"
         )
     return None
 

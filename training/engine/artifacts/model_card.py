@@ -1,7 +1,7 @@
 """The model card (README.md) that travels with what a run leaves in model/.
 
-Everything in it comes from the run's configuration, its figures, and the manifest of its dataset. What those do not
-say is said to be unknown.
+Everything in it comes from the run's configuration, its metrics, and the manifest of its dataset; whatever those lack
+is stated as unknown.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a run leaves in model/: weights with tokenizer, lineage and card, all there or not there at all."""
+"""Publish model/: weights with tokenizer, lineage and card, complete or not at all."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def finish_model(
     metrics: dict[str, Any],
     counts: dict[str, int],
 ) -> None:
-    """Tokenizer, lineage and card beside the weights in `partial`, which then becomes model/."""
+    """Write tokenizer, lineage and card next to the weights in `partial`, then publish it as model/."""
     tokenizer.save_pretrained(partial)
     save_lineage(partial, run.config.model, adapter=adapter)
     manifest = read_manifest(run.directory.path / run.config.dataset)
@@ -40,14 +40,14 @@ def finish_model(
 
 
 def read_manifest(dataset: Path) -> dict[str, Any]:
-    """What the dataset says of itself; empty for one without a manifest."""
+    """The manifest.json of a dataset; empty for one without."""
     file = dataset / "manifest.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
+    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return manifest
 
 
 def make_writable(settings: "GenerationConfig") -> None:
-    """Generation settings that transformers agrees to write, which it refuses after hours of training otherwise.
+    """Fix generation settings that transformers would refuse to write after hours of training.
 
     Published models carry a temperature or top_p without `do_sample`: their authors mean to sample.
     """
@@ -58,12 +58,12 @@ def make_writable(settings: "GenerationConfig") -> None:
 
 
 def final_metrics(run: Run) -> dict[str, Any]:
-    """From metrics.jsonl, so that a resumed run counts whole: first loss, means over the last tenth."""
+    """Final metrics from metrics.jsonl, which includes steps before a resume: first loss, means over the last tenth."""
     by_step: dict[int, dict[str, Any]] = {}
     lines, _ = run.directory.read_metrics()
     for line in lines:
         if "loss" in line:
-            by_step[line["step"]] = line  # a step done twice (killed, resumed) counts once, as it was last done
+            by_step[line["step"]] = line  # a step repeated after a kill and resume counts once, with its last values
     if not by_step:
         return {}
     steps = sorted(by_step)
@@ -83,7 +83,7 @@ def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
 
 
 def publish(partial: Path, final: Path) -> None:
-    """Make a folder that was written aside appear under its name, whole and on disk, or not at all."""
+    """Sync a temporary folder to disk and rename it to `final`, replacing what was there."""
     for file in partial.rglob("*"):
         if file.is_file():
             with file.open("rb") as opened:

@@ -1,4 +1,4 @@
-"""Whether training rows give held-out prompts away. Free of torch."""
+"""Detect held-out prompts and source documents among the training rows. Free of torch."""
 
 import json
 import unicodedata
@@ -18,7 +18,7 @@ NAMED = 5
 
 
 def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
-    """How many held-out rows there are in `<folder>/held_out.parquet`, none of which `rows` gives away.
+    """The number of rows in `<folder>/held_out.parquet` (0 without that file); none of them may leak into `rows`.
 
     Raises DatasetError where a training row has the prompt of a held-out one (by its id, or by its text after Unicode
     NFC and with white space collapsed), or comes from the same source document.
@@ -31,20 +31,20 @@ def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
         held_out = pq.read_table(path, columns=[name for name in COLUMNS if name in present]).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(f"{path} is not a readable Parquet file: {error}") from error
-    for what, of in (("the prompt", prompt_text), ("the prompt_id", prompt_id), ("the source document", document)):
-        barred = {key for row in held_out if (key := of(row))}
-        shared = [number for number, row in enumerate(rows, 1) if of(row) in barred]
+    for label, key_of in (("the prompt", prompt_text), ("the prompt_id", prompt_id), ("the source document", document)):
+        barred = {key for row in held_out if (key := key_of(row))}
+        shared = [number for number, row in enumerate(rows, 1) if key_of(row) in barred]
         if shared:
             first = ", ".join(map(str, shared[:NAMED])) + (", …" if len(shared) > NAMED else "")
             raise DatasetError(
-                f"{len(shared)} rows of train.parquet share {what} with held_out.parquet (row {first}): figures on "
-                "held-out prompts would say nothing. Freeze the dataset again with a split by prompt and by document"
+                f"{len(shared)} rows of train.parquet share {label} with held_out.parquet (row {first}): figures on "
+                "held-out prompts would be meaningless. Freeze the dataset again with a split by prompt and by document"
             )
     return len(held_out)
 
 
 def prompt_text(row: Row) -> str:
-    """The prompt in a form in which equal prompts are equal; empty where there is none."""
+    """The prompt normalized for comparison (Unicode NFC, white space collapsed); empty where there is none."""
     prompt = row.get("prompt")
     if isinstance(prompt, str):
         return _plain(prompt)

@@ -1,4 +1,4 @@
-"""Nested subsets of the training rows, cut by prompt: what the points of a learning curve train on. Free of torch."""
+"""Nested subsets of the training rows, split by prompt, for the points of a learning curve. Free of torch."""
 
 import hashlib
 import json
@@ -9,26 +9,26 @@ RowT = TypeVar("RowT", bound=dict[str, Any])
 
 
 def nested_subset(rows: Sequence[RowT], share: float, seed: int) -> list[RowT]:
-    """The rows of `share` (0 < share ≤ 1) of the prompts, in the order given; at least one prompt's.
+    """The rows of a fraction `share` (0 < share ≤ 1) of the prompts, in their order; of one prompt at least.
 
-    A prompt's rows stay together. The prompts come in an order that follows from the seed and from themselves alone,
-    and a share takes its first ones: smaller shares lie within larger ones of the same seed, however rows are ordered.
+    A prompt's rows stay together. The order of the prompts depends on the seed and on their content only, and a
+    subset takes the first of them: smaller subsets lie within larger ones of the same seed, however rows are ordered.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share must lie in (0, 1], got {share}")
     keys = [prompt_key(row) for row in rows]
     ranked = sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest())
-    taken = set(ranked[: subset_size(len(ranked), share)])
-    return [row for row, key in zip(rows, keys, strict=True) if key in taken]
+    selected = set(ranked[: subset_size(len(ranked), share)])
+    return [row for row, key in zip(rows, keys, strict=True) if key in selected]
 
 
 def subset_size(prompts: int, share: float) -> int:
-    """How many of so many prompts a share takes: the nearest whole number, but one at least where there are any."""
+    """The number of prompts in a subset: the nearest whole number, but one at least where there are any."""
     return min(prompts, max(1, int(prompts * share + 0.5)))
 
 
 def prompt_key(row: dict[str, Any]) -> str:
-    """What tells a row's prompt from others: its id where the row has one, else its text or messages."""
+    """The identity of a row's prompt: its id where the row has one, else its text or messages."""
     if row.get("prompt_id") is not None:
         return f"id {row['prompt_id']}"
     return f"text {json.dumps(row.get('prompt'), sort_keys=True, ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""Batches for evaluation and generation: sorted by length, and no larger than the memory that is free.
+"""Batches for evaluation and generation: sorted by length, and bounded by the free memory.
 
 What a batch costs is estimated from the model's configuration; where memory runs out all the same, the batch is
 halved, and the budget with it.
@@ -16,15 +16,15 @@ from training.engine.runtime.failures import is_out_of_memory
 
 log = logging.getLogger("konomi.engine")
 
-# Of the memory that is free when a model is loaded. The rest is for what the estimate leaves out, and for others.
+# Fraction of the memory that is free when a model is loaded. The rest is for what the estimate omits, and for others.
 SHARE = {"cpu": 0.4, "cuda": 0.7}
-# Copies of a row's logits while one token of it is drawn: float32 (as given, filtered, sorted) and two of float64.
+# Copies of a row's logits while one token of it is drawn: float32 (original, filtered, sorted) and two of float64.
 LOGIT_BYTES = 3 * 4 + 2 * 8
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Bytes that inference needs beside the weights.
+    """Bytes that inference needs in addition to the weights.
 
     cache_token: keys and values of one token in all layers. working_token: what one layer computes of one token.
     draw: the logits of one row.
@@ -36,7 +36,7 @@ class Costs:
 
     @classmethod
     def of(cls, model: Any) -> "Costs":
-        """From the configuration; numbers that an architecture does not have are taken as a plain Llama's."""
+        """From the configuration; values that an architecture does not define are those of a plain Llama."""
         config = model.config.get_text_config()
         size = model.dtype.itemsize
         heads = config.num_attention_heads
@@ -55,7 +55,7 @@ class Costs:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What batches may take: a share of the memory that is free now."""
+    """Bytes that batches may take: a fraction of the memory that is free now."""
     if device.type == "cuda":
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(SHARE["cuda"] * (torch.cuda.mem_get_info(device)[0] + held))
@@ -70,11 +70,11 @@ def in_batches(
     budget: int,
     most_rows: int | None = None,
 ) -> None:
-    """Calls `compute` with positions of `lengths` until all had their turn, the longest first.
+    """Calls `compute` with positions of `lengths`, batch by batch until all are done, the longest first.
 
-    `cost(rows, longest)` of a batch is at most `budget`, but a batch has one row at least. A batch for which memory
-    runs out is halved, and so are those after it; it is raised for a single row. `compute` must leave nothing behind
-    when it raises.
+    `cost(rows, longest)` of a batch is at most `budget`, but a batch has one row at least. A batch that runs
+    out of memory is halved, and so are later ones; for a single row the error is raised. When `compute` raises, it
+    must leave nothing behind.
     """
     waiting = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
     halved = False

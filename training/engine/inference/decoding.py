@@ -1,4 +1,4 @@
-"""Sampling and greedy decoding, the same whatever stands beside a text in its batch.
+"""Sampling and greedy decoding: a text does not depend on the other rows of its batch.
 
 Each answer draws from random numbers of its own and ends at its own limit, so neither the memory that is free nor an
 interruption changes a text (but for ties within the last digits, which batches of other shapes may round otherwise).
@@ -27,7 +27,7 @@ LEAST_ROOM = 16
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One answer to write: the prompt's tokens, the most tokens that it may have, and the seed of its draws."""
 
     prompt_ids: list[int]
@@ -59,7 +59,7 @@ def seed_of(*parts: int) -> int:
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    asked: Sequence[Asked],
+    requests: Sequence[Request],
     done: Callable[[list[int], list[Generated]], None],
     *,
     stop_ids: set[int],
@@ -69,21 +69,21 @@ def generate(
     budget: int | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Writes all answers, the longest prompts first; `done` hears the positions and answers of each batch.
+    """Writes all answers, the longest prompts first; `done` receives the positions and answers of each batch.
 
     `temperature=0` is greedy. A batch has `most_rows` rows at most, and fewer where keys and values, activations and
     logits would take more than `budget` bytes (by default, what the free memory allows). `check` is called at each
     token and may raise to stop.
     """
     costs = batching.Costs.of(model)
-    most_room = max((item.room for item in asked), default=0)
+    most_room = max((item.room for item in requests), default=0)
 
     def compute(positions: list[int]) -> None:
-        rows = [asked[position] for position in positions]
+        rows = [requests[position] for position in positions]
         done(positions, _batch(model, tokenizer, rows, stop_ids, temperature, top_p, check))
 
     batching.in_batches(
-        [len(item.prompt_ids) for item in asked],
+        [len(item.prompt_ids) for item in requests],
         compute,
         cost=lambda rows, longest: costs.generation(rows, longest, most_room),
         budget=batching.free_bytes(model.device) if budget is None else budget,
@@ -109,36 +109,36 @@ class Draw(LogitsProcessor):  # type: ignore[misc]
 def _batch(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    asked: Sequence[Asked],
+    requests: Sequence[Request],
     stop_ids: set[int],
     temperature: float,
     top_p: float,
     check: Callable[[], None],
 ) -> list[Generated]:
-    width = max(len(item.prompt_ids) for item in asked)
-    most = max(item.room for item in asked)
+    width = max(len(item.prompt_ids) for item in requests)
+    most = max(item.room for item in requests)
     device = model.device
-    input_ids_BT = torch.full((len(asked), width), tokenizer.pad_token_id)
+    input_ids_BT = torch.full((len(requests), width), tokenizer.pad_token_id)
     attention_mask_BT = torch.zeros_like(input_ids_BT)
-    for row, item in enumerate(asked):
+    for row, item in enumerate(requests):
         input_ids_BT[row, width - len(item.prompt_ids) :] = torch.tensor(item.prompt_ids)
         attention_mask_BT[row, width - len(item.prompt_ids) :] = 1
-    rooms_B = torch.tensor([item.room for item in asked], device=device)
+    rooms_B = torch.tensor([item.room for item in requests], device=device)
     processors = LogitsProcessorList()
     if temperature:
         processors.append(TemperatureLogitsWarper(temperature))
         if top_p < 1:
             processors.append(TopPLogitsWarper(top_p))
-        # Drawn on the CPU, one row at a time: the same numbers on every device and beside any other row.
+        # Drawn on the CPU, one row at a time: the same numbers on every device and in every batch.
         uniforms_BT = torch.stack(
             [
                 torch.rand(most, dtype=torch.float64, generator=torch.Generator().manual_seed(item.seed))
-                for item in asked
+                for item in requests
             ]
         )
         processors.append(Draw(uniforms_BT.to(device), width))
-    # Set on the model: `generate` fills what is not given from there, and a base model's recommended settings
-    # (top_k, repetition penalty) must not slip into what was asked for.
+    # Set on the model: `generate` takes missing settings from there, and a base model's recommended settings
+    # (top_k, repetition penalty) must not affect the requested ones.
     model.generation_config = GenerationConfig(
         max_new_tokens=most, do_sample=False, eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id
     )
@@ -154,7 +154,7 @@ def _batch(
         stopping_criteria=StoppingCriteriaList([stopping]),
     )
     written = output_BT[:, width:].tolist()
-    return [_read(tokenizer, ids[: item.room], stop_ids) for ids, item in zip(written, asked, strict=True)]
+    return [_read(tokenizer, ids[: item.room], stop_ids) for ids, item in zip(written, requests, strict=True)]
 
 
 def _read(tokenizer: PreTrainedTokenizerBase, ids: list[int], stop_ids: set[int]) -> Generated:

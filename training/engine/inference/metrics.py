@@ -1,4 +1,4 @@
-"""The figures of an evaluation: accuracies with their intervals, margins, and agreement with reference texts."""
+"""Evaluation metrics: accuracies with confidence intervals, margins, and agreement with reference texts."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import sacrebleu
 
+from training.contract.metrics import BLEU, CHRF, LABEL_ACCURACY, REWARD_ACCURACY, REWARD_MARGIN, interval_of
 from training.engine.inference.scoring import Score
 
 Z = 1.959964  # the standard normal's 97.5 % quantile
@@ -17,7 +18,7 @@ Pair = tuple[Score, Score]  # chosen, rejected
 
 
 def interval(values: Sequence[float]) -> list[float]:
-    """95 % score interval of a share (Wilson 1927). Unlike a bootstrap it stays honest at 0 and 1 and in small sets."""
+    """95 % score interval of a proportion (Wilson 1927); unlike a bootstrap, valid at 0 and 1 and in small samples."""
     n, share = len(values), float(np.mean(values))
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
@@ -29,10 +30,10 @@ def wins(differences: Sequence[float]) -> list[float]:
     return [0.5 + 0.5 * float(np.sign(difference)) for difference in differences]
 
 
-def logp_accuracy(pairs: Sequence[Pair], name: str) -> dict[str, Any]:
+def logp_accuracy(pairs: Sequence[Pair], key: str) -> dict[str, Any]:
     """Share of pairs whose chosen side has the greater log-probability per token."""
     won = wins([chosen.per_token - rejected.per_token for chosen, rejected in pairs])
-    return {name: float(np.mean(won)), f"{name}_interval": interval(won)}
+    return {key: float(np.mean(won)), interval_of(key): interval(won)}
 
 
 def reward_figures(pairs: Sequence[Pair], reference: Sequence[Pair], beta: float) -> dict[str, Any]:
@@ -43,9 +44,9 @@ def reward_figures(pairs: Sequence[Pair], reference: Sequence[Pair], beta: float
     ]
     won = wins(margins)
     return {
-        "reward_accuracy": float(np.mean(won)),
-        "reward_accuracy_interval": interval(won),
-        "reward_margin": float(np.mean(margins)),
+        REWARD_ACCURACY: float(np.mean(won)),
+        interval_of(REWARD_ACCURACY): interval(won),
+        REWARD_MARGIN: float(np.mean(margins)),
     }
 
 
@@ -59,11 +60,11 @@ def label_figures(
     """
     rewards = [beta * (score.logp - before.logp) for score, before in zip(scores, reference, strict=True)]
     won = wins([reward if label else -reward for reward, label in zip(rewards, labels, strict=True)])
-    found: dict[str, Any] = {"label_accuracy": float(np.mean(won)), "label_accuracy_interval": interval(won)}
+    figures: dict[str, Any] = {LABEL_ACCURACY: float(np.mean(won)), interval_of(LABEL_ACCURACY): interval(won)}
     kinds = {kind: [r for r, label in zip(rewards, labels, strict=True) if label is kind] for kind in (True, False)}
     if kinds[True] and kinds[False]:
-        found["reward_margin"] = float(np.mean(kinds[True]) - np.mean(kinds[False]))
-    return found
+        figures[REWARD_MARGIN] = float(np.mean(kinds[True]) - np.mean(kinds[False]))
+    return figures
 
 
 def perplexity(scores: Sequence[Score]) -> float:
@@ -82,11 +83,11 @@ def text_figures(outputs: Sequence[str], references: Sequence[str], language: st
     tokenizer = "char" if language.lower().split("-")[0] in CHARACTER_LANGUAGES else "13a"
     chrf = sacrebleu.CHRF()
     bleu = sacrebleu.BLEU(tokenize=tokenizer)
-    found: dict[str, Any] = {
-        f"{prefix}chrf": chrf.corpus_score(list(outputs), [list(references)]).score,
-        f"{prefix}bleu": bleu.corpus_score(list(outputs), [list(references)]).score,
+    figures: dict[str, Any] = {
+        prefix + CHRF: chrf.corpus_score(list(outputs), [list(references)]).score,
+        prefix + BLEU: bleu.corpus_score(list(outputs), [list(references)]).score,
     }
     if not prefix:
-        found["chrf_signature"] = chrf.get_signature().format()
-        found["bleu_signature"] = bleu.get_signature().format()
-    return found
+        figures[f"{CHRF}_signature"] = chrf.get_signature().format()
+        figures[f"{BLEU}_signature"] = bleu.get_signature().format()
+    return figures

@@ -1,5 +1,7 @@
-"""Log-probabilities of given completions: a prompt is computed once for all of its completions, the head on theirs
-only, in batches sorted by length and bounded by tokens."""
+"""Log-probabilities of completions, in batches sorted by length and bounded by tokens.
+
+A prompt is computed once for all of its completions, the head on completion tokens only.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -37,7 +39,7 @@ class Score:
 class Scorer:
     """Scores completions with one model, which is changed: its head is replaced by one that works in tiles.
 
-    Logits of all positions are never held, so a large vocabulary does not set the size of a batch. `most_tokens`
+    Logits of all positions are never in memory, so a large vocabulary does not set the size of a batch. `most_tokens`
     bounds a batch; the scores do not depend on it.
     """
 
@@ -51,7 +53,7 @@ class Scorer:
     def score(
         self, texts: Sequence[Text], advance: Callable[[int], None] = lambda completions: None
     ) -> list[list[Score]]:
-        """The scores of each prompt's completions, in the order given; `advance` hears of each batch's completions.
+        """The scores of each prompt's completions, in order; `advance` gets the number of completions after each batch.
 
         All prompts have as many completions as the first one.
         """
@@ -90,32 +92,32 @@ class Scorer:
 
     def _packed(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
         rows = [layout.make_row(position, *text) for position, text in enumerate(texts)]
-        found: dict[int, list[float]] = {}
+        sums_by_position: dict[int, list[float]] = {}
 
         def compute(positions: list[int]) -> None:
             with torch.inference_mode():
                 batch = layout.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
                 batch = batch.to(self.model.device)
                 sums = batch.sums(forward.score(self.model, batch, self.model.dtype).logps).tolist()
-            found.update(zip(positions, sums, strict=True))
+            sums_by_position.update(zip(positions, sums, strict=True))
             advance(sum(len(texts[position][1]) for position in positions))
 
         self._in_batches([row.computed for row in rows], compute)
-        return [found[position] for position in range(len(texts))]
+        return [sums_by_position[position] for position in range(len(texts))]
 
     def _plain(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
         """Every completion with its prompt before it, by TRL's head."""
         pairs = [(prompt, completion) for prompt, completions in texts for completion in completions]
-        found: dict[int, float] = {}
+        logps_by_position: dict[int, float] = {}
 
         def compute(positions: list[int]) -> None:
             logps = self._logps([pairs[position] for position in positions])
-            found.update(zip(positions, logps, strict=True))
+            logps_by_position.update(zip(positions, logps, strict=True))
             advance(len(positions))
 
         self._in_batches([len(prompt) + len(completion) for prompt, completion in pairs], compute)
         each = len(texts[0][1])
-        return [[found[start + n] for n in range(each)] for start in range(0, len(pairs), each)]
+        return [[logps_by_position[start + n] for n in range(each)] for start in range(0, len(pairs), each)]
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _logps(self, texts: list[tuple[list[int], list[int]]]) -> list[float]:

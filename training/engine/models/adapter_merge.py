@@ -1,4 +1,4 @@
-"""Adapters folded into a model, and how far the logits move by that."""
+"""Merge adapters into a model, and measure how much that changes the logits."""
 
 import json
 import logging
@@ -15,21 +15,22 @@ from training.contract.errors import MergeError, ModelError
 from training.contract.run_directory import TRAIN
 from training.engine.data.rows import read_rows
 
-# The logits that are compared: of so many sequences, none longer than so many tokens.
+# Logits are compared on this many sequences, truncated to this many tokens.
 SEQUENCES, TOKENS = 4, 96
 
 log = logging.getLogger("konomi.engine")
 
 
-def fold(
+def merge_adapters(
     model: PreTrainedModel, adapters: Sequence[str], sequences: list[list[int]]
 ) -> tuple[PreTrainedModel, list[torch.Tensor], float]:
-    """The model with the adapters folded in, its logits, and how far they are from those of the live adapters.
+    """The model with the adapters merged, its logits, and their largest difference from those of the live adapters.
 
-    "Live" is PEFT with the adapters unmerged. Plain LoRA adds up, so a row of such links is live together; where an
-    adapter depends on the weights below it (DoRA, retrained modules), those before it are folded in first.
+    "Live" is PEFT with the adapters unmerged. Plain LoRA is additive, so consecutive LoRA adapters are live together;
+    where an adapter depends on the weights below it (DoRA, retrained modules), those before it are merged first.
+    Raises ModelError for an adapter that does not load, MergeError for one that cannot be merged.
     """
-    furthest, after = 0.0, []
+    largest_difference, after = 0.0, []
     for group in groups(adapters):
         names = [f"link{number}" for number in range(len(group))]
         try:
@@ -49,28 +50,31 @@ def fold(
         after = logits(model.eval(), sequences)
         difference = difference_of(before, after)
         log.info("%s: logits differ by %.2g at most", " + ".join(group), difference)
-        furthest = difference if difference != difference else max(furthest, difference)
-        if furthest != furthest:
+        largest_difference = difference if difference != difference else max(largest_difference, difference)
+        if largest_difference != largest_difference:
             break
-    return model, after, furthest
+    return model, after, largest_difference
 
 
 def groups(adapters: Sequence[str]) -> list[list[str]]:
-    """The adapters in order, neighbours together that are plain LoRA."""
-    found: list[list[str]] = []
+    """The adapters in order, consecutive plain LoRA adapters in one group."""
+    grouped: list[list[str]] = []
     plain_before = False
     for folder in adapters:
         plain = is_plain_lora(Path(folder))
         if plain and plain_before:
-            found[-1].append(folder)
+            grouped[-1].append(folder)
         else:
-            found.append([folder])
+            grouped.append([folder])
         plain_before = plain
-    return found
+    return grouped
 
 
 def is_plain_lora(folder: Path) -> bool:
-    """Whether the adapter only adds to weights, whatever those are."""
+    """Whether the adapter only adds to weights, independently of their values.
+
+    Raises ModelError for a folder without a readable adapter_config.json.
+    """
     try:
         settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -84,13 +88,13 @@ def is_plain_lora(folder: Path) -> bool:
 
 
 def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], str]:
-    """What the logits are compared on, and in words what that is."""
+    """Token sequences on which logits are compared, and a description of them for the log."""
     if dataset is not None and (dataset / TRAIN).is_file():
         rows = read_rows(dataset, "train")
         chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
-        found = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]
-        if all(found):
-            return found, f"{len(found)} texts of {dataset}"
+        encoded = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]
+        if all(encoded):
+            return encoded, f"{len(encoded)} texts of {dataset}"
     ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in tokenizer.all_special_ids]
     stride = max(1, len(ids) // (SEQUENCES * TOKENS))
     spread = ids[::stride][: SEQUENCES * TOKENS]
@@ -106,13 +110,13 @@ def text_of(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def logits(model: Any, sequences: list[list[int]]) -> list[torch.Tensor]:
-    """Of each sequence alone, [tokens, vocabulary] in float32."""
+    """Logits of each sequence, computed separately: [tokens, vocabulary] in float32."""
     with torch.inference_mode():
         return [model(input_ids=torch.tensor([ids])).logits[0].float() for ids in sequences]
 
 
 def logits_of_folder(folder: Path, sequences: list[list[int]]) -> list[torch.Tensor]:
-    """As anybody would load it, but for the float32 that the comparison needs."""
+    """Logits of a written model folder, loaded the usual way, but in float32 for the comparison."""
     return logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), sequences)
 
 

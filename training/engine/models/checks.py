@@ -1,4 +1,4 @@
-"""What is found out before a model is loaded, and before an adapter is put on it: minutes before it would fail."""
+"""Checks before a model is loaded or an adapter is added, which would otherwise fail minutes later."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,13 +9,13 @@ from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
 
-NAMED = 12  # module names in a message
+NAMED = 12  # module names listed in an error
 
 
 def check_weights_fit(source: ModelSource) -> None:
     """Raises ModelError where the weights alone need more than the memory that is free.
 
-    They are read into RAM in float32, whatever they are trained in. A hub name is not known before it is there.
+    They are read into RAM in float32, whatever they are trained in. A hub name is not checked: it has no folder yet.
     """
     folder = Path(source.base)
     if not folder.is_dir():
@@ -25,7 +25,7 @@ def check_weights_fit(source: ModelSource) -> None:
     if needed > free:
         raise ModelError(
             f"{folder} has {parameters:,} parameters, {hardware.gigabytes(needed)} in float32, in which they are read; "
-            f"{hardware.gigabytes(free)} of RAM are free. Take a machine with more, end other programs, or take a "
+            f"{hardware.gigabytes(free)} of RAM are free. Use a machine with more, end other programs, or use a "
             "smaller model"
         )
 
@@ -38,8 +38,8 @@ def check_lora_targets(model: nn.Module, settings: LoraSettings | None) -> None:
     missing = [t for t in settings.targets if not any(name == t or name.endswith(f".{t}") for name in names)]
     if missing:
         known = Counter(name.rsplit(".", 1)[-1] for name in names)
-        there = ", ".join(name for name, _count in known.most_common(NAMED))
+        available = ", ".join(name for name, _count in known.most_common(NAMED))
         raise ModelError(
-            f"lora.targets: the model has no module named {', '.join(missing)}. There are {there}; all-linear takes "
-            "every linear one but the head"
+            f"lora.targets: the model has no module named {', '.join(missing)}. It has {available}; all-linear takes "
+            "every linear module except the head"
         )

@@ -1,4 +1,4 @@
-"""Models as chains: a base folder and the adapters merged into it, one after the other. Safetensors only."""
+"""Load a model chain: a base folder and the adapters merged into it in order. Safetensors only."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ DEFAULT_CHAT_TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '\\nAssistant:\\n' -}}{%- endif -%}"
 )
 
-# Set on a tokenizer that was given the template above: preflight says so.
+# Set on a tokenizer that received the template above, for a warning in preflight.
 TEMPLATE_ADDED = "konomi_template_added"
 
 PAD_TOKENS = ("<pad>", "<|pad|>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>", "<|endoftext|>", "<unk>")
@@ -42,7 +42,7 @@ def device() -> torch.device:
 
 
 def compute_dtype(precision: Precision = "auto") -> torch.dtype:
-    """float32 or bfloat16 as asked; "auto" is bfloat16 on hardware that does it well: GPUs that have it, CPUs with AMX.
+    """float32 or bfloat16 as configured; "auto" is bfloat16 where hardware supports it (GPUs, CPUs with AMX).
 
     Elsewhere bfloat16 is emulated, and several times slower than float32.
     """
@@ -70,9 +70,9 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         if _is_memory(error):
             raise
-        raise ModelError(f"{_words(source)} cannot be loaded: {error}") from error
+        raise ModelError(f"{describe(source)} cannot be loaded: {error}") from error
     make_writable(model.generation_config)
-    log.info("loaded %s: %s parameters", _words(source), f"{model.num_parameters():,}")
+    log.info("loaded %s: %s parameters", describe(source), f"{model.num_parameters():,}")
     return model.to(dtype).requires_grad_(True).eval()  # merging leaves the weights frozen
 
 
@@ -86,9 +86,9 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+        raise ModelError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
     if tokenizer.eos_token_id is None:
-        raise ModelError(f"the tokenizer in {folder} has no end-of-text token: set eos_token in tokenizer_config.json")
+        raise ModelError(f"The tokenizer in {folder} has no end-of-text token: set eos_token in tokenizer_config.json")
     if not tokenizer.chat_template:
         log.info("the tokenizer has no chat template: the plain default is used and saved with the model")
         tokenizer.chat_template = DEFAULT_CHAT_TEMPLATE
@@ -117,7 +117,7 @@ def check_fits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> No
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
-            f"the tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings: they do not belong together"
+            f"The tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings: they do not belong together"
         )
 
 
@@ -130,12 +130,12 @@ def stop_token_ids(model: PreTrainedModel | None, tokenizer: PreTrainedTokenizer
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """The most tokens that the model has positions for."""
+    """The maximum number of positions of the model; 2²⁰ where its configuration has no limit."""
     return int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 1 << 20)
 
 
 def chain_of(folder: Path) -> ModelSource:
-    """The source that loads what a run left in `model/`, read from its lineage.json."""
+    """The source that loads a run's `model/` folder, from its lineage.json."""
     lineage: dict[str, Any] = json.loads((folder / LINEAGE).read_text(encoding="utf-8"))
     if lineage["this"] == "full":
         return ModelSource(base=str(folder))
@@ -151,7 +151,7 @@ def _checked_folder(name: str, files: tuple[str, ...]) -> str:
     if not folder.is_dir():
         if os.environ.get("KONOMI_ALLOW_HUB") == "1" and name and not folder.is_absolute():
             return name
-        raise ModelError(f"model folder {name!r} does not exist (hub names need KONOMI_ALLOW_HUB=1)")
+        raise ModelError(f"Model folder {name!r} does not exist (hub names need KONOMI_ALLOW_HUB=1)")
     for file in files:
         if not (folder / file).is_file():
             raise ModelError(f"{folder} has no {file}: not a model in Hugging Face layout with safetensors weights")
@@ -162,5 +162,6 @@ def _is_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
-def _words(source: ModelSource) -> str:
+def describe(source: ModelSource) -> str:
+    """The chain as one line: base + adapter + …"""
     return " + ".join([source.base, *source.adapters])

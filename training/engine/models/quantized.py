@@ -1,4 +1,4 @@
-"""QLoRA (Dettmers et al. 2023): the frozen base held in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
+"""QLoRA (Dettmers et al. 2023): the frozen base in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("konomi.engine")
 def load_quantized(
     source: ModelSource, settings: LoraSettings, *, run_folder: Path, dtype: torch.dtype = torch.float32
 ) -> PreTrainedModel:
-    """The chain as one frozen model whose linear layers are held in `settings.quantization`, computing in `dtype`.
+    """The chain as one frozen model whose linear layers are quantized to `settings.quantization`, computing in `dtype`.
 
     4 bit is NF4 with double quantisation, 8 bit is LLM.int8(). What is not quantised (embeddings, norms, head) is
     float32. Adapters of the chain are merged in float32 first, into a folder in `run_folder` that a resumed run uses
@@ -34,11 +34,11 @@ def load_quantized(
         raise ValueError("nothing to quantise: models.load_model loads this")
     if find_spec("bitsandbytes") is None:
         raise ModelError(
-            f"quantization {settings.quantization} needs bitsandbytes: pip install 'konomi[quantized]', or train "
+            f"Quantization {settings.quantization} needs bitsandbytes: pip install 'konomi[quantized]', or train "
             "without --quantization"
         )
     folder = merged_base(source, run_folder) if source.adapters else Path(source.base)
-    # It says of every product that float32 becomes float16 on the way, which is how 8 bit works.
+    # It warns at every product that float32 becomes float16, which is how 8 bit works.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     device: str | int = int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"
     try:
@@ -55,9 +55,10 @@ def load_quantized(
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise ModelError(
-            f"{folder} cannot be held in {settings.quantization} on this machine: {error}. Train without --quantization"
+            f"{folder} cannot be quantized to {settings.quantization} on this machine: {error}. "
+            "Train without --quantization"
         ) from error
-    log.info("%s held in %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
+    log.info("%s quantized to %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
     return model.eval()
 
 
@@ -73,14 +74,14 @@ def quantization_config(settings: LoraSettings, dtype: torch.dtype) -> BitsAndBy
 
 
 def merged_base(source: ModelSource, run_folder: Path) -> Path:
-    """The chain merged in float32, written once, whole or not at all; of several processes the first one writes."""
+    """The chain merged in float32, written once and atomically, by the main process."""
     folder = run_folder / QUANTIZATION_BASE
     if distributed.is_main_process() and not _is_of(folder, source):
         size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
         free = shutil.disk_usage(run_folder).free
         if free < 2 * size:  # the base may be in half precision
             raise ModelError(
-                f"merging the chain before it is quantised takes up to {2 * size / 1e9:.2g} GB in {run_folder}, which "
+                f"Merging the chain before it is quantised takes up to {2 * size / 1e9:.2g} GB in {run_folder}, which "
                 f"has {free / 1e9:.2g} GB left: free space there, or start from a merged model (manage.py merge)"
             )
         partial = run_folder / f".{QUANTIZATION_BASE}.partial"
@@ -97,5 +98,5 @@ def _is_of(folder: Path, source: ModelSource) -> bool:
     lineage = folder / LINEAGE
     if not lineage.is_file():
         return False
-    said = json.loads(lineage.read_text(encoding="utf-8"))
-    return (said["base"], tuple(said["adapters"])) == (source.base, source.adapters)
+    chain = json.loads(lineage.read_text(encoding="utf-8"))
+    return (chain["base"], tuple(chain["adapters"])) == (source.base, source.adapters)

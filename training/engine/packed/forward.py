@@ -1,7 +1,7 @@
 """Forward of a causal language model over packed rows: masks by kind of attention, head on scored tokens only.
 
-What an architecture cannot do is detected before training: `unsupported_reason` reads its configuration, `mismatch`
-compares a few rows with the plain forward.
+What an architecture does not support is detected before training: `unsupported_reason` reads its configuration,
+`mismatch` compares a few rows with the plain forward.
 """
 
 import functools
@@ -47,7 +47,7 @@ def unsupported_reason(model: Any) -> str | None:
         return f"{config.model_type} is an encoder-decoder"
     other = set(getattr(config, "layer_types", None) or ()) - LAYERS
     if other:
-        return f"{config.model_type} has layers of {', '.join(sorted(other))}, which cannot leave a tail unseen"
+        return f"{config.model_type} has layers of {', '.join(sorted(other))}, which cannot mask a tail"
     if config._attn_implementation not in ATTENTIONS:
         return f"its attention is {config._attn_implementation}, which takes no custom mask"
     if getattr(config, "router_aux_loss_coef", 0) and getattr(config, "output_router_logits", False):

@@ -1,7 +1,7 @@
-"""Rows that share a beginning, laid out so that no token is computed twice and few that say nothing.
+"""Shared-prefix packing: common prefixes are computed once, and padding is minimal.
 
 A row is one prompt with k completions (1 in SFT, 2 in DPO): [shared | tail 1 | … | tail k]. `shared` is the prompt and
-the common start of the completions; each tail's positions go on after it, and its attention sees the shared part and
+the common start of the completions; each tail's positions continue after it, and it attends to the shared part and to
 itself only. The last token of a completion predicts nothing and is left out.
 
 Shapes: B lines, L tokens in a line, R rows, k completions of each, N scored tokens.
@@ -56,7 +56,7 @@ def make_row(index: int, prompt_ids: list[int], completions: Sequence[list[int]]
 
 
 def common_start(texts: Sequence[Sequence[int]]) -> int:
-    """How many first tokens are the same in all."""
+    """The length of the longest common prefix, in tokens."""
     length = min(map(len, texts))
     for position in range(length):
         if any(text[position] != texts[0][position] for text in texts[1:]):
@@ -69,7 +69,7 @@ class MicroBatch:
     """Rows side by side, ready for the model.
 
     input_ids, position_ids, document, segment (B, L): document is the row's number in this micro-batch, segment 0 in
-    the shared part and 1…k in the tails, both PADDING where nothing stands.
+    the shared part and 1…k in the tails, both PADDING where there is no token.
     target_positions (N,) into the flattened B·L: where a token is predicted. target_ids (N,): which.
     sum_targets, sum_sequences (M,): scored token → sequence (row · k + completion); common tokens count for each.
     """
@@ -102,7 +102,7 @@ class MicroBatch:
         return MicroBatch(**{k: v.to(device, non_blocking=True) if k != "rows" else v for k, v in moved.items()})
 
     def sums(self, logps_N: Tensor) -> Tensor:
-        """Log-probabilities of the sequences (R, k), summed in float64: a sum of hundreds loses digits in float32."""
+        """Log-probabilities of the sequences (R, k), summed in float64: summing hundreds in float32 loses precision."""
         totals = torch.zeros(self.sequences, dtype=torch.float64, device=logps_N.device)
         totals = totals.index_add(0, self.sum_sequences, logps_N.double()[self.sum_targets])
         return totals.view(len(self.rows), -1)
@@ -126,15 +126,15 @@ def lay_out(rows: Sequence[Row], *, pad_id: int, one_line: bool = False, multipl
     targets: list[int] = []
     sum_targets: list[int] = []
     sum_sequences: list[int] = []
-    at = 0  # place in the flattened lines
+    at = 0  # position in the flattened lines
     for number, row in enumerate(rows):
         start = at if one_line else number * width
-        ids, place, part = _line_of(row)
+        ids, places, segments = _line_of(row)
         line, column = divmod(start, width)
         span = slice(column, column + len(ids))
         input_ids[line, span] = torch.tensor(ids)
-        position_ids[line, span] = torch.tensor(place)
-        segment[line, span] = torch.tensor(part)
+        position_ids[line, span] = torch.tensor(places)
+        segment[line, span] = torch.tensor(segments)
         document[line, span] = number
         at = start + len(ids)
 
@@ -184,17 +184,17 @@ def _line_of(row: Row) -> tuple[list[int], list[int], list[int]]:
 def visible(
     query: Tensor, key: Tensor, *, document: Callable[..., Any], segment: Callable[..., Any], order: bool = True
 ) -> Any:
-    """Whether `key` may be seen from `query` (places in a line); `document` and `segment` look a place up."""
+    """Whether `query` attends to `key` (positions in a line); `document` and `segment` look a position up."""
     same = document(query) == document(key)
     own = (segment(key) == 0) | (segment(key) == segment(query))
     return (query >= key) & same & own
 
 
 def dense_mask(batch: MicroBatch, dtype: torch.dtype, window: int | None = None) -> Tensor:
-    """Additive mask (B, 1, L, L): 0 where a key is seen, the dtype's least value elsewhere.
+    """Additive mask (B, 1, L, L): 0 where a key is visible, the dtype's minimum elsewhere.
 
     `window` is that of sliding attention: keys fewer than `window` positions back, counted in positions of the text.
-    Padding sees padding, so that no line of the softmax is empty.
+    Padding attends to padding, so that no row of the softmax is empty.
     """
     place = torch.arange(batch.input_ids.shape[1], device=batch.input_ids.device)
     query, key = place[:, None], place[None, :]
@@ -211,7 +211,7 @@ def dense_mask(batch: MicroBatch, dtype: torch.dtype, window: int | None = None)
 
 
 def block_mask(batch: MicroBatch, window: int | None = None) -> Any:
-    """The same as a BlockMask of FlexAttention (Dong et al. 2024), for `attn_implementation="flex_attention"`."""
+    """The same mask as a BlockMask of FlexAttention (Dong et al. 2024), for `attn_implementation="flex_attention"`."""
     from torch.nn.attention.flex_attention import create_block_mask
 
     lines, width = batch.input_ids.shape
@@ -223,26 +223,26 @@ def block_mask(batch: MicroBatch, window: int | None = None) -> Any:
 def mask_function(batch: MicroBatch, window: int | None = None) -> Callable[..., Tensor]:
     """FlexAttention's `mask_mod(b, h, q, k)` of a micro-batch."""
 
-    def seen(line: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        found = visible(
+    def attends(line: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        allowed = visible(
             query, key, document=lambda at: batch.document[line, at], segment=lambda at: batch.segment[line, at]
         )
         if window is None:
-            return found
-        return found & (batch.position_ids[line, query] - batch.position_ids[line, key] < window)
+            return allowed
+        return allowed & (batch.position_ids[line, query] - batch.position_ids[line, key] < window)
 
-    return seen
+    return attends
 
 
-# ---- cutting a step into micro-batches ----
+# ---- micro-batches ----
 
 
 def cut(lengths: Sequence[int], budget: int, overhead: int = 0, one_line: bool = False) -> list[list[int]]:
     """Positions of `lengths` in micro-batches of at most `budget` tokens with their padding, the longest first.
 
     Sorted by length, then cut where the padding and `overhead` (what a further micro-batch costs, in tokens) are
-    least in sum, by dynamic programming. A row longer than the budget stands alone. In `one_line` nothing is padded,
-    and the lines are filled one after the other.
+    least in sum, by dynamic programming. A row longer than the budget is a micro-batch of its own. With
+    `one_line` nothing is padded, and lines are filled by first fit.
     """
     order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
     if one_line:

@@ -1,8 +1,8 @@
-"""Reference log-probabilities, computed once for each (model, prompt, completion) and kept across runs.
+"""Cache of reference log-probabilities: computed once for each (model, prompt, completion), kept across runs.
 
-One SQLite file for each reference model: it is named by the sha256 of everything that decides its log-probabilities
-(weights and configurations of the whole chain, dtype, quantization). Token ids are the key in it, which covers
-tokenizer and template. A new round computes only its new pairs; a killed pass goes on where it was.
+One SQLite file for each reference model, named by the sha256 of everything that decides its log-probabilities
+(weights and configurations of the whole chain, dtype, quantization). Its keys are token ids, which covers
+tokenizer and template. A new round computes only its new pairs; a killed pass resumes where it stopped.
 """
 
 import array
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("konomi.engine")
 
-# Part of every key: to be raised when what is computed for the same inputs changes.
+# Part of every key: increase it when the same inputs give other values.
 VERSION = "1"
 WEIGHTS = ("*.safetensors", "config.json", "adapter_config.json")
 SAVE_EVERY_SECONDS = 5.0
@@ -36,7 +36,7 @@ FORWARD_FACTOR = 4
 
 @dataclass(frozen=True)
 class Use:
-    """How many sequences were found in the cache, and how many were computed."""
+    """Number of sequences read from the cache, and number computed."""
 
     hits: int
     computed: int
@@ -46,7 +46,7 @@ class Use:
 
 
 def model_key(source: ModelSource, *, dtype: str, quantization: str = "none") -> str:
-    """sha256 over the chain's weights and configurations, file by file in order, and how they are held."""
+    """sha256 over the chain's weights and configurations, file by file in order, with dtype and quantization."""
     digest = hashlib.sha256(f"{VERSION} {dtype} {quantization}".encode())
     for link in (source.base, *source.adapters):
         digest.update(b"\0link")
@@ -75,9 +75,9 @@ class ReferenceCache:
                 connection.execute("CREATE TABLE IF NOT EXISTS logps (key BLOB PRIMARY KEY, logp REAL) WITHOUT ROWID")
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise  # locked for long, or no disk: nothing is wrong with what the file says
+                raise  # locked for too long, or the disk is full: the content is not at fault
             aside = path.with_suffix(f".broken-{int(time.time())}")
-            log.warning("%s is damaged (%s): moved to %s, and computed again", path, error, aside.name)
+            log.warning("%s is damaged (%s): moved to %s; log-probabilities are recomputed", path, error, aside.name)
             path.rename(aside)
             self.__init__(path)  # type: ignore[misc]
 
@@ -87,19 +87,19 @@ class ReferenceCache:
             yield connection
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, float]:
-        """Those of the keys that are there."""
+        """The cached log-probabilities, by key; keys that are not cached are absent."""
         wanted = list(dict.fromkeys(keys))
-        found: dict[bytes, float] = {}
+        cached: dict[bytes, float] = {}
         with self._open() as connection:
             for start in range(0, len(wanted), LOOKUP):
-                some = wanted[start : start + LOOKUP]
-                marks = ",".join("?" * len(some))
+                chunk = wanted[start : start + LOOKUP]
+                marks = ",".join("?" * len(chunk))
                 query = f"SELECT key, logp FROM logps WHERE key IN ({marks})"  # noqa: S608 (question marks only)
-                found.update(connection.execute(query, some).fetchall())
-        return found
+                cached.update(connection.execute(query, chunk).fetchall())
+        return cached
 
     def add(self, values: dict[bytes, float]) -> None:
-        """Keep these; what another process wrote first stays, so that two runs at a time read the same."""
+        """Store these values; one that another process stored first stays, so that concurrent runs read the same."""
         with self._open() as connection:
             connection.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", values.items())
 
@@ -109,24 +109,24 @@ def reference_logps(
 ) -> tuple[list[list[float]], Use]:
     """The reference's log-probability of each row's completions [R][k], from the cache where it has them.
 
-    `model` is the reference itself, on its device. Under several processes each computes its share and all read the
+    `model` is the reference itself, on its device. Of several processes each computes its part, and all read the
     same file. Progress goes to metrics.jsonl; a cancel is noticed between micro-batches, and loses a few seconds' work
     at most. Raises Cancelled.
     """
     from training.engine.runtime import distributed
 
     keys = [_keys(row) for row in rows]
-    found = cache.find(key for pair in keys for key in pair)
-    missing = [number for number, pair in enumerate(keys) if any(key not in found for key in pair)]
-    distributed.barrier()  # so that no process reads what another has already added: shares would differ
-    use = Use(sum(key in found for pair in keys for key in pair), 2 * len(missing))
+    cached = cache.find(key for pair in keys for key in pair)
+    missing = [number for number, pair in enumerate(keys) if any(key not in cached for key in pair)]
+    distributed.barrier()  # so that no process reads what another has already added: their parts would differ
+    use = Use(sum(key in cached for pair in keys for key in pair), 2 * len(missing))
     if missing:
         log.info("reference log-probabilities: %d of %d rows to compute", len(missing), len(rows))
-        mine = missing[distributed.rank() :: distributed.count()]
-        _compute(run, model, [rows[number] for number in mine], layout, cache, len(missing))
+        own = missing[distributed.rank() :: distributed.count()]
+        _compute(run, model, [rows[number] for number in own], layout, cache, len(missing))
         distributed.barrier()
-        found = cache.find(key for pair in keys for key in pair)
-    return [[found[key] for key in pair] for pair in keys], use
+        cached = cache.find(key for pair in keys for key in pair)
+    return [[cached[key] for key in pair] for pair in keys], use
 
 
 def _compute(
@@ -140,26 +140,26 @@ def _compute(
     from training.engine.runtime import distributed
 
     wide = dataclasses.replace(layout, budget=layout.budget * FORWARD_FACTOR)
-    began = saved = time.monotonic()
+    started = saved = time.monotonic()
     done = 0
     fresh: dict[bytes, float] = {}
     model.eval()
     try:
         for cut in wide.cut(rows):
             run.stop_if_cancelled()
-            some = [rows[position] for position in cut]
+            chunk = [rows[position] for position in cut]
             with torch.inference_mode():
-                batch = wide.lay_out(some).to(model.device)
+                batch = wide.lay_out(chunk).to(model.device)
                 sums = batch.sums(forward.score(model, batch, wide.mask_dtype).logps).tolist()
-            for row, logps in zip(some, sums, strict=True):
+            for row, logps in zip(chunk, sums, strict=True):
                 fresh.update(zip(_keys(row), logps, strict=True))
-            done += len(some)
+            done += len(chunk)
             now = time.monotonic()
             if now - saved > SAVE_EVERY_SECONDS:
                 cache.add(fresh)
                 fresh, saved = {}, now
             seen = min(total, done * distributed.count())
-            left = (len(rows) - done) * (now - began) / done
+            left = (len(rows) - done) * (now - started) / done
             run.record(stage="reference", done=seen, total=total, time_left_s=round(left, 1))
     finally:
         cache.add(fresh)

@@ -1,4 +1,4 @@
-"""The effective batch of one training step, sorted and cut into micro-batches (see `trainers.packed_trainer`)."""
+"""The effective batch of one training step, sorted and cut into micro-batches; `trainers.packed_trainer` runs it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

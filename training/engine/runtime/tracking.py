@@ -1,7 +1,7 @@
 """Forward the lines of metrics.jsonl to TensorBoard, MLflow or Weights & Biases (`report_to` in run.json).
 
 Trackers get our metric names, the whole configuration, lineage and dataset sha256. They keep their files in the run
-directory unless the operator conmetrics another place (MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_API_KEY). A tracker
+directory unless the operator configures another place (MLFLOW_TRACKING_URI, WANDB_MODE, WANDB_API_KEY). A tracker
 that cannot start ends the run before anything is computed; one that fails later is dropped with a warning.
 """
 
@@ -151,9 +151,9 @@ class MLflow:
         mlflow = importlib.import_module("mlflow")
         uri = os.environ.get("MLFLOW_TRACKING_URI") or (path / MLRUNS).as_uri()
         self.client = mlflow.MlflowClient(tracking_uri=uri)
-        kept = path / MLFLOW_RUN
-        if kept.is_file():
-            self.id = kept.read_text().strip()
+        id_file = path / MLFLOW_RUN
+        if id_file.is_file():
+            self.id = id_file.read_text().strip()
             self.client.update_run(self.id, status="RUNNING")
             return
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "konomi")
@@ -164,7 +164,7 @@ class MLflow:
         rows = [entities.Param(name, value[:6000]) for name, value in parameters(run).items()]
         for first in range(0, len(rows), MLFLOW_BATCH):
             self.client.log_batch(self.id, params=rows[first : first + MLFLOW_BATCH])
-        kept.write_text(self.id + "\n")
+        id_file.write_text(self.id + "\n")
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():

@@ -1,4 +1,4 @@
-"""What the site sees of a training: a line of metrics at each logged step, and the cancel file."""
+"""Trainer callback between a training and the site: metrics.jsonl, cancellation, time limit, divergence."""
 
 import logging
 import math
@@ -15,8 +15,8 @@ from training.engine.runtime.run import Run
 log = logging.getLogger("konomi.engine")
 
 DIVERGED = (
-    "{what} is {value} at step {step}: training has diverged and the weights are spoilt. Lower learning_rate (by "
-    "three to ten times), raise warmup_ratio, or look for broken rows; the last checkpoint is from before"
+    "{name} is {value} at step {step}: training has diverged and the weights are unusable. Lower learning_rate (by "
+    "three to ten times), raise warmup_ratio, or look for broken rows; the last checkpoint was saved before that"
 )
 
 
@@ -29,17 +29,17 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self.first_step = 0
         self.tokens_before = 0
         self.tokens = 0
-        self.began = time.monotonic()
-        self.last = (self.began, 0)
+        self.started = time.monotonic()
+        self.last = (self.started, 0)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.first_step = state.global_step
-        self.began = time.monotonic()
-        self.last = (self.began, 0)
+        self.started = time.monotonic()
+        self.last = (self.started, 0)
         if state.global_step:
-            # TRL counts tokens of this process only; what came before the checkpoint is in the metrics.
+            # TRL counts tokens of this process only; tokens before the checkpoint are in metrics.jsonl.
             lines, _ = self.run.directory.read_metrics()
             seen = [line["tokens"] for line in lines if line.get("step", 0) <= state.global_step and "tokens" in line]
             self.tokens_before = self.tokens = max(seen, default=0)
@@ -49,7 +49,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         done = state.global_step >= state.max_steps
         limit = self.run.config.max_seconds
-        # Of several processes the first decides for all: they must stop at the same step.
+        # The main process decides for all: they must stop at the same step.
         cancelled, late = distributed.broadcast_flags(self.run.cancelled(), bool(limit) and self.run.elapsed() > limit)
         if not done and cancelled:
             self.cancelled = True
@@ -75,15 +75,15 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
             return  # the summary after the last step
         for name in ("loss", "grad_norm"):
             if not math.isfinite(float(logs.get(name, 0.0))):
-                raise DivergedError(DIVERGED.format(what=name, value=logs[name], step=state.global_step))
+                raise DivergedError(DIVERGED.format(name=name, value=logs[name], step=state.global_step))
         now = time.monotonic()
         seen = int(logs.get("num_tokens", 0))
         then, seen_then = self.last
         self.last = (now, seen)
         self.tokens = self.tokens_before + seen
         steps = state.global_step - self.first_step
-        left = (state.max_steps - state.global_step) * (now - self.began) / max(1, steps)
-        values = {ours: float(logs[theirs]) for theirs, ours in TRL_NAMES.items() if theirs in logs}
+        left = (state.max_steps - state.global_step) * (now - self.started) / max(1, steps)
+        values = {key: float(logs[trl_name]) for trl_name, key in TRL_NAMES.items() if trl_name in logs}
         self.run.record(
             step=state.global_step,
             total_steps=state.max_steps,
@@ -92,5 +92,5 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
             tokens_per_s=round((seen - seen_then) / max(1e-9, now - then), 1),
             time_left_s=round(left, 1),
         )
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-        log.info("step %d of %d: %s, %.0f s left", state.global_step, state.max_steps, figures, left)
+        summary = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+        log.info("step %d of %d: %s, %.0f s left", state.global_step, state.max_steps, summary, left)

@@ -1,4 +1,4 @@
-"""Losses on pairs: what people actually said, as a function of the margin. Pure functions of tensors.
+"""Losses of preference pairs as a function of the margin, with the votes of annotators. Pure functions of tensors.
 
 β-scaled margin of a pair: delta = β · ((log π(y_c|x) − log π_ref(y_c|x)) − (log π(y_r|x) − log π_ref(y_r|x))).
 """
@@ -31,13 +31,14 @@ def dpo_loss(
 ) -> Tensor:
     """DPO with soft labels, an offset, weights and ties: one loss for each pair, in the shape of `delta`.
 
-    delta: β-scaled margin. p: share of those who took a side that took the chosen one, in [0, 1] (Rafailov et al.
-    2023 have 1; a label that may be wrong: Mitchell 2023). offset: the margin asked for (ODPO, Amini et al. 2024).
-    weight: ≥ 0. tie: share of all that said "equal", in [0, 1].
+    delta: β-scaled margin. p: fraction that preferred the chosen side, among those who took a side, in [0, 1] (1 in
+    Rafailov et al. 2023; below 1 for labels that may be wrong: Mitchell 2023). offset: the required margin (ODPO, Amini
+    et al. 2024).
+    weight: ≥ 0. tie: fraction of all annotators who chose "equal", in [0, 1].
 
     (1 − tie) · (−p · log σ(delta − offset) − (1 − p) · log σ(offset − delta)) + tie · (−log P(tie)), by Rao and
     Kupper (1967): P(tie) = (e^2ν − 1) · σ(delta − ν) · σ(−delta − ν) with ν = `threshold` > 0, as Chen et al. (2024)
-    have it. The sides say nothing of the threshold here, so that a pair without ties is plain DPO.
+    have it. The threshold affects ties only, so that a pair without ties is plain DPO.
 
     With p = 1, offset = 0, weight = 1, tie = 0 it is TRL's `sigmoid` to the last digit. Swapping the sides is
     delta → −delta, p → 1 − p, offset → −offset, and changes nothing.
@@ -56,7 +57,7 @@ def tie_loss(delta: Tensor, threshold: float = TIE_THRESHOLD) -> Tensor:
 
 
 def ipo_loss(mean_delta: Tensor, beta: float, p: Real = 1.0, weight: Real = 1.0, tie: Real = 0.0) -> Tensor:
-    """IPO (Azar et al. 2023): squared distance of the margin from 1 / 2β; the other sign for who disagrees, 0 for ties.
+    """IPO (Azar et al. 2023): squared distance of the margin from 1 / 2β (−1 / 2β for 1 − p of it, 0 for ties).
 
     `mean_delta` is the margin (not scaled by β) of log-probabilities per token, as in TRL.
     """
@@ -69,7 +70,7 @@ def ipo_loss(mean_delta: Tensor, beta: float, p: Real = 1.0, weight: Real = 1.0,
 
 @dataclass(frozen=True)
 class PairTerms:
-    """What annotators said of R pairs, each (R,): see `dpo_loss`. `weight` is 1 on average over the dataset."""
+    """Votes on R pairs, each (R,): see `dpo_loss`. `weight` is 1 on average over the dataset."""
 
     p: Tensor
     offset: Tensor
@@ -125,7 +126,7 @@ def combined_loss(
     pairs: float,
     chosen_tokens: float,
 ) -> Tensor:
-    """The part of a step's loss that these pairs carry, a scalar: parts of one step add up to the step's loss.
+    """The contribution of these pairs to a step's loss, a scalar: contributions of one step add up to its loss.
 
     `pairs` and `chosen_tokens` count the whole step. A pair loss is a mean over pairs; `sft` is the negative
     log-likelihood of the chosen side, a mean over its tokens (weighted by pair; ties have no chosen side to learn).

@@ -1,4 +1,4 @@
-"""Whether a run can be packed, and how its steps are cut into micro-batches on this machine."""
+"""Decide whether a run trains on packed rows, and how its steps are cut into micro-batches on this machine."""
 
 import logging
 import math
@@ -43,7 +43,7 @@ def plain_trl_reason(config: TrainingConfig, model: PreTrainedModel, losses: Seq
 
 
 def mismatch(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str | None:
-    """How the packed forward differs from the plain one, on short and middling rows; None if they agree.
+    """How the packed forward differs from the plain one, on short and medium rows; None if they agree.
 
     To be called after `forward.add_packed_forward`.
     """

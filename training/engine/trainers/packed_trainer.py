@@ -1,9 +1,9 @@
-"""Trainer over packed rows: each step computes its micro-batches one by one and adds their gradients up.
+"""Trainer over packed rows: each step computes its micro-batches in turn and accumulates their gradients.
 
 The gradient is that of the effective batch as a whole: how it is cut (or split over `gradient_accumulation`) affects
-memory and speed only. This is a plain `transformers.Trainer`. What TRL's trainers do beyond it and packed rows need
+memory and speed only. This is a plain `transformers.Trainer`. What TRL's trainers add to it and packed rows need
 as well is done here: LoRA with its checkpointing and quantization details, dropout, metrics, token counts. TRL's own
-trainers compute what cannot be packed (see `plain_trl`), and are the reference in the tests of equality.
+trainers compute what cannot be packed (see `plain_trl`), and are the reference in the equality tests.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from training.engine.packed.step import Part, Step, StepCollator
 
 
 class PackedTrainer(WholeCheckpoints):
-    """A subclass computes `part_loss`: one micro-batch's part of the step's loss, and sums for the log.
+    """A subclass computes `part_loss`: one micro-batch's contribution to the step's loss, and sums for the log.
 
     `lora` puts an adapter on the model. `dropout=False` switches dropout off, the adapter's included.
     """
@@ -102,16 +102,16 @@ class PackedTrainer(WholeCheckpoints):
         super().log(logs, start_time)
 
     def dry_run(self, positions: Sequence[int]) -> None:
-        """One forward and backward of these training rows, as a step computes them; nothing of it is kept."""
+        """One forward and backward of these training rows, as a step computes them; all state is restored."""
         examples = [self.train_dataset[position] for position in positions]
         if self.args.activation_checkpointing:  # as `train` does later
             self.model.activation_checkpointing_enable()
         # `train` adds autocast to the model's forward later, too.
-        with self._nothing_kept(), self.accelerator.autocast():
+        with self._restored(), self.accelerator.autocast():
             self.training_step(self.model, self.data_collator(examples))
 
     @contextlib.contextmanager
-    def _nothing_kept(self) -> Iterator[None]:
+    def _restored(self) -> Iterator[None]:
         training, tokens = self.model.training, self.trained_tokens
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield

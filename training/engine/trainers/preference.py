@@ -71,7 +71,7 @@ class PackedPreferenceTrainer(PackedTrainer):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _sums(self, part: Part, logps: losses.PairLogps, scored: forward.Scored) -> dict[str, float]:
         rewards = self.beta * logps.ratios
-        sided = part.terms["tie"] < 1  # a pair that everybody called a tie has no right side
+        sided = part.terms["tie"] < 1  # a pair that everybody called a tie has no better side
         right = (rewards[:, 0] > rewards[:, 1]) & sided
         chosen = part.batch.sum_sequences % 2 == 0
         values = {

@@ -1,4 +1,4 @@
-"""What all trainers are created from: model, tokenizer, adapter settings, training arguments."""
+"""Model, tokenizer, adapter settings and training arguments, common to all trainers."""
 
 import logging
 from pathlib import Path
@@ -91,7 +91,7 @@ def training_arguments(run: Run, *, packed: bool = False) -> dict[str, Any]:
         "dataloader_pin_memory": gpu and not packed,
         "logging_steps": config.logging_steps,
         "logging_first_step": True,
-        "logging_nan_inf_filter": False,  # it would hide what must end a training
+        "logging_nan_inf_filter": False,  # it would hide a divergence, which must end the training
         "save_strategy": "steps",
         "save_steps": config.save_steps,
         "save_total_limit": config.save_total_limit,

@@ -60,11 +60,11 @@ def publish_model(
     if distributed.is_main_process():
         shutil.rmtree(partial, ignore_errors=True)
     distributed.barrier()
-    trainer.save_model(str(partial))  # by all: sharded weights are gathered
+    trainer.save_model(str(partial))  # in all processes: sharded weights are gathered
     distributed.barrier()
     if not distributed.is_main_process():
         return
-    (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json says it all
+    (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json has the same settings
     publishing.finish_model(
         partial, run, tokenizer, adapter=config.lora is not None, metrics=metrics, counts=counts.as_dict()
     )

@@ -21,32 +21,34 @@ PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
 
 class Command(BaseCommand):
     help = (
-        "What memory a training of a model would need, part by part, for LoRA, QLoRA and full fine-tuning, SFT and "
-        "DPO, in float32 and bfloat16, beside what this machine has. Nothing is loaded; a config.json is enough "
+        "Estimate the memory that training a model needs, part by part, for LoRA, QLoRA and full fine-tuning, SFT and "
+        "DPO, in float32 and bfloat16, and show what this machine has. Nothing is loaded; a config.json is enough "
         "(--config), or a number of parameters (--parameters, without activations). GB are 10^9 bytes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         which = parser.add_argument_group("which model (one of these)")
         which.add_argument("model", nargs="?", default="", help="a model folder, or the id of a checkpoint")
-        which.add_argument("--config", help="a config.json, before any weights are there")
-        which.add_argument("--parameters", type=float, help="a number such as 7.24e9: static parts only")
-        how = parser.add_argument_group("how it would be trained")
+        which.add_argument("--config", help="a config.json; no weights needed")
+        which.add_argument("--parameters", type=float, help="parameter count, such as 7.24e9: static parts only")
+        how = parser.add_argument_group("training settings")
         how.add_argument("--max-length", type=int, default=1024, help="tokens of prompt and completion; default 1024")
         how.add_argument(
-            "--micro-batch-tokens", type=int, default=0, help="tokens computed at a time; default: the longest row"
+            "--micro-batch-tokens", type=int, default=0, help="tokens per micro-batch; default: the longest row"
         )
-        how.add_argument("--no-packing", action="store_true", help="as plain TRL computes it, --batch-size rows a time")
-        how.add_argument("--batch-size", type=int, default=8, help="rows side by side without packing; default 8")
+        how.add_argument(
+            "--no-packing", action="store_true", help="without packing (plain TRL), --batch-size rows at a time"
+        )
+        how.add_argument("--batch-size", type=int, default=8, help="rows per batch without packing; default 8")
         how.add_argument("--lora-r", type=int, default=16, help="the adapter's rank; default 16")
         how.add_argument("--gradient-checkpointing", action="store_true", help="keep only the input of each layer")
-        how.add_argument("--gpu", action="store_true", help="as on a GPU; default: where this machine has one")
-        parser.add_argument("--width", type=int, help="of the tables, in characters; default: the terminal's")
+        how.add_argument("--gpu", action="store_true", help="estimate for a GPU; default: if this machine has one")
+        parser.add_argument("--width", type=int, help="table width in characters; default: the terminal's")
 
     def handle(self, *args: Any, **options: Any) -> None:
         given = [name for name in ("model", "config", "parameters") if options[name]]
         if len(given) != 1:
-            raise CommandError("which model? Give a model folder or a checkpoint's id, or --config, or --parameters")
+            raise CommandError("no model: give a model folder or a checkpoint's id, or --config, or --parameters")
         for name in ("max_length", "batch_size", "lora_r"):
             if options[name] < 1:
                 raise CommandError(f"--{name.replace('_', '-')} must be at least 1")
@@ -65,7 +67,7 @@ class Command(BaseCommand):
                 rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
                 if not shape.known:
                     known = ", ".join(model_shape.KNOWN)
-                    said = f"{shape.model_type or 'the model'} is not among {known}: taken for a Llama"
+                    said = f"{shape.model_type or 'the model'} is not one of {known}: treated as Llama"
                     self.stderr.write(said)
         except ModelError as error:
             raise CommandError(str(error)) from error

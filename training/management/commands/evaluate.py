@@ -11,19 +11,24 @@ from training.results.evaluations import OPTIONS, create_evaluation
 
 class Command(BaseCommand):
     help = (
-        "Evaluate a checkpoint on held-out rows, beside its parent: preference accuracy and margin, likelihoods, chrF "
+        "Evaluate a checkpoint on held-out rows and compare it with its parent: preference "
+        "accuracy and margin, likelihoods, chrF "
         "and BLEU where there are references, sample outputs. Exit code 0: succeeded, 1: failed, 3: cancelled."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("checkpoint", type=int, help="the checkpoint's id")
-        parser.add_argument("--dataset", type=int, help="whose held-out rows; default: the one it was trained on")
+        parser.add_argument(
+            "--dataset", type=int, help="the dataset whose held-out rows are used; default: the one it was trained on"
+        )
         parser.add_argument("--samples", dest="sample_outputs", type=int, help="sample outputs to keep; default 24")
-        parser.add_argument("--metrics-limit", type=int, help="outputs compared with references at most; default 500")
-        parser.add_argument("--max-new-tokens", type=int, help="the longest output, in tokens; default 128")
+        parser.add_argument(
+            "--metrics-limit", type=int, help="maximum number of outputs compared with references; default 500"
+        )
+        parser.add_argument("--max-new-tokens", type=int, help="maximum new tokens per output; default 128")
         parser.add_argument("--max-length", type=int, help="tokens of prompt and completion; default as in training")
-        parser.add_argument("--batch-size", type=int, help="most texts written side by side; default 16")
-        parser.add_argument("--seed", type=int, help="of the intervals and of which samples are kept; default 17")
+        parser.add_argument("--batch-size", type=int, help="texts generated in parallel; default 16")
+        parser.add_argument("--seed", type=int, help="seed of the intervals and of the choice of samples; default 17")
         parser.add_argument("--threads", type=int, help="CPU threads of the engine; default as in training")
 
     def handle(self, *args: Any, **options: Any) -> None:

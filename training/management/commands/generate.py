@@ -22,22 +22,22 @@ from training.results.generations import create_generation
 
 class Command(BaseCommand):
     help = (
-        "Ask a model for candidates: texts that answer a project's prompts. Any Hugging Face causal LM folder or "
-        "adapter below an allowed root, or a checkpoint; its chat template is honoured. Batched by length, resumable; "
-        "Ctrl-C keeps what is there. Exit code 0: succeeded, 1: failed, 3: cancelled."
+        "Generate candidates with a model: texts that answer a project's prompts. Any Hugging Face causal LM folder or "
+        "adapter under an allowed root, or a checkpoint; its chat template is used. Batched by length, resumable; "
+        "Ctrl-C keeps finished texts. Exit code 0: succeeded, 1: failed, 3: cancelled."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's slug")
         model = parser.add_argument_group("model")
         model.add_argument("--checkpoint", metavar="ID", type=int, help="a checkpoint of this project")
-        model.add_argument("--model", metavar="FOLDER", help="a model or adapter below an allowed root")
+        model.add_argument("--model", metavar="FOLDER", help="a model or adapter under an allowed root")
         model.add_argument("--resume", metavar="ID", type=int, help="continue this failed or cancelled generation")
         which = parser.add_argument_group("which prompts (default: all)")
         which.add_argument("--only", choices=["train", "held-out"], help="only this side of the split")
         which.add_argument("--only-without", metavar="ORIGIN", help="only prompts without a candidate of this origin")
         which.add_argument("--fresh", action="store_true", help="only prompts without a task in any batch")
-        which.add_argument("--limit", type=int, help="at most so many, the oldest first")
+        which.add_argument("--limit", type=int, help="maximum number, oldest first")
         add_sampling_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             if options["resume"]:
                 generation: Generation = find(Generation, options["resume"], "generation")
                 if generation.project_id != project.pk:
-                    raise CommandError(f"generation {generation.pk} is not of project {project.slug}")
+                    raise CommandError(f"generation {generation.pk} does not belong to project {project.slug}")
                 resume(generation, None)
             else:
                 checkpoint = find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None

@@ -22,9 +22,10 @@ INTERRUPTED = 130
 
 class Command(BaseCommand):
     help = (
-        "Fold a checkpoint's adapters into their base, along its whole lineage (SFT, then DPO), and write a model that "
-        "loads by itself: sharded safetensors, tokenizer, lineage and card. The logits before and after are compared "
-        "first. Takes 4 bytes of memory for each parameter. Ctrl-C leaves nothing behind."
+        "Merge a checkpoint's adapters into their base, along its whole lineage (SFT, then "
+        "DPO), and write a standalone "
+        "model: sharded safetensors, tokenizer, lineage and card. Compares the logits before and after first. Needs "
+        "4 bytes of memory per parameter. Ctrl-C leaves nothing behind."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -33,15 +34,14 @@ class Command(BaseCommand):
             "--to",
             metavar="FOLDER",
             type=Path,
-            help="a folder that is not there yet; default var/models/<project>-checkpoint-<id>, which runs may start "
-            "from",
+            help="a folder that does not exist yet; default var/models/<project>-checkpoint-<id>, usable by runs",
         )
         parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="default: as the base is stored")
-        parser.add_argument("--shard-size", default="2GB", help="the largest file, such as 500MB; default 2GB")
+        parser.add_argument("--shard-size", default="2GB", help="maximum file size, such as 500MB; default 2GB")
         parser.add_argument(
             "--tolerance",
             type=float,
-            help="how far logits may move, in float32, as a share of the largest above 1; default 1e-4",
+            help="maximum change of a logit in float32, relative to the largest one above 1; default 1e-4",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -50,7 +50,7 @@ class Command(BaseCommand):
             source = model_source(checkpoint)
         if not source.adapters:
             raise CommandError(
-                f"checkpoint {checkpoint.pk} holds full weights: there is nothing to merge. It loads as it is from "
+                f"checkpoint {checkpoint.pk} has full weights: there is nothing to merge. Load it directly from "
                 f"{source.base}"
             )
         default = Path(settings.VAR) / "models" / f"{checkpoint.project.slug}-checkpoint-{checkpoint.pk}"
@@ -105,8 +105,8 @@ def run_engine(words: list[str], command: BaseCommand) -> dict[str, Any]:
         outcome: dict[str, Any] = json.loads(said[-1])
     except (IndexError, ValueError) as error:
         raise CommandError(
-            f"merging was ended from outside (exit code {engine.returncode}), most likely for want of memory: it takes "
-            "4 bytes for each parameter, and a tenth more"
+            f"merging was killed (exit code {engine.returncode}), most likely because memory ran out: it needs "
+            "4 bytes per parameter plus 10 %"
         ) from error
     if outcome["status"] != "succeeded":
         raise CommandError(outcome["error"], returncode=max(1, engine.returncode))

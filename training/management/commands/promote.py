@@ -8,8 +8,8 @@ from training.results.checkpoints import promote
 
 class Command(BaseCommand):
     help = (
-        "Promote a checkpoint: the next round judges its output. With --if, only when all rules hold on its newest "
-        "evaluation; otherwise it says the figures and exits with 1."
+        "Promote a checkpoint: the next round compares its output. With --if, only if its newest evaluation meets all "
+        "rules; otherwise the command prints the metrics and exits with 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,9 +20,9 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="'FIGURE>=NUMBER'",
-            help="a rule on its figures, such as 'reward_accuracy>=0.6' (also <=, >, <, ==); several may be given",
+            help="a condition on its metrics, such as 'reward_accuracy>=0.6' (also <=, >, <, ==); repeatable",
         )
-        parser.add_argument("--note", default="", help="why, for those who read it later")
+        parser.add_argument("--note", default="", help="reason, kept with the model's history")
 
     def handle(self, *args: Any, **options: Any) -> None:
         with plain_errors():

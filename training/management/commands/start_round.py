@@ -25,11 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("project", help="the project's slug")
         parser.add_argument("--prompts", type=int, default=DEFAULT_PROMPTS, help="how many; default %(default)s")
         parser.add_argument(
-            "--reuse-prompts", action="store_true", help="where fresh prompts run out, take those that had a task"
+            "--reuse-prompts", action="store_true", help="reuse prompts that had a task when fresh ones run out"
         )
         parser.add_argument("--overlap", type=int, help="how many people do each task (default: the project's)")
-        parser.add_argument("--retry", action="store_true", help="take up the round that failed, with what it has")
-        parser.add_argument("--no-wait", action="store_true", help="leave the generating to the worker")
+        parser.add_argument(
+            "--retry", action="store_true", help="retry the failed round, keeping its finished generations"
+        )
+        parser.add_argument("--no-wait", action="store_true", help="do not wait; the worker runs the generations")
         add_sampling_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,12 +8,14 @@ from training.supervision import launch
 
 
 class Command(BaseCommand):
-    help = "Start waiting engine jobs and take in the endings of running ones, as the worker does every 5 seconds."
+    help = "Start queued engine jobs and process the results of finished ones, as the worker does every 5 seconds."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="look once, then end")
-        parser.add_argument("--until-idle", action="store_true", help="end when nothing waits or runs any more")
-        parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help="between two looks; default 5")
+        parser.add_argument("--once", action="store_true", help="check once, then exit")
+        parser.add_argument("--until-idle", action="store_true", help="exit when no job is queued or running")
+        parser.add_argument(
+            "--every", type=float, default=5.0, metavar="SECONDS", help="interval between checks; default 5"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         while True:

@@ -15,7 +15,7 @@ from annotation.core.errors import DomainError
 from annotation.models import Role
 from annotation.web.http import SignedInRequest
 from training.access import checkpoint_for
-from training.contract.metrics import FIGURES
+from training.contract.metrics import CHRF, FIGURES, REWARD_ACCURACY
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation
 from training.reports.progress import evaluation_figures
@@ -101,15 +101,15 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
 def title(checkpoint: Checkpoint, figures: list[Any]) -> str:
     by_key = {figure.key: figure for figure in figures}
     number = checkpoint.pk
-    if "reward_accuracy" in by_key:
-        return _("Checkpoint %(number)s sides with people on %(value)s of held-out pairs") % {
+    if REWARD_ACCURACY in by_key:
+        return _("Checkpoint %(number)s agrees with annotators on %(value)s of held-out pairs") % {
             "number": number,
-            "value": by_key["reward_accuracy"].value,
+            "value": by_key[REWARD_ACCURACY].value,
         }
-    if "chrf" in by_key:
-        return _("Checkpoint %(number)s comes to chrF %(value)s against the references") % {
+    if CHRF in by_key:
+        return _("Checkpoint %(number)s scores chrF %(value)s against the references") % {
             "number": number,
-            "value": by_key["chrf"].value,
+            "value": by_key[CHRF].value,
         }
     return (
         _("Checkpoint %(number)s is evaluated") % {"number": number}
@@ -137,7 +137,8 @@ def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResp
         promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
         messages.success(
             request,
-            _("Checkpoint %(number)s is promoted: the next round judges its output.") % {"number": checkpoint.pk},
+            _("Checkpoint %(number)s is promoted: the next round compares its output with its parent's.")
+            % {"number": checkpoint.pk},
         )
     else:
         messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
@@ -154,7 +155,7 @@ def evaluate_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpRes
         return redirect("checkpoint", checkpoint.pk)
     try:
         create_evaluation(checkpoint=checkpoint, actor=request.user, dataset=form.cleaned_data["dataset"])
-        messages.success(request, _("The evaluation is queued; its figures will stand here."))
+        messages.success(request, _("The evaluation is queued; its metrics will appear here."))
     except DomainError as error:
         messages.error(request, str(error))
     return redirect("checkpoint", checkpoint.pk)

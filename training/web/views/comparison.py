@@ -40,7 +40,7 @@ def compare(request: SignedInRequest, slug: str) -> HttpResponse:
     lines = [run.directory.read_metrics()[0] for run in runs]
     compared = [Compared(name, style, part) for style, (name, part) in enumerate(zip(names, lines, strict=True), 1)]
     context |= {
-        "title": _("Runs compared: %(names)s") % {"names": ", ".join(str(run.pk) for run in runs)},
+        "title": _("Comparison: %(names)s") % {"names": ", ".join(str(run.pk) for run in runs)},
         "compared": list(zip(compared, runs, strict=True)),
         "charts": compared_charts(compared, same_loss=len({_loss(run) for run in runs}) == 1),
         "settings": differing([_settings(run) for run in runs]),

@@ -60,9 +60,9 @@ def title(newest: dict[str, Any]) -> str:
     done = sum(progress.done for progress in newest["batches"])
     total = sum(progress.total for progress in newest["batches"])
     if not total:
-        return _("Round %(number)s waits for its first batch") % {"number": number}
+        return _("Round %(number)s has no batch yet") % {"number": number}
     return (
-        _("Round %(number)s is collected") % {"number": number}
+        _("Round %(number)s is complete") % {"number": number}
         if done == total
         else _("Round %(number)s has %(done)s of %(total)s answers")
         % {"number": number, "done": f"{done:,}", "total": f"{total:,}"}
@@ -130,7 +130,8 @@ def start(request: SignedInRequest, slug: str) -> HttpResponse:
     if not done.error:
         messages.success(
             request,
-            _("Round %(number)s: the models write their texts, then the batch opens.") % {"number": done.result.number},
+            _("Round %(number)s started: the batch opens when the models have written their texts.")
+            % {"number": done.result.number},
         )
         return redirect("rounds", project.slug)
     return page(request, project, form)
@@ -142,7 +143,7 @@ def retry(request: SignedInRequest, round_id: int) -> HttpResponse:
     round = round_for(request.user, round_id, MANAGERS)
     try:
         retry_round(round=round, actor=request.user)
-        messages.success(request, _("Round %(number)s is taken up again.") % {"number": round.number})
+        messages.success(request, _("Round %(number)s is being retried.") % {"number": round.number})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("rounds", round.project.slug)

@@ -1,12 +1,13 @@
 """Runs: the list with the form that starts one, and the live page of each."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -30,6 +31,8 @@ from training.web.forms import RunForm
 
 RUNS_A_PAGE = 30
 LOG_LINES, MORE_LOG_LINES = 12, 400
+NOTES_EVERY_S = 10  # they need the whole history
+NO_STORE = "no-store"
 
 
 @login_required
@@ -63,7 +66,7 @@ def list_title(project: Project) -> str:
     if live is not None:
         return _("Run %(number)s is training") % {"number": live.pk}
     if runs.filter(status=EngineJob.Status.QUEUED).exists():
-        return _("A run waits for its turn")
+        return _("A run is queued")
     last = runs.first()
     if last is None:
         return _("Nothing has been trained yet")
@@ -85,32 +88,18 @@ ENDINGS = {
 @login_required
 @require_GET
 def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
-    """While the run is live, htmx asks every two seconds for the part that changes, more seldom for the notes, and
-    charts.js for new points."""
+    """The page of a run. While the run is live, it polls itself: see `poll`."""
     run = run_for(request.user, run_id)
-    if request.htmx and request.htmx.target == "notes":
-        part = {"run": run, **findings(run, run.directory.read_metrics()[0])}
-        return render(request, "training/runs/run.html#notes", part)
-    checkpoint = Checkpoint.objects.filter(run=run).first()
-    progress = read_progress(run.directory)
-    context: dict[str, Any] = {
-        "project": run.project,
-        "section": "runs",
-        "run": run,
-        "checkpoint": checkpoint,
-        "progress": progress,
-        "manages": role_in(request.user, run.project) == Role.MANAGER,
-        "title": run_title(run, checkpoint, progress),
-        "method": method_words(run.result),
-        "cancelling": run.is_live and run.directory.cancel_requested(),
-    }
     if request.htmx:
-        return render(request, "training/runs/run.html#live", context)
+        return poll(request, run)
     more = request.GET.get("log") == "more"
     log_lines = MORE_LOG_LINES if more else LOG_LINES
     lines, offset = run.directory.read_metrics()
-    context |= {
+    context = {
+        **live_part(request, run),
         **findings(run, lines),
+        "project": run.project,
+        "section": "runs",
         "charts": run_charts(lines, live=run.is_live),
         "offset": offset,
         "has_points": any(map(is_step, lines)),
@@ -124,25 +113,67 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
     return render(request, "training/runs/run.html", context)
 
 
+def poll(request: SignedInRequest, run: Run) -> HttpResponse:
+    """The one request that a live page makes, every two seconds: the part that changes, with new points and the log's
+    end for charts.js, and the notes if theirs are old or the run has ended. Its size does not grow with the run."""
+    parameters = whole_numbers(request, "offset", "lines", "notes_at")
+    if parameters is None:
+        return HttpResponseBadRequest("offset, lines and notes_at are whole numbers")
+    context = {
+        **live_part(request, run),
+        "news": news_since(run, parameters["offset"], parameters["lines"]),
+        "with_notes": not run.is_live or time.time() >= parameters["notes_at"] + NOTES_EVERY_S,
+    }
+    if context["with_notes"]:
+        context |= findings(run, run.directory.read_metrics()[0])
+    response = render(request, "training/runs/poll.html", context)
+    response.headers["Cache-Control"] = NO_STORE
+    return response
+
+
+def live_part(request: SignedInRequest, run: Run) -> dict[str, Any]:
+    checkpoint = Checkpoint.objects.filter(run=run).first()
+    progress = read_progress(run.directory)
+    return {
+        "run": run,
+        "checkpoint": checkpoint,
+        "progress": progress,
+        "manages": role_in(request.user, run.project) == Role.MANAGER,
+        "title": run_title(run, checkpoint, progress),
+        "method": method_words(run.result),
+        "cancelling": run.is_live and run.directory.cancel_requested(),
+    }
+
+
 @login_required
 @require_GET
 def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
-    """What metrics.jsonl gained since byte `offset`, as points for the charts; the charts' sentences; the log's end."""
+    """For programs: what a live page gets of the metrics and the log, as JSON."""
     run = run_for(request.user, run_id)
-    live = run.is_live  # asked first: what an engine writes last is read after it
-    asked = {name: request.GET.get(name, "0") for name in ("offset", "lines")}
-    if not all(value.isdecimal() for value in asked.values()):
+    parameters = whole_numbers(request, "offset", "lines")
+    if parameters is None:
         return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
-    lines, offset = run.directory.read_metrics(int(asked["offset"]))
-    log_lines = min(int(asked["lines"]), MORE_LOG_LINES)
-    told = {
+    return JsonResponse(news_since(run, parameters["offset"], parameters["lines"]), headers={"Cache-Control": NO_STORE})
+
+
+def whole_numbers(request: SignedInRequest, *names: str) -> dict[str, int] | None:
+    """Those parameters of the address, 0 where one is absent; None if one is not a whole number."""
+    values = {name: request.GET.get(name, "0") for name in names}
+    return {name: int(value) for name, value in values.items()} if all(map(str.isdecimal, values.values())) else None
+
+
+def news_since(run: Run, offset: int, log_lines: int) -> dict[str, Any]:
+    """What metrics.jsonl gained since byte `offset`, as points for the charts; the charts' sentences; the log's end."""
+    live = run.is_live  # read first: what an engine writes last is read after it
+    lines, new_offset = run.directory.read_metrics(offset)
+    log_lines = min(log_lines, MORE_LOG_LINES)
+    return {
         "live": live,
-        "offset": offset,
+        "offset": new_offset,
         "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
         "log": run.directory.log_tail(log_lines) if log_lines else "",
         **news(lines),
     }
-    return JsonResponse(told, headers={"Cache-Control": "no-store"})
 
 
 def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -152,13 +183,14 @@ def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
         "preflight": preflight_words(preflight),
+        "notes_at": int(time.time()),
     }
 
 
 def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> str:
     number = run.pk
     if run.status == EngineJob.Status.QUEUED:
-        return _("Run %(number)s waits for its turn") % {"number": number}
+        return _("Run %(number)s is queued") % {"number": number}
     if run.status == EngineJob.Status.RUNNING:
         return (
             _("Run %(number)s is training: %(progress)s") % {"number": number, "progress": progress.sentence}
@@ -166,7 +198,7 @@ def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> st
             else _("Run %(number)s is starting") % {"number": number}
         )
     if checkpoint is not None:
-        return _("Run %(number)s is done: it made checkpoint %(checkpoint)s") % {
+        return _("Run %(number)s is finished: it produced checkpoint %(checkpoint)s") % {
             "number": number,
             "checkpoint": checkpoint.pk,
         }
@@ -201,7 +233,7 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
         said = (
             _("Run %(number)s is cancelled.")
             if status == EngineJob.Status.CANCELLED
-            else _("Run %(number)s was asked to stop: it saves first.")
+            else _("Run %(number)s is stopping; it saves first.")
         )
         messages.success(request, said % {"number": run.pk})
     except DomainError as error:
@@ -215,7 +247,9 @@ def resume_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         resume(run, request.user)
-        messages.success(request, _("Run %(number)s is queued again and goes on where it was.") % {"number": run.pk})
+        messages.success(
+            request, _("Run %(number)s is queued again and continues where it stopped.") % {"number": run.pk}
+        )
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)

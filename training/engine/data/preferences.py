@@ -1,0 +1,63 @@
+"""Preferences in DPO rows: which rows state one, and the numbers that the loss takes from them. Free of torch."""
+
+import logging
+from collections.abc import Sequence
+
+from training.contract.errors import DatasetError
+from training.engine.data.rows import Counts, Row
+
+log = logging.getLogger("konomi.engine")
+
+
+def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool = False) -> list[int]:
+    """Positions of the rows that state which side is better; the others are counted.
+
+    Pairs of equal texts are always dropped, ties and even splits unless `keep_ties` (a training that learns from them).
+    Raises DatasetError where no preference is left.
+    """
+    kept = []
+    for position, row in enumerate(rows):
+        if row["chosen"] == row["rejected"]:
+            counts.add("dropped_equal", position)
+        elif not keep_ties and is_tie(row):
+            counts.add("dropped_ties", position)
+        else:
+            kept.append(position)
+    if all(is_tie(rows[position]) for position in kept):
+        raise DatasetError(
+            f"No preference to learn in {len(rows)} rows: {len(rows) - counts.dropped_equal} ties, "
+            f"{counts.dropped_equal} pairs of equal texts"
+        )
+    if len(kept) < len(rows):
+        log.warning("%d ties and %d pairs of equal texts left out", counts.dropped_ties, counts.dropped_equal)
+    return kept
+
+
+def is_tie(row: Row) -> bool:
+    """Whether annotators state no preference: at least half of them chose "equal", or they are evenly split."""
+    return float(row.get("tie") or 0) >= 0.5 or row.get("probability") == 0.5
+
+
+def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float) -> dict[str, list[float]]:
+    """The arguments of `losses.dpo_loss` for each row: p, offset, weight (1 on average) and tie.
+
+    `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
+    majority's: 0 or 1 (½ for an even split).
+    Raises DatasetError where no row has a weight.
+    """
+    terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
+    for row in rows:
+        tie = float(row.get("tie") or 0)
+        probability = row.get("probability")
+        wins = (1.0 if probability is None else float(probability)) - tie / 2
+        p = min(1.0, max(0.0, wins / (1 - tie))) if tie < 1 else 0.5
+        terms["p"].append(p if soft_labels or p == 0.5 else float(p > 0.5))
+        terms["offset"].append(strength_offset * float(row.get("strength") or 0))
+        weight = row.get("weight")
+        terms["weight"].append(1.0 if weight is None else float(weight))
+        terms["tie"].append(tie)
+    total = sum(terms["weight"])
+    if rows and total <= 0:
+        raise DatasetError(f"The weights of all {len(rows)} rows are 0: nothing would be learnt")
+    terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]
+    return terms

@@ -1,0 +1,115 @@
+"""Preflight checks of the rows and the tokenizer: each returns a name, a status and a sentence for the run's page."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from training.contract.config import TrainingConfig
+from training.engine.data import leakage
+from training.engine.data.rows import Counts, Row, is_conversational
+from training.engine.data.tokenization import Sequences
+from training.engine.models import loading
+from training.engine.runtime.run import Run
+
+BINS = 20
+DROPPED = {
+    "dropped_too_long": "whose prompt alone reaches max_length",
+    "dropped_ties": "that name no better side",
+    "dropped_equal": "whose sides are equal",
+    "dropped_equal_when_cut": "whose sides are equal when cut to max_length",
+    "dropped_prefix_mismatch": "whose prompt is not a token prefix of prompt and completion",
+}
+
+
+def result(name: str, sentence: str, *, warning: bool = False) -> dict[str, str]:
+    """A check as preflight.json has it."""
+    return {"name": name, "status": "warning" if warning else "ok", "words": sentence}
+
+
+def held_out(run: Run, rows: Sequence[Row]) -> dict[str, str]:
+    count = leakage.check_held_out(run.directory.path / run.config.dataset, rows)
+    if not count:
+        return result("held_out", "There are no held-out rows: figures of this checkpoint need others.", warning=True)
+    return result("held_out", f"None of the {count:,} held-out rows occurs among the training rows.")
+
+
+def padding(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    pad = repr(tokenizer.pad_token)
+    if tokenizer.pad_token_id != tokenizer.eos_token_id:
+        return result("padding", f"Padding ({pad}) is not the end of text.")
+    sentence = (
+        f"Padding and the end of text are one token ({pad}). Harmless here, since masks are made from lengths; another "
+        "trainer that masks padding by its id would mask the end of text too, and the model would not learn to stop."
+    )
+    return result("padding", sentence, warning=True)
+
+
+def chat_template(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]) -> dict[str, str]:
+    if not is_conversational(rows[0]["prompt"]):
+        return result("chat_template", "Rows are plain text, without a chat template.")
+    if not getattr(tokenizer, loading.TEMPLATE_ADDED, False):
+        return result("chat_template", "Chats are written with the model's own chat template.")
+    sentence = (
+        "The model has no chat template: a plain default is used, and saved with the checkpoint. Where the model was "
+        "trained on chats before, put its chat_template.jinja into its folder."
+    )
+    return result("chat_template", sentence, warning=True)
+
+
+def stop_tokens(counts: Counts, max_length: int) -> dict[str, str]:
+    cut = counts.truncated - counts.dropped_equal_when_cut
+    if not cut:
+        return result("stop_token", "Every completion that is trained on ends with a stop token.")
+    sentence = (
+        f"{cut:,} of {counts.used:,} rows are cut to max_length={max_length} and lose their stop token "
+        f"({_numbers(counts, 'truncated')}): raise max_length, or leave such rows out."
+    )
+    return result("stop_token", sentence, warning=True)
+
+
+def dropped_rows(counts: Counts) -> list[dict[str, str]]:
+    """One warning for each reason for which rows were left out; one that all is well where there is none."""
+    dropped = [
+        result(name, f"{getattr(counts, name):,} rows left out {why} ({_numbers(counts, name)}).", warning=True)
+        for name, why in DROPPED.items()
+        if getattr(counts, name)
+    ]
+    return dropped or [result("dropped", f"All {counts.rows:,} rows are trained on.")]
+
+
+def _numbers(counts: Counts, kind: str) -> str:
+    listed = counts.listed.get(kind, [])
+    more = ", …" if getattr(counts, kind) > len(listed) else ""
+    return f"row {', '.join(map(str, listed))}{more}"
+
+
+def enough_rows(config: TrainingConfig, rows: int) -> dict[str, str]:
+    batch = effective_batch(config) * config.processes
+    if rows >= batch:
+        return result("rows", f"{rows:,} rows, {batch:,} in a step.")
+    sentence = f"{rows:,} rows do not fill one step of {batch:,}: lower batch_size, or annotate more."
+    return result("rows", sentence, warning=True)
+
+
+def effective_batch(config: TrainingConfig) -> int:
+    """Rows of one optimizer step in one process."""
+    return config.batch_size * config.gradient_accumulation
+
+
+def lengths(sequences: Sequence[Sequences]) -> dict[str, Any]:
+    """Tokens of each row's prompt with its longest completion: `bins` are edges, one more than `counts`."""
+    sizes = sorted(len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in sequences)
+    width = max(1, math.ceil(sizes[-1] / BINS))
+    counts = [0] * math.ceil(sizes[-1] / width)
+    for length in sizes:
+        counts[(length - 1) // width] += 1
+    return {
+        "bins": [width * number for number in range(len(counts) + 1)],
+        "counts": counts,
+        "longest": sizes[-1],
+        "median": median(sizes),
+        "p95": sizes[math.ceil(0.95 * len(sizes)) - 1],
+    }
