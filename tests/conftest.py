@@ -40,8 +40,6 @@ SLOW = ("tests/stories/", "tests/annotation/queue/test_race.py")
 BROWSER_SECONDS = 60
 
 
-# First, because xdist reads the groups in the same hook: without this it finds none and scatters each file's tests.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow or needs torch, and start with the longest."""
     order = []
