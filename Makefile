@@ -8,8 +8,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests and checks keep their database apart from the site's.
 TEST_VAR := $(abspath var/test)
-# Each file stays on one worker, and all of torch on one (tests/conftest.py groups them).
-PYTEST := $(VENV)/bin/pytest -n 3 --dist loadgroup --no-loadscope-reorder
+# Each file stays on one worker, and all of torch on one (tests/conftest.py schedules them).
+PYTEST := $(VENV)/bin/pytest -n 3 --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-fast lint bench check-python

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.utils import translation
@@ -39,10 +40,8 @@ SLOW = ("tests/stories/", "tests/annotation/queue/test_race.py")
 BROWSER_SECONDS = 60
 
 
-# First, because xdist reads the groups in the same hook: without this it finds none and scatters each file's tests.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, give each file to one worker and all of torch to one, and start with the longest."""
+    """Mark what is slow or needs torch, and start with the longest."""
     order = []
     for item in items:
         path = item.nodeid.split("::")[0]
@@ -51,10 +50,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.torch)
         if path.startswith(SLOW):
             item.add_marker(pytest.mark.story)
-        # Importing torch and its libraries takes seconds and half a gigabyte: one worker pays for it.
-        item.add_marker(pytest.mark.xdist_group("torch" if in_torch else path))
         order.append(next((place for place, name in enumerate(LONGEST) if path.startswith(name)), len(LONGEST)))
     items[:] = [item for _, item in sorted(zip(order, items, strict=True), key=lambda pair: pair[0])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one worker, so that its module fixtures are set up once, and all of torch to one.
+
+    Importing torch and its libraries takes seconds and half a gigabyte: one worker pays for it. xdist's own
+    `loadgroup` cannot be used: xdist 3.8 writes the group into `_nodeid`, which pytest 9.2 no longer reads, and every
+    test is then scheduled by itself, without a warning.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneFileOneWorker(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "torch" if nodeid.startswith("tests/engine/") else nodeid.split("::")[0]
+
+    return OneFileOneWorker(config, log)
 
 
 DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
