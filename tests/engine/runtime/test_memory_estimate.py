@@ -82,7 +82,7 @@ def test_what_cannot_be_estimated_is_refused_with_a_reason(tmp_path):
         call_command("estimate_memory", "--config", str(path))
     with pytest.raises(CommandError, match="no model: give a model folder"):
         call_command("estimate_memory")
-    with pytest.raises(CommandError, match="below the allowed roots"):
+    with pytest.raises(CommandError, match="under the allowed roots"):
         call_command("estimate_memory", "/etc")
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
     with pytest.raises(ModelError, match="not a complete safetensors file"):

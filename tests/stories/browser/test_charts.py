@@ -121,7 +121,7 @@ def test_runs_over_each_other(page, live_server, client, manager, errors):
     for run in runs:
         page.get_by_label(f"Compare run {run.pk}").check()
     page.get_by_role("button", name="Compare selected runs").click()
-    expect(page.get_by_role("heading", name=f"Runs compared: {runs[0].pk}, {runs[1].pk}")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"Comparison: {runs[0].pk}, {runs[1].pk}")).to_be_visible()
     expect(page.locator(".plot.live canvas").first).to_be_visible()
     axe(page)
     page.locator("figure[data-chart=loss] .plot").hover()

@@ -43,7 +43,7 @@ def test_the_command_trains_every_share_and_answers(fake_engine, freeze, model_s
     assert f"see {url}" in out
 
     client.force_login(manager)
-    page = client.get(url).text
+    page = re.sub(r">\s+<", "><", client.get(url).text)
     assert "<h1>Yes, more labels would probably help: the metric is still improving</h1>" in page
     assert "From 50 % to 100 % of the prompts the figure went from 82.0 % to 95.0 %: +13.0 points" in page
     assert re.search(r"doubling the labels would give about 9[5-9]\.\d %", page)
