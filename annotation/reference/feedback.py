@@ -7,6 +7,8 @@ asks with each draft that it saves.
 from dataclasses import dataclass, field
 
 from django.core.cache import cache
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -45,7 +47,7 @@ SENTENCES = {
 class Feedback:
     """`warnings` are sentences; `edits` and `differences` are None where there is no original to compare with."""
 
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[SafeString] = field(default_factory=list)
     edits: str | None = None
     differences: list[Segment] | None = None
 
@@ -76,9 +78,14 @@ def feedback_on(
     return Feedback(warnings, edits_sentence(original, text, project.target_language), differences(original, text))
 
 
-def sentence(finding: Finding) -> str:
-    """The warning in the reader's language."""
-    return str(SENTENCES[finding.name]).format(**finding.values)
+def sentence(finding: Finding) -> SafeString:
+    """The warning in the reader's language, as HTML: quoted texts are isolated, so that right-to-left letters do not
+    reorder it."""
+    values = {
+        name: format_html("<bdi>{}</bdi>", value) if isinstance(value, str) else value
+        for name, value in finding.values.items()
+    }
+    return format_html(str(SENTENCES[finding.name]), **values)
 
 
 def edits_sentence(original: str, text: str, language: str) -> str:
