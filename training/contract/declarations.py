@@ -14,7 +14,7 @@ from training.contract.errors import ConfigError
 
 # Where the web form shows it: at once, below "More settings", or not at all.
 OnPage = Literal["main", "more", "no"]
-NO_VALUES: Mapping[str, Any] = {}
+LARGEST_INT = 2**63 - 1
 
 
 class ByTrainer:
@@ -139,14 +139,27 @@ def problem_with(parameter: Hyperparameter, value: Any, name: str) -> str | None
     values = [choice for choice, _label in declared.choices]
     if values and value not in values:
         return f"{name} must be one of {', '.join(values)}, got {value!r}"
-    if declared.maximum is not None and value > declared.maximum:
+    maximum = upper_bound(parameter)
+    if maximum is not None and value > maximum:
+        if declared.maximum is None:
+            return f"{name} must be at most {maximum}, got a number of {len(str(value))} digits"
         lower = f"({declared.above:g}" if declared.above is not None else f"[{declared.minimum or 0:g}"
-        return f"{name} must lie in {lower}, {declared.maximum:g}], got {value}"
+        return f"{name} must lie in {lower}, {bound_text(maximum)}], got {value}"
     if declared.above is not None and value <= declared.above:
         return f"{name} must be greater than {declared.above:g}, got {value}"
     if declared.minimum is not None and value < declared.minimum:
         return f"{name} must be {declared.minimum:g} or more, got {value}"
     return None
+
+
+def upper_bound(parameter: Hyperparameter) -> float | None:
+    """The declared maximum; for whole numbers without one, the largest that torch holds."""
+    declared = parameter.declaration
+    return LARGEST_INT if declared.maximum is None and parameter.kind is int else declared.maximum
+
+
+def bound_text(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

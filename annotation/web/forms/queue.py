@@ -13,6 +13,8 @@ from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
 from annotation.queue.batch_changes import HIGHEST, LOWEST
 
+MAX_PROMPTS = 1_000_000_000  # of a random sample: more than a project can have
+
 
 def qualification_choices(
     project: Project, kind: str = "", beside: Qualification | None = None
@@ -63,6 +65,7 @@ class BatchForm(forms.Form):
     )
     limit = forms.IntegerField(
         min_value=1,
+        max_value=MAX_PROMPTS,
         required=False,
         label=_("At most"),
         help_text=_("Maximum prompts (random sample). Leave empty for all."),

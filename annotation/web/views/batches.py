@@ -26,6 +26,7 @@ from annotation.text.differences import differences
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import whole_number
 
 TASKS_A_PAGE = 25
 
@@ -212,11 +213,9 @@ def give(request: SignedInRequest, task_id: int) -> HttpResponse:
 def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
     """Put back all that somebody holds in the batch's project: they left, or are ill."""
     batch = batch_for(request.user, batch_id, MANAGERS)
-    wanted = request.POST.get("annotator", "")
     held = Assignment.objects.filter(batch__project=batch.project_id, state=Assignment.State.HELD)
-    person = User.objects.filter(
-        pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1, pk__in=held.values("annotator")
-    ).first()
+    holders = User.objects.filter(pk__in=held.values("annotator"))
+    person = holders.filter(pk=whole_number(request.POST.get("annotator", ""))).first()
     count = release_all(project=batch.project, annotator=person, actor=request.user) if person else 0
     if count:
         said = ngettext(

@@ -22,6 +22,7 @@ from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.parameters import whole_number
 
 ANSWERS_A_PAGE = 25
 MAX_SEARCH = 200
@@ -56,7 +57,7 @@ def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Ann
     if chosen["project"]:
         rows = rows.filter(task__batch__project__slug=chosen["project"])
     if chosen["batch"]:
-        rows = rows.filter(task__batch=int(chosen["batch"])) if is_id(chosen["batch"]) else rows.none()
+        rows = rows.filter(task__batch=whole_number(chosen["batch"]))
     if chosen["kind"]:
         rows = rows.filter(kind=chosen["kind"])
     if chosen["day"]:
@@ -68,10 +69,6 @@ def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Ann
             found |= Q(**{f"{field}__icontains": words})
         rows = rows.filter(found)
     return rows
-
-
-def is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 def read_day(text: str) -> date | None:

@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.access import MANAGERS, MAX_ID, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Project, Role
 from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import whole_number
 from training.access import run_for
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import cancel, resume
@@ -118,7 +119,7 @@ def poll(request: SignedInRequest, run: Run) -> HttpResponse:
     end for charts.js, and the notes if theirs are old or the run has ended. Its size does not grow with the run."""
     parameters = whole_numbers(request, "offset", "lines", "notes_at")
     if parameters is None:
-        return HttpResponseBadRequest("offset, lines and notes_at are whole numbers")
+        return HttpResponseBadRequest(f"offset, lines and notes_at are whole numbers from 0 to {MAX_ID}")
     context = {
         **live_part(request, run),
         "news": news_since(run, parameters["offset"], parameters["lines"]),
@@ -152,14 +153,19 @@ def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id)
     parameters = whole_numbers(request, "offset", "lines")
     if parameters is None:
-        return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
+        return JsonResponse({"error": f"offset and lines are whole numbers from 0 to {MAX_ID}"}, status=400)
     return JsonResponse(news_since(run, parameters["offset"], parameters["lines"]), headers={"Cache-Control": NO_STORE})
 
 
 def whole_numbers(request: SignedInRequest, *names: str) -> dict[str, int] | None:
-    """Those parameters of the address, 0 where one is absent; None if one is not a whole number."""
-    values = {name: request.GET.get(name, "0") for name in names}
-    return {name: int(value) for name, value in values.items()} if all(map(str.isdecimal, values.values())) else None
+    """Those parameters of the address, 0 where one is absent; None if one is not a whole number, or is too large."""
+    values: dict[str, int] = {}
+    for name in names:
+        value = whole_number(request.GET.get(name, "0"))
+        if value is None:
+            return None
+        values[name] = value
+    return values
 
 
 def news_since(run: Run, offset: int, log_lines: int) -> dict[str, Any]:
