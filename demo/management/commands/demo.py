@@ -11,8 +11,9 @@ from annotation.core.errors import DomainError
 from demo.accounts import Account
 from demo.concierge import CONCIERGE
 from demo.seed import base_run, seed
+from deploy.listening import CannotServe
 from deploy.management.commands.serve import add_serve_arguments, serve_options
-from deploy.serve import CannotServe, prepare, serve
+from deploy.serve import prepare, serve
 from training.models import Run
 
 PROGRESS_SECONDS = 10
