@@ -8,8 +8,10 @@ from django.urls import reverse
 from rich.console import Console
 from rich.table import Table
 
+from annotation.text.formatting import percentage
 from training.cli.progress import find, find_checkpoint, find_dataset, plain_errors, wait_for
 from training.cli.training import TrainingCommand
+from training.contract.wording import counted
 from training.engine_jobs.queue import resume
 from training.models import EngineJob, Evaluation, LearningCurve, Run
 from training.results.evaluations import create_evaluation
@@ -92,10 +94,10 @@ class LearningCurveCommand(TrainingCommand):
     def _finish(self, curve: LearningCurve) -> None:
         """Wait for the runs, then for their evaluations, which the queue puts after them. Exits with 1 or 3."""
         runs = runs_of(curve)
-        self.stderr.write(f"{curve}: {len(runs)} runs, equal epochs, dataset {curve.dataset_id}")
+        self.stderr.write(f"{curve}: {counted(len(runs), 'run')}, equal epochs, dataset {curve.dataset_id}")
         statuses = []
         for number, run in enumerate(runs, 1):
-            self.stderr.write(f"point {number} of {len(runs)}: {100 * run.config['share']:g} % of the prompts, {run}")
+            self.stderr.write(f"point {number} of {len(runs)}: {percentage(run.config['share'])} of the prompts, {run}")
             statuses.append(self._waited(curve, run))
         for run in runs:
             evaluation = evaluation_of(curve, run)

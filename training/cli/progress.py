@@ -13,9 +13,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from annotation.core.errors import Conflict, DomainError
 from annotation.models import DatasetVersion, Project
+from annotation.text.formatting import duration
 from training.engine_jobs.queue import cancel, job_name
 from training.models import Checkpoint, EngineJob
-from training.reports.progress import duration, read_progress
+from training.reports.progress import read_progress
 from training.supervision import launch
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -121,10 +122,6 @@ def find_dataset(pk: int) -> DatasetVersion:
 
 def find_checkpoint(pk: int) -> Checkpoint:
     return find(Checkpoint, pk, "checkpoint")
-
-
-def comma_list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from training.contract.errors import ConfigError
+from training.contract.wording import counted
 
 # Where the web form shows it: at once, below "More settings", or not at all.
 OnPage = Literal["main", "more", "no"]
@@ -142,7 +143,7 @@ def problem_with(parameter: Hyperparameter, value: Any, name: str) -> str | None
     maximum = upper_bound(parameter)
     if maximum is not None and value > maximum:
         if declared.maximum is None:
-            return f"{name} must be at most {maximum}, got a number of {len(str(value))} digits"
+            return f"{name} must be at most {maximum}, got a number of {counted(len(str(value)), 'digit')}"
         lower = f"({declared.above:g}" if declared.above is not None else f"[{declared.minimum or 0:g}"
         return f"{name} must lie in {lower}, {bound_text(maximum)}], got {value}"
     if declared.above is not None and value <= declared.above:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.text.formatting import percentage
 from training.contract.metrics import LABEL_ACCURACY, REWARD_ACCURACY
 from training.models import Evaluation, Run
 from training.reports.curve_statistics import (
@@ -36,7 +37,7 @@ class Point:
 
     @property
     def share_words(self) -> str:
-        return f"{100 * self.share:g} %"
+        return percentage(self.share)
 
     @property
     def value_words(self) -> str:
@@ -210,4 +211,4 @@ def prediction_words(points: Sequence[Point]) -> str:
 
 
 def shown(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else number(value)
+    return percentage(value, 1) if percent else number(value)

@@ -9,8 +9,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from annotation.text.formatting import duration
 from training.contract.run_directory import RunDirectory
-from training.reports.progress import duration
 
 BAR_WIDTH, BAR_HEIGHT = 10, 60
 PARTS = {

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.text.formatting import duration, percentage
 from training.contract.metrics import FIGURES, METRICS, SHARES, interval_of
 from training.contract.run_directory import RunDirectory
 from training.reports.labels import FIGURE_LABELS, METRIC_LABELS
@@ -144,7 +145,7 @@ def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
 def _shown(value: Any, percent: bool) -> str:
     if not isinstance(value, int | float):
         return ""
-    return f"{100 * value:.1f} %" if percent else number(float(value))
+    return percentage(value, 1) if percent else number(float(value))
 
 
 def _interval(bounds: Any, percent: bool) -> str:
@@ -160,7 +161,7 @@ def _interval(bounds: Any, percent: bool) -> str:
 
 def figure(key: str, value: float) -> str:
     """A live figure for people: shares as percentages."""
-    return f"{100 * value:.1f} %" if key in SHARES else number(value)
+    return percentage(value, 1) if key in SHARES else number(value)
 
 
 def number(value: float) -> str:
@@ -168,14 +169,3 @@ def number(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:.2e}"
-
-
-def duration(seconds: float) -> str:
-    """Such as 45 s, 12 min, 3 h 05 min."""
-    whole = round(seconds)
-    if whole < 120:
-        return gettext("%(seconds)s s") % {"seconds": whole}
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return gettext("%(minutes)s min") % {"minutes": minutes}
-    return gettext("%(hours)s h %(minutes)s min") % {"hours": minutes // 60, "minutes": f"{minutes % 60:02d}"}

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 
 from annotation.core.errors import DomainError
 from annotation.members.memberships import add_member
@@ -60,7 +61,8 @@ class Command(BaseCommand):
                     publish_guideline(project=project, text=text, based_on=0, actor=managers[0] if managers else None)
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"project {project.slug}: {project.name}, {project.memberships.count()} members")
+        count = project.memberships.count()
+        self.stdout.write(f"project {project.slug}: {project.name}, {count} member{pluralize(count)}")
 
 
 def account(email: str) -> User:

@@ -15,6 +15,7 @@ from training.cli.progress import (
     report,
     wait_for,
 )
+from training.contract.wording import counted
 from training.engine_jobs.queue import resume
 from training.models import Generation
 from training.results.generations import create_generation
@@ -59,7 +60,8 @@ class Command(BaseCommand):
                     options=given(options, SAMPLING),
                 )
         wait_for(generation, self.stdout)
-        said = f"{generation.candidates_added} new candidates for {generation.prompts_count} prompts"
+        added = counted(generation.candidates_added, "new candidate")
+        said = f"{added} for {counted(generation.prompts_count, 'prompt')}"
         report(generation, self.stdout, self.stderr, said=said)
 
     def _prompts(self, project: Project, options: dict[str, Any]) -> QuerySet[Prompt]:

@@ -8,12 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotation.text.formatting import duration
 from training.cli.progress import find_checkpoint, plain_errors
 from training.contract.config import ModelSource
 from training.contract.run_directory import TRAIN
+from training.contract.wording import counted
 from training.engine_jobs import model_folders
 from training.models import Checkpoint
-from training.reports.progress import duration
 from training.results.checkpoints import model_source
 from training.supervision.launch import engine_environment
 
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         rounding = outcome["largest_difference_as_written"]
         self.stdout.write(
             f"{checkpoint} merged into {to}: {outcome['parameters']:,} parameters as {outcome['dtype']} in "
-            f"{outcome['shards']} {'file' if outcome['shards'] == 1 else 'files'}, logits differ by "
+            f"{counted(outcome['shards'], 'file')}, logits differ by "
             f"{outcome['largest_difference']:.2g} at most ({rounding:.2g} as written), took "
             f"{duration(outcome['wall_s'])}"
         )

@@ -11,6 +11,7 @@ from training.cli.progress import (
     plain_errors,
     wait_for,
 )
+from training.contract.wording import counted
 from training.models import Round
 from training.rounds.lifecycle import DEFAULT_PROMPTS, current_round, retry_round, start_round
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         batch = started.batches.order_by("-id").first()
         if started.status == Round.Status.FAILED:
             self.stderr.write(started.error)
-        made = f", batch {batch.pk} with {batch.tasks.count()} tasks" if batch else ""
+        made = f", batch {batch.pk} with {counted(batch.tasks.count(), 'task')}" if batch else ""
         self.stdout.write(f"round {started.number}: {started.get_status_display().lower()}{made}")
         if started.status == Round.Status.FAILED:
             sys.exit(1)
