@@ -27,6 +27,7 @@ from annotation.qualification.attempts import (
     start_attempt,
 )
 from annotation.qualification.tests import asking, grade, qualification_for
+from annotation.reference.feedback import differing_json
 from annotation.text.formatting import percentage
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, words
@@ -185,6 +186,8 @@ def item_page(
         "said": said,
         "notice": notice,
     }
+    if kind.compares:
+        context["differing"] = differing_json(shown)
     status = 422 if error else 200
     if request.htmx:
         return render(request, "annotation/work/work.html#task", context, status=status)

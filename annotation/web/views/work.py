@@ -23,7 +23,7 @@ from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, progress_of, test_due, work_for
-from annotation.reference.feedback import Feedback, feedback_on
+from annotation.reference.feedback import Feedback, differing_json, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, words
 
@@ -212,6 +212,8 @@ def task_page(
     }
     if kind.has_editor:
         context["feedback"] = text_feedback(shown, context)
+    if kind.compares:
+        context["differing"] = differing_json(shown)
     return respond(request, assignment.batch, context, status)
 
 
