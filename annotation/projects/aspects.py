@@ -152,7 +152,7 @@ def save_weights(
         version = latest.version if latest else 0
         if based_on is not None and based_on != version:
             raise Conflict(
-                _("Weights %(version)s were saved while you were looking at weights %(based_on)s: look again.")
+                _("Weights %(version)s were saved while you were editing weights %(based_on)s. Reload the page.")
                 % {"version": version, "based_on": based_on}
             )
         if latest and latest.weights == weights:

@@ -1,4 +1,4 @@
-"""Engine jobs in a terminal: one live line, Ctrl-C that cancels, and an exit code that tells."""
+"""Engine jobs in a terminal: one live line, Ctrl-C that cancels, and an exit code for the outcome."""
 
 import sys
 import time

@@ -32,7 +32,7 @@ BY_TRAINER = ByTrainer()
 class Declaration:
     """`by_trainer` and `full` (full fine-tuning) override `default` for the trainers that they name.
 
-    `unset` says in words what the default stands for where its value says nothing ("no limit"). `above` is an exclusive
+    `unset` says in words what the default means where its value says nothing ("no limit"). `above` is an exclusive
     lower bound. `choices` are (value, label) pairs, `suggestions` likewise without excluding others. `names` are the
     known entries of a tuple. `trainers` lists those that have it (empty: all). A `printed` one is written into the
     command of a run even where it has its default value.

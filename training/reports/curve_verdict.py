@@ -85,7 +85,7 @@ class Outcome:
 
 
 def read_outcome(evaluation: Evaluation, key: str) -> Outcome | None:
-    """From the evaluation's scores.jsonl; None where that is gone."""
+    """From the evaluation's scores.jsonl; None where that file is missing."""
     path = evaluation.directory.scores_path
     if not path.is_file():
         return None

@@ -53,7 +53,7 @@ def points_of(steps: Lines, key: str) -> Points:
 
 
 def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
-    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled as it goes on."""
+    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled while it runs."""
     steps, drawn = steps_of(lines), []
     for key, (title, metrics, percent, smooth) in CHARTS.items():
         curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
@@ -118,7 +118,7 @@ class Compared:
 
 
 def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list[Chart]:
-    """The same metrics over each other, one line a run; metrics that fewer than two points tell of are left out.
+    """The same metrics over each other, one line a run; metrics with fewer than two points are left out.
 
     `same_loss` is whether the runs minimise the same loss: otherwise the chart of it says that it compares badly.
     """

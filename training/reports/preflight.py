@@ -85,7 +85,7 @@ def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
 
 
 def method_words(result: Mapping[str, Any] | None) -> list[str]:
-    """How a run was computed, as result.json tells: packed or by plain TRL, and where the reference came from."""
+    """How a run was computed, from result.json: packed or by plain TRL, and where the reference came from."""
     said = []
     method, cache = (result or {}).get("method") or {}, (result or {}).get("reference_cache") or {}
     if method.get("packing"):

@@ -1,4 +1,4 @@
-"""What a run directory tells of its progress: the figures of now, curves, and an evaluation's table."""
+"""Progress from a run directory: the current figures, and the table of an evaluation."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ END_BYTES = 64_000
 
 LIVE = [metric.key for metric in METRICS if metric.live]
 
-# What an engine does beside its steps, in words.
+# What an engine does beside its steps.
 STAGES = {"reference": _("computing reference log-probabilities, %(done)s of %(total)s")}
 
 
@@ -121,7 +121,7 @@ class Figure:
 
 
 def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
-    """What an evaluation's result tells, as rows for people."""
+    """An evaluation's result as rows for people."""
     rows = []
     for declared in FIGURES:
         key, parent, percent = declared.key, declared.parent, declared.share

@@ -115,13 +115,13 @@ class EvaluateForm(forms.Form):
 
 class PromoteForm(forms.Form):
     note = forms.CharField(
-        label=_("Why"), max_length=200, required=False, help_text=_("For those who read the story of this model later.")
+        label=_("Why"), max_length=200, required=False, help_text=_("Kept with the model's history.")
     )
 
 
 class RoundForm(forms.Form):
     prompts = forms.IntegerField(label=_("Prompts"), min_value=1, max_value=100_000, initial=DEFAULT_PROMPTS)
-    overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=50)
+    overlap = forms.IntegerField(label=_("Annotators per task"), min_value=1, max_value=50)
     temperature = forms.FloatField(
         label=_("Temperature"),
         min_value=0.01,
@@ -131,7 +131,7 @@ class RoundForm(forms.Form):
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     max_new_tokens = forms.IntegerField(label=_("Max length (tokens)"), min_value=1, max_value=8192, initial=256)
-    reuse = forms.BooleanField(label=_("Where fresh prompts run out, take some that had a task"), required=False)
+    reuse = forms.BooleanField(label=_("If fresh prompts run out, reuse prompts that had a task"), required=False)
     after = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, project: Project, last: int, **options: Any) -> None:

@@ -26,7 +26,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--held-out-share", type=float, default=0.1, help="share of source documents never trained on (default 0.1)"
         )
-        parser.add_argument("--lease-minutes", type=int, default=60, help="how long a task stays in hand (default 60)")
+        parser.add_argument(
+            "--lease-minutes", type=int, default=60, help="how long a claimed task waits for its annotator (default 60)"
+        )
         parser.add_argument("--guideline", type=Path, metavar="FILE", help="Markdown, published as version 1")
         for role in Role.values:
             parser.add_argument(

@@ -77,8 +77,8 @@ class ColumnsForm(forms.Form):
 
     keep_good = forms.BooleanField(
         required=False,
-        label=_("If some rows are faulty, add the others"),
-        help_text=_("Otherwise one faulty row keeps the whole file out. You can download the rows that were left."),
+        label=_("Import the valid rows if some are faulty"),
+        help_text=_("Otherwise a single faulty row rejects the file. You can download the rows left out."),
     )
 
     def __init__(self, *args: Any, columns: list[str], mapping: Mapping, **kwargs: Any) -> None:
@@ -154,14 +154,14 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("Batches"),
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all of them."),
+        help_text=_("Leave empty for all."),
     )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
         choices=Kind.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all kinds."),
+        help_text=_("Leave empty for all kinds."),
     )
     chosen_as_sft = forms.BooleanField(
         required=False,

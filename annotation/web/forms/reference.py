@@ -18,7 +18,7 @@ class TermForm(forms.Form):
         max_length=LIMITS["note"],
         required=False,
         label=gettext_lazy("Note"),
-        help_text=gettext_lazy("When it holds, or what not to write."),
+        help_text=gettext_lazy("When it applies, or what to avoid."),
     )
 
     def __init__(self, *args: Any, source_language: str, target_language: str, **options: Any) -> None:
@@ -34,7 +34,7 @@ class TermsForm(forms.Form):
     text = forms.CharField(
         required=False,
         strip=False,
-        label=gettext_lazy("Or the rows themselves"),
+        label=gettext_lazy("Or paste the rows"),
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false", "dir": "auto"}),
     )
     rows: str = ""
@@ -45,7 +45,7 @@ class TermsForm(forms.Form):
         self.rows = given.get("text", "")
         if upload is not None:
             if upload.size > MAX_BYTES:
-                self.add_error("file", _("The file is larger than 5 MB: divide it."))
+                self.add_error("file", _("The file is larger than 5 MB: split it."))
                 return given
             try:
                 self.rows = upload.read().decode("utf-8-sig")

@@ -79,7 +79,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Each task with its answers, and who holds what. Origins are for managers' eyes."""
+    """Each task with its answers, and who holds what. Only managers see origins."""
     batch = batch_for(request.user, batch_id, STAFF)
     return batch_page(request, batch)
 
@@ -138,7 +138,7 @@ FILTERS = {
     "": _("All tasks"),
     "done": _("Answered"),
     "held": _("In progress"),
-    "skipped": _("Skipped by somebody"),
+    "skipped": _("Skipped"),
     "free": _("Waiting"),
 }
 
@@ -211,7 +211,7 @@ def give(request: SignedInRequest, task_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Put back all that somebody holds in the batch's project: they left, or are ill."""
+    """Release all tasks that a person holds in the batch's project: they left, or are ill."""
     batch = batch_for(request.user, batch_id, MANAGERS)
     held = Assignment.objects.filter(batch__project=batch.project_id, state=Assignment.State.HELD)
     holders = User.objects.filter(pk__in=held.values("annotator"))
@@ -225,7 +225,7 @@ def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
         )
         messages.success(request, said % {"count": count, "person": person})
     else:
-        messages.warning(request, _("They no longer hold any task."))
+        messages.warning(request, _("This person no longer holds any task."))
     return redirect("batch", batch.pk)
 
 
@@ -239,7 +239,7 @@ def task_managed(user: User, task_id: int) -> Task:
 @require_POST
 def close(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
-    return changed(request, batch, close_batch, _("%(name)s is closed: no task is handed out any more."))
+    return changed(request, batch, close_batch, _("%(name)s is closed: no more tasks are assigned."))
 
 
 @login_required

@@ -31,7 +31,7 @@ FILE_NOTES = {
     "held_out.parquet": gettext_lazy("held-out rows, for evaluation only"),
     "held_out.jsonl": gettext_lazy("the same, one JSON object a line"),
     "annotation_ids.txt": gettext_lazy("the annotations it was made from"),
-    "manifest.json": gettext_lazy("everything on this page, for programs"),
+    "manifest.json": gettext_lazy("everything on this page, machine-readable"),
 }
 
 # Why labels yielded no row, as a manifest says it; the page says it in the person's language.

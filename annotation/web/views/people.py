@@ -1,4 +1,4 @@
-"""Members of a project, and the door through which they come: invitations."""
+"""Members of a project, and their invitations."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
 
 
 def after_change(request: HttpRequest, project: Project) -> HttpResponse:
-    """Back to the list, or home for managers who have just shut the door on themselves."""
+    """Back to the list, or home for managers who have just removed themselves."""
     still = actor(request).is_superuser or project.memberships.filter(user=actor(request), role=Role.MANAGER).exists()
     return redirect("settings_people", project.slug) if still else redirect("home")
 

@@ -66,7 +66,7 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     }
 
 
-# Up to so large a share of the answers; the name of the batch goes before. Whole sentences, for other languages' sake.
+# Upper limit of the share of answers, and its sentence. Whole sentences, because other languages order them otherwise.
 HOW_FAR = [
     (0.05, gettext_lazy("%(what)s has just started")),
     (0.18, gettext_lazy("%(what)s is 10 %% done")),

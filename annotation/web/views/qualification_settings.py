@@ -141,7 +141,7 @@ def retire(request: SignedInRequest, slug: str, qualification_id: int) -> HttpRe
     except DomainError as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, _("%(name)s is retired: no further batch can ask for it.") % {"name": test.name})
+        messages.success(request, _("%(name)s is retired: new batches cannot require it.") % {"name": test.name})
     return redirect("settings_tests", slug)
 
 

@@ -78,7 +78,7 @@ def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong
 
 
 def order_of(item: QualificationItem, attempt: QualificationAttempt) -> list[int]:
-    """As the sides stood in the attempt: the order of import would tell who wrote what."""
+    """The order of the sides in the attempt: the order of import would show who wrote what."""
     seed = side_seed(attempt.qualification, attempt)
     return presented_order(seed=seed, task_id=-item.pk, candidate_ids=item.candidate_ids)
 
@@ -132,7 +132,7 @@ def answer(request: SignedInRequest, qualification_id: int, number: int, item_id
         return item_page(request, attempt, items, asked, error=error)
     answer_item(attempt=attempt, item=asked, payload=payload)
     running = attempt if attempt.finished_at is None else None
-    return next_page(request, test, running, said=_("Kept. Here is the next one."))
+    return next_page(request, test, running, said=_("Saved. Here is the next item."))
 
 
 def next_page(

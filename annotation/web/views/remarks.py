@@ -33,7 +33,7 @@ from annotation.web.http import SignedInRequest, signed_in
 REMARKS_A_PAGE = 20
 SAID = {
     Remark.Kind.COMMENT: gettext_lazy("Your comment is with the reviewers."),
-    Remark.Kind.QUESTION: gettext_lazy("Your question is with the reviewers. The answer comes to your first page."),
+    Remark.Kind.QUESTION: gettext_lazy("Your question is with the reviewers. The answer appears on your home page."),
     Remark.Kind.FLAG: gettext_lazy("The task is flagged for the reviewers. You can still answer it, or skip it."),
 }
 
@@ -138,7 +138,7 @@ def remarks_page(
     shown = list(page)
     if at is not None and at.pk not in {remark.pk for remark in shown}:
         shown.insert(0, at)
-    filters = [("", _("Every kind")), *((value, name) for value, name, _for in kinds())]
+    filters = [("", _("All types")), *((value, name) for value, name, _for in kinds())]
     context = {
         "project": project,
         "section": "progress",
@@ -195,7 +195,7 @@ def answer(request: SignedInRequest, remark_id: int) -> HttpResponse:
         answer_remark(remark=remark, text=request.POST.get("text", ""), actor=request.user)
     except DomainError as error:
         return remarks_page(request, remark.task.batch.project, at=remark, error=error)
-    messages.success(request, _("Answered: %(name)s finds it on their first page.") % {"name": remark.author})
+    messages.success(request, _("Answered: %(name)s sees it on their home page.") % {"name": remark.author})
     return back(request, remark)
 
 

@@ -67,7 +67,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    """Write on the newest version, look at the preview, publish the next version."""
+    """Edit the newest version, preview it, publish the next version."""
     project = project_for(request.user, slug, MANAGERS)
     versions = list(project.guidelines.select_related("created_by").defer("text"))
     latest = project.guidelines.first()

@@ -71,7 +71,7 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         assignment=assignment, payload=payload, annotator=request.user, spent=read_spent(request.POST)
     )
     if request.POST.get("then") == "page":
-        messages.success(request, _("Saved as a draft: it waits for you here."))
+        messages.success(request, _("Saved as a draft. You can continue here later."))
         return redirect("work", assignment.batch_id)
     kind, wanted = KINDS[shown.kind], request.POST.get("feedback")
     if wanted and kind.has_editor:
@@ -117,7 +117,7 @@ def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         return task_page(request, show(assignment), status=422, skip_error=error)
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
-    return next_task(request, assignment.batch, said=_("Skipped: somebody else gets it. Here is the next task."))
+    return next_task(request, assignment.batch, said=_("Skipped. Another annotator gets it. Here is the next task."))
 
 
 @signed_in
@@ -137,7 +137,7 @@ def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
-    """An annotator puts their own task back and leaves; a manager takes one out of somebody's hand."""
+    """An annotator returns their own task and leaves; a manager releases one that somebody holds."""
     try:
         assignment = assignment_for(request.user, assignment_id)
         back = reverse("home")
@@ -220,7 +220,7 @@ def task_page(
 def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
     """Why there is no task, and where else there is one."""
     if test_due(batch, request.user):
-        messages.info(request, _("This batch asks for a test first."))
+        messages.info(request, _("This batch requires a test first."))
         test = reverse("qualification", args=[batch.qualification_id])
         return HttpResponseClientRedirect(test) if request.htmx else redirect(test)
     (standing,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))

@@ -77,7 +77,7 @@ class Command(BaseCommand):
         self.say("\n".join(lines))
 
     def report_base_model(self) -> None:
-        """A line when the base model's training begins, goes on, and ends."""
+        """A line when the base model's training starts, progresses and ends."""
         status, at = self.told
         if status in (Run.Status.SUCCEEDED, Run.Status.FAILED, Run.Status.CANCELLED):
             return
@@ -95,7 +95,7 @@ class Command(BaseCommand):
                 last, most = steps[-1], run.config["max_seconds"]
                 self.say(f"Base model: loss {last['loss']:.2f}, about {min(last['time_left_s'], most):.0f} s left")
             elif status != run.status:
-                self.say("Base model: training has begun (about a minute and a half; the site can be used meanwhile)")
+                self.say("Base model: training has started (about a minute and a half; the site can be used meanwhile)")
         elif run.status == Run.Status.SUCCEEDED:
             self.say(f"Base model: ready, as checkpoint {run.checkpoint.pk}. SFT and DPO can start from it.")
         elif run.status != Run.Status.QUEUED:

@@ -142,7 +142,7 @@ def test_general_settings(manager, project):
 
 def test_how_people_work_is_set_there_too(manager, project, hana):
     page = text(manager.get(SETTINGS))
-    for heading in ("What it is", "Who gets what", "Annotating", "Scoring and choosing"):
+    for heading in ("General", "Assignment", "Annotating", "Scoring and choosing"):
         assert f"<legend>{heading}</legend>" in page
     assert "Mistranslation\nOmission" in page, "kinds of error, one a line"
     said = {

@@ -1,6 +1,7 @@
-"""Plain-language notes on a run: what its figures say where users of these trainers always stumble.
+"""Notes on a run in plain language: the usual problems of these trainers, recognised in its figures.
 
-One function a rule, tried in order of weight. A rule speaks only where the figures say so, and says what to do.
+One function for each rule, tried in order of weight. A rule makes a note only where the figures show the problem, and
+the note says what to do.
 """
 
 from collections.abc import Callable, Mapping, Sequence

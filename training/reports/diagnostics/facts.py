@@ -24,7 +24,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules look at."""
+    """What the rules read."""
 
     steps: Sequence[Mapping[str, Any]]
     config: Mapping[str, Any] = field(default_factory=dict)

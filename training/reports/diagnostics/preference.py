@@ -10,7 +10,7 @@ from training.reports.diagnostics.facts import ENOUGH_STEPS, Facts, Note
 from training.reports.progress import number
 
 LN_2 = math.log(2)
-# Where a note begins to speak. From experience with β = 0.1: wide enough that a good run is left in peace.
+# Where a rule applies. From experience with β = 0.1: wide enough that a good run gets no notes.
 FIRST_LOSS_TOLERANCE, NO_MARGIN = 0.02, 0.005
 EARLY_STEPS = 10
 EASY_ACCURACY = 0.98
@@ -81,8 +81,8 @@ def chosen_falls(facts: Facts) -> Note | None:
         "chosen_falls",
         "info",
         _(
-            "The chosen log-probability falls as well: normal while the margin grows; add the SFT term if output "
-            "degrades."
+            "The chosen log-probability falls as well, which is normal while the margin grows; add the SFT term if "
+            "output degrades."
         ),
     )
 
