@@ -25,7 +25,7 @@ def duration(seconds: float | None) -> str:
 def percentage(share: float, decimals: int | None = None) -> str:
     """A share from 0 to 1: 0.8 → “80 %”, and 2/3 → “66.7 %” where a whole number would hide the difference.
 
-    Figures that stand in one column, or that change while they are read, have the same `decimals`.
+    Figures in one column, or that change while they are read, take the same `decimals`.
     """
     if decimals is None:
         decimals = 0 if round(share * 100, 1).is_integer() else 1

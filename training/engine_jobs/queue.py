@@ -135,8 +135,8 @@ def link_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
 @lru_cache(maxsize=1)
 def code_versions() -> dict[str, str]:
     """Of our own code, of Python and of the libraries that shape a result (read from their metadata)."""
-    found = {"konomi": version(), "python": platform.python_version()}
+    versions = {"konomi": version(), "python": platform.python_version()}
     for library in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[library] = metadata.version(library)
-    return found
+            versions[library] = metadata.version(library)
+    return versions

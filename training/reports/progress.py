@@ -45,22 +45,22 @@ class Progress:
     @property
     def sentence(self) -> str:
         """Such as: step 12 of 120."""
-        said = _("step %(done)s of %(total)s")
+        template = _("step %(done)s of %(total)s")
         if self.stage:
-            said = STAGES.get(self.stage, _("%(done)s of %(total)s rows"))
+            template = STAGES.get(self.stage, _("%(done)s of %(total)s rows"))
         elif self.unit != "steps":
-            said = _("%(done)s of %(total)s texts")
-        return str(said) % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
+            template = _("%(done)s of %(total)s texts")
+        return str(template) % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
 
     @property
-    def words(self) -> list[tuple[str, str]]:
+    def labelled_figures(self) -> list[tuple[str, str]]:
         """The newest figures as (words, value) for people."""
-        found = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
+        figures = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
         if self.tokens_per_s:
-            found.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
+            figures.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
         if self.time_left_s is not None and self.done < self.total:
-            found.append((gettext("left"), duration(self.time_left_s)))
-        return found
+            figures.append((gettext("left"), duration(self.time_left_s)))
+        return figures
 
 
 def read_progress(directory: RunDirectory) -> Progress:
@@ -152,8 +152,8 @@ def _interval(bounds: Any, percent: bool) -> str:
     if not isinstance(bounds, list) or len(bounds) != 2:
         return ""
     low, high = (f"{100 * bound:.1f}" if percent else number(bound) for bound in bounds)
-    said = gettext("%(low)s to %(high)s %%") if percent else gettext("%(low)s to %(high)s")
-    return said % {"low": low, "high": high}
+    template = gettext("%(low)s to %(high)s %%") if percent else gettext("%(low)s to %(high)s")
+    return template % {"low": low, "high": high}
 
 
 # ---- words ----

@@ -26,7 +26,7 @@ from annotation.text.differences import differences
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
-from annotation.web.parameters import whole_number
+from annotation.web.parameters import row_id
 
 TASKS_A_PAGE = 25
 
@@ -215,7 +215,7 @@ def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
     held = Assignment.objects.filter(batch__project=batch.project_id, state=Assignment.State.HELD)
     holders = User.objects.filter(pk__in=held.values("annotator"))
-    person = holders.filter(pk=whole_number(request.POST.get("annotator", ""))).first()
+    person = holders.filter(pk=row_id(request.POST.get("annotator", ""))).first()
     count = release_all(project=batch.project, annotator=person, actor=request.user) if person else 0
     if count:
         said = ngettext(

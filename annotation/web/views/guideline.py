@@ -12,7 +12,7 @@ from annotation.core.markdown import render_markdown
 from annotation.models import Guideline, Role
 from annotation.projects.guidelines import for_reader, record_reading
 from annotation.web.http import SignedInRequest, signed_in
-from annotation.web.parameters import whole_number
+from annotation.web.parameters import row_id
 
 
 @signed_in
@@ -24,7 +24,7 @@ def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
     wanted = request.GET.get("version", "")
     reader = None
     if wanted:
-        shown: Guideline | None = get_object_or_404(Guideline, project=found, version=whole_number(wanted))
+        shown: Guideline | None = get_object_or_404(Guideline, project=found, version=row_id(wanted))
     else:
         reader = for_reader(request.user, found)
         shown = reader.guideline if reader else None
@@ -48,7 +48,7 @@ def panel(request: SignedInRequest, slug: str) -> HttpResponse:
     found = project_for(request.user, slug)
     if request.method == "POST":
         version = request.POST.get("version", "")
-        shown = get_object_or_404(Guideline, project=found, version=whole_number(version))
+        shown = get_object_or_404(Guideline, project=found, version=row_id(version))
         record_reading(guideline=shown, user=request.user)
         if not request.htmx:
             messages.success(request, _("Noted: you have read version %(version)s.") % {"version": shown.version})

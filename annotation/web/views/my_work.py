@@ -22,7 +22,7 @@ from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
-from annotation.web.parameters import whole_number
+from annotation.web.parameters import row_id
 
 ANSWERS_A_PAGE = 25
 MAX_SEARCH = 200
@@ -57,7 +57,7 @@ def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Ann
     if chosen["project"]:
         rows = rows.filter(task__batch__project__slug=chosen["project"])
     if chosen["batch"]:
-        rows = rows.filter(task__batch=whole_number(chosen["batch"]))
+        rows = rows.filter(task__batch=row_id(chosen["batch"]))
     if chosen["kind"]:
         rows = rows.filter(kind=chosen["kind"])
     if chosen["day"]:

@@ -26,7 +26,7 @@ from annotation.qualification.tests import (
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.qualification import QualificationForm
 from annotation.web.http import SignedInRequest
-from annotation.web.parameters import whole_number
+from annotation.web.parameters import row_id
 from annotation.web.views.settings import settings_page
 
 
@@ -60,7 +60,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     wanted = request.GET.get("batch", "")
     if not wanted:
         return settings_page(request, project, "qualification_settings/tests_new", {"batches": batches})
-    batch = found(batches.filter(pk=whole_number(wanted)))
+    batch = found(batches.filter(pk=row_id(wanted)))
     answers = list(model_answers(batch)[:MAX_ITEMS])
     form = QualificationForm(
         request.POST if request.method == "POST" else None,
@@ -151,7 +151,7 @@ def grant(request: SignedInRequest, slug: str, qualification_id: int) -> HttpRes
     project = project_for(request.user, slug, MANAGERS)
     test = one_of(project, qualification_id)
     members = User.objects.filter(memberships__project=project)
-    user = found(members.filter(pk=whole_number(request.POST.get("user", ""))))
+    user = found(members.filter(pk=row_id(request.POST.get("user", ""))))
     try:
         grant_attempt(qualification=test, user=user, actor=request.user)
     except DomainError as error:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from annotation.core.access import MAX_ID
 from annotation.models import Kind, Qualification, Role
 from annotation.queue.claims import claim_next
-from annotation.web.parameters import whole_number
+from annotation.web.parameters import row_id, whole_number
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import join
 
@@ -35,6 +35,7 @@ def test_anything_else_is_none(text):
 def test_the_edges():
     assert [whole_number(text) for text in NO_NUMBERS] == [None] * len(NO_NUMBERS)
     assert whole_number("") is None
+    assert [row_id(text) for text in [*NO_NUMBERS, "", "0", "12"]] == [0] * (len(NO_NUMBERS) + 2) + [12]
     assert whole_number("007") == 7
     assert (whole_number("100", most=100), whole_number("0100", most=100)) == (100, None)
 

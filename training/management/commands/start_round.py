@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from training.cli.progress import (
     SAMPLING,
     add_sampling_arguments,
-    find_project,
-    given,
+    chosen_options,
+    get_project,
     plain_errors,
     wait_for,
 )
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         add_sampling_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = find_project(options["project"])
+        project = get_project(options["project"])
         with plain_errors():
             if options["retry"]:
                 started = retry_round(round=current_round(project), actor=None)
@@ -47,7 +47,7 @@ class Command(BaseCommand):
                     prompts=options["prompts"],
                     reuse=options["reuse_prompts"],
                     overlap=options["overlap"],
-                    options=given(options, SAMPLING),
+                    options=chosen_options(options, SAMPLING),
                 )
         if not options["no_wait"]:
             for generation in started.generations.order_by("id"):

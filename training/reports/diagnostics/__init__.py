@@ -53,7 +53,7 @@ def notes_of(
     """Notes on a run, the weightiest first: from its lines of metrics.jsonl, run.json, result.json, preflight.json
     and the number of its training rows. Pure; says nothing where there is nothing to say."""
     facts = Facts(steps_of(lines), config or {}, result or {}, preflight or {}, rows)
-    found = [note for rule in RULES if (note := rule(facts)) is not None]
-    keys = {note.key for note in found}
-    found = [note for note in found if not (keys & OVERRULED.get(note.key, set()))]
-    return sorted(found, key=lambda note: ("bad", "warn", "info").index(note.tone))
+    notes = [note for rule in RULES if (note := rule(facts)) is not None]
+    keys = {note.key for note in notes}
+    notes = [note for note in notes if not (keys & OVERRULED.get(note.key, set()))]
+    return sorted(notes, key=lambda note: ("bad", "warn", "info").index(note.tone))

@@ -26,7 +26,7 @@ def first_loss(facts: Facts) -> Note | None:
     values, losses = facts.values(LOSS), tuple(facts.config.get("losses") or ("sigmoid",))
     if not values or losses[0] != "sigmoid" or facts.config.get("strength_offset"):
         return None
-    said = {"loss": number(values[0])}
+    figures = {"loss": number(values[0])}
     if losses == ("sigmoid",) and not facts.config.get("loss_weights"):
         apart = abs((facts.values(REWARD_MARGIN) or [1.0])[0]) > NO_MARGIN
         if abs(values[0] - LN_2) > FIRST_LOSS_TOLERANCE and apart:
@@ -37,7 +37,7 @@ def first_loss(facts: Facts) -> Note | None:
                     "The first loss is %(loss)s, not 0.693 (ln 2): the model did not start as its own reference. "
                     "Check which checkpoint and adapters it starts from."
                 )
-                % said,
+                % figures,
             )
         if abs(values[0] - LN_2) <= FIRST_LOSS_TOLERANCE and len(facts.steps) <= EARLY_STEPS:
             return Note(
@@ -49,7 +49,7 @@ def first_loss(facts: Facts) -> Note | None:
         return Note(
             "first_loss",
             "info",
-            _("The loss starts at %(loss)s and not at 0.693 (ln 2), because the SFT term is added to it.") % said,
+            _("The loss starts at %(loss)s and not at 0.693 (ln 2), because the SFT term is added to it.") % figures,
         )
     return None
 

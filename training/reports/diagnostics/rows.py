@@ -15,25 +15,25 @@ def rows_lost(facts: Facts) -> Note | None:
     dropped = sum(int(reason.get("count", 0)) for reason in (facts.preflight.get("dropped") or {}).values())
     if not dropped:
         return None
-    said = ngettext(
+    sentence = ngettext(
         "%(count)s row was left out: it has nothing to learn from. See the checks below for the reason.",
         "%(count)s rows were left out: they have nothing to learn from. See the checks below for the reasons.",
         dropped,
     )
-    return Note("rows_dropped", "warn", said % {"count": f"{dropped:,}"})
+    return Note("rows_dropped", "warn", sentence % {"count": f"{dropped:,}"})
 
 
 def rows_cut(facts: Facts) -> Note | None:
     count = int((facts.preflight.get("truncated") or {}).get("count", 0))
     if not count:
         return None
-    said = ngettext(
+    sentence = ngettext(
         "%(count)s row is longer than %(length)s tokens and was cut: increase the maximum length if its end matters.",
         "%(count)s rows are longer than %(length)s tokens and were cut: increase the maximum "
         "length if their ends matter.",
         count,
     )
-    return Note("rows_cut", "warn", said % {"count": f"{count:,}", "length": facts.config.get("max_length", "")})
+    return Note("rows_cut", "warn", sentence % {"count": f"{count:,}", "length": facts.config.get("max_length", "")})
 
 
 def few_rows(facts: Facts) -> Note | None:
@@ -41,26 +41,26 @@ def few_rows(facts: Facts) -> Note | None:
     rows = round(facts.rows * float(facts.config.get("share") or 1))
     if not 0 < rows < FEW_ROWS or epochs < MANY_EPOCHS:
         return None
-    said = ngettext(
+    sentence = ngettext(
         "%(rows)s row, seen %(epochs)s times: the model may memorise it. More labels help more than more epochs.",
         "%(rows)s rows, each seen %(epochs)s times: the model may memorise them. More labels help more than more "
         "epochs.",
         rows,
     )
-    return Note("few_rows", "info", said % {"rows": rows, "epochs": f"{epochs:g}"})
+    return Note("few_rows", "info", sentence % {"rows": rows, "epochs": f"{epochs:g}"})
 
 
 def noisy(facts: Facts) -> Note | None:
     if facts.batch >= SMALL_BATCH or len(facts.steps) < ENOUGH_STEPS or not facts.preference:
         return None
-    said = ngettext(
+    sentence = ngettext(
         "Each step learns from %(count)s row, so single steps fluctuate: read the smoothed "
         "line, or use a larger batch.",
         "Each step learns from %(count)s rows, so single steps fluctuate: read the smoothed "
         "line, or use a larger batch.",
         facts.batch,
     )
-    return Note("noisy", "info", said % {"count": facts.batch})
+    return Note("noisy", "info", sentence % {"count": facts.batch})
 
 
 def plain_trl(facts: Facts) -> Note | None:

@@ -77,11 +77,11 @@ def _figures(project: Project, runs: list[Run], lines: list[Any]) -> list[tuple[
     tables = []
     for run, part in zip(runs, lines, strict=True):
         table = {str(_("Status")): str(run.get_status_display())}
-        for name, value in progress_of(part).words:
+        for name, value in progress_of(part).labelled_figures:
             if name not in (_("left"), _("learning rate")):
                 table[_("%(figure)s, in training") % {"figure": capfirst(name)}] = value
-        found = newest.get(run.pk)
-        for figure in evaluation_figures((found.result or {}).get("metrics", {})) if found else []:
+        evaluation = newest.get(run.pk)
+        for figure in evaluation_figures((evaluation.result or {}).get("metrics", {})) if evaluation else []:
             shown = f"{figure.value} ({figure.interval})" if figure.interval else figure.value
             table[_("%(figure)s, held out") % {"figure": figure.label}] = shown
         tables.append(table)

@@ -25,7 +25,7 @@ from training.engine_jobs.queue import cancel, resume
 from training.models import Checkpoint, EngineJob, Run
 from training.reports.curves import chart_sentences, is_step, news, run_charts
 from training.reports.diagnostics import notes_of
-from training.reports.preflight import method_words, preflight_words, read_preflight
+from training.reports.preflight import describe_method, describe_preflight, read_preflight
 from training.reports.progress import Progress, read_ends, read_progress
 from training.runs.create import command_line, create_run
 from training.web.forms import RunForm
@@ -141,7 +141,7 @@ def live_part(request: SignedInRequest, run: Run) -> dict[str, Any]:
         "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
         "title": run_title(run, checkpoint, progress),
-        "method": method_words(run.result),
+        "method": describe_method(run.result),
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }
 
@@ -188,7 +188,7 @@ def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     preflight = read_preflight(run.directory)
     return {
         "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
-        "preflight": preflight_words(preflight),
+        "preflight": describe_preflight(preflight),
         "notes_at": int(time.time()),
     }
 
@@ -236,12 +236,12 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         status = cancel(run, request.user)
-        said = (
+        message = (
             _("Run %(number)s is cancelled.")
             if status == EngineJob.Status.CANCELLED
             else _("Run %(number)s is stopping; it saves first.")
         )
-        messages.success(request, said % {"number": run.pk})
+        messages.success(request, message % {"number": run.pk})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)
