@@ -27,9 +27,10 @@ def percentage(share: float, decimals: int | None = None) -> str:
 
     Figures in one column, or that change while they are read, take the same `decimals`.
     """
+    value = round(100 * share, 1 if decimals is None else decimals)
     if decimals is None:
-        decimals = 0 if round(share * 100, 1).is_integer() else 1
-    return f"{number_format(100 * share, decimals)} %"
+        decimals = 0 if value == int(value) else 1
+    return f"{number_format(value, decimals)} %"
 
 
 def comma_list(items: Iterable[object]) -> str:

@@ -14,7 +14,7 @@ from tests.factories import ProjectFactory, UserFactory, join
 from training.models import Checkpoint, Evaluation, Run
 from training.reports.charts import POINTS, Line, line_chart, sampled
 from training.reports.curves import news, points_of, run_charts, steps_of
-from training.reports.progress import read_ends
+from training.reports.progress import figure, read_ends
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +82,22 @@ def test_charts_are_those_of_the_metrics_that_there_are():
     assert charts[0].sentence == "Loss went from 3 to 1.5 over 2 steps."
     waiting = {chart.key: chart for chart in run_charts([], live=True)}
     assert not waiting["margin"].drawn, "it stands ready for the first points"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("reward_accuracy", 2 / 3, "66.7 %"),
+        ("reward_accuracy", 1, "100.0 %"),
+        ("reward_accuracy", 0.82, "82.0 %"),
+        ("token_accuracy", 0.0004, "0.0 %"),
+        ("loss", 0.69314718, "0.6931"),
+        ("tokens_per_s", 12345.6, "12,346"),
+        ("learning_rate", 5e-5, "5.00e-05"),
+    ],
+)
+def test_a_live_figure_has_as_many_decimals_at_every_step(key, value, shown):
+    assert figure(key, value) == shown
 
 
 # ---- the live page ----
@@ -212,7 +228,7 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     assert "0 to 64 tokens" in page
     assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
     assert "A trial of the longest batch took 1.0 GB." in page
-    assert "90 steps should take about 3 min." in page
+    assert "90 steps should take about 3 min 00 s." in page
     assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page
