@@ -123,8 +123,8 @@ def set_retired(aspect: Aspect, retired: bool, *, actor: User | None) -> None:
     """Compare and set, so that retiring twice says so. Call it with the project locked."""
     held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
     if held.update(retired_at=timezone.now() if retired else None) != 1:
-        said = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
-        raise Conflict(said % {"name": aspect.name})
+        message = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
+        raise Conflict(message % {"name": aspect.name})
     aspect.refresh_from_db(fields=["retired_at"])
     verb = "aspect.retired" if retired else "aspect.restored"
     record(verb=verb, target=aspect, actor=actor, project=aspect.project)

@@ -40,15 +40,15 @@ class TermsForm(forms.Form):
     rows: str = ""
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or self.cleaned_data
-        upload = given.get("file")
-        self.rows = given.get("text", "")
+        cleaned = super().clean() or self.cleaned_data
+        upload = cleaned.get("file")
+        self.rows = cleaned.get("text", "")
         if upload is not None:
             if upload.size > MAX_BYTES:
                 self.add_error("file", _("The file is larger than 5 MB: split it."))
-                return given
+                return cleaned
             try:
                 self.rows = upload.read().decode("utf-8-sig")
             except UnicodeDecodeError:
                 self.add_error("file", _("The file is not UTF-8: save it as “CSV UTF-8”."))
-        return given
+        return cleaned
