@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.template.defaultfilters import pluralize
 
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
 from deploy.listening import CannotServe, address_of, listen, only_one
@@ -88,7 +89,7 @@ def prepare(say: Say) -> None:
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
-        say(f"Bringing the database up to date ({len(pending)} migrations) …")
+        say(f"Bringing the database up to date ({len(pending)} migration{pluralize(pending)}) …")
         call_command("migrate", interactive=False, verbosity=0)
     output, _ = collecting.communicate()
     if collecting.returncode:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.text.formatting import duration, percentage
@@ -45,12 +45,15 @@ class Progress:
     @property
     def sentence(self) -> str:
         """Such as: step 12 of 120."""
-        template = _("step %(done)s of %(total)s")
-        if self.stage:
-            template = STAGES.get(self.stage, _("%(done)s of %(total)s rows"))
+        if self.stage in STAGES:
+            template = str(STAGES[self.stage])
+        elif self.stage:
+            template = ngettext("%(done)s of %(total)s row", "%(done)s of %(total)s rows", self.total)
         elif self.unit != "steps":
-            template = _("%(done)s of %(total)s texts")
-        return str(template) % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
+            template = ngettext("%(done)s of %(total)s text", "%(done)s of %(total)s texts", self.total)
+        else:
+            template = gettext("step %(done)s of %(total)s")
+        return template % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
 
     @property
     def labelled_figures(self) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
@@ -144,7 +144,11 @@ def chart_of(curve: LearningCurve, label: str, points: Sequence[Point]) -> Chart
         [line],
         key=f"curve-{curve.pk}",
         title=label,
-        sentence=_("%(first)s after %(few)s rows, %(last)s after %(many)s.")
+        sentence=ngettext(
+            "%(first)s after %(few)s row, %(last)s after %(many)s.",
+            "%(first)s after %(few)s rows, %(last)s after %(many)s.",
+            drawn[0].labels or 0,
+        )
         % {
             "first": drawn[0].value_text,
             "few": f"{drawn[0].labels:,}",

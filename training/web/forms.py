@@ -18,7 +18,12 @@ TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
 
 class DatasetField(forms.ModelChoiceField):
     def label_from_instance(self, dataset: Any) -> str:
-        return _("Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out") % {
+        template = ngettext(
+            "Dataset %(number)s: %(purpose)s, %(train)s row, %(held_out)s held out",
+            "Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out",
+            dataset.train_rows,
+        )
+        return template % {
             "number": dataset.pk,
             "purpose": dataset.purpose.upper(),
             "train": f"{dataset.train_rows:,}",

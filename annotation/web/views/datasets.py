@@ -98,7 +98,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "manifest": manifest,
         "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
         "agreement": [
-            (Kind(kind).label, 100 * pairs["observed_pairwise"], pairs["pairs"])
+            (Kind(kind).label, pairs["observed_pairwise"], pairs["pairs"])
             for kind, pairs in manifest["agreement"].items()
         ],
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
