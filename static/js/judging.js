@@ -56,17 +56,17 @@
   }
   const without = (letter) => groups().map((group) => group.filter((one) => one !== letter)).filter((group) => group.length);
   function rank(wanted, focus = null) {
-    const found = wanted.filter((group) => group.length), bad = document.querySelector("#task [name=choice][type=checkbox]");
+    const filled = wanted.filter((group) => group.length), bad = document.querySelector("#task [name=choice][type=checkbox]");
     for (const select of selects()) {
-      const place = found.findIndex((group) => group.includes(select.dataset.letter));
+      const place = filled.findIndex((group) => group.includes(select.dataset.letter));
       select.value = place < 0 ? "" : String(place + 1);
     }
-    if (found.length && bad) bad.checked = false;
+    if (filled.length && bad) bad.checked = false;
     setEqual(false);
     showOrder(focus);
-    refix();
+    showFixes();
     konomi.changed();
-    konomi.announce(found.map((group, at) => word("rank.place", { n: at + 1, who: group.join(" = ").toUpperCase() })).join(", ") || word("rank.none"));
+    konomi.announce(filled.map((group, at) => word("rank.place", { n: at + 1, who: group.join(" = ").toUpperCase() })).join(", ") || word("rank.none"));
   }
   function setEqual(on) {
     equal = on;
@@ -182,21 +182,21 @@
       const bad = document.querySelector("#task [name=choice][type=checkbox]");
       if (event.target.value) bad.checked = false;
       showOrder();
-      refix();
+      showFixes();
     }
-    else if (event.target.matches("#task [name=choice]")) refix();
+    else if (event.target.matches("#task [name=choice]")) showFixes();
     if (event.target.matches(".aspect input")) totals();
   });
 
   // ---- fixes: the editor of what is better; of every text where nothing is ---------------------------------------------------
-  function mendable() {
+  function fixable() {
     const ranked = groups(), checked = document.querySelector("#task [name=choice]:checked")?.value;
     if (selects().length) return checked ? letters() : ranked[0] ?? [];
     if (!checked) return [];
     return checked === "tie" || checked === "both_bad" ? all("#task [data-fix]").map((field) => field.dataset.fix) : [checked];
   }
-  function refix() {
-    const open = mendable();
+  function showFixes() {
+    const open = fixable();
     for (const field of all("#task [data-fix]")) field.hidden = !open.includes(field.dataset.fix);
     if (byId("fix-nothing")) byId("fix-nothing").hidden = open.length > 0;
   }
@@ -250,7 +250,7 @@
     setEqual(false);
     all(".rank-next, #rank-equal, #rank-all, #rank-reset, #order, #difference", section).forEach((one) => { one.hidden = false; });
     showOrder();
-    refix();
+    showFixes();
     asked = false;
     if (all("[data-fix] textarea", section).some((editor) => !isUntouched(editor))) byId("fix").open = true;
     if (differing) compare(false);

@@ -103,7 +103,7 @@ def batch_page(
         for task in page
     ]
     members = {row.user_id: row.user for row in members_of(batch)}
-    held = list(in_hand(batch))
+    held = list(claimed_assignments(batch))
     busy = {row.annotator_id: row.task.position for row in held}
     context = {
         "project": batch.project,
@@ -116,14 +116,14 @@ def batch_page(
         "manages": manages,
         "only": only,
         "filters": FILTERS,
-        "in_hand": [{"slot": row, "gone": row.annotator_id not in members} for row in held],
+        "claimed": [{"slot": row, "has_left": row.annotator_id not in members} for row in held],
         "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
         "form": form or BatchChangeForm(batch=progress.batch),
     }
     return render(request, "annotation/batches/batch.html", context, status=status)
 
 
-def in_hand(batch: Batch) -> QuerySet[Assignment]:
+def claimed_assignments(batch: Batch) -> QuerySet[Assignment]:
     held = Assignment.objects.filter(batch=batch, state=Assignment.State.HELD)
     return held.select_related("annotator", "task").order_by("claimed_at", "pk")
 

@@ -58,7 +58,7 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     rows = [item for item in progress if item.is_open]
     return {
         "done": sum(item.done for item in rows),
-        "in_hand": sum(item.in_hand for item in rows),
+        "claimed": sum(item.claimed for item in rows),
         "free": sum(item.free for item in rows),
         "total": sum(item.total for item in rows),
         "batches": len(rows),
