@@ -10,6 +10,7 @@ from typing import Any
 
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
+from training.contract.wording import counted
 from training.engine.runtime.environment import versions
 
 HEADINGS = {
@@ -143,8 +144,8 @@ def use_and_limits(config: TrainingConfig, manifest: Mapping[str, Any]) -> list[
     else:
         whose = "of one person" if people == 1 else f"of {people:,} people"
         sentences.append(
-            f"It follows the judgement {whose}, on {annotations['count']:,} annotations that became "
-            f"{rows['train']:,} training rows. Whom they stand for is not known to this card."
+            f"It follows the judgement {whose}, on {counted(annotations['count'], 'annotation')} that became "
+            f"{counted(rows['train'], 'training row')}. Whom they represent is not known to this card."
         )
     if manifest and not agreement:
         sentences.append("No label was given by two people: how far they would agree is unknown.")
@@ -189,8 +190,10 @@ def labels(manifest: Mapping[str, Any]) -> list[str]:
         lines += ["| kind of label | annotations | rows | pairwise agreement |", "|---|---|---|---|"]
         for kind, count in by_kind.items():
             seen = agreement.get(kind)
-            words = f"{seen['observed_pairwise']:.1%} of {seen['pairs']:,} pairs" if seen else "unknown: no two people"
-            lines.append(f"| {kind} | {count:,} | {rows.get(kind, 0):,} | {words} |")
+            observed = "unknown: no two people"
+            if seen:
+                observed = f"{seen['observed_pairwise']:.1%} of {counted(seen['pairs'], 'pair')}"
+            lines.append(f"| {kind} | {count:,} | {rows.get(kind, 0):,} | {observed} |")
         lines += ["", "Agreement is observed, not corrected for chance. A row may come from several kinds.", ""]
     if selection := manifest.get("selection"):
         lines += ["Selected by:", "", *table({plain(k): "all" if v is None else v for k, v in selection.items()}), ""]
@@ -207,7 +210,7 @@ def hyper_parameters(config: TrainingConfig) -> dict[str, Any]:
         values["modules"] = ", ".join(config.lora.targets)
     values |= {
         "rows of one optimizer step": config.batch_size * config.gradient_accumulation * config.processes,
-        "epochs": config.epochs if config.max_steps <= 0 else f"{config.max_steps} steps at most",
+        "epochs": config.epochs if config.max_steps <= 0 else f"{counted(config.max_steps, 'step')} at most",
         "learning rate": f"{config.learning_rate:g}, {config.lr_scheduler}, warm-up {config.warmup_ratio:g}",
         "weight decay": config.weight_decay,
         "longest text in tokens": config.max_length,
