@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
@@ -81,14 +82,12 @@ class Command(BaseCommand):
                     batches=options["batch"],
                     kinds=options["kind"],
                     options=ExportOptions(**{name: options[name] for name in names}),
-                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompts"),
+                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompt{pluralize(done)}"),
                 )
         except DomainError as error:
             raise CommandError(str(error)) from error
         for what, number in version.manifest["left_out"].items():
             self.stdout.write(f"left out: {what}: {number:,}")
         self.stdout.write(str(settings.VAR / version.directory))
-        self.stdout.write(
-            f"dataset {version.pk}: {version.train_rows:,} train, {version.held_out_rows:,} held-out rows, "
-            f"sha256 {version.sha256}"
-        )
+        held_out = f"{version.held_out_rows:,} held-out row{pluralize(version.held_out_rows)}"
+        self.stdout.write(f"dataset {version.pk}: {version.train_rows:,} train, {held_out}, sha256 {version.sha256}")
