@@ -35,6 +35,8 @@ def script_of(tag: str) -> str | None:
     if named := next((part for part in subtags[1:] if len(part) == 4 and part.isalpha()), None):
         return named.title()
     language = subtags[0].lower()
+    if language == "und":
+        return None
     likely = get_global("likely_subtags")
     regions = [f"{language}_{part.upper()}" for part in subtags[1:] if len(part) == 2]
     usual: str = next((likely[key] for key in (*regions, language) if key in likely), "")

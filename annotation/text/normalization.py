@@ -90,6 +90,9 @@ TYPOGRAPHIC = {
     "/": "⁄∕",
     "...": "…",
 }
+# The single signs as two strings of one length, for PostgreSQL's translate().
+TYPED_SIGNS = [(sign, typed) for typed, signs in TYPOGRAPHIC.items() for sign in signs if len(typed) == 1]
+TRANSLATE_FROM, TRANSLATE_TO = ("".join(column) for column in zip(*TYPED_SIGNS, strict=True))
 AS_TYPED = str.maketrans({sign: typed for typed, signs in TYPOGRAPHIC.items() for sign in signs})
 
 

@@ -119,7 +119,7 @@ def wrong_sign(ending: Ending, language: str) -> Finding | None:
 
 
 def own_script(text: str, script: str | None) -> bool:
-    """Whether the text's end is written in the language's script: after a foreign name, its script's marks are no fault."""
+    """Whether the text's end is in the language's script: after a foreign name, its marks are no fault."""
     final = regex.search(r"\p{L}[^\p{L}]*$", text)
     return final is not None and bool(regex.match(rf"\p{{scx={script}}}", final.group()))
 

@@ -143,7 +143,9 @@ def numeral_value(run: str) -> float | None:
     for sign in run:
         if unicodedata.decomposition(sign).startswith(("<super>", "<sub>")):
             return None
-        value = unicodedata.numeric(sign)
+        value = unicodedata.numeric(sign, None)
+        if value is None:  # younger than this Python's Unicode
+            return None
         if value in (100, 10_000):
             total, part = total + max(part, 1) * value, 0.0
         else:
