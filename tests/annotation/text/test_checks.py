@@ -111,3 +111,9 @@ def test_a_projects_own_ratio_replaces_the_languages_widths():
     source, target = "The room is quiet and has a view.", "Das Zimmer ist sehr ruhig und hat eine schöne Aussicht."
     assert names(source, target, "en", "de") == []
     assert names(source, target, "en", "de", ratio=0.5) == ["long"]
+
+
+@pytest.mark.parametrize("target", ["Une chambre d'hôte.", "Une chambre d’hôte.", "Une chambre\u00a0dʼhôte."])
+def test_a_term_is_used_whatever_its_apostrophe(target):
+    assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d'hôte"])]) == []
+    assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d’hôte"])]) == []
