@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project, Prompt
 from annotation.queue.batches import open_batch
+from annotation.queue.left_out import left_out_sentences
 
 
 class Command(BaseCommand):
@@ -55,4 +56,6 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
+        for sentence in left_out_sentences(batch.selection):
+            self.stdout.write(sentence)
         self.stdout.write(f"batch {batch.pk}: {batch.tasks.count()} tasks, overlap {batch.overlap}")
