@@ -165,8 +165,8 @@ class FreezeForm(forms.Form):
     )
     chosen_as_sft = forms.BooleanField(
         required=False,
-        label=_("SFT: the chosen side of a pair counts as good"),
-        help_text=_("It is the better of two, which is not yet a model answer."),
+        label=_("SFT: texts that most annotators put first count as good"),
+        help_text=_("More than half of those who judged the text. The best of a few is not yet a model answer."),
     )
     keep_ties = forms.BooleanField(
         required=False, label=_("DPO: keep pairs that are evenly split"), help_text=_("They get the probability 0.5.")
