@@ -134,9 +134,10 @@ def likely_encodings(sample: bytes, languages: Sequence[str] = ()) -> tuple[tupl
         if text is not None:
             scored.append((-plausibility(text, languages), place, name, text))
     kept: list[tuple[str, str]] = []
-    for _score, _place, name, text in sorted(scored):
+    for score, _place, name, text in sorted(scored):
         shown = excerpt(text)
-        if shown and shown not in [other for _, other in kept]:
+        wanted = score < 0 or len(kept) < 2  # two at least, to compare; more only where they read like a text
+        if shown and wanted and shown not in [other for _, other in kept]:
             kept.append((name, shown))
     return tuple(kept[:SUGGESTED])
 
