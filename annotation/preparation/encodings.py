@@ -143,10 +143,15 @@ def likely_encodings(sample: bytes, languages: Sequence[str] = ()) -> tuple[tupl
 
 
 def of_languages(languages: Sequence[str]) -> Iterator[str]:
-    for language in languages:
+    """Of all languages; those that have encodings of their own come first."""
+    western = False
+    for language in filter(None, languages):
         tag = language.lower().replace("_", "-")
-        base = tag.split("-")[0]
-        yield from BY_LANGUAGE.get(tag) or BY_LANGUAGE.get(base) or WESTERN
+        own = BY_LANGUAGE.get(tag) or BY_LANGUAGE.get(tag.split("-")[0])
+        yield from own or ()
+        western |= own is None
+    if western:
+        yield from WESTERN
     if not any(languages):
         yield from ("cp932", "gb18030", "cp949", "cp1251", "cp1252", "big5", "cp1256", "cp1255", "cp1253")
 

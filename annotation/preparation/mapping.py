@@ -33,7 +33,7 @@ NAMES = {
 }
 FIELDS = (*NAMES, "metadata.KEY")
 # Beside a chat, these are a turn of it; other names of texts mean something else there (`source`: a data set).
-BESIDE_MESSAGES = ("prompt", "question", "instruction", "query")
+BESIDE_MESSAGES = ("prompt", "text", "source_text", "question", "instruction", "query")
 # An instruction and what it is about: these names then win over others (Alpaca has the whole as `text` once more).
 INSTRUCTIONS = ("instruction", "question")
 CANDIDATE_COLUMN = re.compile(r"candidate[ ._:-](?!ids?$|count$|index$|digest$)(.+)", re.IGNORECASE)
@@ -125,9 +125,10 @@ def detect_mapping(columns: Sequence[str]) -> Mapping:
     metadata = {m[1]: column for column in columns if (m := METADATA_COLUMN.fullmatch(column))}
     candidates = [(column, file_origin(m[1])) for column in columns if (m := CANDIDATE_COLUMN.fullmatch(column))]
     pairs = [column for column in columns if NUMBERED_COLUMN.fullmatch(column) or column.lower() in PAIR_COLUMNS]
-    if "label" in by_name and "completion" in by_name and found["reference"] == by_name["completion"]:
-        pairs.append(found["reference"])  # desirable or not (KTO): no text that is known to be good
-        found["reference"] = ""
+    if "label" in by_name and "completion" in by_name:
+        pairs.append(by_name["completion"])  # desirable or not (KTO): no text that is known to be good
+        if found["reference"] == by_name["completion"]:
+            found["reference"] = ""
     candidates += [(column, file_origin(column)) for column in pairs]
     return Mapping(**found, metadata=metadata, candidates=tuple(candidates), is_own=set(by_name) >= OWN_COLUMNS)
 

@@ -66,7 +66,7 @@ class JsonlTable:
             except RecursionError:
                 yield Row(number, None, "nested too deeply; flatten it", line)
             except json.JSONDecodeError as error:
-                if number == 1 and stripped[0] in "[{" and len(stripped) == 1:
+                if number == 1 and (stripped[0] == "[" or stripped == "{"):
                     raise self.not_lines() from None
                 yield Row(number, None, f"not JSON: {error.msg} at character {error.colno}", line)
             except ValueError as error:
