@@ -18,16 +18,19 @@ from django.utils import timezone
 
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
-from annotation.importing import judgements_staging, run, staging
+from annotation.importing import judgements_staging, outcome, run, staging
+from annotation.importing.cross_checks import cross_faults
 from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, Verdict, without_look_alikes
 from annotation.importing.judgements_mapping import JudgementMapping, checked_judgements
 from annotation.importing.judgements_people import Workers
 from annotation.importing.judgements_writing import Recorder, Tally
+from annotation.importing.locks import import_lock, lock_project
 from annotation.models import Batch, Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, checked_mapping
-from annotation.preparation.prompts import Fault, ParsedPrompt, PromptParser
+from annotation.preparation.parsed import Fault, ParsedPrompt
+from annotation.preparation.prompts import PromptParser
 from annotation.preparation.rejected_rows import FaultLog, write_rest
 from annotation.text.normalization import normal_form
 
@@ -45,6 +48,7 @@ class Summary:
     zones_unknown: int = 0
     durations_dropped: int = 0
     ids_not_kept: int = 0
+    blank_rows: int = 0
     unused_columns: list[str] = field(default_factory=list)
     people_known: int = 0
     people_new: int = 0
@@ -94,20 +98,20 @@ def import_judgements(
         status=Import.Status.RUNNING,
         created_by=actor,
     )
-    with run.import_lock(record.pk):
+    with import_lock(record.pk):
         try:
             return read_judgements(record, path, mapping, judgements, options, name, progress)
         except run.ImportRefused as error:
-            run.refuse(record, str(error))
+            outcome.refuse(record, str(error))
             raise
         except InvalidInput as error:
             if isinstance(error, Unreadable) and error.row and not record.faults:
                 record.faults = [{"row": error.row, "column": error.column, "message": str(error)}]
                 record.fault_count = 1
-            run.refuse(record, str(error))
+            outcome.refuse(record, str(error))
             raise run.ImportRefused(str(error), record) from error
         except Exception as error:
-            run.fail(record, f"{type(error).__name__}: {error}")
+            outcome.fail(record, f"{type(error).__name__}: {error}")
             raise
 
 
@@ -145,7 +149,7 @@ def read_judgements(
             done = 0
             for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
                 with transaction.atomic():
-                    run.lock_project(project)
+                    lock_project(project)
                     recorder.write(chunk)
                 done += len(chunk)
                 report.second(record.rows_read, done / max(1, summary.answers))
@@ -171,6 +175,9 @@ def stage_rows(
     for row in table.rows():
         count += 1
         parsed = parser.parse(row)
+        if parsed is None:
+            summary.blank_rows += 1
+            continue
         if not isinstance(parsed, ParsedPrompt) or row.values is None:
             add_faults(faults, [] if isinstance(parsed, ParsedPrompt) else parsed)
             continue
@@ -199,29 +206,30 @@ def stage_rows(
 def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog, summary: Summary) -> None:
     """Move the staged prompts and candidates into the project; ImportRefused where rows are at fault."""
     project = record.project
-    run.lock_project(project)
+    lock_project(project)
     # Ids are not checked: one that does not tell prompts apart is the pair's or the answer's, and is not kept.
-    for fault in staging.cross_faults(project, {"held_out": mapping.held_out}):
+    summary.ids_not_kept = judgements_staging.drop_other_ids(project)
+    staging.find_in_project(project)
+    for fault in cross_faults(project, {"held_out": mapping.held_out}):
         faults.add(fault)
     if faults.count:
         faults.close()
-        run.describe_faults(record, faults)
+        outcome.describe_faults(record, faults)
         if not record.keep_good or faults.rows == record.rows_read:
-            raise run.ImportRefused(run.refusal(record, faults), record)
+            raise run.ImportRefused(outcome.refusal(record, faults), record)
         rest = run.import_folder(record) / f"rest.{table.format}"
         write_rest(table, rest, faults.is_faulty)
         record.rest_path = str(rest.relative_to(settings.VAR))
         rows = [row for row in range(len(faults.faulty)) if faults.is_faulty(row)]
         staging.unstage(rows)
         judgements_staging.unstage_answers_of(rows)
-    summary.ids_not_kept = judgements_staging.drop_other_ids(project)
     record.prompts_added, record.candidates_added = staging.add_staged(project, record.pk)
     judgements_staging.locate_rows(project)
 
 
 def finish(record: Import, batch: Batch | None, summary: Summary) -> None:
     record.mapping = {**record.mapping, "judgements": {**record.mapping["judgements"], "summary": summary.as_dict()}}
-    run.finish(record, Import.Status.DONE, "prompts.imported")
+    outcome.finish(record, Import.Status.DONE, "prompts.imported")
     after = {
         "file": record.filename,
         "sha256": record.sha256,

@@ -57,7 +57,7 @@ def names_among(keys: Iterable[str], names: dict[str, tuple[str, ...]] = NAMES) 
 
 def detect_judgements(columns: Sequence[str]) -> JudgementMapping:
     """The mapping that the columns' names suggest."""
-    found = names_among(columns)
+    found: dict[str, Any] = dict(names_among(columns))
     if found["answers"]:  # each object of the list has its own
         found |= dict.fromkeys(("worker", "answer", "time", "seconds", "tie"), "")
     return JudgementMapping(**found)

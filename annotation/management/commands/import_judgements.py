@@ -17,7 +17,7 @@ from annotation.management.commands.import_prompts import progress_bar, rehearsa
 from annotation.models import Project
 from annotation.preparation.files import FORMATS, ReadOptions
 from annotation.preparation.formats import open_table
-from annotation.preparation.mapping import told_mapping
+from annotation.preparation.mapping import MappingWords, detect_mapping
 
 HELP = f"""\
 Read recorded judgements: pairs and rankings, with the person who answered. Each pair or ranking becomes a task of one
@@ -99,21 +99,33 @@ class Command(BaseCommand):
         others = [word for word in options["fields"] if word not in own]
         try:
             table = open_table(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
+            for _row in table.rows():  # the keys of a JSONL file are known when all of it was read
+                pass
+            judgements = told_judgements(
+                table.columns,
+                fields=own,
+                workers=options["workers"],
+                worker_name=options["worker"],
+                ranks=options["ranks"],
+                meanings=options["meanings"],
+            )
+            told = {word.partition("=")[2].strip() for word in others}
+            told |= {column for column, _origin in detect_mapping(table.columns).candidates}
+            told |= {word.partition("=")[0].strip() for word in options["candidates"]}
+            mapping = MappingWords(
+                fields=tuple(others),
+                candidates=tuple(options["candidates"]),
+                # “answer” and “choice” are names of texts elsewhere: here they are what people answered.
+                ignored=tuple(dict.fromkeys(c for c in judgements.used_columns() if c not in told)),
+            )
             with rehearsal() if options["dry_run"] else nullcontext(), progress_bar(path.name) as progress:
                 recorded = import_judgements(
                     project=project,
                     path=path,
                     filename=path.name,
                     actor=None,
-                    mapping=told_mapping(table.columns, others, options["candidates"]),
-                    judgements=told_judgements(
-                        table.columns,
-                        fields=own,
-                        workers=options["workers"],
-                        worker_name=options["worker"],
-                        ranks=options["ranks"],
-                        meanings=options["meanings"],
-                    ),
+                    mapping=mapping.on(table.columns),
+                    judgements=judgements,
                     options=read,
                     name=options["name"],
                     keep_good=options["keep_good"],
@@ -150,6 +162,7 @@ class Command(BaseCommand):
         record, summary, written = recorded.record, recorded.summary, recorded.summary.written
         verdicts = " · ".join(f"{what} {count:,}" for what, count in summary.verdicts.most_common())
         counts = {
+            "blank rows": summary.blank_rows,
             "rows without an answer": summary.rows_without_answer,
             "answers that are in the project already, or stand twice in the file": written.there_already,
             "answers about texts that read the same, left out": written.look_alikes,
