@@ -95,15 +95,19 @@ def sentence(finding: Finding) -> SafeString:
 
 
 def edits_sentence(original: str, text: str, language: str) -> str:
-    """Edits so far with HTER, as the submitted answer will be counted."""
+    """Edits so far with HTER, as the submitted answer will be counted; in a long text, the edit rate without moves."""
     edits = edits_between(original, text, language)
     if not edits.count:
-        return _("Unchanged")
+        return _("Unchanged") if original == text else _("No visible change")
     count = ngettext("{n} edit", "{n} edits", edits.count).format(n=edits.count)
-    if is_unspaced(language):
+    if edits.is_ter and is_unspaced(language):
         sentence = _("{edits} · HTER {rate} %, counted by characters")
-    else:
+    elif edits.is_ter:
         sentence = _("{edits} · HTER {rate} %")
+    elif is_unspaced(language):
+        sentence = _("{edits} · edit rate {rate} %, counted by characters")
+    else:
+        sentence = _("{edits} · edit rate {rate} %")
     return sentence.format(edits=count, rate=f"{edits.rate:.0%}".rstrip("%"))
 
 

@@ -60,7 +60,9 @@ class Command(BaseCommand):
             help="A scored candidate is undesirable from this score down (%(default)s).",
         )
         parser.add_argument(
-            "--chosen-as-sft", action="store_true", help="Make an SFT row of the side that most annotators chose, too."
+            "--chosen-as-sft",
+            action="store_true",
+            help="Make an SFT row of a text that more than half of the annotators put first, too.",
         )
         parser.add_argument(
             "--keep-ties", action="store_true", help="Keep pairs that are evenly split, with probability 0.5."

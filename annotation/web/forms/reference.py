@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.reference.glossary import LIMITS
+from annotation.text.languages import direction
 
 MAX_BYTES = 5_000_000
 
@@ -24,7 +25,7 @@ class TermForm(forms.Form):
     def __init__(self, *args: Any, source_language: str, target_language: str, **options: Any) -> None:
         super().__init__(*args, **options)
         for name, language in (("source", source_language), ("target", target_language)):
-            self.fields[name].widget.attrs |= {"lang": language, "dir": "auto"}
+            self.fields[name].widget.attrs |= {"lang": language, "dir": direction(language)}
 
 
 class TermsForm(forms.Form):

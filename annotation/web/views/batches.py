@@ -20,6 +20,7 @@ from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Role, Task, User
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.left_out import left_out_sentences
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.progress import progress_of
 from annotation.text.differences import differences
@@ -58,19 +59,13 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
                 field = next((name for name, _message in error.problems if name in form.fields), None)
                 form.add_error(field, str(error))
             else:
-                left_out = batch.selection["left_out"]
                 tasks = batch.selection["tasks"]
                 message = ngettext(
                     "%(name)s is open with %(count)s task.", "%(name)s is open with %(count)s tasks.", tasks
                 )
                 messages.success(request, message % {"name": batch.name, "count": f"{tasks:,}"})
-                if left_out:
-                    message = ngettext(
-                        "%(count)s prompt could not make a task and was left out.",
-                        "%(count)s prompts could not make a task and were left out.",
-                        left_out,
-                    )
-                    messages.info(request, message % {"count": f"{left_out:,}"})
+                for sentence in left_out_sentences(batch.selection):
+                    messages.info(request, f"{sentence}.")
                 return redirect("project", project.slug)
     context = {"project": project, "section": "progress", "form": form}
     return render(request, "annotation/batches/batch_new.html", context, status=status)
@@ -109,6 +104,7 @@ def batch_page(
         "project": batch.project,
         "section": "progress",
         "batch": progress.batch,
+        "left_out": left_out_sentences(progress.batch.selection),
         "progress": progress,
         "page": page,
         "kind": KINDS[batch.kind],

@@ -37,12 +37,17 @@ FILE_NOTES = {
 # Why labels yielded no row, as a manifest says it; the page says it in the person's language.
 LEFT_OUT = [
     gettext_noop("scored below the bar for SFT"),
-    gettext_noop("chosen by half of the annotators only, or called bad"),
+    gettext_noop("put first by half of the annotators or fewer, or called bad"),
     gettext_noop("post-edits that changed nothing"),
     gettext_noop("pairs evenly split or tied"),
+    gettext_noop("rows whose prompt reads the same as a held-out one"),
+    gettext_noop("rows whose document reads the same as a held-out one"),
     gettext_noop("scored neither well nor badly"),
     gettext_noop("texts called desirable and undesirable equally often"),
     gettext_noop("pairs of scores that differ too little"),
+    gettext_noop("pairs of texts that read the same"),
+    # As manifests of rules 1 say it.
+    gettext_noop("chosen by half of the annotators only, or called bad"),
     gettext_noop("pairs of equal texts"),
     gettext_noop("empty texts"),
 ]

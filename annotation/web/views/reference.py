@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -20,7 +21,7 @@ from annotation.models import GlossaryTerm, Project, Role
 from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
-from annotation.text.normalization import folded
+from annotation.text.normalization import TRANSLATE_FROM, TRANSLATE_TO, lookup_form
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.reference import TermForm, TermsForm
 from annotation.web.http import SignedInRequest, actor, signed_in
@@ -71,7 +72,13 @@ def percent(likeness: float) -> int:
 def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
     rows = GlossaryTerm.objects.filter(project=project)
     query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:200]
-    matching = rows.filter(Q(folded__contains=folded(query)) | Q(target__icontains=query)) if query else rows
+    matching = rows
+    if query:
+        typed = Func(Lower("target"), Value(TRANSLATE_FROM), Value(TRANSLATE_TO), function="translate")
+        wanted = lookup_form(query)
+        matching = rows.annotate(typed_target=typed).filter(
+            Q(folded__contains=wanted) | Q(typed_target__contains=wanted) | Q(target__icontains=query)
+        )
     page = Paginator(matching.order_by("folded", "target"), 50).get_page(request.GET.get("page"))
     return {"page": page, "query": query, "total": rows.count()}
 
