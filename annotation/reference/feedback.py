@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.core.cache import cache
 from django.utils.html import format_html
@@ -24,6 +25,7 @@ from annotation.reference.translation_memory import length_ratio
 from annotation.text.checks import Finding, check, looks_complete
 from annotation.text.differences import Segment, differences
 from annotation.text.edit_distance import CHARACTER, WORD, edits_between, is_unspaced
+from annotation.text.normalization import normal_form
 
 MAX_WARNINGS = 6
 # The ratio is a median over 200 answers: it moves slowly, and a draft is saved twice a second.
@@ -128,11 +130,12 @@ def differing_passages(texts: Sequence[str], language: str) -> list[list[Passage
     """For each text the passages (from, to; in code points) that the text compared with it does not have.
 
     Two texts are compared with each other; of more, each with the first, which has no passages then. By words, or by
-    characters where words have no spaces, blanks left aside. None for a text that is too long to compare.
+    characters where words have no spaces; what reads the same is no difference, blanks and invisible characters
+    included. None for a text that is too long to compare.
     """
     pattern = CHARACTER if is_unspaced(language) else WORD
-    tokens = [list(pattern.finditer(text)) for text in texts]
-    words = [[token[0] for token in one] for one in tokens]
+    tokens = [[token for token in pattern.finditer(text) if _as_read(token[0])] for text in texts]
+    words = [[_as_read(token[0]) for token in one] for one in tokens]
     passages: list[list[Passage] | None] = [[] for _text in texts]
     for at in range(1, len(texts)):
         if len(words[0]) * len(words[at]) > MAX_PAIRS:
@@ -143,6 +146,10 @@ def differing_passages(texts: Sequence[str], language: str) -> list[list[Passage
         if len(texts) == 2:
             passages[0] = _passages(tokens[0], [(step.src_start, step.src_end) for step in steps])
     return passages
+
+
+# Most tokens are a few words, or signs, that come again and again.
+_as_read = lru_cache(maxsize=20_000)(normal_form)
 
 
 def _passages(tokens: Sequence[re.Match[str]], ranges: Iterable[tuple[int, int]]) -> list[Passage]:
