@@ -43,7 +43,13 @@ class AnswerReader:
             value = values.get(column)
             if value is None or value == "":
                 continue
-            if is_plain(value):  # nearly all are
+            if (  # nearly all are plain texts; in CSV a chat begins with a bracket
+                type(value) is str
+                and len(value) <= TEXT_LIMIT
+                and value.isprintable()
+                and not value.isspace()
+                and not value.startswith("[{")
+            ):
                 found.append(ParsedCandidate(value, origin, text_digest(value)))
                 continue
             found += self.read(self.decoded(value), column, origin, "the candidate")
@@ -117,14 +123,3 @@ class AnswerReader:
             if other not in (key, named) and not is_empty(value):
                 self.cells.pass_over(f"{column}: {other}")
         return self.read(item[key], column, origin, what)
-
-
-def is_plain(value: Any) -> bool:
-    """Whether the value is a text that needs no closer look: in CSV a chat begins with a bracket."""
-    return (
-        type(value) is str
-        and len(value) <= TEXT_LIMIT
-        and value.isprintable()
-        and not value.isspace()
-        and not value.startswith("[{")
-    )
