@@ -131,7 +131,7 @@ def note_repeats(cursor: Any) -> None:
 
 
 def find_in_project(project: Project) -> None:
-    """Before the checks: which rows are prompts that the project has, and which stand in the file more than once."""
+    """Before the checks: which rows are prompts that the project has, and which occur in the file more than once."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
         cursor.execute("ANALYZE staged_prompt")

@@ -65,7 +65,7 @@ class AnswerReader:
         return found
 
     def decoded(self, value: Any) -> Any:
-        """In CSV and TSV a chat stands in its cell as JSON; a text that merely begins like one is a text."""
+        """In CSV and TSV a chat is JSON in its cell; a text that merely begins like one is a text."""
         if self.cells.cells_are_text and type(value) is str and value.startswith("[{"):
             before = len(self.cells.faults)
             chat = self.cells.json(value, "")
