@@ -122,7 +122,7 @@ class Recorder:
             for (answer, _key, person, _payload), (task, slot) in zip(new, slots, strict=True)
         ]
         Assignment.objects.bulk_create(assignments)
-        values = {
+        values: dict[str, Any] = {
             "assignments": [row.pk for row in assignments],
             "tasks": [row.task_id for row in assignments],
             "annotators": [row.annotator_id for row in assignments],

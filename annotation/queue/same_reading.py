@@ -31,7 +31,7 @@ def find_same_reading(*, compared: bool, origins: Sequence[str] | None) -> None:
     if not compared:
         return
     with connection.chunked_cursor() as rows, connection.cursor() as cursor:
-        rows.execute(SEVERAL_TEXTS, {"origins": origins})
+        rows.execute(SEVERAL_TEXTS, {"origins": None if origins is None else list(origins)})
         alike = look_alikes(rows)
         while chunk := list(islice(alike, AT_ONCE)):
             ids, words = zip(*chunk, strict=True)

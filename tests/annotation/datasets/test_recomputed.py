@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
 from annotation.answers.submission import submit
 from annotation.datasets.freeze import freeze_dataset
@@ -124,6 +125,8 @@ def respond(kind, ids, texts, rng):
 
 
 def frozen(project, purpose, settings, **options):
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as the server does by itself, but not inside a test's transaction
     version = freeze_dataset(
         project=project, purpose=purpose, format="standard", actor=None, options=ExportOptions(**options)
     )
