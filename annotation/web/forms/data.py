@@ -8,35 +8,54 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.datasets.rows import ExportOptions
 from annotation.models import Batch, DatasetVersion, Kind, Project
+from annotation.preparation.encodings import KNOWN
 from annotation.preparation.files import ReadOptions
 from annotation.preparation.mapping import Mapping, MappingError, file_origin
 
 MEANINGS = [
     ("", _("– leave out –")),
     ("text", _("Prompt")),
+    ("input", _("Input (below the prompt)")),
+    ("system", _("System prompt")),
     ("messages", _("Chat (messages)")),
     ("candidate", _("Candidate")),
     ("candidate_list", _("List of candidates")),
     ("reference", _("Reference")),
     ("external_id", _("Id")),
     ("source_document", _("Source document")),
+    ("context", _("Context")),
     ("held_out", _("Split (train or held out)")),
     ("metadata", _("Metadata")),
     ("metadata_object", _("Metadata object")),
 ]
+# What people's files are in; the others of `encodings.KNOWN` go by their own names.
+ENCODING_LABELS = {
+    "utf-16-le": _("UTF-16 without a mark (little-endian)"),
+    "utf-16-be": _("UTF-16 without a mark (big-endian)"),
+    "cp932": "Shift JIS (cp932)",
+    "euc-jp": "EUC-JP",
+    "gb18030": _("Chinese (gb18030)"),
+    "big5": _("Chinese, traditional (big5)"),
+    "cp949": _("Korean (cp949)"),
+    "cp1251": _("Cyrillic (cp1251)"),
+    "cp1252": _("Western Europe (cp1252)"),
+    "cp1250": _("Central Europe (cp1250)"),
+    "cp1253": _("Greek (cp1253)"),
+    "cp1254": _("Turkish (cp1254)"),
+    "cp1255": _("Hebrew (cp1255)"),
+    "cp1256": _("Arabic (cp1256)"),
+    "cp1257": _("Baltic (cp1257)"),
+    "cp1258": _("Vietnamese (cp1258)"),
+    "cp874": _("Thai (cp874)"),
+}
 ENCODINGS = [
     ("", _("UTF-8, or by its byte order mark")),
-    ("utf-16-le", _("UTF-16 without a mark (little-endian)")),
-    ("cp932", "Shift JIS (cp932)"),
-    ("euc-jp", "EUC-JP"),
-    ("cp1252", _("Western Europe (cp1252)")),
-    ("gb18030", _("Chinese (gb18030)")),
-    ("euc-kr", _("Korean (euc-kr)")),
-    ("cp1251", _("Cyrillic (cp1251)")),
+    *ENCODING_LABELS.items(),
+    *((name, name) for name in sorted(KNOWN - ENCODING_LABELS.keys())),
 ]
-DELIMITERS = [("", _("By its ending")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
+DELIMITERS = [("", _("Automatic")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
 QUOTING = [
-    ("", _("By its ending")),
+    ("", _("Automatic")),
     ("yes", _("Cells may be in quotation marks")),
     ("no", _("Quotation marks are text")),
 ]
@@ -81,9 +100,17 @@ class ColumnsForm(forms.Form):
         help_text=_("Otherwise one faulty row keeps the whole file out. You can download the rows that were left."),
     )
 
-    def __init__(self, *args: Any, columns: list[str], mapping: Mapping, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        columns: list[str],
+        mapping: Mapping,
+        samples: dict[str, tuple[int, str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.columns = columns
+        self.columns, self.is_own = columns, mapping.is_own
+        self.samples = samples or {}
         found, origins = meanings(mapping), dict(mapping.candidates)
         for number, column in enumerate(columns):
             name = column or _("column %(number)s") % {"number": number + 1}
@@ -103,7 +130,12 @@ class ColumnsForm(forms.Form):
     def heads(self) -> list[dict[str, Any]]:
         """For the table's head: a column with its two fields."""
         return [
-            {"name": column, "meaning": self[f"meaning-{n}"], "origin": self[f"origin-{n}"]}
+            {
+                "name": column,
+                "meaning": self[f"meaning-{n}"],
+                "origin": self[f"origin-{n}"],
+                "sample": self.samples.get(column),
+            }
             for n, column in enumerate(self.columns)
         ]
 
@@ -131,7 +163,7 @@ class ColumnsForm(forms.Form):
                 )
             else:
                 fields[meaning] = column
-        given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates))
+        given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates), is_own=self.is_own)
         return given
 
 

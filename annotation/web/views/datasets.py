@@ -40,6 +40,8 @@ LEFT_OUT = [
     gettext_noop("put first by half of the annotators or fewer, or called bad"),
     gettext_noop("post-edits that changed nothing"),
     gettext_noop("pairs evenly split or tied"),
+    gettext_noop("rows whose prompt reads the same as a held-out one"),
+    gettext_noop("rows whose document reads the same as a held-out one"),
     gettext_noop("scored neither well nor badly"),
     gettext_noop("texts called desirable and undesirable equally often"),
     gettext_noop("pairs of scores that differ too little"),
