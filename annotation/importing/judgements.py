@@ -6,7 +6,8 @@ annotation by its person, in one closed batch. From there on they are labels lik
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,10 @@ from annotation.text.normalization import normal_form
 
 ANSWERS_AT_ONCE = 2_000
 ROWS_AT_ONCE = 2_000
+# After an insert this large the planner's statistics are stale, and reading the labels would join rows one by one.
+ANALYZE_FROM_ANSWERS = 1_000
+JUDGEMENTS_LOCK = 0x4B6D_0003  # a class of advisory locks, see `importing.run`
+WHICH_ARE_TEXTS = "say which columns they are in (--candidate COLUMN=ORIGIN, once for each)"
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Summary:
 
     answers: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
+    rows_of_one_text: int = 0
     rows_without_answer: int = 0
     zones_unknown: int = 0
     durations_dropped: int = 0
@@ -98,7 +104,7 @@ def import_judgements(
         status=Import.Status.RUNNING,
         created_by=actor,
     )
-    with import_lock(record.pk):
+    with import_lock(record.pk), judgements_lock(project):
         try:
             return read_judgements(record, path, mapping, judgements, options, name, progress)
         except run.ImportRefused as error:
@@ -113,6 +119,19 @@ def import_judgements(
         except Exception as error:
             outcome.fail(record, f"{type(error).__name__}: {error}")
             raise
+
+
+@contextmanager
+def judgements_lock(project: Project) -> Iterator[None]:
+    """One file of judgements at a time: what is there already is counted when an import begins."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [JUDGEMENTS_LOCK, project.pk % 2**31])
+    try:
+        yield
+    finally:
+        if not connection.needs_rollback and connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [JUDGEMENTS_LOCK, project.pk % 2**31])
 
 
 def read_judgements(
@@ -143,6 +162,8 @@ def read_judgements(
             record.rows_read = stage_rows(table, parser, reader, faults, summary, report.first)
             if not record.rows_read:
                 raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
+            if summary.rows_of_one_text == record.rows_read:
+                raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
             with transaction.atomic():
                 add_prompts(record, table, mapping, faults, summary)
             recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
@@ -158,6 +179,9 @@ def read_judgements(
             summary.written = recorder.tally
             summary.people_known, summary.people_new = recorder.workers.matched, recorder.workers.created
             finish(record, recorder.batch, summary)
+        if summary.written.added >= ANALYZE_FROM_ANSWERS:
+            with connection.cursor() as cursor:
+                cursor.execute("ANALYZE annotation_task, annotation_assignment, annotation_annotation")
     finally:
         if not connection.needs_rollback and connection.is_usable():
             staging.close_staging()
@@ -180,6 +204,9 @@ def stage_rows(
             continue
         if not isinstance(parsed, ParsedPrompt) or row.values is None:
             add_faults(faults, [] if isinstance(parsed, ParsedPrompt) else parsed)
+            continue
+        if len(parsed.candidates) < 2:  # the other one was empty: models say nothing at times
+            summary.rows_of_one_text += 1
             continue
         found, at_fault = reader.read(row.number, row.values, parsed.candidates)
         if at_fault:
@@ -224,7 +251,7 @@ def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog
         staging.unstage(rows)
         judgements_staging.unstage_answers_of(rows)
     record.prompts_added, record.candidates_added = staging.add_staged(project, record.pk)
-    judgements_staging.locate_rows(project)
+    judgements_staging.locate_answers(project)
 
 
 def finish(record: Import, batch: Batch | None, summary: Summary) -> None:

@@ -77,9 +77,9 @@ class AnswerReader:
         """The row's answers, and what is wrong with the others."""
         answers: list[RecordedAnswer] = []
         faults: list[Fault] = []
-        if not 2 <= len(candidates) <= MOST_CANDIDATES:
-            count = f"{len(candidates)} text{'' if len(candidates) == 1 else 's'}"
-            return [], [Fault(row, "", f"a judgement is about 2 to {MOST_CANDIDATES} texts, and this row has {count}")]
+        if len(candidates) > MOST_CANDIDATES:
+            most = f"a judgement is about {MOST_CANDIDATES} texts at most, and this row has {len(candidates)}"
+            return [], [Fault(row, "", most)]
         names = self.names(values, candidates)
         texts = [candidate.text for candidate in candidates]
         for place, cells in enumerate(self.answer_cells(values, row, faults), 1):

@@ -60,7 +60,7 @@ def detect_judgements(columns: Sequence[str]) -> JudgementMapping:
     found: dict[str, Any] = dict(names_among(columns))
     if found["answers"]:  # each object of the list has its own
         found |= dict.fromkeys(("worker", "answer", "time", "seconds", "tie"), "")
-    return JudgementMapping(**found)
+    return dataclasses.replace(JudgementMapping(), **found)
 
 
 def told_judgements(

@@ -13,7 +13,7 @@ from annotation.text.digests import distinction
 from annotation.text.normalization import normal_form
 
 CREATE = """
-    DROP TABLE IF EXISTS pg_temp.staged_answer, pg_temp.staged_row;
+    DROP TABLE IF EXISTS pg_temp.staged_answer, pg_temp.located_answer;
     CREATE TEMPORARY TABLE staged_answer (
         number integer, place integer, worker text, groups jsonb, kept jsonb, strength smallint, at timestamptz,
         seconds float8, PRIMARY KEY (number, place)
@@ -39,30 +39,34 @@ WITHOUT_ID = """
     UPDATE staged_prompt s SET distinction = n.distinction
     FROM unnest(%s::int[], %s::text[]) AS n (number, distinction) WHERE s.number = n.number
 """
-# The prompt and the candidates that each row of the file became.
-LOCATE_ROWS = """
-    CREATE TEMPORARY TABLE staged_row AS
-    SELECT c.number, p.id AS prompt_id, array_agg(k.id ORDER BY c.place) AS candidate_ids
-    FROM staged_candidate c JOIN staged_prompt s USING (number)
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as
-            AND p.distinction = s.distinction
-        JOIN annotation_candidate k ON k.prompt_id = p.id AND k.origin = c.origin AND k.digest = c.digest
-    GROUP BY c.number, p.id;
-    CREATE UNIQUE INDEX ON staged_row (number);
-    ANALYZE staged_row;
-    ANALYZE staged_answer;
+# The prompt and the candidates that each row of the file became; `nth` counts answers that are the same in all parts.
+LOCATE_ANSWERS = """
+    CREATE TEMPORARY TABLE located_answer AS
+    SELECT a.*, r.prompt_id, r.candidate_ids, row_number() OVER (
+        PARTITION BY r.prompt_id, r.candidate_ids, a.worker, a.groups, a.kept, a.strength, a.at
+        ORDER BY a.number, a.place) AS nth
+    FROM staged_answer a JOIN (
+        SELECT c.number, p.id AS prompt_id, array_agg(k.id ORDER BY c.place) AS candidate_ids
+        FROM staged_candidate c JOIN staged_prompt s USING (number)
+            JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as
+                AND p.distinction = s.distinction
+            JOIN annotation_candidate k ON k.prompt_id = p.id AND k.origin = c.origin AND k.digest = c.digest
+        GROUP BY c.number, p.id
+    ) AS r USING (number);
+    CREATE UNIQUE INDEX ON located_answer (number, place);
+    ANALYZE located_answer;
 """
 CHUNK = """
-    SELECT a.number, a.place, a.worker, a.groups::text, a.kept::text, a.strength, a.at, a.seconds, r.prompt_id,
-        r.candidate_ids
-    FROM staged_answer a JOIN staged_row r USING (number)
-    WHERE (a.number, a.place) > (%(number)s, %(place)s)
-    ORDER BY a.number, a.place LIMIT %(size)s
+    SELECT number, place, worker, groups::text, kept::text, strength, at, seconds, prompt_id, candidate_ids, nth
+    FROM located_answer
+    WHERE (number, place) > (%(number)s, %(place)s)
+    ORDER BY number, place LIMIT %(size)s
 """
 
 
 class StagedAnswer(NamedTuple):
-    """One answer with the ids of what it is about. `groups` and `kept` are places in `candidate_ids`."""
+    """One answer with the ids of what it is about. `groups` and `kept` are places in `candidate_ids`; `nth` is 2 for
+    the second answer of the file that is the same in all parts."""
 
     number: int
     place: int
@@ -74,6 +78,7 @@ class StagedAnswer(NamedTuple):
     seconds: float
     prompt_id: int
     candidate_ids: list[int]
+    nth: int
 
 
 def open_answers() -> None:
@@ -83,7 +88,7 @@ def open_answers() -> None:
 
 def close_answers() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_answer, pg_temp.staged_row")
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_answer, pg_temp.located_answer")
 
 
 def stage_answers(answers: Sequence[tuple[int, int, RecordedAnswer, list[int]]]) -> None:
@@ -115,10 +120,10 @@ def drop_other_ids(project: Project) -> int:
         return len(rows)
 
 
-def locate_rows(project: Project) -> None:
+def locate_answers(project: Project) -> None:
     """Call it once the staged prompts and candidates are in the project."""
     with connection.cursor() as cursor:
-        cursor.execute(LOCATE_ROWS, {"project": project.pk})
+        cursor.execute(LOCATE_ANSWERS, {"project": project.pk})
 
 
 def staged_answers(size: int) -> Iterator[list[StagedAnswer]]:

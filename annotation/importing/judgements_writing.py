@@ -61,6 +61,7 @@ class Tally:
 
     added: int = 0
     there_already: int = 0
+    twice: int = 0  # the same answer at the same time
     look_alikes: int = 0
     tasks: int = 0
     repeated: int = 0  # of the added ones: further answers of somebody about the same texts
@@ -77,23 +78,28 @@ class Recorder:
     batch: Batch | None = None
     tally: Tally = field(default_factory=Tally)
     most_texts: int = 2
+    newest_before: int = field(default_factory=lambda: Annotation.objects.aggregate(last=Max("id"))["last"] or 0)
 
     def write(self, chunk: Sequence[StagedAnswer]) -> None:
         """Call it inside a transaction."""
         compared = [answer for answer in chunk if len(answer.kept) > 1]
         self.tally.look_alikes += len(chunk) - len(compared)
-        there = recorded_answers(self.source.project_id, {answer.prompt_id for answer in compared})
+        there = recorded_answers(
+            self.source.project_id, {answer.prompt_id for answer in compared}, until=self.newest_before
+        )
         new: list[tuple[StagedAnswer, Key, int, dict[str, Any]]] = []
         for answer in compared:
             person = self.workers.account(answer.worker)
             payload = payload_of(answer).to_json()
             key = answer.prompt_id, tuple(sorted(payload["shown"]))
             times = there[key, person, stored(payload)]
-            if answer.at in times or (answer.at is None and times):
+            # Without a time, the second of two equal answers is in the project if two of them are.
+            if answer.at in times if answer.at else answer.nth <= len(times):
                 self.tally.there_already += 1
-                continue
-            times.add(answer.at)
-            new.append((answer, key, person, payload))
+            elif answer.at and answer.nth > 1:
+                self.tally.twice += 1
+            else:
+                new.append((answer, key, person, payload))
         if new:
             self.add(new)
 
@@ -226,17 +232,21 @@ def stored(payload: dict[str, Any]) -> str:
     return json.dumps(payload, sort_keys=True)
 
 
-Answered = defaultdict[tuple[Key, int, str], set[datetime | None]]
+Answered = defaultdict[tuple[Key, int, str], list[datetime]]
 
 
-def recorded_answers(project_id: int, prompts: Iterable[int]) -> Answered:
-    """The times of all answers about these prompts that came from files, by what was answered and by whom. Superseded
+def recorded_answers(project_id: int, prompts: Iterable[int], *, until: int) -> Answered:
+    """The times of all answers about these prompts that came from files, by what was answered and by whom. First
     versions count: an answer that was changed since is there all the same."""
-    there: Answered = defaultdict(set)
+    there: Answered = defaultdict(list)
     rows = Annotation.objects.filter(
-        task__prompt__in=list(prompts), task__batch__project=project_id, task__batch__selection__has_key="judgements"
+        pk__lte=until,
+        task__prompt__in=list(prompts),
+        task__batch__project=project_id,
+        task__batch__selection__has_key="judgements",
+        version=1,
     )
     columns = ("task__prompt_id", "task__candidate_ids", "annotator_id", "payload", "created_at")
     for prompt, candidates, annotator, payload, at in rows.values_list(*columns):
-        there[(prompt, tuple(candidates)), annotator, stored(payload)].add(at)
+        there[(prompt, tuple(candidates)), annotator, stored(payload)].append(at)
     return there

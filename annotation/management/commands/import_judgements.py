@@ -163,8 +163,10 @@ class Command(BaseCommand):
         verdicts = " · ".join(f"{what} {count:,}" for what, count in summary.verdicts.most_common())
         counts = {
             "blank rows": summary.blank_rows,
+            "rows with fewer than two texts, left out": summary.rows_of_one_text,
             "rows without an answer": summary.rows_without_answer,
-            "answers that are in the project already, or stand twice in the file": written.there_already,
+            "answers that are in the project already": written.there_already,
+            "answers that stand twice in the file, with the same time": written.twice,
             "answers about texts that read the same, left out": written.look_alikes,
             "further answers of a person about the same texts, in tasks of their own": written.repeated,
             "times without a time zone, read as UTC": summary.zones_unknown,

@@ -89,7 +89,7 @@ def test_281_recorded_pairs_with_ten_answers_each_are_281_tasks(load, hotel):
     before = totals()
     again = load(as_jsonl(rows))
     assert totals() == before
-    assert "2,810 answers that are in the project already, or stand twice in the file" in again
+    assert "2,810 answers that are in the project already" in again
     assert again[-1].endswith("0 prompts and 0 candidates added; 0 tasks and 0 answers added")
 
 
@@ -182,7 +182,8 @@ def test_what_other_answers_mean_can_be_told(load, value, told, said):
         ([row(), row(1)], ["--answer", "0=tie"], "row 1, column 'answer': 'a'|row 2, column 'answer': '1' is none"),
         ([row("")], [], "row 1, column 'answer': the answer is empty"),
         ([row(worker=" ")], [], "row 1, column 'worker': nobody is named"),
-        ([row(b="")], [], "row 1: a judgement is about 2 to 26 texts, and this row has 1 text"),
+        ([row(b=""), row(b=None)], [], "no row has two texts to judge; say which columns they are in (--candidate"),
+        ([row(candidates=[{"text": f"{n}", "origin": f"import:{n}"} for n in range(25)])], [], "26 texts at most, and"),
         ([row(time="yesterday")], [], "row 1, column 'time': 'yesterday' is no time"),
         ([row(time="2999-01-01T00:00:00Z")], [], "before 1990 or yet to come"),
         ([row(seconds=-1)], [], "'-1' is no number of seconds"),
@@ -201,6 +202,13 @@ def test_what_is_wrong_is_named_by_row_and_nothing_is_written(load, rows, option
     assert any(part in str(error.value) for part in fault.split("|")), error.value
     assert totals() == [0] * 8
     assert Import.objects.get().status == "refused"
+
+
+def test_rows_with_an_empty_text_are_left_out_and_counted(load):
+    lines = load(as_jsonl([row(), row(b="", worker="w2", text="Another prompt"), row("b", worker="w3")]))
+    assert "1 rows with fewer than two texts, left out" in lines
+    assert [person for person, *_ in answers()] == ["w1", "w3"]
+    assert Prompt.objects.count() == 1
 
 
 def test_good_rows_can_be_kept(load, settings):
@@ -353,11 +361,22 @@ def test_further_answers_of_a_person_about_the_same_texts(load):
     rows = [row(time=1_700_000_000), row("b", time=1_700_000_060), row(time=1_700_000_120), row(time=1_700_000_120)]
     lines = load(as_jsonl(rows))
     assert "2 further answers of a person about the same texts, in tasks of their own" in lines
-    assert "1 answers that are in the project already, or stand twice in the file" in lines
+    assert "1 answers that stand twice in the file, with the same time" in lines
     assert (Task.objects.count(), Annotation.objects.count()) == (3, 3)
     before = totals()
     load(as_jsonl(rows))
     assert totals() == before
+
+
+def test_equal_answers_without_a_time_are_all_kept_and_all_known_again(load):
+    rows = [row(), row(), row(worker="w2"), row()]
+    lines = load(as_jsonl(rows))
+    assert "2 further answers of a person about the same texts, in tasks of their own" in lines
+    assert (Task.objects.count(), Annotation.objects.count()) == (3, 4)
+    before = totals()
+    assert load(as_jsonl(rows))[-1].endswith("0 tasks and 0 answers added")
+    assert totals() == before
+    assert load(as_jsonl([*rows, row()]), name="one more.jsonl")[-1].count("1 tasks and 1 answers added") == 1
 
 
 def test_what_reads_the_same_is_no_choice(load):
