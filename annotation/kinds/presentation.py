@@ -1,7 +1,7 @@
 """What one annotator is shown of a task. Sides are letters: which candidate is which stays on the server."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -14,6 +14,7 @@ MAX_TEXT = 200_000
 # Blank characters that a reader cannot see at either end of a text.
 BLANKS = " \t\n\r\u00a0\u3000"
 
+AspectsByKey = Mapping[str, Aspect]
 Problem = tuple[str, str]  # a form field, and what is wrong with it
 
 

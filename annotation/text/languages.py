@@ -60,6 +60,12 @@ def direction(tag: str) -> Direction:
         return "ltr"  # a script of several, such as Jpan or Kore: Unicode has none of this name, and all run rightwards
 
 
+def isolate(text: str) -> str:
+    """A name inside a plain sentence: with isolating characters around it where it has right-to-left letters, which
+    would reorder the sentence. In HTML, `<bdi>` does the same."""
+    return f"\u2068{text}\u2069" if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text) else text
+
+
 @dataclass(frozen=True)
 class Separators:
     decimal: frozenset[str]
