@@ -88,6 +88,8 @@ def right_tag(text: str) -> str | None:
     A registered tag is returned as it is."""
     if is_registered(text):
         return text
+    if not re.search(r"\w{2}", text):
+        return None
     # ja_JP.UTF-8 is a locale of an operating system.
     tag = re.sub(r"[.@].*", "", text.strip()).replace("_", "-").strip("-")
     try:
