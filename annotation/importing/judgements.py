@@ -45,7 +45,7 @@ WHICH_ARE_TEXTS = "say which columns they are in (--candidate COLUMN=ORIGIN, onc
 
 @dataclass
 class Summary:
-    """What was read and what came of it; for the command, the event and `Import.mapping["judgements"]`."""
+    """What was read and the outcome; for the command, the event and `Import.mapping["judgements"]`."""
 
     answers: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
