@@ -20,15 +20,24 @@ from django.utils import timezone
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
 from annotation.importing import judgements_staging, run, staging
+from annotation.importing.cross_checks import cross_faults, fields_of
 from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, Verdict, without_look_alikes
-from annotation.importing.judgements_mapping import JudgementMapping, checked_judgements
+from annotation.importing.judgements_mapping import (
+    JudgementMapping,
+    JudgementWords,
+    checked_judgements,
+    prompt_mapping,
+)
 from annotation.importing.judgements_people import Workers
 from annotation.importing.judgements_writing import Recorder, Tally
+from annotation.importing.locks import import_lock, lock_project
+from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.models import Batch, Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
-from annotation.preparation.mapping import Mapping, checked_mapping
-from annotation.preparation.prompts import Fault, ParsedPrompt, PromptParser
+from annotation.preparation.mapping import Mapping, MappingWords, checked_mapping
+from annotation.preparation.parsed import Fault, ParsedPrompt
+from annotation.preparation.prompts import PromptParser
 from annotation.preparation.rejected_rows import FaultLog, write_rest
 from annotation.text.normalization import normal_form
 
@@ -46,11 +55,11 @@ class Summary:
 
     answers: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
+    blank_rows: int = 0
     rows_of_one_text: int = 0
     rows_without_answer: int = 0
     zones_unknown: int = 0
     durations_dropped: int = 0
-    ids_not_kept: int = 0
     unused_columns: list[str] = field(default_factory=list)
     people_known: int = 0
     people_new: int = 0
@@ -75,8 +84,8 @@ def import_judgements(
     path: Path,
     filename: str,
     actor: User | None,
-    mapping: Mapping,
-    judgements: JudgementMapping,
+    mapping: MappingWords,
+    judgements: JudgementWords,
     options: ReadOptions | None = None,
     name: str = "",
     keep_good: bool = False,
@@ -95,25 +104,25 @@ def import_judgements(
     record = Import.objects.create(
         project=project,
         filename=filename[:255],
-        mapping={**run.stored_mapping(mapping, options), "judgements": judgements.as_dict()},
+        mapping={**run.stored_mapping(mapping, options), "judgements": asdict(judgements)},
         keep_good=keep_good,
         status=Import.Status.RUNNING,
         created_by=actor,
     )
-    with run.import_lock(record.pk), judgements_lock(project):
+    with import_lock(record.pk), judgements_lock(project):
         try:
             return read_judgements(record, path, mapping, judgements, options, name, progress)
         except run.ImportRefused as error:
-            run.refuse(record, str(error))
+            refuse(record, str(error))
             raise
         except InvalidInput as error:
             if isinstance(error, Unreadable) and error.row and not record.faults:
                 record.faults = [{"row": error.row, "column": error.column, "message": str(error)}]
                 record.fault_count = 1
-            run.refuse(record, str(error))
+            refuse(record, str(error))
             raise run.ImportRefused(str(error), record) from error
         except Exception as error:
-            run.fail(record, f"{type(error).__name__}: {error}")
+            fail(record, f"{type(error).__name__}: {error}")
             raise
 
 
@@ -133,48 +142,41 @@ def judgements_lock(project: Project) -> Iterator[None]:
 def read_judgements(
     record: Import,
     path: Path,
-    mapping: Mapping,
-    judgements: JudgementMapping,
+    mapping: MappingWords,
+    judgements: JudgementWords,
     options: ReadOptions,
     name: str,
     progress: run.Progress | None,
 ) -> Recorded:
     project, summary = record.project, Summary()
-    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES)
-    checked_mapping(mapping, table.columns, record.filename, open_ended=False)
-    checked_judgements(judgements, table.columns, mapping.used_columns(), record.filename)
-    used = {*mapping.used_columns(), *judgements.used_columns()}
-    summary.unused_columns = [column for column in table.columns if column not in used]
+    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, run.languages_of(project))
     with path.open("rb") as file:
         record.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = run.import_folder(record)
-    parser = PromptParser(mapping, format=table.format, seed=project.slug, share=project.held_out_share)
-    reader = AnswerReader(mapping, judgements, now=timezone.now() + timedelta(days=1))  # clocks differ
     report = Halves(run.reporter(record, progress))
     try:
-        with FaultLog(folder / "faults.csv") as faults:
-            staging.open_staging()
-            judgements_staging.open_answers()
-            record.rows_read = stage_rows(table, parser, reader, faults, summary, report.first)
-            if not record.rows_read:
-                raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
-            if summary.rows_of_one_text == record.rows_read:
-                raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
+        columns: list[str] = []
+        while columns != table.columns:  # keys of later rows may mean something: then the file is read again with that
+            columns = list(table.columns)
+            chosen = judgements.on(columns)
+            texts = prompt_mapping(mapping, chosen, columns)
+            with FaultLog(run.import_folder(record) / "faults.csv") as faults:
+                summary = stage_file(record, table, texts, chosen, faults, report.first)
+                if columns == table.columns:
+                    with transaction.atomic():
+                        add_prompts(record, table, texts, faults)
+        recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
+        done = 0
+        for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
             with transaction.atomic():
-                add_prompts(record, table, mapping, faults, summary)
-            recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
-            done = 0
-            for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
-                with transaction.atomic():
-                    run.lock_project(project)
-                    recorder.write(chunk)
-                done += len(chunk)
-                report.second(record.rows_read, done / max(1, summary.answers))
+                lock_project(project)
+                recorder.write(chunk)
+            done += len(chunk)
+            report.second(record.rows_read, done / max(1, summary.answers))
         with transaction.atomic():
             recorder.close()
             summary.written = recorder.tally
             summary.people_known, summary.people_new = recorder.workers.matched, recorder.workers.created
-            finish(record, recorder.batch, summary)
+            finish_judgements(record, recorder.batch, summary)
         if summary.written.added >= ANALYZE_FROM_ANSWERS:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE annotation_task, annotation_assignment, annotation_annotation")
@@ -183,6 +185,37 @@ def read_judgements(
             staging.close_staging()
             judgements_staging.close_answers()
     return Recorded(record, recorder.batch, summary)
+
+
+def stage_file(
+    record: Import,
+    table: Table,
+    mapping: Mapping,
+    judgements: JudgementMapping,
+    faults: FaultLog,
+    report: run.Progress,
+) -> Summary:
+    """Every row into the staging tables."""
+    project, summary = record.project, Summary()
+    columns = list(table.columns)
+    checked_mapping(mapping, columns, record.filename, open_ended=table.format == "jsonl")
+    checked_judgements(judgements, columns, mapping.used_columns(), record.filename, open_ended=table.format == "jsonl")
+    parser = PromptParser(
+        mapping, format=table.format, seed=project.slug, share=project.held_out_share, persona=project.persona
+    )
+    reader = AnswerReader(mapping, judgements, now=timezone.now() + timedelta(days=1))  # clocks differ
+    staging.open_staging()
+    judgements_staging.open_answers()
+    record.rows_read = stage_rows(table, parser, reader, faults, summary, report)
+    used = {*mapping.used_columns(), *judgements.used_columns()}
+    if unseen := sorted(used - set(table.columns)):
+        raise Unreadable(f"{record.filename}: no row has the key {unseen[0]!r} that the mapping names")
+    summary.unused_columns = [column for column in table.columns if column and column not in used]
+    if record.rows_read == summary.blank_rows:
+        raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
+    if summary.rows_of_one_text == record.rows_read:
+        raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
+    return summary
 
 
 def stage_rows(
@@ -195,6 +228,9 @@ def stage_rows(
     for row in table.rows():
         count += 1
         parsed = parser.parse(row)
+        if parsed is None:
+            summary.blank_rows += 1
+            continue
         if not isinstance(parsed, ParsedPrompt) or row.values is None:
             add_faults(faults, [] if isinstance(parsed, ParsedPrompt) else parsed)
             continue
@@ -223,32 +259,31 @@ def stage_rows(
     return count
 
 
-def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog, summary: Summary) -> None:
+def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog) -> None:
     """Move the staged prompts and candidates into the project; ImportRefused where rows are at fault."""
     project = record.project
-    run.lock_project(project)
-    # Ids are not checked: one that does not tell prompts apart is the pair's or the answer's, and is not kept.
-    for fault in staging.cross_faults(project, {"held_out": mapping.held_out}):
+    lock_project(project)
+    staging.find_in_project(project)
+    for fault in cross_faults(project, fields_of(mapping)):
         faults.add(fault)
     if faults.count:
         faults.close()
-        run.describe_faults(record, faults)
+        describe_faults(record, faults)
         if not record.keep_good or faults.rows == record.rows_read:
-            raise run.ImportRefused(run.refusal(record, faults), record)
+            raise run.ImportRefused(refusal(record, faults), record)
         rest = run.import_folder(record) / f"rest.{table.format}"
         write_rest(table, rest, faults.is_faulty)
         record.rest_path = str(rest.relative_to(settings.VAR))
         rows = [row for row in range(len(faults.faulty)) if faults.is_faulty(row)]
         staging.unstage(rows)
         judgements_staging.unstage_answers_of(rows)
-    summary.ids_not_kept = judgements_staging.drop_other_ids(project)
     record.prompts_added, record.candidates_added = staging.add_staged(project, record.pk)
     judgements_staging.locate_answers(project)
 
 
-def finish(record: Import, batch: Batch | None, summary: Summary) -> None:
+def finish_judgements(record: Import, batch: Batch | None, summary: Summary) -> None:
     record.mapping = {**record.mapping, "judgements": {**record.mapping["judgements"], "summary": summary.as_dict()}}
-    run.finish(record, Import.Status.DONE, "prompts.imported")
+    finish(record, Import.Status.DONE, "prompts.imported")
     after = {
         "file": record.filename,
         "sha256": record.sha256,

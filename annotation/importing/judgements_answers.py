@@ -12,7 +12,7 @@ from typing import Any
 
 from annotation.importing.judgements_mapping import ALL_BAD, TIE, JudgementMapping, names_among
 from annotation.preparation.mapping import Mapping
-from annotation.preparation.prompts import Fault, ParsedCandidate
+from annotation.preparation.parsed import Fault, ParsedCandidate
 
 MOST_CANDIDATES = len(string.ascii_lowercase)  # a page calls them by letters
 CLEARLY = 2  # see `annotation.kinds.choosing.payload`

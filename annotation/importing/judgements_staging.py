@@ -17,21 +17,6 @@ CREATE = """
         seconds float8, PRIMARY KEY (number, place)
     );
 """
-# In files of judgements an id may name the prompt, the pair or the answer. It is the prompt's where it tells prompts
-# apart: one id for each prompt and one prompt for each id, here and in the project.
-DROP_OTHER_IDS = """
-    WITH ids AS (
-        SELECT DISTINCT digest, external_id FROM staged_prompt WHERE external_id <> ''
-    ), unfit AS (
-        SELECT digest FROM ids GROUP BY digest HAVING count(*) > 1
-        UNION SELECT digest FROM ids WHERE external_id IN (
-            SELECT external_id FROM ids GROUP BY external_id HAVING count(*) > 1)
-        UNION SELECT ids.digest FROM ids JOIN annotation_prompt p ON p.project_id = %(project)s AND (
-            p.external_id = ids.external_id AND p.digest <> ids.digest
-            OR p.digest = ids.digest AND p.external_id NOT IN ('', ids.external_id))
-    )
-    UPDATE staged_prompt SET external_id = '' WHERE external_id <> '' AND digest IN (SELECT digest FROM unfit)
-"""
 # The prompt and the candidates that each row of the file became; `nth` counts answers that are the same in all parts.
 LOCATE_ANSWERS = """
     CREATE TEMPORARY TABLE located_answer AS
@@ -41,7 +26,8 @@ LOCATE_ANSWERS = """
     FROM staged_answer a JOIN (
         SELECT c.number, p.id AS prompt_id, array_agg(k.id ORDER BY c.place) AS candidate_ids
         FROM staged_candidate c JOIN staged_prompt s USING (number)
-            JOIN annotation_prompt p ON p.project_id = %(project)s AND p.digest = s.digest
+            JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
+                AND p.distinction = s.distinction
             JOIN annotation_candidate k ON k.prompt_id = p.id AND k.origin = c.origin AND k.digest = c.digest
         GROUP BY c.number, p.id
     ) AS r USING (number);
@@ -96,13 +82,6 @@ def stage_answers(answers: Sequence[tuple[int, int, RecordedAnswer, list[int]]])
 def unstage_answers_of(rows: Sequence[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM staged_answer WHERE number = ANY(%s)", [list(rows)])
-
-
-def drop_other_ids(project: Project) -> int:
-    """Take ids that are not the prompts' own out of the staged prompts; returns of how many rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(DROP_OTHER_IDS, {"project": project.pk})
-        return int(cursor.rowcount)
 
 
 def locate_answers(project: Project) -> None:

@@ -85,7 +85,7 @@ def test_281_recorded_pairs_with_ten_answers_each_are_281_tasks(load, hotel):
     assert {task.annotations.count() for task in Task.objects.all()} == {10}
     assert User.objects.count() == 10
     assert set(Assignment.objects.values_list("state", flat=True)) == {"done"}
-    assert "2,810 rows with an id that is not the prompt's own; the id is not kept" in lines
+    assert "columns not used: id" in lines
     before = totals()
     again = load(as_jsonl(rows))
     assert totals() == before
@@ -310,12 +310,12 @@ def test_one_person_for_the_whole_file(load):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--map", "answer=verdict"], "there is no column 'verdict'"),
+        (["--map", "answer=verdict"], "no row has the key 'verdict' that the mapping names"),
         (["--map", "answer="], "no column is the answer"),
-        (["--map", "answer=candidate_a"], "cannot be both a text and part of an answer"),
+        (["--map", "answer=candidate_a", "--map", "reference=candidate_a"], "cannot be both a text and part of an"),
         (["--rank", "candidate_a"], "--rank candidate_a: write COLUMN=CANDIDATE"),
         (["--answer", "0"], "--answer 0: write VALUE=MEANING"),
-        (["--map", "text=nowhere"], "there is no column 'nowhere'"),
+        (["--map", "text=nowhere"], "no row has the key 'nowhere' that the mapping names"),
     ],
 )
 def test_columns_that_do_not_fit_say_so(load, options, message):
@@ -387,9 +387,15 @@ def test_what_reads_the_same_is_no_choice(load):
     assert answers() == [("w1", ["x", "w\u200b"], "w\u200b")]
 
 
+def test_a_column_that_first_occurs_late_counts(load):
+    rows = [row(worker=f"w{number}") for number in range(1100)] + [row(worker="late", tie=True)]
+    load(as_jsonl(rows))
+    assert [said for person, _, said in answers() if person in ("w3", "late")] == [YES, "tie"]
+
+
 def test_more_answers_in_another_file_join_the_project(load):
-    load(as_jsonl([row(id="q1")]))
-    load(as_jsonl([row(id="q1"), row("b", worker="w2", id="q1")]), name="more.jsonl")
+    load(as_jsonl([row(id="q1")]), "--map", "external_id=id")
+    load(as_jsonl([row(), row("b", worker="w2", id=17)]), name="more.jsonl")
     assert answers() == [("w1", [YES, YEP], YES), ("w2", [YES, YEP], YEP)]
     assert Prompt.objects.get().external_id == "q1"
     assert Batch.objects.count() == 2
