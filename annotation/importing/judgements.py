@@ -5,13 +5,11 @@ annotation by its person, in one closed batch. From there on they are labels lik
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -21,7 +19,7 @@ from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
 from annotation.importing import judgements_staging, run, staging
 from annotation.importing.cross_checks import cross_faults, fields_of
-from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, Verdict, without_look_alikes
+from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, without_look_alikes
 from annotation.importing.judgements_mapping import (
     JudgementMapping,
     JudgementWords,
@@ -29,7 +27,8 @@ from annotation.importing.judgements_mapping import (
     prompt_mapping,
 )
 from annotation.importing.judgements_people import Workers
-from annotation.importing.judgements_writing import Recorder, Tally
+from annotation.importing.judgements_summary import Summary, summarise
+from annotation.importing.judgements_writing import Recorder
 from annotation.importing.locks import import_lock, lock_project
 from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.models import Batch, Import, Project, User
@@ -47,26 +46,6 @@ ROWS_AT_ONCE = 2_000
 ANALYZE_FROM_ANSWERS = 1_000
 JUDGEMENTS_LOCK = 0x4B6D_0003  # a class of advisory locks, see `importing.run`
 WHICH_ARE_TEXTS = "say which columns they are in (--candidate COLUMN=ORIGIN, once for each)"
-
-
-@dataclass
-class Summary:
-    """What was read and what came of it; for the command, the event and `Import.mapping["judgements"]`."""
-
-    answers: int = 0
-    verdicts: Counter[str] = field(default_factory=Counter)
-    blank_rows: int = 0
-    rows_of_one_text: int = 0
-    rows_without_answer: int = 0
-    zones_unknown: int = 0
-    durations_dropped: int = 0
-    unused_columns: list[str] = field(default_factory=list)
-    people_known: int = 0
-    people_new: int = 0
-    written: Tally = field(default_factory=Tally)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "verdicts": dict(self.verdicts), "written": asdict(self.written)}
 
 
 @dataclass(frozen=True)
@@ -162,6 +141,7 @@ def read_judgements(
             with FaultLog(run.import_folder(record) / "faults.csv") as faults:
                 summary = stage_file(record, table, texts, chosen, faults, report.first)
                 if columns == table.columns:
+                    check_whole(record, table, summary, {*texts.used_columns(), *chosen.used_columns()})
                     with transaction.atomic():
                         add_prompts(record, table, texts, faults)
         recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
@@ -207,7 +187,11 @@ def stage_file(
     staging.open_staging()
     judgements_staging.open_answers()
     record.rows_read = stage_rows(table, parser, reader, faults, summary, report)
-    used = {*mapping.used_columns(), *judgements.used_columns()}
+    return summary
+
+
+def check_whole(record: Import, table: Table, summary: Summary, used: set[str]) -> None:
+    """What only shows when all rows have been read."""
     if unseen := sorted(used - set(table.columns)):
         raise Unreadable(f"{record.filename}: no row has the key {unseen[0]!r} that the mapping names")
     summary.unused_columns = [column for column in table.columns if column and column not in used]
@@ -215,7 +199,6 @@ def stage_file(
         raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
     if summary.rows_of_one_text == record.rows_read:
         raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
-    return summary
 
 
 def stage_rows(
@@ -298,24 +281,6 @@ def finish_judgements(record: Import, batch: Batch | None, summary: Summary) -> 
 def add_faults(faults: FaultLog, found: Iterable[Fault]) -> None:
     for fault in found:
         faults.add(fault)
-
-
-def summarise(summary: Summary, answer: RecordedAnswer) -> None:
-    summary.answers += 1
-    summary.zones_unknown += answer.zone_unknown
-    summary.durations_dropped += answer.too_long
-    summary.verdicts[described(answer.verdict)] += 1
-
-
-def described(verdict: Verdict) -> str:
-    count = sum(len(group) for group in verdict.groups)
-    if not verdict.groups:
-        return "all bad"
-    if verdict.is_tie:
-        return "tie"
-    if count > 2:
-        return f"ranking of {count}"
-    return "first text" if verdict.groups[0] == (0,) else "second text"
 
 
 @dataclass(frozen=True)
