@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -433,3 +434,21 @@ def test_recorded_answers_freeze_like_any_others(load, hotel, tmp_path, settings
     assert (frozen["chosen"][0]["content"], frozen["probability"], frozen["tie"]) == (YES, 0.625, 0.25)
     assert frozen["votes"] == 4
     assert version.manifest["annotations"]["annotators"] == 4
+
+
+def test_the_layouts_of_the_guide(load):
+    """Each sample of docs/judgements.md, as it stands."""
+    guide = (Path(__file__).parents[3] / "docs/judgements.md").read_text(encoding="utf-8")
+    samples = [line for line in guide.splitlines() if line.startswith("{")]
+    workers = ["--worker-column", "annotator1", "--worker-column", "annotator2"]
+    for number, sample in enumerate(samples):
+        load(sample + "\n", *(workers if "annotator1" in sample else []), name=f"{number}.jsonl")
+    yes = "It is, madam."
+    assert answers() == [
+        ("W17", [yes, "Yep."], yes),
+        ("1", ["It is.", "Yes.", "Yep."], [["It is."], ["Yep.", "Yes."]]),
+        ("annotator1", [yes, "Yep."], yes),
+        ("annotator2", [yes, "Yep."], "tie"),
+        ("W17", [yes, "Yep."], "Yep."),
+        ("W4", [yes, "Yep."], "tie"),
+    ]
