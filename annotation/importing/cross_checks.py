@@ -73,7 +73,7 @@ CHECKS: list[Check] = [
         "the document {value} is {other} in this project, and the file says otherwise; mark it as the project does",
         """
         SELECT s.number, s.source_document, CASE WHEN p.held_out THEN 'held out' ELSE 'for training' END
-        FROM staged_prompt s JOIN project_document p USING (split_key)
+        FROM staged_prompt s JOIN known_document p USING (split_key)
         WHERE s.source_document <> '' AND s.held_out <> p.held_out
         """,
     ),
@@ -83,10 +83,10 @@ CHECKS: list[Check] = [
         """
         SELECT s.number, '', CASE WHEN s.held_out THEN 'for training' ELSE 'held out' END FROM staged_prompt s
         JOIN (SELECT t.number, bool_or(p.held_out = t.held_out) AS agrees FROM staged_prompt t
-              JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = t.reads_as AND p.reads_as <> ''
+              JOIN known_prompt p USING (reads_as)
               WHERE t.held_out IS NOT NULL GROUP BY t.number) known USING (number)
         WHERE NOT known.agrees AND (s.source_document = ''
-              OR NOT EXISTS (SELECT FROM project_document d WHERE d.split_key = s.split_key))
+              OR NOT EXISTS (SELECT FROM known_document d WHERE d.split_key = s.split_key))
         """,
     ),
     Check(
@@ -117,8 +117,8 @@ CHECKS: list[Check] = [
         f"this prompt is in the project with another reference (prompt {{other}}); {APART}",
         """
         SELECT s.number, '', p.id, s.reference, p.reference FROM staged_prompt s
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
-            AND p.distinction = s.distinction
+        JOIN known_prompt k USING (reads_as, distinction)
+        JOIN annotation_prompt p ON p.id = k.id
         WHERE s.reference <> '' AND p.reference <> '' AND s.reference <> p.reference
         """,
         texts=True,
@@ -128,8 +128,8 @@ CHECKS: list[Check] = [
         f"this prompt is in the project with other metadata (prompt {{other}}); {APART}",
         """
         SELECT s.number, '', p.id FROM staged_prompt s
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
-            AND p.distinction = s.distinction
+        JOIN known_prompt k USING (reads_as, distinction)
+        JOIN annotation_prompt p ON p.id = k.id
         WHERE s.metadata <> '{}' AND p.metadata <> '{}' AND s.metadata - 'context' <> p.metadata - 'context'
         """,
     ),

@@ -73,7 +73,7 @@ def reading(table: Table, mapping: Mapping) -> dict[str, Any]:
 
 # Rows of the file that became one prompt with an earlier row; whether they are written otherwise.
 MERGED = """
-    SELECT s.number, r.number, s.digest <> first.digest FROM staged_prompt s
+    SELECT s.number, r.number, s.digest IS DISTINCT FROM first.digest FROM staged_prompt s
     JOIN staged_repeat r ON r.reads_as = s.reads_as AND r.distinction = s.distinction AND r.number <> s.number
     JOIN staged_prompt first ON first.number = r.number
     ORDER BY 1
@@ -82,29 +82,28 @@ OTHERWISE = f"""
     SELECT count(*), (array_agg(ARRAY[number, first] ORDER BY number))[1:5]
     FROM ({MERGED}) merged (number, first, otherwise) WHERE otherwise
 """  # noqa: S608 - only our own constants
-# Added or known prompts of the file that read the same as others of the project; those on the other side of the split.
+# Prompts of the file that read the same as others of the project; those of them that stand on both sides of the split.
 ALIKE = """
-    SELECT count(DISTINCT a.id), count(DISTINCT a.id) FILTER (WHERE a.held_out <> b.held_out),
-           (array_agg(DISTINCT s.number))[1:5]
-    FROM staged_prompt s
-    JOIN annotation_prompt a ON a.project_id = %(project)s AND a.reads_as = s.reads_as AND a.reads_as <> ''
-        AND a.distinction = s.distinction
-    JOIN annotation_prompt b ON b.project_id = %(project)s AND b.reads_as = a.reads_as AND b.reads_as <> ''
-        AND b.id <> a.id
+    SELECT COALESCE(sum(rows), 0)::integer, COALESCE(sum(rows) FILTER (WHERE both_sides), 0)::integer,
+           array_agg(reads_as)
+    FROM (SELECT reads_as, count(*) AS rows, count(DISTINCT held_out) > 1 AS both_sides FROM annotation_prompt
+          WHERE project_id = %(project)s AND reads_as <> '' AND reads_as IN (SELECT reads_as FROM staged_prompt)
+          GROUP BY reads_as HAVING count(*) > 1) groups
 """
+PLACES = (
+    "SELECT min(number) FROM staged_prompt WHERE reads_as = ANY(%s) GROUP BY reads_as, distinction ORDER BY 1 LIMIT 5"
+)
 # What the file gives for prompts that the project had before without it.
 NOT_ADDED = """
     SELECT count(*) FILTER (WHERE s.reference <> '' AND p.reference = ''),
            count(*) FILTER (WHERE s.metadata - 'context' <> '{}' AND p.metadata = '{}')
-    FROM staged_prompt s
-    JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
-        AND p.distinction = s.distinction AND p.imported_in_id IS DISTINCT FROM %(import)s
+    FROM staged_prompt s JOIN known_prompt k USING (reads_as, distinction) JOIN annotation_prompt p ON p.id = k.id
+    WHERE s.reference <> '' OR s.metadata <> '{}'
 """
 
 
-def notes_on_adding(project: Project, import_id: int, prompts: int, candidates: int) -> list[Note]:
+def notes_on_adding(project: Project, prompts: int, candidates: int) -> list[Note]:
     """After `add_staged`, in its transaction."""
-    parameters = {"project": project.pk, "import": import_id}
     notes: list[Note] = []
     with connection.cursor() as cursor:
         cursor.execute("SELECT COALESCE(sum(rows - 1), 0)::integer FROM staged_repeat")
@@ -121,7 +120,7 @@ def notes_on_adding(project: Project, import_id: int, prompts: int, candidates: 
         present = cursor.fetchone()[0] - merged - prompts
         if present:
             notes.append(note("present", present))
-            cursor.execute(NOT_ADDED, parameters)
+            cursor.execute(NOT_ADDED)
             references, metadata = cursor.fetchone()
             if references:
                 notes.append(note("references not added", references))
@@ -131,13 +130,23 @@ def notes_on_adding(project: Project, import_id: int, prompts: int, candidates: 
         known = cursor.fetchone()[0] - candidates
         if known:
             notes.append(note("candidates known", known))
-        cursor.execute(ALIKE, parameters)
-        alike, both_sides, places = cursor.fetchone()
-        if alike:
-            notes.append(note("alike", alike, rows=places))
-        if both_sides:
-            notes.append(note("on both sides", both_sides))
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM staged_prompt WHERE distinction <> '')"
+            " OR EXISTS (SELECT FROM known_prompt WHERE distinction <> '')"
+        )
+        if cursor.fetchone()[0]:  # else whatever reads the same is the same prompt
+            notes += notes_on_alike(cursor, project)
     return notes
+
+
+def notes_on_alike(cursor: Any, project: Project) -> list[Note]:
+    cursor.execute(ALIKE, {"project": project.pk})
+    alike, both_sides, readings = cursor.fetchone()
+    if not alike:
+        return []
+    cursor.execute(PLACES, [readings])
+    notes = [note("alike", alike, rows=[number for (number,) in cursor.fetchall()])]
+    return [*notes, note("on both sides", both_sides)] if both_sides else notes
 
 
 def describe(a_note: Note) -> str:

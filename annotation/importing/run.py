@@ -214,7 +214,7 @@ def add_to_project(record: Import, table: Table, mapping: Mapping, faults: Fault
             record.rest_path = str(rest.relative_to(settings.VAR))
             staging.unstage(row for row in range(len(faults.faulty)) if faults.is_faulty(row))
         record.prompts_added, record.candidates_added = staging.add_staged(project, record.pk)
-        record.report["notes"] += notes_on_adding(project, record.pk, record.prompts_added, record.candidates_added)
+        record.report["notes"] += notes_on_adding(project, record.prompts_added, record.candidates_added)
         finish(record, Import.Status.DONE, "prompts.imported")
 
 

@@ -15,7 +15,10 @@ from annotation.preparation.parsed import ParsedPrompt
 from annotation.text.digests import context_key
 from annotation.text.normalization import normal_form
 
-TABLES = "staged_prompt, staged_candidate, staged_repeat, project_document"
+# From so many rows on, sets are joined by hash: the planner, whose statistics of the project may be old, might else go
+# through all rows for each row.
+LARGE = 5000
+TABLES = "staged_prompt, staged_candidate, staged_repeat, known_prompt, known_document"
 CREATE = f"""
     DROP TABLE IF EXISTS {", ".join(f"pg_temp.{name}" for name in TABLES.split(", "))};
     CREATE TEMPORARY TABLE staged_prompt (
@@ -25,7 +28,11 @@ CREATE = f"""
     );
     CREATE TEMPORARY TABLE staged_candidate (number integer, place integer, text text, origin text, digest text);
     CREATE TEMPORARY TABLE staged_repeat (reads_as text, distinction text, number integer, rows integer);
-    CREATE TEMPORARY TABLE project_document (split_key text, held_out boolean);
+    CREATE TEMPORARY TABLE known_prompt (
+        id bigint, reads_as text, distinction text, held_out boolean, source_document text, external_id text,
+        context jsonb
+    );
+    CREATE TEMPORARY TABLE known_document (split_key text, held_out boolean);
 """
 # Prompts that stand in several rows of the file, with the first of them.
 REPEATS = """
@@ -33,14 +40,19 @@ REPEATS = """
     SELECT reads_as, distinction, min(number), count(*) FROM staged_prompt
     GROUP BY reads_as, distinction HAVING count(*) > 1
 """
+# Prompts of the project that read like one of the file.
+KNOWN = """
+    INSERT INTO known_prompt
+    SELECT id, reads_as, distinction, held_out, source_document, external_id, metadata -> 'context'
+    FROM annotation_prompt
+    WHERE project_id = %(project)s AND reads_as <> '' AND reads_as IN (SELECT reads_as FROM staged_prompt)
+"""
 # Rows that say less than a prompt of the project that reads the same (no id, say, where that one has an id).
 LESS_SPECIFIC = """
-    SELECT s.number, s.source_document, s.context, s.external_id, p.source_document, p.metadata, p.external_id,
+    SELECT s.number, s.source_document, s.context, s.external_id, p.source_document, p.context, p.external_id,
            p.distinction
-    FROM staged_prompt s
-    JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
-    WHERE NOT EXISTS (SELECT FROM annotation_prompt q WHERE q.project_id = %(project)s AND q.reads_as = s.reads_as
-                      AND q.reads_as <> '' AND q.distinction = s.distinction)
+    FROM staged_prompt s JOIN known_prompt p USING (reads_as)
+    WHERE NOT EXISTS (SELECT FROM known_prompt q WHERE q.reads_as = s.reads_as AND q.distinction = s.distinction)
     ORDER BY s.number, p.id
 """
 ADD_PROMPTS = """
@@ -48,7 +60,7 @@ ADD_PROMPTS = """
                                    digest, reads_as, distinction, held_out, imported_in_id, created_at)
     SELECT %(project)s, s.text, s.messages, COALESCE(NULLIF(s.reference, ''), gained.reference, ''), s.external_id,
            s.source_document, CASE WHEN s.metadata = '{}' THEN COALESCE(gained.metadata, '{}') ELSE s.metadata END,
-           s.digest, s.reads_as, s.distinction,
+           COALESCE(s.digest, s.reads_as), s.reads_as, s.distinction,
            COALESCE(known.held_out, document.held_out, prompt.held_out, alike.held_out, s.hashed), %(import)s, now()
     FROM (SELECT * FROM staged_prompt s WHERE NOT EXISTS (
               SELECT FROM staged_repeat r WHERE r.reads_as = s.reads_as AND r.distinction = s.distinction
@@ -57,17 +69,14 @@ ADD_PROMPTS = """
                       max(NULLIF(t.metadata, '{}')::text)::jsonb AS metadata
                FROM staged_prompt t JOIN staged_repeat USING (reads_as, distinction) GROUP BY 1, 2) gained
         USING (reads_as, distinction)
-    LEFT JOIN project_document known ON s.source_document <> '' AND known.split_key = s.split_key
+    LEFT JOIN known_document known ON s.source_document <> '' AND known.split_key = s.split_key
     LEFT JOIN (SELECT split_key, bool_or(held_out) AS held_out FROM staged_prompt
                WHERE held_out IS NOT NULL GROUP BY split_key) document ON document.split_key = s.split_key
     LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM staged_prompt
                WHERE held_out IS NOT NULL GROUP BY reads_as) prompt ON prompt.reads_as = s.reads_as
-    LEFT JOIN (SELECT t.reads_as, bool_or(p.held_out) AS held_out FROM staged_prompt t
-               JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = t.reads_as AND p.reads_as <> ''
-               WHERE t.source_document = '' GROUP BY 1) alike
+    LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM known_prompt GROUP BY reads_as) alike
         ON s.source_document = '' AND alike.reads_as = s.reads_as
-    WHERE NOT EXISTS (SELECT FROM annotation_prompt p WHERE p.project_id = %(project)s AND p.reads_as = s.reads_as
-                      AND p.reads_as <> '' AND p.distinction = s.distinction)
+    WHERE NOT EXISTS (SELECT FROM known_prompt p WHERE p.reads_as = s.reads_as AND p.distinction = s.distinction)
     ORDER BY s.number
 """
 ADD_CANDIDATES = """
@@ -97,7 +106,8 @@ def stage(prompts: list[ParsedPrompt]) -> None:
     with connection.cursor() as cursor:
         with cursor.copy("COPY staged_prompt FROM STDIN") as copy:
             for prompt in prompts:
-                copy.write_row(prompt[:14])
+                # The digest is mostly the same as `reads_as`.
+                copy.write_row(prompt[:14] if prompt.digest != prompt.reads_as else (*prompt[:7], None, *prompt[8:14]))
         with cursor.copy("COPY staged_candidate FROM STDIN") as copy:
             for prompt in prompts:
                 for place, candidate in enumerate(prompt.candidates):
@@ -121,13 +131,18 @@ def note_repeats(cursor: Any) -> None:
 
 
 def find_in_project(project: Project) -> None:
-    """Before the checks: which rows are prompts that the project has, and which stand in the file more than once."""
+    """Before the checks: which rows are prompts that the project has, and which occur in the file more than once."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
         cursor.execute("ANALYZE staged_prompt")
         cursor.execute("ANALYZE staged_candidate")
+        cursor.execute("SELECT count(*) FROM staged_prompt")
+        if cursor.fetchone()[0] >= LARGE:
+            cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(KNOWN, {"project": project.pk})
+        cursor.execute("ANALYZE known_prompt")
         note_documents(project, cursor)
-    join_less_specific(project)
+    join_less_specific()
     with connection.cursor() as cursor:
         note_repeats(cursor)
 
@@ -146,23 +161,23 @@ def note_documents(project: Project, cursor: Any) -> None:
     for document, held_out in cursor.fetchall():
         key = normal_form(document)
         sides[key] = sides.get(key, False) or held_out
-    with cursor.copy("COPY project_document FROM STDIN") as copy:
+    with cursor.copy("COPY known_document FROM STDIN") as copy:
         for row in sides.items():
             copy.write_row(row)
-    cursor.execute("ANALYZE project_document")
+    cursor.execute("ANALYZE known_document")
 
 
-def join_less_specific(project: Project) -> None:
+def join_less_specific() -> None:
     """A row that gives no document, context or id is the project's prompt that reads the same, where there is exactly
     one that says all the row says. A row that says more is a prompt of its own."""
     fits: dict[int, list[str]] = {}
     with connection.chunked_cursor() as rows:
-        rows.execute(LESS_SPECIFIC, {"project": project.pk})
+        rows.execute(LESS_SPECIFIC)
         for number, document, context, external_id, *known in rows:
-            known_document, metadata, known_id, distinction = known
+            known_document, known_context, known_id, distinction = known
             if (
                 (not document or normal_form(document) == normal_form(known_document))
-                and (not context or context == context_key(metadata))
+                and (not context or context == context_key({"context": known_context}))
                 and (not external_id or external_id == known_id)
             ):
                 fits.setdefault(number, []).append(distinction)

@@ -43,7 +43,13 @@ class AnswerReader:
             value = values.get(column)
             if value is None or value == "":
                 continue
-            if is_plain(value):  # nearly all are
+            if (  # nearly all are plain texts; in CSV a chat begins with a bracket
+                type(value) is str
+                and len(value) <= TEXT_LIMIT
+                and value.isprintable()
+                and not value.isspace()
+                and not value.startswith("[{")
+            ):
                 found.append(ParsedCandidate(value, origin, text_digest(value)))
                 continue
             found += self.read(self.decoded(value), column, origin, "the candidate")
@@ -59,7 +65,7 @@ class AnswerReader:
         return found
 
     def decoded(self, value: Any) -> Any:
-        """In CSV and TSV a chat stands in its cell as JSON; a text that merely begins like one is a text."""
+        """In CSV and TSV a chat is JSON in its cell; a text that merely begins like one is a text."""
         if self.cells.cells_are_text and type(value) is str and value.startswith("[{"):
             before = len(self.cells.faults)
             chat = self.cells.json(value, "")
@@ -117,14 +123,3 @@ class AnswerReader:
             if other not in (key, named) and not is_empty(value):
                 self.cells.pass_over(f"{column}: {other}")
         return self.read(item[key], column, origin, what)
-
-
-def is_plain(value: Any) -> bool:
-    """Whether the value is a text that needs no closer look: in CSV a chat begins with a bracket."""
-    return (
-        type(value) is str
-        and len(value) <= TEXT_LIMIT
-        and value.isprintable()
-        and not value.isspace()
-        and not value.startswith("[{")
-    )

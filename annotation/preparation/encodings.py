@@ -88,7 +88,7 @@ def undecodable(path: Path, filename: str, encoding: str, languages: Sequence[st
         place = f"{filename} is not {name}: byte {start:,} ({found}, line {lines + 1:,}) is no such character"
         file.seek(max(0, start - SAMPLE_BYTES))
         if name == "UTF-8" and not file.read(min(start, SAMPLE_BYTES)).isascii():
-            # Other encodings hardly ever make characters of UTF-8 by chance.
+            # Other encodings hardly ever form valid UTF-8.
             return Unreadable(
                 f"{place}, and what is before it is UTF-8: the file was cut off or damaged there. Export it again",
                 row=lines + 1,

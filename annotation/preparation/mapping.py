@@ -34,7 +34,7 @@ NAMES = {
 FIELDS = (*NAMES, "metadata.KEY")
 # Beside a chat, these are a turn of it; other names of texts mean something else there (`source`: a data set).
 BESIDE_MESSAGES = ("prompt", "text", "source_text", "question", "instruction", "query")
-# An instruction and what it is about: these names then win over others (Alpaca has the whole as `text` once more).
+# An instruction and what it is about: these names then win over others (Alpaca repeats the whole as `text`).
 INSTRUCTIONS = ("instruction", "question")
 CANDIDATE_COLUMN = re.compile(r"candidate[ ._:-](?!ids?$|count$|index$|digest$)(.+)", re.IGNORECASE)
 NUMBERED_COLUMN = re.compile(
@@ -144,7 +144,7 @@ class MappingWords:
     ignored: tuple[str, ...] = ()
 
     def on(self, columns: Sequence[str]) -> Mapping:
-        """The detected mapping of the columns that are not ignored, changed by what is said."""
+        """The detected mapping of the columns that are not ignored, changed as asked."""
         mapping = detect_mapping([column for column in columns if column not in self.ignored])
         changes: dict[str, Any] = {}
         metadata = dict(mapping.metadata)

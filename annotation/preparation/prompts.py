@@ -43,6 +43,10 @@ class PromptParser:
         self.mapping, self.seed, self.share, self.persona = mapping, seed, share, persona.strip()
         self.cells = Cells(cells_are_text=format in ("csv", "tsv"))
         self.answers = AnswerReader(mapping, self.cells)
+        self.only_text = bool(mapping.text) and not (
+            mapping.messages or mapping.input or mapping.system or mapping.is_own
+        )
+        self.has_metadata = mapping.has_metadata
         self.drawn = "", False
         self.document = "", ""
 
@@ -63,7 +67,7 @@ class PromptParser:
         external_id = cells.name(values, mapping.external_id, ID_LIMIT)
         document = cells.name(values, mapping.source_document, DOCUMENT_LIMIT)
         held_out = self.held_out(values.get(mapping.held_out)) if mapping.held_out else None
-        metadata, context = self.metadata(values) if mapping.has_metadata else ("{}", "")
+        metadata, context = self.metadata(values) if self.has_metadata else ("{}", "")
         if cells.faults:
             return None if all(map(is_blank, values.values())) else cells.faults
         if messages is None or len(messages) == 1:
@@ -104,6 +108,8 @@ class PromptParser:
         """(the last turn's text, the messages if the row has any, the answer with which its chat ends)."""
         cells, mapping = self.cells, self.mapping
         asked = self.answers.asked
+        if self.only_text and not asked and type(value := values.get(mapping.text)) is str:
+            return cells.required_text(value, mapping.text), None, ""  # nearly all rows
         chat = values.get(mapping.messages) if mapping.messages else None
         value = values.get(mapping.text) if mapping.text else None
         if is_empty(chat) and (is_chat(value) or is_message(value)):
