@@ -75,7 +75,7 @@ class JudgementWords:
     meanings: tuple[str, ...] = ()
 
     def on(self, columns: Sequence[str]) -> JudgementMapping:
-        """The detected mapping, changed by what is said."""
+        """The detected mapping with these changes."""
         changes: dict[str, Any] = {}
         for word in self.fields:
             name, column = split(word, "--map", "FIELD=COLUMN")

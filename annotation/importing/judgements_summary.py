@@ -1,4 +1,4 @@
-"""What an import of judgements read, and what came of it: for the command, the event and `Import.mapping`."""
+"""What an import of judgements read, and its outcome: for the command, the event and `Import.mapping`."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field

@@ -2,7 +2,7 @@
 
 People answer at random through the queue (pairs, rankings, scores of one text and side by side, in several batches), or
 their recorded answers are imported. Each answer goes into a plain log of texts and persons as well, and everything from
-"THE RECOMPUTATION" on uses that log, exact fractions and the standard library: nothing of the product.
+"THE RECOMPUTATION" on uses that log, exact fractions and the standard library, and none of the product's code.
 """
 
 import json
@@ -72,7 +72,7 @@ def hotel():
         prompt = PromptFactory(project=project, text=f"prompt {number}")
         for origin in range(4):
             CandidateFactory(prompt=prompt, text=f"text {number} {origin}", origin=f"import:{origin}")
-        # The same text once more: some batches ask about the one, some about the other.
+        # The same text again: some batches ask about the one, some about the other.
         CandidateFactory(prompt=prompt, text=f"text {number} 0", origin="import:again")
     return project
 

@@ -325,7 +325,7 @@ def test_columns_that_do_not_fit_say_so(load, options, message):
     assert totals() == [0] * 8
 
 
-def test_the_remedy_for_an_unknown_answer_works_as_it_stands(load):
+def test_the_remedy_for_an_unknown_answer_works_as_written(load):
     """Word by word as a shell reads it."""
     for value, meaning, said in [("-1", "a", YES), ("no clear winner", "tie", "tie"), ("?!", "both_bad", "both_bad")]:
         with pytest.raises(CommandError) as error:
@@ -437,7 +437,7 @@ def test_recorded_answers_freeze_like_any_others(load, hotel, tmp_path, settings
 
 
 def test_the_layouts_of_the_guide(load):
-    """Each sample of docs/judgements.md, as it stands."""
+    """Each sample of docs/judgements.md, unchanged."""
     guide = (Path(__file__).parents[3] / "docs/judgements.md").read_text(encoding="utf-8")
     samples = [line for line in guide.splitlines() if line.startswith("{")]
     workers = ["--worker-column", "annotator1", "--worker-column", "annotator2"]
