@@ -24,6 +24,9 @@ from annotation.text.normalization import normal_form
 
 Progress = Callable[[int], None]  # called with the number of prompts done
 
+# How answers become rows: raised whenever the same answers may yield other rows. Manifests without it are of rules 1.
+RULES = 2
+
 FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 
 
@@ -132,6 +135,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
     ids.write_text("".join(f"{key}\n" for key in sorted(sources.annotation_ids)))
     content.manifest = {
         "konomi_dataset": 1,
+        "rules": RULES,
         "sha256": content.sha256,
         "project": {
             "id": project.pk,

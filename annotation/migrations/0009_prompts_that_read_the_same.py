@@ -40,7 +40,7 @@ def identify(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0007_memory_without_pending_list")]
+    dependencies = [("annotation", "0008_plain_wording")]
 
     operations = [
         migrations.AddField(
