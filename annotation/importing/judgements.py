@@ -143,7 +143,7 @@ def read_judgements(
                 if columns == table.columns:
                     check_whole(record, table, summary, {*texts.used_columns(), *chosen.used_columns()})
                     with transaction.atomic():
-                        add_prompts(record, table, texts, faults)
+                        add_prompts(record, table, texts, faults, summary)
         recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
         done = 0
         for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
@@ -242,10 +242,11 @@ def stage_rows(
     return count
 
 
-def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog) -> None:
+def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog, summary: Summary) -> None:
     """Move the staged prompts and candidates into the project; ImportRefused where rows are at fault."""
     project = record.project
     lock_project(project)
+    summary.ids_not_kept = judgements_staging.drop_other_ids(project)
     staging.find_in_project(project)
     for fault in cross_faults(project, fields_of(mapping)):
         faults.add(fault)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.preparation.mapping import Mapping, MappingError, MappingWords
+from annotation.preparation.mapping import Mapping, MappingError, MappingWords, detect_mapping
 
 # In this order of preference, compared without case.
 NAMES = {
@@ -97,15 +97,13 @@ class JudgementWords:
 
 
 def prompt_mapping(words: MappingWords, judgements: JudgementMapping, columns: Sequence[str]) -> Mapping:
-    """What the other columns mean. An id is the prompt's where somebody says so: in files of judgements it mostly is
-    the pair's or the answer's."""
+    """What the other columns mean. “answer” and “choice” are names of texts elsewhere: here they are what people
+    answered."""
     named = {word.partition("=")[2].strip() for word in words.fields}
     named |= {word.partition("=")[0].strip() for word in words.candidates}
+    named |= {column for column, _origin in detect_mapping(columns).candidates}
     taken = tuple(column for column in judgements.used_columns() if column not in named)
-    mapping = dataclasses.replace(words, ignored=(*words.ignored, *taken)).on(columns)
-    if any(word.partition("=")[0].strip() == "external_id" for word in words.fields):
-        return mapping
-    return dataclasses.replace(mapping, external_id="")
+    return dataclasses.replace(words, ignored=(*words.ignored, *taken)).on(columns)
 
 
 def split(word: str, option: str, form: str) -> tuple[str, str]:

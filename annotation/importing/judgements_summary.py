@@ -17,6 +17,7 @@ class Summary:
     rows_without_answer: int = 0
     zones_unknown: int = 0
     durations_dropped: int = 0
+    ids_not_kept: int = 0
     unused_columns: list[str] = field(default_factory=list)
     people_known: int = 0
     people_new: int = 0

@@ -136,8 +136,14 @@ def checked_alternatives(kind: str, alternatives: int | None, origins: list[str]
 def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[str] | None) -> dict[str, Any]:
     """Insert the batch's tasks in seeded order; returns `Batch.selection`: how many prompts got a task, how many tasks
     there are, and what was left out."""
-    selection: dict[str, Any] = {"origins": origins, "prompts": 0, "tasks": 0, "left_out": 0}
-    selection |= {"left_out_reasons": {}, "same_reading": 0}
+    selection: dict[str, Any] = {
+        "origins": origins,
+        "prompts": 0,
+        "tasks": 0,
+        "left_out": 0,
+        "left_out_reasons": {},
+        "same_reading": 0,
+    }
     rows = Prompt.objects.filter(project_id=batch.project_id)
     if prompts is not None:
         rows = rows.filter(pk__in=prompts.values("pk"))

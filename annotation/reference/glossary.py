@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.models import GlossaryTerm, Project, User
-from annotation.text.normalization import UNSPACED, folded
+from annotation.text.normalization import UNSPACED, folded, lookup_form
 
 LIMITS = {"source": 200, "target": 200, "note": 300}
 MAX_ROWS = 50_000
@@ -81,7 +81,7 @@ def import_terms(*, project: Project, text: str, actor: User | None) -> tuple[in
                         source=source,
                         target=target,
                         note=note,
-                        folded=folded(source),
+                        folded=lookup_form(source),
                         created_by=actor,
                     )
                 )
@@ -129,7 +129,7 @@ def write(term: GlossaryTerm, fields: dict[str, str], *, verb: str, actor: User 
         raise InvalidInput(problems[0][1], problems)
     before = values(GlossaryTerm.objects.get(pk=term.pk)) if term.pk else None
     term.source, term.target, term.note = fields["source"], fields["target"], fields["note"]
-    term.folded = folded(term.source)
+    term.folded = lookup_form(term.source)
     if before == values(term):
         return term
     try:
@@ -152,7 +152,7 @@ def term_problems(fields: dict[str, str]) -> list[tuple[str, str]]:
         for name, limit in LIMITS.items()
         if len(fields.get(name, "")) > limit
     ]
-    if not fields.get("source") or not folded(fields["source"]):
+    if not fields.get("source") or not lookup_form(fields["source"]):
         problems.append(("source", _("The term is missing.")))
     if not fields.get("target"):
         problems.append(("target", _("The translation is missing.")))
@@ -169,10 +169,11 @@ def values(term: GlossaryTerm) -> dict[str, Any]:
 def terms_in(*, project: Project, text: str) -> list[Hit]:
     """The terms that occur in the text, in order of occurrence.
 
-    Letters and digits must end where the term does, except in scripts without spaces; a match within a longer
-    term does not count. One scan of the project's terms in the database, which returns only rows that match.
+    Case, width, blanks and the forms of apostrophes, quotation marks and hyphens make no difference. Letters and digits
+    must end where the term does, except in scripts without spaces; a match within a longer term does not count. One
+    scan of the project's terms in the database, which returns only rows that match.
     """
-    searched = folded(text)[:SEARCHED]
+    searched = lookup_form(text)[:SEARCHED]
     matches = (
         GlossaryTerm.objects.filter(project=project)
         .annotate(at=StrIndex(Value(searched, output_field=TextField()), F("folded")))
@@ -191,7 +192,9 @@ def terms_in(*, project: Project, text: str) -> list[Hit]:
                 taken[at : at + len(key)] = b"\1" * len(key)
                 first.setdefault(key, at)
     order = sorted(first, key=first.__getitem__)[:MAX_HITS]
-    return [Hit(terms[key][0].source, [(term.target, term.note) for term in terms[key]]) for key in order]
+    # Two spellings of a term, such as guest's and guest’s, may have the same translation.
+    targets = {key: list(dict.fromkeys((term.target, term.note) for term in terms[key])) for key in order}
+    return [Hit(terms[key][0].source, targets[key]) for key in order]
 
 
 def places(term: str, text: str, *, plural: bool) -> Iterator[int]:

@@ -1,4 +1,5 @@
-"""Template tags of the whole site: the project navigation, and names of any script inside sentences."""
+"""Template tags of the whole site: the project navigation, names of any script inside sentences, and the direction of
+texts."""
 
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.core.access import STAFF, role_in
 from annotation.models import Project, Role
+from annotation.text import languages
 
 register = template.Library()
 
@@ -30,6 +32,13 @@ SECTIONS = [
 def isolated(text: object) -> SafeString:
     """A name inside a sentence of ours, isolated so that right-to-left letters do not reorder the sentence."""
     return format_html("<bdi>{}</bdi>", text)
+
+
+@register.filter
+def direction(language: str) -> str:
+    """The `dir` of a text in the language: rtl or ltr, and auto where the language is unknown. A text in a known
+    language may begin with a word of another, and an empty editor with none."""
+    return languages.direction(language)
 
 
 @register.inclusion_tag("components/project_nav.html", takes_context=True)

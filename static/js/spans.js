@@ -47,7 +47,7 @@
     item.list.hidden = !item.marks.length;
     item.list.replaceChildren(...item.marks.map((mark, at) => {
       const row = document.createElement("li"), quote = make("q", "", short(item, mark)), remove = make("button", "link", word("mark.remove"));
-      Object.assign(quote, { lang: item.element.lang, dir: "auto" });
+      Object.assign(quote, { lang: item.element.lang, dir: item.element.dir });
       remove.type = "button";
       remove.setAttribute("aria-label", word("mark.remove_one", { n: at + 1 }));
       remove.addEventListener("click", () => {

@@ -14,7 +14,12 @@ def describe(answer: PosteditingPayload, texts: dict[int, str], language: str) -
         return {"headline": _("Accepted unchanged"), "text": answer.text}
     original = texts.get(answer.candidate, "")
     edits = edits_between(original, answer.text, language)
-    headline = ngettext("{n} edit, HTER {rate}", "{n} edits, HTER {rate}", edits.count)
+    if not edits.count:
+        headline = _("No visible change")
+    elif edits.is_ter:
+        headline = ngettext("{n} edit, HTER {rate}", "{n} edits, HTER {rate}", edits.count)
+    else:
+        headline = ngettext("{n} edit, edit rate {rate}", "{n} edits, edit rate {rate}", edits.count)
     return {
         "headline": headline.format(n=edits.count, rate=f"{edits.rate:.0%}"),
         "text": answer.text,

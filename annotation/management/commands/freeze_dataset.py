@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
@@ -83,7 +84,7 @@ class Command(BaseCommand):
                     batches=options["batch"],
                     kinds=options["kind"],
                     options=ExportOptions(**{name: options[name] for name in names}),
-                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompts"),
+                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompt{pluralize(done)}"),
                 )
         except DomainError as error:
             raise CommandError(str(error)) from error

@@ -161,6 +161,7 @@ class Command(BaseCommand):
             "further answers of a person about the same texts, in tasks of their own": written.repeated,
             "times without a time zone, read as UTC": summary.zones_unknown,
             "durations of more than a day, left out": summary.durations_dropped,
+            "rows with an id that is not the prompt's own; the id is not kept": summary.ids_not_kept,
             "blank rows": summary.blank_rows,
             f"rows at fault, left out (in {record.rest_path and settings.VAR / record.rest_path})": record.fault_count,
         }

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project, Prompt
@@ -58,4 +59,5 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for sentence in left_out_sentences(batch.selection):
             self.stdout.write(sentence)
-        self.stdout.write(f"batch {batch.pk}: {batch.tasks.count()} tasks, overlap {batch.overlap}")
+        count = batch.tasks.count()
+        self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {batch.overlap}")

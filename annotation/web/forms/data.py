@@ -81,14 +81,14 @@ class ReadForm(forms.Form):
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "ReadForm":
-        given = ReadOptions(**options)
-        quoted = {None: "", True: "yes", False: "no"}[given.quoted]
-        return cls(initial={"encoding": given.encoding, "delimiter": given.delimiter, "quoted": quoted})
+        read_options = ReadOptions(**options)
+        quoted = {None: "", True: "yes", False: "no"}[read_options.quoted]
+        return cls(initial={"encoding": read_options.encoding, "delimiter": read_options.delimiter, "quoted": quoted})
 
     def options(self) -> ReadOptions:
-        given = self.cleaned_data
-        quoted = {"": None, "yes": True, "no": False}[given["quoted"]]
-        return ReadOptions(encoding=given["encoding"], delimiter=given["delimiter"], quoted=quoted)
+        cleaned = self.cleaned_data
+        quoted = {"": None, "yes": True, "no": False}[cleaned["quoted"]]
+        return ReadOptions(encoding=cleaned["encoding"], delimiter=cleaned["delimiter"], quoted=quoted)
 
 
 class ColumnsForm(forms.Form):
@@ -96,8 +96,8 @@ class ColumnsForm(forms.Form):
 
     keep_good = forms.BooleanField(
         required=False,
-        label=_("If some rows are faulty, add the others"),
-        help_text=_("Otherwise one faulty row keeps the whole file out. You can download the rows that were left."),
+        label=_("Import the valid rows if some are faulty"),
+        help_text=_("Otherwise a single faulty row rejects the file. You can download the rows left out."),
     )
 
     def __init__(
@@ -111,13 +111,13 @@ class ColumnsForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.columns, self.is_own = columns, mapping.is_own
         self.samples = samples or {}
-        found, origins = meanings(mapping), dict(mapping.candidates)
+        column_meanings, origins = meanings(mapping), dict(mapping.candidates)
         for number, column in enumerate(columns):
             name = column or _("column %(number)s") % {"number": number + 1}
             self.fields[f"meaning-{number}"] = forms.ChoiceField(
                 choices=MEANINGS,
                 required=False,
-                initial=found.get(column, ""),
+                initial=column_meanings.get(column, ""),
                 label=_("Meaning of %(name)s") % {"name": name},
             )
             self.fields[f"origin-{number}"] = forms.CharField(
@@ -140,17 +140,17 @@ class ColumnsForm(forms.Form):
         ]
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
+        cleaned = super().clean() or {}
         fields: dict[str, Any] = {}
         metadata: dict[str, str] = {}
         candidates: list[tuple[str, str]] = []
         for number, column in enumerate(self.columns):
-            meaning = given.get(f"meaning-{number}", "")
+            meaning = cleaned.get(f"meaning-{number}", "")
             if not meaning or not column:
                 continue
             if meaning == "candidate":
                 try:
-                    candidates.append((column, file_origin(given.get(f"origin-{number}") or column)))
+                    candidates.append((column, file_origin(cleaned.get(f"origin-{number}") or column)))
                 except MappingError as error:
                     self.add_error(f"origin-{number}", str(error))
             elif meaning == "metadata":
@@ -163,16 +163,16 @@ class ColumnsForm(forms.Form):
                 )
             else:
                 fields[meaning] = column
-        given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates), is_own=self.is_own)
-        return given
+        cleaned["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates), is_own=self.is_own)
+        return cleaned
 
 
 def meanings(mapping: Mapping) -> dict[str, str]:
     """Column → its meaning in MEANINGS."""
-    found = dict.fromkeys(mapping.metadata.values(), "metadata")
-    found |= {column: "candidate" for column, _ in mapping.candidates}
+    column_meanings = dict.fromkeys(mapping.metadata.values(), "metadata")
+    column_meanings |= {column: "candidate" for column, _ in mapping.candidates}
     single = [name for name, _ in MEANINGS if name and name not in ("candidate", "metadata")]
-    return found | {getattr(mapping, name): name for name in single if getattr(mapping, name)}
+    return column_meanings | {getattr(mapping, name): name for name in single if getattr(mapping, name)}
 
 
 class FreezeForm(forms.Form):
@@ -186,14 +186,14 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("Batches"),
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all of them."),
+        help_text=_("Leave empty for all."),
     )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
         choices=Kind.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all kinds."),
+        help_text=_("Leave empty for all kinds."),
     )
     chosen_as_sft = forms.BooleanField(
         required=False,

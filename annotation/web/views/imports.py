@@ -43,9 +43,9 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     if only in ("train", "held_out"):
         rows = rows.filter(held_out=only == "held_out")
     page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
-    found: dict[int, list[Candidate]] = {}
+    candidates: dict[int, list[Candidate]] = {}
     for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
-        found.setdefault(candidate.prompt_id, []).append(candidate)
+        candidates.setdefault(candidate.prompt_id, []).append(candidate)
     counts = dict(Prompt.objects.filter(project=project).values_list("held_out").annotate(n=Count("pk")))
     all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
     origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
@@ -54,7 +54,7 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "section": "prompts",
         "page": page,
         "only": only,
-        "rows": [(prompt, found.get(prompt.pk, [])) for prompt in page],
+        "rows": [(prompt, candidates.get(prompt.pk, [])) for prompt in page],
         "train": counts.get(False, 0),
         "held_out": counts.get(True, 0),
         "origins": origins,
@@ -129,11 +129,13 @@ def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
         return columns_page(request, record)
     form = ColumnsForm(request.POST, columns=columns_of(record), mapping=detect_mapping(columns_of(record)))
     if form.columns and form.is_valid():
-        given = form.cleaned_data
+        cleaned = form.cleaned_data
         if "check" in request.POST:
-            return columns_page(request, record, form=form, mapping=given["mapping"])
+            return columns_page(request, record, form=form, mapping=cleaned["mapping"])
         try:
-            confirm_import(record=record, mapping=given["mapping"], keep_good=given["keep_good"], actor=request.user)
+            confirm_import(
+                record=record, mapping=cleaned["mapping"], keep_good=cleaned["keep_good"], actor=request.user
+            )
             return redirect("import", record.pk)
         except DomainError as error:
             form.add_error(None, str(error))

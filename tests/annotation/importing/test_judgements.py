@@ -86,7 +86,7 @@ def test_281_recorded_pairs_with_ten_answers_each_are_281_tasks(load, hotel):
     assert {task.annotations.count() for task in Task.objects.all()} == {10}
     assert User.objects.count() == 10
     assert set(Assignment.objects.values_list("state", flat=True)) == {"done"}
-    assert "columns not used: id" in lines
+    assert "2,810 rows with an id that is not the prompt's own; the id is not kept" in lines
     before = totals()
     again = load(as_jsonl(rows))
     assert totals() == before
@@ -395,7 +395,7 @@ def test_a_column_that_first_occurs_late_counts(load):
 
 
 def test_more_answers_in_another_file_join_the_project(load):
-    load(as_jsonl([row(id="q1")]), "--map", "external_id=id")
+    load(as_jsonl([row(id="q1")]))
     load(as_jsonl([row(), row("b", worker="w2", id=17)]), name="more.jsonl")
     assert answers() == [("w1", [YES, YEP], YES), ("w2", [YES, YEP], YEP)]
     assert Prompt.objects.get().external_id == "q1"

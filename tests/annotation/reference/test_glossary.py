@@ -1,8 +1,10 @@
 """The glossary: kept by managers, read by members, found in a prompt as words."""
 
 import unicodedata
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from annotation.core.errors import InvalidInput
 from annotation.models import Event, GlossaryTerm, Role
 from annotation.reference import glossary
-from annotation.text.normalization import folded
+from annotation.text.normalization import lookup_form
 from tests.factories import ProjectFactory, UserFactory, join
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +37,43 @@ def test_terms_are_found_as_words_whatever_their_case_and_width(project):
     text = "Rooms? The  FRONT\ndesk holds a deposit；ask the ＣＡＦÉ in Strasse, or Café staff."
     assert found(project, text) == ["room", "front desk", "Deposit", "CAFÉ", "Straße"]
     assert found(project, "bathroom and roommates, depositing") == []
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("guest's room", "The guest’s room is ready."),
+        ("guest’s room", "The guest's room is ready."),
+        ("guest's room", "The guest\u2019s\u00a0room is ready."),
+        ("check-in", "The check\u2011in desk"),
+        ("check‐in", "The check-in desk"),
+        ("5–10 nights", "for 5-10 nights"),
+        ('"Fuji" suite', "the “Fuji” suite"),
+        ("“Fuji” suite", "the «Fuji» suite"),
+        ("п'ята кімната", "наша пʼята кімната"),
+        ("room", "the ro\u00adom"),
+        ("Wi‑Fi", "free Ｗｉ－Ｆｉ"),
+    ],
+)
+def test_typographic_variants_are_one_term(project, term, text):
+    add(project, term)
+    assert found(project, text) == [term]
+
+
+def test_terms_of_an_older_version_are_found(project):
+    """The migration stores the form that is looked for now."""
+    add(project, "guest’s room")
+    GlossaryTerm.objects.update(folded="guest’s room")
+    assert found(project, "The guest’s room") == []
+    migration = import_module("annotation.migrations.0010_glossary_terms_by_lookup_form")
+    migration.fold(apps, None)
+    assert found(project, "The guest’s room") == ["guest’s room"]
+
+
+def test_two_spellings_of_a_term_are_one_hit(project):
+    add(project, "guest's room", "guest’s room", target="客室")
+    (hit,) = glossary.terms_in(project=project, text="The guest’s room")
+    assert hit.targets == [("客室", "")]
 
 
 def test_the_longer_term_wins_where_both_stand(project):
@@ -108,7 +147,7 @@ words = st.text(alphabet=st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min
 
 @given(words, words, words)
 def test_a_term_between_commas_is_found_in_any_text(before, term, after):
-    term, text = folded(term), folded(f"{before},{term},{after}")
+    term, text = lookup_form(term), lookup_form(f"{before},{term},{after}")
     if f",{term}," in text and not unicodedata.category(term[0]).startswith("M"):
         assert f",{term}," in {text[at - 1 : at + len(term) + 1] for at in glossary.places(term, text, plural=False)}
 
@@ -149,6 +188,10 @@ def test_a_manager_keeps_the_glossary_on_its_page(sign_in, project):
     assert "3 terms in the glossary" in text_of(client.get(page))
     search = text_of(client.get(page, {"q": "階"}))
     assert ("階段" in search, "リフト" in search) == (True, False)
+    glossary.add_term(project=project, source="guest's room", target="chambre d’hôte", actor=None)
+    for asked in ("guest’s", "d'hôte", "D’HÔTE"):
+        assert "chambre d’hôte" in text_of(client.get(page, {"q": asked}))
+    glossary.remove_term(term=GlossaryTerm.objects.get(source="guest's room"), actor=None)
     assert client.post(f"{page}{term.pk}/remove/").status_code == 302
     assert client.post(f"{page}{term.pk}/remove/").status_code == 404
     assert GlossaryTerm.objects.count() == 2

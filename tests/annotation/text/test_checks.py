@@ -52,6 +52,20 @@ FAULTY = [
 ]
 
 
+# Source, target, and the warnings as names with the text they are about.
+WHILE_WRITING = [
+    ("en", "ja", "The fee is 24,000 yen.", "料金は2万4千円です。", []),
+    ("en", "ja", "It cost 120 million yen.", "1億2000万円かかりました。", []),
+    ("en", "ar", "It takes 15 minutes.", "يستغرق ١٥ دقيقة.", []),
+    ("en", "ja", "We open at 12 a.m.", "0時に開きます。", []),
+    ("en", "el", "Where is it?", "Πού είναι;", []),
+    ("en", "ja", "Add 2.5 kg of flour.", "小麦粉を25kg加えます。", [("number", "2.5")]),
+    ("en", "ja", "It costs 10 million yen.", "10円です。", [("number", "10 million")]),
+    ("en", "ja", "Hello %@!", "こんにちは！", [("placeholder.missing", "%@")]),
+    ("en", "ja", "Total: %.2f kg", "合計: kg", [("placeholder.missing", "%.2f")]),
+]
+
+
 def names(source, target, from_language, to_language, **options):
     findings = check(source, target, source_language=from_language, target_language=to_language, **options)
     return [finding.name for finding in findings]
@@ -65,6 +79,12 @@ def test_a_clean_pair_has_no_finding(from_language, to_language, source, target)
 @pytest.mark.parametrize(("from_language", "to_language", "source", "target", "name"), FAULTY)
 def test_each_fault_is_found(from_language, to_language, source, target, name):
     assert name in names(source, target, from_language, to_language)
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target", "expected"), WHILE_WRITING)
+def test_one_fault_is_one_warning(from_language, to_language, source, target, expected):
+    findings = check(source, target, source_language=from_language, target_language=to_language)
+    assert [(finding.name, finding.values["text"]) for finding in findings] == expected
 
 
 def test_a_term_may_be_inflected_where_words_have_endings():
@@ -91,3 +111,9 @@ def test_a_projects_own_ratio_replaces_the_languages_widths():
     source, target = "The room is quiet and has a view.", "Das Zimmer ist sehr ruhig und hat eine schöne Aussicht."
     assert names(source, target, "en", "de") == []
     assert names(source, target, "en", "de", ratio=0.5) == ["long"]
+
+
+@pytest.mark.parametrize("target", ["Une chambre d'hôte.", "Une chambre d’hôte.", "Une chambre\u00a0dʼhôte."])
+def test_a_term_is_used_whatever_its_apostrophe(target):
+    assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d'hôte"])]) == []
+    assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d’hôte"])]) == []

@@ -1,0 +1,151 @@
+"""Numbers in words and as shares; `numbers_in` reads all the numbers of a text."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import regex
+
+from annotation.text.checks.numerals import HAN_VALUES, Number, compounds, tokens_of
+from annotation.text.languages import base_language
+
+# Each line has its value, the next one 1 more.
+ENGLISH_FROM_ZERO = """\
+zero
+one
+two twice both couple
+three thrice triple
+four
+five
+six
+seven
+eight
+nine
+ten
+eleven
+twelve
+thirteen
+fourteen
+fifteen
+sixteen
+seventeen
+eighteen
+nineteen"""
+ENGLISH = {word: float(value) for value, line in enumerate(ENGLISH_FROM_ZERO.splitlines()) for word in line.split()}
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+ENGLISH |= {name: 10.0 * ten for ten, name in enumerate(TENS, start=2)}
+ENGLISH |= {"once": 1.0, "first": 1.0, "second": 2.0, "third": 3.0, "fifth": 5.0, "eighth": 8.0, "ninth": 9.0}
+ENGLISH |= {"twelfth": 12.0, "pair": 2.0, "double": 2.0, "single": 1.0}
+ENGLISH |= {f"{name}th": value for name, value in list(ENGLISH.items()) if value >= 4 and not name.endswith("y")}
+ENGLISH |= {f"{name[:-1]}ieth": value for name, value in list(ENGLISH.items()) if name.endswith("ty")}
+ENGLISH_UNITS = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12, "dozen": 12.0}
+JAPANESE = {
+    "ひとつ": 1,
+    "ふたつ": 2,
+    "みっつ": 3,
+    "よっつ": 4,
+    "いつつ": 5,
+    "むっつ": 6,
+    "ななつ": 7,
+    "やっつ": 8,
+    "ここのつ": 9,
+}
+JAPANESE |= {"ひとり": 1, "ふたり": 2}
+# Languages whose small numbers are known here as words; in others they are not missed.
+NUMBER_WORDS = {"en", "ja", "zh", "yue"}
+
+ANY = "|".join(sorted([*ENGLISH, *ENGLISH_UNITS], key=len, reverse=True))
+ENGLISH_RUN = regex.compile(
+    rf"(?<!\p{{L}})(?:{ANY})s?(?:(?:-|\s|\sand\s|,\s)(?:a\s)?(?:{ANY}|half))*"
+    r"(?!\p{L})",
+    regex.IGNORECASE,
+)
+ENGLISH_ONE = regex.compile(r"\b(?:an?|each|every|per)\b", regex.IGNORECASE)  # 1泊につき is "per night"
+HALF = regex.compile(
+    r"半|(?<!\p{L})(?:half|halb\p{L}*|demie?s?|medi[ao]s?|mezz[aoe]|полов\p{L}+|polovin\p{L}+)(?!\p{L})|반(?!\p{L})"
+)
+
+
+def english_words(text: str) -> Iterator[Number]:
+    """twenty-five, two hundred and fifty, half a dozen."""
+    for match in ENGLISH_RUN.finditer(text):
+        total = part = 0.0
+        for word in regex.findall(r"\p{L}+", match.group().lower()):
+            if word == "half":
+                part += 0.5
+            elif (unit := ENGLISH_UNITS.get(word) or ENGLISH_UNITS.get(word.removesuffix("s"))) is not None:
+                if unit >= 1e3:
+                    total, part = total + (part or 1) * unit, 0.0
+                else:
+                    part = (part or 1) * unit
+            elif word in ENGLISH or word.removesuffix("s") in ENGLISH:
+                part += ENGLISH.get(word, ENGLISH.get(word.removesuffix("s"), 0.0))
+        words = [ENGLISH[word] for word in regex.findall(r"\p{L}+", match.group().lower()) if word in ENGLISH]
+        parts = tuple(words) if len(words) > 1 else ()
+        yield Number(match.group(), match.start(), match.end(), frozenset({total + part}), parts)
+    for match in ENGLISH_ONE.finditer(text):
+        yield Number(match.group(), match.start(), match.end(), frozenset({1.0}))
+
+
+def numbers_in(text: str, language: str, *, words: bool = False) -> list[Number]:
+    """The numbers of a `prepared` text in reading order; with `words`, also those that are written out."""
+    found = list(compounds(text, list(tokens_of(text, language))))
+    base = base_language(language)
+    if words and base == "en":
+        found += english_words(text)
+    if words and base == "ja":
+        for match in regex.finditer("|".join(JAPANESE), text):
+            found.append(Number(match.group(), match.start(), match.end(), frozenset({float(JAPANESE[match.group()])})))
+    found.sort(key=lambda number: number.start)
+    return with_shares(text, with_halves(text, found))
+
+
+def with_halves(text: str, numbers: list[Number]) -> list[Number]:
+    """A half after a number is part of it: 2年半 and “2 and a half” are 2.5. By itself it is 0.5, 30 or 50 %."""
+    numbers = list(numbers)
+    for match in HALF.finditer(text):
+        for at, number in enumerate(numbers):
+            gap = text[number.end : match.start()]
+            if 0 <= match.start() - number.end <= 8 and not regex.search(r"[\d.,;。、]", gap):
+                numbers[at] = replace(number, values=number.values | {value + 0.5 for value in number.values})
+        numbers.append(Number(match.group(), match.start(), match.end(), frozenset({0.5, 30.0, 50.0})))
+    return numbers
+
+
+def with_shares(text: str, numbers: list[Number]) -> list[Number]:
+    """1/2, 2分の1 and 3割5分 as shares, 三点一四 as a fraction; 7折 is the price after 30 % off. Each may also be two
+    numbers, so both are its parts."""
+    result: list[Number] = []
+    at = 0
+    while at < len(numbers):
+        one, other = numbers[at], numbers[at + 1] if at + 1 < len(numbers) else None
+        value = share(text, one, other) if other and one.values and other.values else None
+        if other and value is not None:
+            parts = (*(one.parts or (min(one.values),)), *(other.parts or (min(other.values),)))
+            result.append(Number(text[one.start : other.end], one.start, other.end, frozenset({value}), parts))
+            at += 2
+            continue
+        after = text[one.end : one.end + 1]
+        if after == "割":
+            one = replace(one, values=one.values | {10 * value for value in one.values})
+        elif after == "折":
+            one = replace(one, values=one.values.union(*({10 * value, 100 - 10 * value} for value in one.values)))
+        result.append(one)
+        at += 1
+    return result
+
+
+def share(text: str, one: Number, other: Number) -> float | None:
+    """The value of two numbers that are one share or fraction."""
+    gap, first, second = text[one.end : other.start], min(one.values), min(other.values)
+    if regex.fullmatch(r"\s?[/⁄]\s?", gap) and second:
+        is_date = regex.match(r"\s?/\s?\d", text[other.end :]) or regex.search(r"\d\s?/\s?$", text[: one.start])
+        return None if is_date else first / second
+    if gap in ("分の", "分之") and first:
+        return second / first
+    if gap == "割" and text[other.end : other.end + 1] == "分":
+        return 10 * first + second
+    if gap in ("点", "點", "・") and all(
+        regex.fullmatch(r"[〇零一二三四五六七八九]+", number.text) for number in (one, other)
+    ):
+        return float(f"{first:.0f}.{''.join(f'{HAN_VALUES[sign]:.0f}' for sign in other.text)}")
+    return None

@@ -1,0 +1,144 @@
+"""Whether the target has every number of the source, with its fraction and its magnitude."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import regex
+
+from annotation.text.checks.number_words import NUMBER_WORDS, numbers_in
+from annotation.text.checks.numerals import Number, prepared, word_pattern
+from annotation.text.languages import base_language, day_periods, month_names
+
+# 24/7 is an idiom, and 1st is as well "first".
+NOT_ASKED = regex.compile(r"24\s*/\s*7|(?<!\w)[123](?:st|nd|rd|th)(?!\w)")
+FULL_HOUR = regex.compile(r"(?<=\d):00(?!\w)")
+# English a.m. and p.m. occur in texts of many languages.
+BEFORE_NOON = frozenset({"am", "morning", "midnight", "night"})
+AFTER_NOON = frozenset({"pm", "noon", "afternoon", "evening", "night"})
+NEAR = 12  # characters between an hour and the part of the day that it belongs to
+DAY_ENDS = {0.0, 12.0, 24.0}
+WRITTEN_AS_NUMBER = regex.compile(r"[\d\p{Nl}\p{No}]|\p{Han}{3}")
+# A 千 or 一 by itself is mostly part of a word.
+LONE_HAN = regex.compile(r"\p{Han}{1,2}|[〇零一二三四五六七八九]+|[十百千万億兆]+")
+SMALL = 12
+WITH_SMALL = frozenset(float(value) for value in range(SMALL + 1)) | {0.5}
+
+
+def missing_numbers(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    """Numbers of the source that the target does not have, as written, in order and without repeats.
+
+    Each number of the target answers for one of the source. Where the target's language has words for small numbers
+    that are not known here, small numbers are not missed.
+    """
+    source, target = prepared(source), prepared(target)
+    asked = list(asked_numbers(source, source_language))
+    if not asked:
+        return []
+    present = Present(present_numbers(target, target_language))
+    unknown_words = base_language(target_language) not in NUMBER_WORDS
+    # A number with one reading takes its counterpart before one that may be it: 03, then 3 p.m., which is 15 as well.
+    left = [number for number in sorted(asked, key=lambda number: len(number.values)) if not number.is_sequence]
+    left = [number for number in left if not present.take(number.values, exact=True)]
+    left += [number for number in asked if number.is_sequence]
+    missing = set()
+    for number in left:
+        if number.is_sequence:
+            is_present = number.text in target
+        else:
+            is_present = present.take(number.values) or (bool(number.parts) and present.take_all(number.parts))
+        if is_present:
+            continue
+        if unknown_words and (number.values or set(number.parts)) <= WITH_SMALL:
+            continue
+        missing.add(number)
+    return list(dict.fromkeys(number.text.strip() for number in asked if number in missing))
+
+
+def asked_numbers(text: str, language: str) -> Iterator[Number]:
+    text = FULL_HOUR.sub("   ", NOT_ASKED.sub(lambda match: " " * len(match.group()), text))
+    for number in with_times(text, language):
+        if WRITTEN_AS_NUMBER.search(number.text) and not LONE_HAN.fullmatch(number.text):
+            yield number
+
+
+def present_numbers(text: str, language: str) -> list[Number]:
+    numbers = with_times(text, language, words=True)
+    for month, number in month_names(language).items():
+        for match in regex.finditer(rf"(?<!\p{{L}}){regex.escape(month)}(?!\p{{L}})", text):
+            numbers.append(Number(month, match.start(), match.end(), frozenset({float(number)})))
+    return numbers
+
+
+class Present:
+    """The numbers of the target, each of which is taken once."""
+
+    def __init__(self, numbers: Iterable[Number]) -> None:
+        self.numbers = list(numbers)
+        self.taken = [False] * len(self.numbers)
+        self.by_value: dict[float, list[int]] = defaultdict(list)
+        self.parts: dict[float, int] = defaultdict(int)
+        for at, number in enumerate(self.numbers):
+            for value in number.values:
+                self.by_value[value].append(at)
+            for value in number.parts:
+                self.parts[value] += 1
+
+    def take(self, values: Iterable[float], *, exact: bool = False) -> bool:
+        """Take a number with one of the values; with `exact`, only one that can mean nothing else."""
+        for value in sorted(values):
+            for at in self.by_value.get(value, ()):
+                if not self.taken[at] and not (exact and len(self.numbers[at].values) > 1):
+                    self.taken[at] = True
+                    return True
+        if not exact:
+            for value in sorted(values):
+                if self.parts.get(value):
+                    self.parts[value] -= 1
+                    return True
+        return False
+
+    def take_all(self, values: Iterable[float]) -> bool:
+        return all(self.take({value}) for value in values)
+
+
+# ---- times of day ----
+
+
+@lru_cache(maxsize=64)
+def period_pattern(language: str, names: frozenset[str]) -> regex.Pattern[str]:
+    words = sorted({word for name in names for word in day_periods(language).get(name, ())}, key=len, reverse=True)
+    english = rf"(?i:(?<!\p{{L}}){'a' if 'am' in names else 'p'}\.?\s?m(?!\p{{L}}))"
+    return regex.compile("|".join([*map(word_pattern, words), english]))
+
+
+def with_times(text: str, language: str, *, words: bool = False) -> list[Number]:
+    """The numbers of the text; hours near a part of the day also as hours of 24, 3 p.m. as 15 and 12 a.m. as 0, and
+    noon and midnight as numbers."""
+    numbers = numbers_in(text, language, words=words)
+    before = list(period_pattern(language, BEFORE_NOON).finditer(text))
+    after = list(period_pattern(language, AFTER_NOON).finditer(text))
+    if not before and not after:
+        return numbers
+    timed = []
+    for number in numbers:
+        values = set(number.values)
+        for hour in [value for value in number.values if 0 <= value <= 24 and value == int(value)]:
+            if any(is_near(text, number, match) for match in after):
+                values |= {hour + 12} if hour < 12 else set()
+            if hour in DAY_ENDS and any(is_near(text, number, match) for match in before):
+                values |= DAY_ENDS
+        timed.append(replace(number, values=frozenset(values)))
+    if words:
+        for name, values in (("noon", {12.0}), ("midnight", DAY_ENDS)):
+            for word in day_periods(language).get(name, ()):
+                for match in regex.finditer(regex.escape(word), text, regex.IGNORECASE):
+                    timed.append(Number(word, match.start(), match.end(), frozenset(values)))
+    return timed
+
+
+def is_near(text: str, number: Number, period: "regex.Match[str]") -> bool:
+    gap = text[number.end : period.start()] if number.end <= period.start() else text[period.end() : number.start]
+    distance = max(period.start() - number.end, number.start - period.end())
+    return distance <= NEAR and not regex.search(r"[.。!?！？;]\s", gap)

@@ -1,0 +1,75 @@
+"""Edits and HTER: sacrebleu's TER on our tokens, quickly; what reads the same is no edit."""
+
+import json
+import statistics
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sacrebleu.metrics import lib_ter
+
+from annotation.text.edit_distance import MAX_TOKENS, edits_between, is_edited, tokens
+from tests.conftest import DATA
+
+MOVED = [
+    ("en", "a b c d e f g h", "e f g h a b c d", 1, 0.125),
+    ("ja", "お問い合わせはこちら", "こちらへお問い合わせください", 6, 6 / 14),
+    ("en", "Tomorrow we leave at eight.", "We leave at eight tomorrow.", 3, 0.5),
+    ("de", "morgen fahren wir um acht", "wir fahren morgen um acht", 2, 0.4),
+    ("en", "the old town of Kyoto", "the town of Kyoto", 1, 0.25),
+]
+THE_SAME = [
+    ("ja", "がくせい", "か\u3099くせい"),
+    ("en", "Yes, please.", "Yes,\u00a0please."),
+    ("en", "Hello there", "Hello\u200b there"),
+    ("ja", "ﾊﾟｰﾃｨｰ １２", "パーティー 12"),
+]
+
+
+@pytest.mark.parametrize(("language", "original", "edited", "count", "rate"), MOVED)
+def test_a_moved_block_is_one_edit(language, original, edited, count, rate):
+    edits = edits_between(original, edited, language)
+    assert (edits.count, edits.is_ter) == (count, True)
+    assert edits.rate == pytest.approx(rate)
+    assert is_edited(original, edited, language)
+
+
+@pytest.mark.parametrize(("language", "original", "edited"), THE_SAME)
+def test_what_reads_the_same_is_no_edit(language, original, edited):
+    assert edits_between(original, edited, language).count == 0
+    assert not is_edited(original, edited, language)
+
+
+few_words = st.lists(st.sampled_from("abcdef"), max_size=24)
+
+
+@settings(max_examples=300)
+@given(few_words, few_words)
+def test_it_is_sacrebleus_ter(before, after):
+    edits = edits_between(" ".join(before), " ".join(after), "en")
+    assert edits.count == lib_ter.translation_edit_rate(before, after)[0] or (not before and not after)
+    assert is_edited(" ".join(before), " ".join(after), "en") == bool(edits.count)
+
+
+def test_post_edits_of_professionals_have_the_published_hter():
+    path = DATA / "mlqe_pe_ende.jsonl"
+    if not path.exists():
+        pytest.skip(f"needs {path}: set PREFERENCE_DATA to the folder of real data")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()[:600]]
+    rates = [edits_between(row["mt_tok"], row["post_edit_tok"], "de").rate for row in rows]
+    assert statistics.correlation(rates, [row["hter"] for row in rows]) > 0.97
+    for row in rows[:200]:
+        before, after = tokens(row["mt_tok"], "de"), tokens(row["post_edit_tok"], "de")
+        count = edits_between(row["mt_tok"], row["post_edit_tok"], "de").count
+        assert count == lib_ter.translation_edit_rate(before, after)[0]
+
+
+def test_a_long_text_is_counted_while_somebody_types_and_named_for_what_it_is():
+    original = " ".join(f"w{number * 7919 % 503}" for number in range(MAX_TOKENS))
+    edited = " ".join(f"w{number * 7907 % 509}" for number in range(MAX_TOKENS))
+    start = time.perf_counter()
+    assert edits_between(original, edited, "en").is_ter
+    assert time.perf_counter() - start < 5, "seconds, on a busy machine; minutes without rapidfuzz"
+    longer = edits_between(f"{original} {original}", f"{edited} {original}", "en")
+    assert (longer.is_ter, longer.count > 0) == (False, True)

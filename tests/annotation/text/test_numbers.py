@@ -1,0 +1,190 @@
+"""Numbers of the source in the target, however languages write them."""
+
+import unicodedata
+
+import pytest
+from babel.numbers import format_decimal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotation.text.checks.numbers import missing_numbers
+
+PRESENT = [
+    ("en", "ja", "The fee is 24,000 yen.", "料金は2万4千円です。"),
+    ("en", "ja", "It cost 120 million yen.", "1億2000万円かかりました。"),
+    ("en", "ar", "It takes 15 minutes.", "يستغرق ١٥ دقيقة."),
+    ("en", "ja", "We open at 12 a.m.", "0時に開きます。"),
+    ("en", "ja", "It costs 10 million yen.", "1000万円です。"),
+    ("ja", "en", "1億2000万円かかりました。", "It cost 120 million yen."),
+    ("ja", "en", "3千500万円", "35 million yen"),
+    ("ja", "en", "二千四百円", "2,400 yen"),
+    ("hi", "en", "२ लाख ५० हज़ार रुपये", "250,000 rupees"),
+    ("en", "hi", "250,000 rupees", "२,५०,००० रुपये"),
+    ("en", "en", "1.5 crore people", "15 million people"),
+    ("de", "en", "10 Mio. Euro", "10 million euros"),
+    ("de", "en", "2,5 kg", "2.5 kg"),
+    ("en", "de", "2.5 kg", "2,5 kg"),
+    ("en", "de", "1,200 euros", "1.200 Euro"),
+    ("en", "es", "1,200 euros", "1,200 euros"),
+    ("en", "es", "1,200 euros", "1.200 euros"),
+    ("en", "fr", "1,200 euros", "1 200 euros"),
+    ("en", "fr", "1,200 euros", "1\u202f200 euros"),
+    ("en", "ja", "from 3 to 5 p.m.", "15時から17時まで"),
+    ("en", "ja", "15:00", "午後3時"),
+    ("en", "ja", "at 3:30 p.m.", "15時30分"),
+    ("en", "ja", "at midnight, 0:00", "午前0時"),
+    ("en", "ja", "at 12 p.m.", "正午に"),
+    ("en", "ja", "at 12 a.m.", "深夜0時"),
+    ("ja", "en", "二〇二四年五月", "May 2024"),
+    ("ja", "en", "5月3日", "May 3"),
+    ("ja", "en", "2024年5月3日", "3 May 2024"),
+    ("de", "en", "03.05.2024", "May 3, 2024"),
+    ("en", "de", "on 2024/05/03.", "am 3. Mai 2024"),
+    ("en", "ja", "1/2 cup", "2分の1カップ"),
+    ("en", "ja", "½ cup", "半カップ"),
+    ("en", "ja", "2½ years", "2年半"),
+    ("en", "ja", "2.5 years", "2年半"),
+    ("en", "ja", "30% off", "3割引"),
+    ("en", "zh", "30% off", "七折"),
+    ("en", "en", "120 rooms", "one hundred and twenty rooms"),
+    ("ja", "en", "25 rooms", "twenty-five rooms"),
+    ("en", "ja", "an area of 20 m²", "面積20平方メートル"),
+    ("en", "am", "10 መኪና", "፲ መኪና"),
+    ("en", "am", "15 መኪና", "፲፭ መኪና"),
+    ("ko", "en", "2만 4천 원", "24,000 won"),
+    ("en", "ko", "24,000 won", "2만 4천 원"),
+    ("en", "ko", "24,000 won", "2만4000원"),
+    ("en", "th", "2,500,000 baht", "2.5 ล้านบาท"),
+    ("en", "th", "250 thousand", "๒๕๐,๐๐๐"),
+    ("en", "ja", "Version 3.10.1", "バージョン3.10.1"),
+    ("en", "ja", "Call 03-1234-5678", "電話03-1234-5678"),
+    ("en", "ja", "10M users", "1000万人"),
+    ("en", "ja", "10 m long", "長さ10メートル"),
+    ("en", "es", "3 thousand million", "tres mil millones, 3000 millones"),
+    ("en", "es", "3 billion", "3 mil millones"),
+    ("en", "de", "3 billion", "3 Milliarden"),
+    ("en-IN", "en", "12,34,567 rupees", "1,234,567 rupees"),
+    ("ja", "en", "1億円", "100 million yen"),
+    ("en", "ja", "Room 2 and room 2", "2号室と2号室"),
+    ("en", "zh", "45 people", "四十五人"),
+    ("en", "zh", "20 people", "廿人"),
+    ("en", "zh", "300,000", "三十万"),
+    ("ja", "en", "1.5億円", "150 million yen"),
+    ("en", "ja", "A dozen (12) eggs", "12個の卵"),
+    ("en", "ja", "100 million", "一億"),
+    ("en", "ja", "1,000,000", "百万"),
+    ("en", "ja", "10,000", "１万"),
+    ("en", "ja", "1 in 3 people", "3人に1人"),
+    ("en", "ja", "two-thirds", "3分の2"),
+    ("en", "ja", "2/3", "3分の2"),
+    ("en", "hi", "24 hours", "24 साल २४"),
+    ("fa", "en", "۱۲۳ نفر", "123 people"),
+    ("ar", "en", "٢٫٥ كجم", "2.5 kg"),
+    ("ar", "en", "١٬٢٠٠", "1,200"),
+    ("en", "en-IN", "10 million", "1 crore"),
+    ("en", "hi", "10 million", "१ करोड़"),
+    ("de", "en", "at 10.30 Uhr", "at 10:30"),
+    ("en", "ja", "7:00", "7時"),
+    ("de", "en", "7.00 Uhr", "7 a.m."),
+    ("de", "en", "19.00 Uhr", "7 p.m."),
+    ("en", "ja", "$5.00", "5ドル"),
+    ("en", "de", "0.125", "0,125"),
+]
+MISSING = [
+    ("en", "ja", "Add 2.5 kg of flour.", "小麦粉を25kg加えます。", ["2.5"]),
+    ("en", "ja", "It costs 10 million yen.", "10円です。", ["10 million"]),
+    ("ja", "en", "2万4千円です。", "It is 2,400 yen.", ["2万4千"]),
+    ("de", "en", "10 Millionen Euro", "10 euros", ["10 Millionen"]),
+    ("en", "de", "2.5 kg", "25 kg", ["2.5"]),
+    ("en", "de", "1,200 euros", "1,200 Euro", ["1,200"]),
+    ("en", "ja", "12 p.m.", "0時", ["12"]),
+    ("en", "ja", "5 nights, 5 dollars", "5泊", ["5"]),
+    ("en", "ja", "Version 3.10.1", "バージョン3.1.10", ["3.10.1"]),
+    ("en", "es", "3 billion", "3 billones", ["3 billion"]),
+    ("en", "de", "3 billion", "3 Billionen", ["3 billion"]),
+    ("ja", "en", "1億円", "10 million yen", ["1億"]),
+    ("fa", "en", "۱۲۳ نفر", "132 people", ["123"]),
+]
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target"), PRESENT)
+def test_a_number_is_the_same_however_it_is_written(from_language, to_language, source, target):
+    assert missing_numbers(source, target, from_language, to_language) == []
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target", "missing"), MISSING)
+def test_another_number_is_named_as_the_source_writes_it(from_language, to_language, source, target, missing):
+    assert missing_numbers(source, target, from_language, to_language) == missing
+
+
+def in_japanese(number: int, digits: str = "0123456789") -> str:
+    """Written by hand, so as to share nothing with the checks: 120000000 is 1億2000万."""
+    parts = []
+    for unit, sign in ((10**12, "兆"), (10**8, "億"), (10**4, "万"), (1, "")):
+        part, number = divmod(number, unit)
+        if part:
+            parts.append(f"{part}{sign}")
+    return "".join(parts).translate(str.maketrans("0123456789", digits)) or digits[0]
+
+
+def in_kanji(number: int) -> str:
+    """12345 is 一万二千三百四十五."""
+    text = ""
+    for unit, sign in ((10**8, "億"), (10**4, "万"), (1, "")):
+        group, number = divmod(number, unit)
+        if group:
+            for power, small in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+                digit, group = divmod(group, power)
+                if digit:
+                    text += ("" if digit == 1 and small and not sign else "〇一二三四五六七八九"[digit]) + small
+            text += sign
+    return text
+
+
+whole = st.integers(min_value=13, max_value=10**13)
+
+
+@given(whole)
+def test_compound_numerals_of_japanese(number):
+    for target in (in_japanese(number), in_japanese(number, "０１２３４５６７８９"), f"約{in_japanese(number)}円です"):
+        assert missing_numbers(f"It is {number:,} yen.", target, "en", "ja") == []
+    assert missing_numbers(f"{in_japanese(number)}円です。", f"{number:,} yen", "ja", "en") == []
+    assert missing_numbers(f"It is {number:,} yen.", in_japanese(number + 1), "en", "ja") == [f"{number:,}"]
+
+
+@given(st.integers(min_value=13, max_value=10**12 - 2))
+def test_kanji_alone(number):
+    assert missing_numbers(f"{number}", f"{in_kanji(number)}人", "en", "ja") == []
+    assert missing_numbers(f"{number}", f"{in_kanji(number + 1)}人", "en", "ja") == [f"{number}"]
+
+
+LOCALES = ["de", "fr", "es", "pt", "it", "ru", "pl", "cs", "hi", "bn", "mr", "ta", "ar", "fa", "ur", "th", "tr", "vi"]
+LOCALES += ["sv", "fi", "uk", "de-CH", "en-IN", "ne", "my", "km", "nl", "el", "he", "id", "ko", "zh", "ja"]
+
+
+@given(st.sampled_from(LOCALES), st.decimals(min_value=13, max_value=10**9, places=2))
+def test_digits_and_separators_of_many_languages(locale, number):
+    """Written by CLDR's own patterns, in the language's own digits where it has some."""
+    wide = format_decimal(number, locale=locale.replace("-", "_"), numbering_system="default")
+    assert missing_numbers(format_decimal(number, locale="en"), wide, "en", locale) == []
+    other = format_decimal(number * 10, locale=locale.replace("-", "_"), numbering_system="default")
+    assert missing_numbers(format_decimal(number, locale="en"), other, "en", locale) != []
+
+
+@given(st.integers(min_value=0, max_value=10**9))
+def test_digits_of_every_script(number):
+    zeros = [chr(c) for c in range(0x20000) if unicodedata.decimal(chr(c), None) == 0]
+    for zero in zeros:
+        written = "".join(chr(ord(zero) + int(digit)) for digit in str(number))
+        assert missing_numbers(written, str(number), "en", "en") == []
+
+
+@given(st.text(max_size=60), st.text(max_size=60), st.sampled_from(["en", "ja", "ar", "hi", "de", "x-none", "qaa", ""]))
+def test_any_text_is_read(source, target, language):
+    assert missing_numbers(source, source, language, language) == []
+    missing_numbers(source, target, "en", language)
+
+
+def test_ten_thousand_numbers_are_compared_quickly():
+    text = " ".join(f"{number}," for number in range(10_000))
+    assert missing_numbers(text, text, "en", "ja") == []
