@@ -238,7 +238,7 @@ class HeldOutPrompts:
         return barred
 
     def reads_like(self, prompt: LabelledPrompt) -> str | None:
-        """Why rows for training are left out, or None. One text may belong to documents of both sides."""
+        """Why rows for training are left out, or None. One text may occur in documents of both sides."""
         if prompt.prompt_id in self.alike or prompt.digest in self.digests:
             return "rows whose prompt reads the same as a held-out one"
         if prompt.source_document and normal_form(prompt.source_document) in self.document_names:

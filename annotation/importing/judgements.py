@@ -5,13 +5,11 @@ annotation by its person, in one closed batch. From there on they are labels lik
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -19,17 +17,24 @@ from django.utils import timezone
 
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
-from annotation.importing import judgements_staging, outcome, run, staging
-from annotation.importing.cross_checks import cross_faults
-from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, Verdict, without_look_alikes
-from annotation.importing.judgements_mapping import JudgementMapping, checked_judgements
+from annotation.importing import judgements_staging, run, staging
+from annotation.importing.cross_checks import cross_faults, fields_of
+from annotation.importing.judgements_answers import AnswerReader, RecordedAnswer, without_look_alikes
+from annotation.importing.judgements_mapping import (
+    JudgementMapping,
+    JudgementWords,
+    checked_judgements,
+    prompt_mapping,
+)
 from annotation.importing.judgements_people import Workers
-from annotation.importing.judgements_writing import Recorder, Tally
+from annotation.importing.judgements_summary import Summary, summarise
+from annotation.importing.judgements_writing import Recorder
 from annotation.importing.locks import import_lock, lock_project
+from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.models import Batch, Import, Project, User
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
-from annotation.preparation.mapping import Mapping, checked_mapping
+from annotation.preparation.mapping import Mapping, MappingWords, checked_mapping
 from annotation.preparation.parsed import Fault, ParsedPrompt
 from annotation.preparation.prompts import PromptParser
 from annotation.preparation.rejected_rows import FaultLog, write_rest
@@ -41,27 +46,6 @@ ROWS_AT_ONCE = 2_000
 ANALYZE_FROM_ANSWERS = 1_000
 JUDGEMENTS_LOCK = 0x4B6D_0003  # a class of advisory locks, see `importing.run`
 WHICH_ARE_TEXTS = "say which columns they are in (--candidate COLUMN=ORIGIN, once for each)"
-
-
-@dataclass
-class Summary:
-    """What was read and the outcome; for the command, the event and `Import.mapping["judgements"]`."""
-
-    answers: int = 0
-    verdicts: Counter[str] = field(default_factory=Counter)
-    rows_of_one_text: int = 0
-    rows_without_answer: int = 0
-    zones_unknown: int = 0
-    durations_dropped: int = 0
-    ids_not_kept: int = 0
-    blank_rows: int = 0
-    unused_columns: list[str] = field(default_factory=list)
-    people_known: int = 0
-    people_new: int = 0
-    written: Tally = field(default_factory=Tally)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**vars(self), "verdicts": dict(self.verdicts), "written": asdict(self.written)}
 
 
 @dataclass(frozen=True)
@@ -79,8 +63,8 @@ def import_judgements(
     path: Path,
     filename: str,
     actor: User | None,
-    mapping: Mapping,
-    judgements: JudgementMapping,
+    mapping: MappingWords,
+    judgements: JudgementWords,
     options: ReadOptions | None = None,
     name: str = "",
     keep_good: bool = False,
@@ -99,7 +83,7 @@ def import_judgements(
     record = Import.objects.create(
         project=project,
         filename=filename[:255],
-        mapping={**run.stored_mapping(mapping, options), "judgements": judgements.as_dict()},
+        mapping={**run.stored_mapping(mapping, options), "judgements": asdict(judgements)},
         keep_good=keep_good,
         status=Import.Status.RUNNING,
         created_by=actor,
@@ -108,16 +92,16 @@ def import_judgements(
         try:
             return read_judgements(record, path, mapping, judgements, options, name, progress)
         except run.ImportRefused as error:
-            outcome.refuse(record, str(error))
+            refuse(record, str(error))
             raise
         except InvalidInput as error:
             if isinstance(error, Unreadable) and error.row and not record.faults:
                 record.faults = [{"row": error.row, "column": error.column, "message": str(error)}]
                 record.fault_count = 1
-            outcome.refuse(record, str(error))
+            refuse(record, str(error))
             raise run.ImportRefused(str(error), record) from error
         except Exception as error:
-            outcome.fail(record, f"{type(error).__name__}: {error}")
+            fail(record, f"{type(error).__name__}: {error}")
             raise
 
 
@@ -137,48 +121,42 @@ def judgements_lock(project: Project) -> Iterator[None]:
 def read_judgements(
     record: Import,
     path: Path,
-    mapping: Mapping,
-    judgements: JudgementMapping,
+    mapping: MappingWords,
+    judgements: JudgementWords,
     options: ReadOptions,
     name: str,
     progress: run.Progress | None,
 ) -> Recorded:
     project, summary = record.project, Summary()
-    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES)
-    checked_mapping(mapping, table.columns, record.filename, open_ended=False)
-    checked_judgements(judgements, table.columns, mapping.used_columns(), record.filename)
-    used = {*mapping.used_columns(), *judgements.used_columns()}
-    summary.unused_columns = [column for column in table.columns if column not in used]
+    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, run.languages_of(project))
     with path.open("rb") as file:
         record.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = run.import_folder(record)
-    parser = PromptParser(mapping, format=table.format, seed=project.slug, share=project.held_out_share)
-    reader = AnswerReader(mapping, judgements, now=timezone.now() + timedelta(days=1))  # clocks differ
     report = Halves(run.reporter(record, progress))
     try:
-        with FaultLog(folder / "faults.csv") as faults:
-            staging.open_staging()
-            judgements_staging.open_answers()
-            record.rows_read = stage_rows(table, parser, reader, faults, summary, report.first)
-            if not record.rows_read:
-                raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
-            if summary.rows_of_one_text == record.rows_read:
-                raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
+        columns: list[str] = []
+        while columns != table.columns:  # keys of later rows may mean something: then the file is read again with that
+            columns = list(table.columns)
+            chosen = judgements.on(columns)
+            texts = prompt_mapping(mapping, chosen, columns)
+            with FaultLog(run.import_folder(record) / "faults.csv") as faults:
+                summary = stage_file(record, table, texts, chosen, faults, report.first)
+                if columns == table.columns:
+                    check_whole(record, table, summary, {*texts.used_columns(), *chosen.used_columns()})
+                    with transaction.atomic():
+                        add_prompts(record, table, texts, faults, summary)
+        recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
+        done = 0
+        for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
             with transaction.atomic():
-                add_prompts(record, table, mapping, faults, summary)
-            recorder = Recorder(record, record.created_by, name, Workers(project, record.created_by))
-            done = 0
-            for chunk in judgements_staging.staged_answers(ANSWERS_AT_ONCE):
-                with transaction.atomic():
-                    lock_project(project)
-                    recorder.write(chunk)
-                done += len(chunk)
-                report.second(record.rows_read, done / max(1, summary.answers))
+                lock_project(project)
+                recorder.write(chunk)
+            done += len(chunk)
+            report.second(record.rows_read, done / max(1, summary.answers))
         with transaction.atomic():
             recorder.close()
             summary.written = recorder.tally
             summary.people_known, summary.people_new = recorder.workers.matched, recorder.workers.created
-            finish(record, recorder.batch, summary)
+            finish_judgements(record, recorder.batch, summary)
         if summary.written.added >= ANALYZE_FROM_ANSWERS:
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE annotation_task, annotation_assignment, annotation_annotation")
@@ -187,6 +165,40 @@ def read_judgements(
             staging.close_staging()
             judgements_staging.close_answers()
     return Recorded(record, recorder.batch, summary)
+
+
+def stage_file(
+    record: Import,
+    table: Table,
+    mapping: Mapping,
+    judgements: JudgementMapping,
+    faults: FaultLog,
+    report: run.Progress,
+) -> Summary:
+    """Every row into the staging tables."""
+    project, summary = record.project, Summary()
+    columns = list(table.columns)
+    checked_mapping(mapping, columns, record.filename, open_ended=table.format == "jsonl")
+    checked_judgements(judgements, columns, mapping.used_columns(), record.filename, open_ended=table.format == "jsonl")
+    parser = PromptParser(
+        mapping, format=table.format, seed=project.slug, share=project.held_out_share, persona=project.persona
+    )
+    reader = AnswerReader(mapping, judgements, now=timezone.now() + timedelta(days=1))  # clocks differ
+    staging.open_staging()
+    judgements_staging.open_answers()
+    record.rows_read = stage_rows(table, parser, reader, faults, summary, report)
+    return summary
+
+
+def check_whole(record: Import, table: Table, summary: Summary, used: set[str]) -> None:
+    """What only shows when all rows have been read."""
+    if unseen := sorted(used - set(table.columns)):
+        raise Unreadable(f"{record.filename}: no row has the key {unseen[0]!r} that the mapping names")
+    summary.unused_columns = [column for column in table.columns if column and column not in used]
+    if record.rows_read == summary.blank_rows:
+        raise Unreadable(f"{record.filename} has column names (row 1) and no rows; export it again", row=1)
+    if summary.rows_of_one_text == record.rows_read:
+        raise InvalidInput(f"{record.filename}: no row has two texts to judge; {WHICH_ARE_TEXTS}")
 
 
 def stage_rows(
@@ -234,16 +246,15 @@ def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog
     """Move the staged prompts and candidates into the project; ImportRefused where rows are at fault."""
     project = record.project
     lock_project(project)
-    # Ids are not checked: one that does not tell prompts apart is the pair's or the answer's, and is not kept.
     summary.ids_not_kept = judgements_staging.drop_other_ids(project)
     staging.find_in_project(project)
-    for fault in cross_faults(project, {"held_out": mapping.held_out}):
+    for fault in cross_faults(project, fields_of(mapping)):
         faults.add(fault)
     if faults.count:
         faults.close()
-        outcome.describe_faults(record, faults)
+        describe_faults(record, faults)
         if not record.keep_good or faults.rows == record.rows_read:
-            raise run.ImportRefused(outcome.refusal(record, faults), record)
+            raise run.ImportRefused(refusal(record, faults), record)
         rest = run.import_folder(record) / f"rest.{table.format}"
         write_rest(table, rest, faults.is_faulty)
         record.rest_path = str(rest.relative_to(settings.VAR))
@@ -254,9 +265,9 @@ def add_prompts(record: Import, table: Table, mapping: Mapping, faults: FaultLog
     judgements_staging.locate_answers(project)
 
 
-def finish(record: Import, batch: Batch | None, summary: Summary) -> None:
+def finish_judgements(record: Import, batch: Batch | None, summary: Summary) -> None:
     record.mapping = {**record.mapping, "judgements": {**record.mapping["judgements"], "summary": summary.as_dict()}}
-    outcome.finish(record, Import.Status.DONE, "prompts.imported")
+    finish(record, Import.Status.DONE, "prompts.imported")
     after = {
         "file": record.filename,
         "sha256": record.sha256,
@@ -271,24 +282,6 @@ def finish(record: Import, batch: Batch | None, summary: Summary) -> None:
 def add_faults(faults: FaultLog, found: Iterable[Fault]) -> None:
     for fault in found:
         faults.add(fault)
-
-
-def summarise(summary: Summary, answer: RecordedAnswer) -> None:
-    summary.answers += 1
-    summary.zones_unknown += answer.zone_unknown
-    summary.durations_dropped += answer.too_long
-    summary.verdicts[described(answer.verdict)] += 1
-
-
-def described(verdict: Verdict) -> str:
-    count = sum(len(group) for group in verdict.groups)
-    if not verdict.groups:
-        return "all bad"
-    if verdict.is_tie:
-        return "tie"
-    if count > 2:
-        return f"ranking of {count}"
-    return "first text" if verdict.groups[0] == (0,) else "second text"
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from annotation.importing.judgements_cells import (
+    Unusable,
+    duration,
+    is_blank,
+    is_number,
+    shown,
+    truth,
+    unpacked,
+    worker_of,
+)
 from annotation.importing.judgements_mapping import ALL_BAD, TIE, JudgementMapping, names_among
 from annotation.preparation.mapping import Mapping
 from annotation.preparation.parsed import Fault, ParsedCandidate
 
 MOST_CANDIDATES = len(string.ascii_lowercase)  # a page calls them by letters
 CLEARLY = 2  # see `annotation.kinds.choosing.payload`
-WORKER_LIMIT = 150
-LONGEST_SECONDS = 86_400.0
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM = 1e11  # as seconds, the year 5138
 
@@ -28,7 +36,6 @@ WORDS = {
 # “model_a”, “Response 2”, “left”: the place of a text among those of its row.
 PLACE = re.compile(r"(?:model|response|answer|output|system|candidate|text|option|assistant|translation)[ _.-]?(\w)")
 SIDES = {"left": 0, "right": 1, "first": 0, "second": 1}
-TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,14 +59,6 @@ class RecordedAnswer:
     seconds: float = 0.0
     zone_unknown: bool = False
     too_long: bool = False
-
-
-class Unusable(Exception):
-    """What is wrong, and with which column."""
-
-    def __init__(self, column: str, message: str) -> None:
-        super().__init__(message)
-        self.column = column
 
 
 class AnswerReader:
@@ -306,60 +305,3 @@ def without_look_alikes(verdict: Verdict, readings: Sequence[str]) -> tuple[Verd
     kept = sorted(first.values())
     groups = tuple(group for every in verdict.groups if (group := tuple(i for i in every if i in kept)))
     return replace(verdict, groups=groups), kept
-
-
-def worker_of(value: Any, column: str) -> str:
-    name = " ".join(shown(value).split()) if not is_blank(value) else ""
-    if not name:
-        raise Unusable(column, "nobody is named as the one who answered; fill it in or delete the row")
-    if len(name) > WORKER_LIMIT or not name.isprintable():
-        raise Unusable(
-            column, f"the name {name[:40]!r} has more than {WORKER_LIMIT} characters, or one that is not text"
-        )
-    return name
-
-
-def duration(value: Any, column: str) -> tuple[float, bool]:
-    """Seconds of work, and whether they were too many to be true (and are not kept)."""
-    if is_blank(value):
-        return 0.0, False
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0:
-        raise Unusable(column, f"{shown(value)[:40]!r} is no number of seconds; correct it, or leave it empty")
-    return (0.0, True) if seconds > LONGEST_SECONDS else (seconds, False)
-
-
-def truth(value: Any, column: str) -> bool:
-    word = "" if is_blank(value) else shown(value).casefold()
-    if word not in TRUE | FALSE:
-        raise Unusable(column, f"{word[:40]!r} does not say whether it is a tie; write true or false")
-    return word in TRUE
-
-
-def unpacked(value: Any) -> Any:
-    """A cell of CSV may hold a list or an object as JSON."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
-def is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def is_number(word: str) -> bool:
-    return bool(re.fullmatch(r"-?\d+(\.0+)?", word))
-
-
-def shown(value: Any) -> str:
-    """A cell as people write it: 1.0 is 1."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    word = str(value).strip()
-    return word.removesuffix(".0") if is_number(word) else word

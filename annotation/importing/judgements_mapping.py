@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.preparation.mapping import MappingError
+from annotation.preparation.mapping import Mapping, MappingError, MappingWords, detect_mapping
 
 # In this order of preference, compared without case.
 NAMES = {
@@ -60,36 +60,50 @@ def detect_judgements(columns: Sequence[str]) -> JudgementMapping:
     found: dict[str, Any] = dict(names_among(columns))
     if found["answers"]:  # each object of the list has its own
         found |= dict.fromkeys(("worker", "answer", "time", "seconds", "tie"), "")
-    return dataclasses.replace(JudgementMapping(), **found)
+    return JudgementMapping(**found)
 
 
-def told_judgements(
-    columns: Sequence[str],
-    *,
-    fields: Iterable[str] = (),
-    workers: Sequence[str] = (),
-    worker_name: str = "",
-    ranks: Iterable[str] = (),
-    meanings: Iterable[str] = (),
-) -> JudgementMapping:
-    """The detected mapping, changed by words such as `worker=judge` and `time=` (none), `rank_1=candidate_1` and
-    `0=tie`."""
-    mapping = detect_judgements(columns)
-    changes: dict[str, Any] = {}
-    for word in fields:
-        name, column = split(word, "--map", "FIELD=COLUMN")
-        if name not in NAMES:
-            raise MappingError(f"--map {word}: FIELD is one of {', '.join(FIELDS)}")
-        changes[name] = column
-    if workers or ranks or changes.get("answers"):
-        changes = {"answer": "", **changes}
-    if workers:
-        changes = {"worker": "", **changes}
-    pairs = tuple(split(word, "--rank", "COLUMN=CANDIDATE") for word in ranks)
-    told = dict(split(word, "--answer", "VALUE=MEANING") for word in meanings)
-    return dataclasses.replace(
-        mapping, **changes, workers=tuple(workers), worker_name=worker_name.strip(), ranks=pairs, meanings=told
-    )
+@dataclass(frozen=True, kw_only=True)
+class JudgementWords:
+    """What a person says about columns and answers on the command line: `fields` such as worker=judge and time= (none),
+    `ranks` such as rank_1=candidate_1, `meanings` such as 0=tie. The columns' names decide the rest."""
+
+    fields: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    worker_name: str = ""
+    ranks: tuple[str, ...] = ()
+    meanings: tuple[str, ...] = ()
+
+    def on(self, columns: Sequence[str]) -> JudgementMapping:
+        """The detected mapping with these changes."""
+        changes: dict[str, Any] = {}
+        for word in self.fields:
+            name, column = split(word, "--map", "FIELD=COLUMN")
+            if name not in NAMES:
+                raise MappingError(f"--map {word}: FIELD is one of {', '.join(FIELDS)}")
+            changes[name] = column
+        if self.workers or self.ranks or changes.get("answers"):
+            changes = {"answer": "", **changes}
+        if self.workers:
+            changes = {"worker": "", **changes}
+        return dataclasses.replace(
+            detect_judgements(columns),
+            **changes,
+            workers=self.workers,
+            worker_name=self.worker_name.strip(),
+            ranks=tuple(split(word, "--rank", "COLUMN=CANDIDATE") for word in self.ranks),
+            meanings=dict(split(word, "--answer", "VALUE=MEANING") for word in self.meanings),
+        )
+
+
+def prompt_mapping(words: MappingWords, judgements: JudgementMapping, columns: Sequence[str]) -> Mapping:
+    """What the other columns mean. “answer” and “choice” are names of texts elsewhere: here they are what people
+    answered."""
+    named = {word.partition("=")[2].strip() for word in words.fields}
+    named |= {word.partition("=")[0].strip() for word in words.candidates}
+    named |= {column for column, _origin in detect_mapping(columns).candidates}
+    taken = tuple(column for column in judgements.used_columns() if column not in named)
+    return dataclasses.replace(words, ignored=(*words.ignored, *taken)).on(columns)
 
 
 def split(word: str, option: str, form: str) -> tuple[str, str]:
@@ -100,12 +114,13 @@ def split(word: str, option: str, form: str) -> tuple[str, str]:
 
 
 def checked_judgements(
-    mapping: JudgementMapping, columns: Sequence[str], taken: Iterable[str], filename: str
+    mapping: JudgementMapping, columns: Sequence[str], taken: Iterable[str], filename: str, *, open_ended: bool
 ) -> JudgementMapping:
-    """The mapping itself when it fits the file's columns, of which those in `taken` are the prompt's."""
+    """The mapping itself when it fits the file's columns, of which those in `taken` are the prompt's. `open_ended`:
+    later rows may bring further columns (JSONL)."""
     listed = ", ".join(repr(column[:40]) for column in columns[:20] if column) or "none"
     missing = [column for column in mapping.used_columns() if column not in columns]
-    if missing:
+    if missing and not open_ended:
         raise MappingError(f"{filename}: there is no column {missing[0]!r}. Columns: {listed}")
     if twice := sorted(set(mapping.used_columns()) & set(taken)):
         raise MappingError(f"{filename}: the column {twice[0]!r} cannot be both a text and part of an answer")

@@ -18,7 +18,7 @@ LONGEST_PLAIN = 40
 
 
 def address_of(worker: str, project: Project) -> str:
-    """The worker's own address, or one made of the name in this project. Worker 17 of another project is
+    """The worker's own address, or one made of the name and this project. Worker 17 of another project is
     another person."""
     if "@" in worker and is_address(worker.lower()):
         return worker.lower()

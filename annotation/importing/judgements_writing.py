@@ -57,7 +57,7 @@ WITH answer AS (
 
 @dataclass
 class Tally:
-    """The outcome for the answers."""
+    """The outcome of the answers."""
 
     added: int = 0
     there_already: int = 0

@@ -82,7 +82,7 @@ OTHERWISE = f"""
     SELECT count(*), (array_agg(ARRAY[number, first] ORDER BY number))[1:5]
     FROM ({MERGED}) merged (number, first, otherwise) WHERE otherwise
 """  # noqa: S608 - only our own constants
-# Prompts of the file that read the same as others of the project; those of them that are on both sides of the split.
+# Prompts of the file that read the same as others of the project; those of them on both sides of the split.
 ALIKE = """
     SELECT COALESCE(sum(rows), 0)::integer, COALESCE(sum(rows) FILTER (WHERE both_sides), 0)::integer,
            array_agg(reads_as)

@@ -34,7 +34,7 @@ CREATE = f"""
     );
     CREATE TEMPORARY TABLE known_document (split_key text, held_out boolean);
 """
-# Prompts that occur in several rows of the file, with the first of them.
+# Prompts in several rows of the file, with the first of them.
 REPEATS = """
     INSERT INTO staged_repeat
     SELECT reads_as, distinction, min(number), count(*) FROM staged_prompt

@@ -57,6 +57,7 @@ class Migration(migrations.Migration):
             models.CharField(
                 max_length=64,
                 default="",
+                db_default="",
                 help_text="sha256 of the messages in their normal form: equal for what reads the same.",
             ),
         ),
@@ -66,6 +67,7 @@ class Migration(migrations.Migration):
             models.CharField(
                 max_length=64,
                 default="",
+                db_default="",
                 blank=True,
                 help_text="sha256 of what tells it apart from prompts that read the same: document, context and id.",
             ),

@@ -62,11 +62,13 @@ class Prompt(models.Model):
     reads_as = models.CharField(
         max_length=64,
         default="",
+        db_default="",
         help_text="sha256 of the messages in their normal form: equal for what reads the same.",
     )
     distinction = models.CharField(
         max_length=64,
         default="",
+        db_default="",
         blank=True,
         help_text="sha256 of what tells it apart from prompts that read the same: document, context and id.",
     )

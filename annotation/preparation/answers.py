@@ -17,6 +17,7 @@ from annotation.preparation.parsed import ParsedCandidate
 from annotation.text.digests import text_digest
 
 CANDIDATES_LIMIT = 100
+NESTED_LIMIT = 5  # lists and objects inside one another
 # The keys of an answer object, in this order of preference.
 TEXT_KEYS = ("text", "answer", "response", "completion", "content", "output", "generated_text", "generation", "message")
 ORIGIN_KEYS = ("origin", "model", "model_name", "generator", "source", "name")
@@ -74,8 +75,11 @@ class AnswerReader:
                 return chat
         return value
 
-    def read(self, value: Any, column: str, origin: str, what: str) -> list[ParsedCandidate]:
+    def read(self, value: Any, column: str, origin: str, what: str, depth: int = 0) -> list[ParsedCandidate]:
         """The candidates in one value. Blank ones are none, and are counted."""
+        if depth > NESTED_LIMIT:
+            self.cells.fault(column, f"{what} is nested too deeply; flatten it")
+            return []
         if is_blank(value):
             self.cells.blank_candidates += 1
             return []
@@ -88,9 +92,13 @@ class AnswerReader:
             if len(value) > CANDIDATES_LIMIT:
                 self.cells.fault(column, f"{len(value):,} candidates, more than {CANDIDATES_LIMIT}; keep fewer")
                 return []
-            return [c for n, item in enumerate(value, 1) for c in self.read(item, column, origin, f"candidate {n}")]
+            return [
+                c
+                for n, item in enumerate(value, 1)
+                for c in self.read(item, column, origin, f"candidate {n}", depth + 1)
+            ]
         if type(value) is dict:
-            return self.of_object(value, column, origin, what)
+            return self.of_object(value, column, origin, what, depth)
         text = self.cells.text(value, column, what)
         return [ParsedCandidate(text, origin, text_digest(text))] if text.strip() else []
 
@@ -105,7 +113,7 @@ class AnswerReader:
             self.asked.append(Asked(column, asked))
         return [ParsedCandidate(answer, origin, text_digest(answer))]
 
-    def of_object(self, item: dict[str, Any], column: str, origin: str, what: str) -> list[ParsedCandidate]:
+    def of_object(self, item: dict[str, Any], column: str, origin: str, what: str, depth: int) -> list[ParsedCandidate]:
         key = next((key for key in TEXT_KEYS if key in item), None)
         if key is None:
             self.cells.fault(column, f"{what} is an object without a text; name it text or answer")
@@ -122,4 +130,4 @@ class AnswerReader:
         for other, value in item.items():
             if other not in (key, named) and not is_empty(value):
                 self.cells.pass_over(f"{column}: {other}")
-        return self.read(item[key], column, origin, what)
+        return self.read(item[key], column, origin, what, depth + 1)

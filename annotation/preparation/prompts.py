@@ -142,7 +142,12 @@ class PromptParser:
                 return "", None, ""
             elif messages[0]["role"] != "system" and other.messages[0]["role"] == "system":
                 messages = other.messages
-        if not is_empty(value) and not self.repeats(messages, value):
+        if not messages and is_empty(value):
+            cells.fault(column, "the chat is an answer alone; begin it with what the user says")
+            return "", None, ""
+        if not messages:  # the chat is the answer to the text
+            messages = user_turn(cells.required_text(value, mapping.text))
+        elif not is_empty(value) and not self.repeats(messages, value):
             cells.fault(
                 mapping.text,
                 f"the row has both a text and messages ({column!r}), and they differ; leave one of the columns out",

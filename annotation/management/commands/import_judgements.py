@@ -11,13 +11,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.core.errors import InvalidInput
 from annotation.importing.judgements import Recorded, import_judgements
-from annotation.importing.judgements_mapping import FIELDS, told_judgements
+from annotation.importing.judgements_mapping import FIELDS, JudgementWords
 from annotation.importing.run import ImportRefused, import_folder
-from annotation.management.commands.import_prompts import progress_bar, rehearsal
+from annotation.management.commands.import_prompts import progress_bar, rehearsal, remedies
 from annotation.models import Project
-from annotation.preparation.files import FORMATS, ReadOptions
-from annotation.preparation.formats import open_table
-from annotation.preparation.mapping import MappingWords, detect_mapping
+from annotation.preparation.files import FORMATS, ReadOptions, identify
+from annotation.preparation.mapping import MappingWords
 
 HELP = f"""\
 Read recorded judgements: pairs and rankings, with the person who answered. Each pair or ranking becomes a task of one
@@ -54,6 +53,7 @@ class Command(BaseCommand):
             dest="candidates",
             help="A column of candidates and the origin it is given, such as response1=import:one.",
         )
+        parser.add_argument("--ignore", **repeatable, metavar="COLUMN", dest="ignored", help="A column to leave out.")
         parser.add_argument(
             "--worker-column",
             **repeatable,
@@ -98,34 +98,25 @@ class Command(BaseCommand):
         own = [word for word in options["fields"] if word.partition("=")[0].strip() in FIELDS]
         others = [word for word in options["fields"] if word not in own]
         try:
-            table = open_table(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
-            for _row in table.rows():  # the keys of a JSONL file are known when all of it was read
-                pass
-            judgements = told_judgements(
-                table.columns,
-                fields=own,
-                workers=options["workers"],
-                worker_name=options["worker"],
-                ranks=options["ranks"],
-                meanings=options["meanings"],
-            )
-            told = {word.partition("=")[2].strip() for word in others}
-            told |= {column for column, _origin in detect_mapping(table.columns).candidates}
-            told |= {word.partition("=")[0].strip() for word in options["candidates"]}
-            mapping = MappingWords(
-                fields=tuple(others),
-                candidates=tuple(options["candidates"]),
-                # “answer” and “choice” are names of texts elsewhere: here they are what people answered.
-                ignored=tuple(dict.fromkeys(c for c in judgements.used_columns() if c not in told)),
-            )
+            identify(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
             with rehearsal() if options["dry_run"] else nullcontext(), progress_bar(path.name) as progress:
                 recorded = import_judgements(
                     project=project,
                     path=path,
                     filename=path.name,
                     actor=None,
-                    mapping=mapping.on(table.columns),
-                    judgements=judgements,
+                    mapping=MappingWords(
+                        fields=tuple(others),
+                        candidates=tuple(options["candidates"]),
+                        ignored=tuple(options["ignored"]),
+                    ),
+                    judgements=JudgementWords(
+                        fields=tuple(own),
+                        workers=tuple(options["workers"]),
+                        worker_name=options["worker"],
+                        ranks=tuple(options["ranks"]),
+                        meanings=tuple(options["meanings"]),
+                    ),
                     options=read,
                     name=options["name"],
                     keep_good=options["keep_good"],
@@ -134,7 +125,7 @@ class Command(BaseCommand):
         except ImportRefused as refused:
             raise CommandError(self.refusal(refused, options["dry_run"])) from refused
         except InvalidInput as error:
-            raise CommandError(str(error)) from error
+            raise CommandError("\n".join([str(error), *remedies(error)])) from error
         for line in self.result(recorded, options["dry_run"]):
             self.stdout.write(line)
         if options["dry_run"]:
@@ -142,7 +133,7 @@ class Command(BaseCommand):
 
     def refusal(self, refused: ImportRefused, dry_run: bool) -> str:
         record = refused.record
-        lines = [str(refused)]
+        lines = [str(refused), *remedies(refused)]
         if record.fault_count > 1:
             lines += [
                 f"  row {fault['row']}"
@@ -162,7 +153,6 @@ class Command(BaseCommand):
         record, summary, written = recorded.record, recorded.summary, recorded.summary.written
         verdicts = " · ".join(f"{what} {count:,}" for what, count in summary.verdicts.most_common())
         counts = {
-            "blank rows": summary.blank_rows,
             "rows with fewer than two texts, left out": summary.rows_of_one_text,
             "rows without an answer": summary.rows_without_answer,
             "answers that are in the project already": written.there_already,
@@ -172,6 +162,7 @@ class Command(BaseCommand):
             "times without a time zone, read as UTC": summary.zones_unknown,
             "durations of more than a day, left out": summary.durations_dropped,
             "rows with an id that is not the prompt's own; the id is not kept": summary.ids_not_kept,
+            "blank rows": summary.blank_rows,
             f"rows at fault, left out (in {record.rest_path and settings.VAR / record.rest_path})": record.fault_count,
         }
         lines = [f"answers read as: {verdicts}"] if verdicts else []

@@ -2,7 +2,7 @@
 
 People answer at random through the queue (pairs, rankings, scores of one text and side by side, in several batches), or
 their recorded answers are imported. Each answer goes into a plain log of texts and persons as well, and everything from
-"THE RECOMPUTATION" on uses that log, exact fractions and the standard library: none of the product.
+"THE RECOMPUTATION" on uses that log, exact fractions and the standard library, and none of the product's code.
 """
 
 import json

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -310,12 +311,12 @@ def test_one_person_for_the_whole_file(load):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--map", "answer=verdict"], "there is no column 'verdict'"),
+        (["--map", "answer=verdict"], "no row has the key 'verdict' that the mapping names"),
         (["--map", "answer="], "no column is the answer"),
-        (["--map", "answer=candidate_a"], "cannot be both a text and part of an answer"),
+        (["--map", "answer=candidate_a", "--map", "reference=candidate_a"], "cannot be both a text and part of an"),
         (["--rank", "candidate_a"], "--rank candidate_a: write COLUMN=CANDIDATE"),
         (["--answer", "0"], "--answer 0: write VALUE=MEANING"),
-        (["--map", "text=nowhere"], "there is no column 'nowhere'"),
+        (["--map", "text=nowhere"], "no row has the key 'nowhere' that the mapping names"),
     ],
 )
 def test_columns_that_do_not_fit_say_so(load, options, message):
@@ -324,7 +325,7 @@ def test_columns_that_do_not_fit_say_so(load, options, message):
     assert totals() == [0] * 8
 
 
-def test_the_remedy_for_an_unknown_answer_works_as_it_stands(load):
+def test_the_remedy_for_an_unknown_answer_works_as_written(load):
     """Word by word as a shell reads it."""
     for value, meaning, said in [("-1", "a", YES), ("no clear winner", "tie", "tie"), ("?!", "both_bad", "both_bad")]:
         with pytest.raises(CommandError) as error:
@@ -387,9 +388,15 @@ def test_what_reads_the_same_is_no_choice(load):
     assert answers() == [("w1", ["x", "w\u200b"], "w\u200b")]
 
 
+def test_a_column_that_first_occurs_late_counts(load):
+    rows = [row(worker=f"w{number}") for number in range(1100)] + [row(worker="late", tie=True)]
+    load(as_jsonl(rows))
+    assert [said for person, _, said in answers() if person in ("w3", "late")] == [YES, "tie"]
+
+
 def test_more_answers_in_another_file_join_the_project(load):
     load(as_jsonl([row(id="q1")]))
-    load(as_jsonl([row(id="q1"), row("b", worker="w2", id="q1")]), name="more.jsonl")
+    load(as_jsonl([row(), row("b", worker="w2", id=17)]), name="more.jsonl")
     assert answers() == [("w1", [YES, YEP], YES), ("w2", [YES, YEP], YEP)]
     assert Prompt.objects.get().external_id == "q1"
     assert Batch.objects.count() == 2
@@ -427,3 +434,21 @@ def test_recorded_answers_freeze_like_any_others(load, hotel, tmp_path, settings
     assert (frozen["chosen"][0]["content"], frozen["probability"], frozen["tie"]) == (YES, 0.625, 0.25)
     assert frozen["votes"] == 4
     assert version.manifest["annotations"]["annotators"] == 4
+
+
+def test_the_layouts_of_the_guide(load):
+    """Each sample of docs/judgements.md, unchanged."""
+    guide = (Path(__file__).parents[3] / "docs/judgements.md").read_text(encoding="utf-8")
+    samples = [line for line in guide.splitlines() if line.startswith("{")]
+    workers = ["--worker-column", "annotator1", "--worker-column", "annotator2"]
+    for number, sample in enumerate(samples):
+        load(sample + "\n", *(workers if "annotator1" in sample else []), name=f"{number}.jsonl")
+    yes = "It is, madam."
+    assert answers() == [
+        ("W17", [yes, "Yep."], yes),
+        ("1", ["It is.", "Yes.", "Yep."], [["It is."], ["Yep.", "Yes."]]),
+        ("annotator1", [yes, "Yep."], yes),
+        ("annotator2", [yes, "Yep."], "tie"),
+        ("W17", [yes, "Yep."], "Yep."),
+        ("W4", [yes, "Yep."], "tie"),
+    ]
