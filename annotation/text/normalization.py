@@ -71,7 +71,7 @@ def without_idle_joiners(text: str) -> str:
 
 
 def joins_symbols(text: str, position: int) -> bool:
-    """Whether the joiner stands between two emoji. Variation selectors have been taken out before."""
+    """Whether the joiner is between two emoji. Variation selectors have been taken out before."""
     return (
         text[position] == "\u200d"
         and 0 < position < len(text) - 1
