@@ -1,6 +1,6 @@
-"""The administration pages look; they do not touch. What labels rest on changes through actions, which leave events.
+"""The admin is read-only: the data behind labels changes only through actions, which leave events.
 
-Accounts are the exception: an administrator renames a person, switches an account off or makes somebody staff here.
+Accounts are the exception: an administrator renames a person, deactivates an account or makes a person staff here.
 """
 
 from typing import Any
@@ -76,7 +76,7 @@ class AccountAdmin(UserAdmin):
     inlines = (MembershipInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False  # labels need their authors: switch an account off instead
+        return False  # labels need their authors: deactivate an account instead
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return administrator(request)
@@ -110,7 +110,7 @@ def administrator(request: HttpRequest) -> bool:
 
 
 class LookOnly(admin.ModelAdmin):
-    """Rows to find and read; for administrators, since a member of staff may be a stranger to the project."""
+    """Rows to find and read; for administrators, since a member of staff need not be a member of the project."""
 
     list_per_page = 50
     show_full_result_count = False
@@ -134,7 +134,7 @@ class LookOnly(admin.ModelAdmin):
 def look(
     model: type[Model], columns: str, search: str = "", filters: str = "", related: str = "", hidden: str = ""
 ) -> None:
-    """Register a model to look at; the names are given as words of a string."""
+    """Register a read-only model; the names are separated by blanks."""
     options = {
         "list_display": columns.split(),
         "search_fields": search.split(),

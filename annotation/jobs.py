@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 
 from annotation.core.errors import Conflict
-from annotation.importing import run
+from annotation.importing import locks, run
 from annotation.models import Import
 from annotation.queue import claims
 
@@ -24,7 +24,7 @@ def import_file(import_id: int) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def resume_imports() -> None:
     """Queue again what waits for long, and what was being read by a worker that died."""
-    for import_id in run.stranded_imports():
+    for import_id in locks.stranded_imports():
         import_file.delay(import_id)
 
 

@@ -1,4 +1,4 @@
-"""The two projects of the demonstration: what their people are told, and the rows of their files."""
+"""The two projects of the demonstration: the guidelines, and the rows of their files."""
 
 import random
 from collections.abc import Iterator

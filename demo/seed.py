@@ -28,7 +28,7 @@ from training.runs.create import create_run
 Say = Callable[[str], None]
 MANAGER = PEOPLE[2].email
 SEED = 17
-# Small enough that two cores finish within the time; it has learnt the grammar's sentences by then.
+# Small enough that two cores finish within the time; it has learned the grammar's sentences by then.
 BASE_MODEL_OPTIONS: dict[str, Any] = {
     "max_seconds": 85.0,
     "learning_rate": 3e-3,
@@ -178,7 +178,7 @@ def furnish(
 def ensure_prompts(
     project: Project, manager: User, filename: str, rows: Callable[[], Iterable[concierge.Row]], count: int
 ) -> None:
-    """Through the same door as anybody's file: an import, with its record."""
+    """As any file is imported, with its record."""
     if Prompt.objects.filter(project=project).count() >= count:
         return
     path = demo_folder() / filename

@@ -6,9 +6,7 @@ whatever a killed child left behind. Engines run in their own sessions and survi
 """
 
 import contextlib
-import fcntl
 import http.client
-import os
 import signal
 import socket
 import subprocess
@@ -17,25 +15,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.template.defaultfilters import pluralize
 
+from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
+from deploy.listening import CannotServe, address_of, listen, only_one
 from deploy.service import Service
 
 Say = Callable[[str], None]
 
 SECONDS_TO_START = 60
-SECONDS_TO_STOP = 8
 STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
-LOG_LIMIT = 10 << 20
-
-
-class CannotServe(Exception):
-    """The site cannot start. The message says why and what to do."""
 
 
 def serve(
@@ -95,86 +89,11 @@ def prepare(say: Say) -> None:
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
-        say(f"Bringing the database up to date ({len(pending)} migrations) …")
+        say(f"Bringing the database up to date ({len(pending)} migration{pluralize(pending)}) …")
         call_command("migrate", interactive=False, verbosity=0)
     output, _ = collecting.communicate()
     if collecting.returncode:
         raise CannotServe(f"The static files cannot be collected:\n{output.decode(errors='replace').strip()[-2000:]}")
-
-
-def child_environment() -> dict[str, str]:
-    """The environment of the children: the database that this process keeps running, static files with hashed names."""
-    database = settings.DATABASES["default"]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "deploy.settings", "PYTHONUNBUFFERED": "1"}
-    environment.setdefault("KONOMI_MANIFEST_STATIC", "1")
-    if not environment.get("DATABASE_URL"):
-        # The embedded server runs as long as this process holds a handle; children may be killed and get none.
-        folder = database["HOST"] or database["OPTIONS"].get("host", "")
-        environment["DATABASE_URL"] = f"postgresql://{database['USER']}@/{database['NAME']}?host={folder}"
-    return environment
-
-
-def web_service(var: Path, listener: socket.socket, *, workers: int, threads: int) -> Service:
-    shared_memory = ["--worker-tmp-dir", "/dev/shm"] if Path("/dev/shm").is_dir() else []  # noqa: S108
-    command = [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "deploy.wsgi",
-        "--bind",
-        f"fd://{listener.fileno()}",
-        "--worker-class",
-        "gthread",
-        "--workers",
-        str(workers),
-        "--threads",
-        str(threads),
-        "--preload",
-        "--timeout",
-        "60",
-        "--keep-alive",
-        "65",
-        "--graceful-timeout",
-        str(SECONDS_TO_STOP - 3),
-        "--no-control-socket",
-        "--log-level",
-        "warning",
-        *shared_memory,
-    ]
-    return Service("web", command, log_file(var, "web"), child_environment(), descriptors=(listener.fileno(),))
-
-
-def worker_service(var: Path, *, jobs: int) -> Service:
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "--app",
-        "deploy",
-        "worker",
-        "--beat",
-        "--pool",
-        "prefork",
-        "--concurrency",
-        str(jobs),
-        "--loglevel",
-        "WARNING",
-        "--without-gossip",
-        "--without-mingle",
-        "--without-heartbeat",
-    ]
-    # Celery warns root users of pickle; only JSON is accepted here (see settings).
-    return Service("worker", command, log_file(var, "worker"), {**child_environment(), "C_FORCE_ROOT": "1"})
-
-
-def log_file(var: Path, name: str) -> Path:
-    """Return var/log/<name>.log; a large one is first renamed to <name>.log.1."""
-    path = var / "log" / f"{name}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
-    path.touch()
-    return path
 
 
 def await_answer(services: list[Service], listener: socket.socket, stopping: list[int]) -> bool:
@@ -270,53 +189,3 @@ def stop_requests() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def only_one(var: Path, host: str, port: int) -> Iterator[None]:
-    """Hold var/serve.lock; the kernel releases it however this process ends."""
-    path = var / "serve.lock"
-    file: IO[str]
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            other = file.read().strip() or "another process"
-            raise CannotServe(
-                f"Konomi already runs on the data in {var} ({other}). Stop that one first, or set KONOMI_VAR to "
-                "another folder for a second site."
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}, http://{host}:{port}")
-        file.flush()
-        yield
-        file.truncate(0)
-
-
-@contextlib.contextmanager
-def listen(host: str, port: int) -> Iterator[socket.socket]:
-    """Yield the listening socket. Raises CannotServe if the port is taken, not allowed, or not on this machine."""
-    try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.create_server(place[:2], family=family, backlog=1024)
-    except PermissionError:
-        raise CannotServe(
-            f"Port {port} needs rights that this user does not have; take one above 1023, such as 8000."
-        ) from None
-    except OSError as error:
-        if error.errno == 98 or "in use" in str(error):
-            raise CannotServe(
-                f"Port {port} on {host} is taken by another program. Stop that one, or take another port, such as: "
-                f"make serve PORT={port + 1}   (or: manage.py serve --port {port + 1})"
-            ) from None
-        raise CannotServe(f"Cannot listen on {host}, port {port}: {error.strerror or error}") from None
-    with listener:
-        yield listener
-
-
-def address_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104
-        host = socket.gethostname()
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -28,7 +28,6 @@ DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.pa
 LONGEST = (
     "tests/stories/test_loop.py",
     "tests/walks/test_pages.py",
-    "tests/stories/test_training.py",
     "tests/engine/",
     "tests/annotation/queue/test_race.py",
     "tests/stories/test_serve.py",

@@ -17,6 +17,8 @@ from annotation.models import (
     User,
     WeightSet,
 )
+from annotation.text.digests import distinction, prompt_identity
+from annotation.text.normalization import normal_form
 
 PASSWORD = "correct horse battery staple"
 
@@ -85,6 +87,11 @@ class PromptFactory(DjangoModelFactory):
     project = factory.SubFactory(ProjectFactory)
     text = factory.Sequence(lambda n: f"Could we have a quieter room, number {n}?")
     digest = factory.LazyAttribute(lambda prompt: hashlib.sha256(prompt.text.encode()).hexdigest())
+    source_document = external_id = ""
+    reads_as = factory.LazyAttribute(lambda prompt: prompt_identity([{"role": "user", "content": prompt.text}]))
+    distinction = factory.LazyAttribute(
+        lambda prompt: distinction(normal_form(prompt.source_document), "", prompt.external_id)
+    )
 
 
 class CandidateFactory(DjangoModelFactory):

@@ -1,6 +1,7 @@
 """A whole site for stories and benchmarks: `manage.py serve` in a folder of its own, and people who use it by HTTP."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import requests
 from lxml import html
@@ -45,12 +47,26 @@ class Site:
     def env(self) -> dict[str, str]:
         return {**os.environ, "KONOMI_VAR": str(self.var), **self.environment}
 
-    def manage(self, *arguments: str, check: bool = True) -> str:
-        command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]
-        done = subprocess.run(command, env=self.env(), cwd=ROOT, capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    def manage(self, *arguments: object) -> str:
+        done = self._command(*arguments)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done.stdout
+
+    def refusal(self, *arguments: object) -> str:
+        """What a management command that must fail with exit code 1 says on standard error."""
+        done = self._command(*arguments)
+        if done.returncode != 1:
+            raise RuntimeError(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done.stderr
+
+    def ask(self, code: str) -> Any:
+        """What the code prints last, as JSON, run in the site's shell."""
+        return json.loads(self.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
+
+    def _command(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "manage.py"), *map(str, arguments)]
+        return subprocess.run(command, env=self.env(), cwd=ROOT, capture_output=True, text=True, check=False)
 
     def run_module(self, name: str, *arguments: str) -> str:
         """A program such as an engine, in the site's environment."""

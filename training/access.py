@@ -4,13 +4,15 @@ from collections.abc import Collection
 
 from django.http import Http404
 
-from annotation.core.access import MANAGERS, STAFF, Person, found, within
+from annotation.core.access import MANAGERS, STAFF, Person, first_or_404, within
 from annotation.models import Project, Role
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
 
 
 def run_for(user: Person, run_id: int, roles: tuple[Role, ...] = STAFF) -> Run:
-    return found(within(Run.objects.select_related("project", "dataset", "parent"), user, roles).filter(pk=run_id))
+    return first_or_404(
+        within(Run.objects.select_related("project", "dataset", "parent"), user, roles).filter(pk=run_id)
+    )
 
 
 def runs_for(user: Person, project: Project, run_ids: Collection[int]) -> list[Run]:
@@ -24,22 +26,22 @@ def runs_for(user: Person, project: Project, run_ids: Collection[int]) -> list[R
 
 def checkpoint_for(user: Person, checkpoint_id: int, roles: tuple[Role, ...] = STAFF) -> Checkpoint:
     rows = Checkpoint.objects.select_related("project", "run", "parent", "dataset")
-    return found(within(rows, user, roles).filter(pk=checkpoint_id))
+    return first_or_404(within(rows, user, roles).filter(pk=checkpoint_id))
 
 
 def evaluation_for(user: Person, evaluation_id: int) -> Evaluation:
     rows = Evaluation.objects.select_related("project", "checkpoint")
-    return found(within(rows, user, STAFF).filter(pk=evaluation_id))
+    return first_or_404(within(rows, user, STAFF).filter(pk=evaluation_id))
 
 
 def generation_for(user: Person, generation_id: int) -> Generation:
-    return found(within(Generation.objects.select_related("project"), user, MANAGERS).filter(pk=generation_id))
+    return first_or_404(within(Generation.objects.select_related("project"), user, MANAGERS).filter(pk=generation_id))
 
 
 def round_for(user: Person, round_id: int, roles: tuple[Role, ...] = STAFF) -> Round:
-    return found(within(Round.objects.select_related("project"), user, roles).filter(pk=round_id))
+    return first_or_404(within(Round.objects.select_related("project"), user, roles).filter(pk=round_id))
 
 
 def learning_curve_for(user: Person, curve_id: int) -> LearningCurve:
     rows = LearningCurve.objects.select_related("project", "dataset", "created_by")
-    return found(within(rows, user, STAFF).filter(pk=curve_id))
+    return first_or_404(within(rows, user, STAFF).filter(pk=curve_id))

@@ -44,19 +44,19 @@ def projects_of(user: Person, roles: tuple[Role, ...] = MEMBERS) -> QuerySet[Pro
 
 
 def project_for(user: Person, slug: str, roles: tuple[Role, ...] = MEMBERS) -> Project:
-    return found(projects_of(user, roles).filter(slug=slug))
+    return first_or_404(projects_of(user, roles).filter(slug=slug))
 
 
 def batch_for(user: Person, batch_id: int, roles: tuple[Role, ...] = MEMBERS) -> Batch:
-    return found(within(Batch.objects.select_related("project"), user, roles).filter(pk=batch_id))
+    return first_or_404(within(Batch.objects.select_related("project"), user, roles).filter(pk=batch_id))
 
 
 def dataset_for(user: Person, dataset_id: int, roles: tuple[Role, ...] = STAFF) -> DatasetVersion:
-    return found(within(DatasetVersion.objects.select_related("project"), user, roles).filter(pk=dataset_id))
+    return first_or_404(within(DatasetVersion.objects.select_related("project"), user, roles).filter(pk=dataset_id))
 
 
 def import_for(user: Person, import_id: int) -> Import:
-    return found(within(Import.objects.select_related("project"), user, MANAGERS).filter(pk=import_id))
+    return first_or_404(within(Import.objects.select_related("project"), user, MANAGERS).filter(pk=import_id))
 
 
 def assignment_for(user: Person, assignment_id: int) -> Assignment:
@@ -64,7 +64,7 @@ def assignment_for(user: Person, assignment_id: int) -> Assignment:
     if not isinstance(user, User):
         raise Http404
     rows = Assignment.objects.select_related("task__prompt", "batch__project")
-    return found(within(rows, user, MEMBERS, "batch__project").filter(pk=assignment_id, annotator=user))
+    return first_or_404(within(rows, user, MEMBERS, "batch__project").filter(pk=assignment_id, annotator=user))
 
 
 # Runs with every draft and answer, so it is prepared: the assignment with all that its page needs, for a member.
@@ -102,19 +102,21 @@ def assignment_once_of(user: Person, assignment_id: int) -> Assignment:
 def assignment_managed(user: Person, assignment_id: int) -> Assignment:
     """Anybody's assignment, in a project that this person manages."""
     rows = Assignment.objects.select_related("batch__project")
-    return found(within(rows, user, MANAGERS, "batch__project").filter(pk=assignment_id))
+    return first_or_404(within(rows, user, MANAGERS, "batch__project").filter(pk=assignment_id))
 
 
 def own_answer(user: Person, annotation_id: int) -> Annotation:
     """A version of the person's own answer; nobody else's, not even for an administrator."""
     rows = Annotation.objects.select_related("task__prompt", "assignment__batch__project")
-    return found(within(rows, user, MEMBERS, "assignment__batch__project").filter(pk=annotation_id, annotator=user.pk))
+    return first_or_404(
+        within(rows, user, MEMBERS, "assignment__batch__project").filter(pk=annotation_id, annotator=user.pk)
+    )
 
 
 def remark_for(user: Person, remark_id: int) -> Remark:
     """Anybody's remark, in a project that this person reviews or manages."""
     rows = Remark.objects.select_related("task__prompt", "task__batch__project")
-    return found(within(rows, user, STAFF, "task__batch__project").filter(pk=remark_id))
+    return first_or_404(within(rows, user, STAFF, "task__batch__project").filter(pk=remark_id))
 
 
 def own_remarks(user: Person) -> QuerySet[Remark]:
@@ -142,7 +144,7 @@ def role_in(user: Person, project: Project) -> Role | None:
     return Role(membership.role) if membership else None
 
 
-def found(rows: QuerySet[ModelT]) -> ModelT:
+def first_or_404(rows: QuerySet[ModelT]) -> ModelT:
     row = rows.first()
     if row is None:
         raise Http404

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import DomainError, InvalidInput
@@ -20,8 +20,12 @@ from annotation.datasets.labels import Selection, SourcesTally, aspect_points, c
 from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions, LabelledPrompt
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, Prompt, User
 from annotation.text.digests import canonical_json
+from annotation.text.normalization import normal_form
 
 Progress = Callable[[int], None]  # called with the number of prompts done
+
+# How answers become rows: raised whenever the same answers may yield other rows. Manifests without it are of rules 1.
+RULES = 2
 
 FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 
@@ -111,6 +115,9 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
             rows = rows_of(prompt, selection.options, points, left_out)
             if rows and not prompt.held_out:
                 barred.check(prompt)
+                if reason := barred.reads_like(prompt):
+                    left_out[reason] += len(rows)
+                    rows = []
             for row in rows:
                 writer = held_out if prompt.held_out else train
                 writer.write(canonical_row(row, prompt, selection.purpose, selection.format))
@@ -128,6 +135,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
     ids.write_text("".join(f"{key}\n" for key in sorted(sources.annotation_ids)))
     content.manifest = {
         "konomi_dataset": 1,
+        "rules": RULES,
         "sha256": content.sha256,
         "project": {
             "id": project.pk,
@@ -197,6 +205,13 @@ def register(
     return version
 
 
+READS_LIKE_HELD_OUT = """
+    SELECT p.id FROM annotation_prompt p
+    WHERE p.project_id = %(project)s AND NOT p.held_out AND p.reads_as <> '' AND p.reads_as IN (
+        SELECT reads_as FROM annotation_prompt WHERE project_id = %(project)s AND held_out AND reads_as <> '')
+"""
+
+
 @dataclass
 class HeldOutPrompts:
     """The project's held-out prompts: no training row may share a prompt, text or document with one."""
@@ -204,6 +219,8 @@ class HeldOutPrompts:
     ids: set[int] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
     documents: set[str] = field(default_factory=set)
+    document_names: set[str] = field(default_factory=set)  # in their normal form
+    alike: set[int] = field(default_factory=set)  # prompts for training whose text reads like a held-out one's
 
     @classmethod
     def of(cls, project: Project) -> "HeldOutPrompts":
@@ -214,14 +231,24 @@ class HeldOutPrompts:
             barred.digests.add(digest)
             if document:
                 barred.documents.add(document)
+        barred.document_names = {normal_form(document) for document in barred.documents}
+        with connection.cursor() as cursor:
+            cursor.execute(READS_LIKE_HELD_OUT, {"project": project.pk})
+            barred.alike = {pk for (pk,) in cursor.fetchall()}
         return barred
+
+    def reads_like(self, prompt: LabelledPrompt) -> str | None:
+        """Why rows for training are left out, or None. One text may stand in documents of both sides."""
+        if prompt.prompt_id in self.alike or prompt.digest in self.digests:
+            return "rows whose prompt reads the same as a held-out one"
+        if prompt.source_document and normal_form(prompt.source_document) in self.document_names:
+            return "rows whose document reads the same as a held-out one"
+        return None
 
     def check(self, prompt: LabelledPrompt) -> None:
         """Raise Leak if a training row of this prompt would reveal a held-out one."""
         if prompt.prompt_id in self.ids:
             shared = _("it is held out itself")
-        elif prompt.digest in self.digests:
-            shared = _("it has the same text as a held-out prompt")
         elif prompt.source_document in self.documents:
             document = {"document": repr(prompt.source_document)}
             shared = _("it shares the source document %(document)s with a held-out prompt") % document

@@ -126,6 +126,7 @@ def labels(
         made.append(
             Label(
                 annotation_id=annotation_id,
+                annotator=annotator,
                 task_id=task_id,
                 kind=kind,
                 payload=KINDS[kind].parse(json.loads(payload)),
@@ -155,4 +156,5 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iter
                 candidates=texts.get(prompt_id, {}),
                 reference=reference,
                 source_document=document,
+                language=project.target_language,
             )

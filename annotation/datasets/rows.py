@@ -1,7 +1,8 @@
 """Annotations → canonical rows. Pure: no queries, no files.
 
 One answer makes as many records as it honestly carries (see the table in docs/datasets.md): its kind says which votes
-it casts. Several annotators' answers about one pair of texts become one row with a probability.
+it casts. Several annotators' answers about one pair of texts become one row with a probability. Annotators are counted:
+who answers several times about the same texts, in one batch or in several, has one vote.
 """
 
 from collections import Counter, defaultdict
@@ -10,7 +11,18 @@ from typing import Any, NamedTuple
 
 from annotation.kinds import KINDS
 from annotation.kinds.base import AnnotationKind
-from annotation.kinds.votes import ExportOptions, Label, PromptLabels, Row, Votes, blank, merged, rows_of_pairs
+from annotation.kinds.votes import (
+    ExportOptions,
+    Label,
+    PromptLabels,
+    Row,
+    Votes,
+    blank,
+    merged,
+    one_of_each_reading,
+    one_vote_each,
+    rows_of_pairs,
+)
 
 __all__ = ["ROWS_FOR", "AgreementTally", "ExportOptions", "LabelledPrompt", "pair_rows", "sft_rows", "unpaired_rows"]
 
@@ -19,7 +31,7 @@ Message = dict[str, str]
 
 class LabelledPrompt(NamedTuple):
     """A prompt with all its selected labels, across tasks. `messages` is what a model is asked, system included;
-    `candidates` holds the text of every candidate that a label is about."""
+    `candidates` holds the text of every candidate that a label is about; `language` is that of the answers."""
 
     prompt_id: int
     messages: list[Message]
@@ -29,6 +41,7 @@ class LabelledPrompt(NamedTuple):
     candidates: dict[int, str]
     reference: str = ""
     source_document: str = ""
+    language: str = ""
 
 
 # ---- the three purposes ----
@@ -39,10 +52,12 @@ def sft_rows(
 ) -> list[Row]:
     """Written and edited texts, well-scored candidates and, if asked for, chosen sides. Equal texts are one row."""
     votes: Votes = defaultdict(list)
-    labels = PromptLabels(prompt.candidates, options, points, left_out)
+    labels = voted_on(prompt, options, points, left_out)
     for kind, of_kind in by_kind(prompt.labels):
         kind.add_sft_votes(labels, of_kind, votes)
-    return [merged(texts, answers) for texts, answers in sorted(votes.items()) if not blank(texts, left_out)]
+    return [
+        merged(texts, one_vote_each(answers)) for texts, answers in sorted(votes.items()) if not blank(texts, left_out)
+    ]
 
 
 def pair_rows(
@@ -50,7 +65,7 @@ def pair_rows(
 ) -> list[Row]:
     """Edited over original, better over worse scores, chosen over rejected; one row for each pair of texts."""
     votes: Votes = defaultdict(list)
-    labels = PromptLabels(prompt.candidates, options, points, left_out)
+    labels = voted_on(prompt, options, points, left_out)
     for kind, of_kind in by_kind(prompt.labels):
         kind.add_pair_votes(labels, of_kind, votes)
     rows = []
@@ -67,17 +82,24 @@ def unpaired_rows(
 ) -> list[Row]:
     """Desirable: accepted unchanged, or scored well. Undesirable: both (or all) bad, or scored badly."""
     votes: Votes = defaultdict(list)
-    labels = PromptLabels(prompt.candidates, options, points, left_out)
+    labels = voted_on(prompt, options, points, left_out)
     for kind, of_kind in by_kind(prompt.labels):
         kind.add_unpaired_votes(labels, of_kind, votes)
     rows = []
-    for texts, answers in sorted(votes.items()):
+    for texts, every_answer in sorted(votes.items()):
+        answers = one_vote_each(every_answer)
         share = sum(answer.value for answer in answers) / len(answers)
         if share == 0.5:
             left_out["texts called desirable and undesirable equally often"] += 1
         elif not blank(texts, left_out):
             rows.append(merged(texts, answers, label=share > 0.5, probability=max(share, 1 - share)))
     return rows
+
+
+def voted_on(
+    prompt: LabelledPrompt, options: ExportOptions, points: dict[str, int], left_out: Counter[str]
+) -> PromptLabels:
+    return PromptLabels(one_of_each_reading(prompt.candidates), options, points, left_out, prompt.language)
 
 
 RowMaker = Callable[[LabelledPrompt, ExportOptions, dict[str, int], Counter[str]], list[Row]]

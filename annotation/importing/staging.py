@@ -1,129 +1,82 @@
 """The staging tables of an import: rows stream in by COPY, then sets are checked and moved by SQL.
 
-They are temporary: they belong to one connection, hold one import, and vanish with it.
+They are temporary: they belong to one connection, hold one import, and vanish with it. A prompt is known by how it
+reads (`reads_as`) and by what the file gives beside it (`distinction`: document, context and id).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 from django.db import connection
 
 from annotation.models import Project
-from annotation.preparation.prompts import Fault, ParsedPrompt
+from annotation.preparation.parsed import ParsedPrompt
+from annotation.text.digests import context_key
+from annotation.text.normalization import normal_form
 
-CREATE = """
-    DROP TABLE IF EXISTS pg_temp.staged_prompt, pg_temp.staged_candidate;
+# From so many rows on, sets are joined by hash: the planner, whose statistics of the project may be old, might else go
+# through all rows for each row.
+LARGE = 5000
+TABLES = "staged_prompt, staged_candidate, staged_repeat, known_prompt, known_document"
+CREATE = f"""
+    DROP TABLE IF EXISTS {", ".join(f"pg_temp.{name}" for name in TABLES.split(", "))};
     CREATE TEMPORARY TABLE staged_prompt (
         number integer, text text, messages jsonb, reference text, external_id text, source_document text,
-        metadata jsonb, digest text, held_out boolean, hashed boolean, split_key text
+        metadata jsonb, digest text, reads_as text, distinction text, context text, held_out boolean, hashed boolean,
+        split_key text
     );
     CREATE TEMPORARY TABLE staged_candidate (number integer, place integer, text text, origin text, digest text);
+    CREATE TEMPORARY TABLE staged_repeat (reads_as text, distinction text, number integer, rows integer);
+    CREATE TEMPORARY TABLE known_prompt (
+        id bigint, reads_as text, distinction text, held_out boolean, source_document text, external_id text,
+        context jsonb
+    );
+    CREATE TEMPORARY TABLE known_document (split_key text, held_out boolean);
 """
-
-# Faults that only show between rows, or between the file and the project. Each query gives (row, value, other), in
-# which `other` is the row that was first, or what the project says. The later row is at fault: the first one stands.
-CHECKS: list[tuple[str, str, str]] = [
-    (
-        "external_id",
-        "the id {value} is already that of row {other}, which has a different prompt; give each an id of its own",
-        """
-        SELECT s.number, s.external_id, first.number FROM staged_prompt s
-        JOIN (SELECT DISTINCT ON (external_id) external_id, number, digest FROM staged_prompt
-              WHERE external_id <> '' ORDER BY external_id, number) first USING (external_id)
-        WHERE s.digest <> first.digest
-        """,
-    ),
-    (
-        "external_id",
-        "the same prompt stands in row {other} under another id than {value}; keep one of the two rows",
-        """
-        SELECT s.number, s.external_id, first.number FROM staged_prompt s
-        JOIN (SELECT DISTINCT ON (digest) digest, number, external_id FROM staged_prompt
-              WHERE external_id <> '' ORDER BY digest, number) first USING (digest)
-        WHERE s.external_id <> '' AND s.external_id <> first.external_id
-        """,
-    ),
-    (
-        "external_id",
-        "the id {value} belongs to another prompt of this project ({other}); give this one a new id",
-        """
-        SELECT s.number, s.external_id, 'prompt ' || p.id FROM staged_prompt s
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.external_id = s.external_id
-        WHERE s.external_id <> '' AND p.digest <> s.digest
-        """,
-    ),
-    (
-        "external_id",
-        "this prompt is already in the project under the id {other}, not {value}; use that id, or none",
-        """
-        SELECT s.number, s.external_id, '''' || p.external_id || '''' FROM staged_prompt s
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.digest = s.digest
-        WHERE s.external_id <> '' AND p.external_id <> '' AND p.external_id <> s.external_id
-        """,
-    ),
-    (
-        "held_out",
-        "the document {value} is marked the other way in row {other}; a document is wholly held out or wholly not",
-        """
-        SELECT s.number, s.source_document, first.number FROM staged_prompt s
-        JOIN (SELECT DISTINCT ON (split_key) split_key, number, held_out FROM staged_prompt
-              WHERE held_out IS NOT NULL ORDER BY split_key, number) first USING (split_key)
-        WHERE s.source_document <> '' AND s.held_out <> first.held_out
-        """,
-    ),
-    (
-        "held_out",
-        "the same prompt is marked the other way in row {other}; mark both alike",
-        """
-        SELECT s.number, '', first.number FROM staged_prompt s
-        JOIN (SELECT DISTINCT ON (digest) digest, number, held_out, source_document FROM staged_prompt
-              WHERE held_out IS NOT NULL ORDER BY digest, number) first USING (digest)
-        WHERE s.held_out <> first.held_out AND (s.source_document = '' OR s.source_document <> first.source_document)
-        """,
-    ),
-    (
-        "held_out",
-        "the document {value} is {other} in this project, and the file says otherwise; mark it as the project does",
-        """
-        SELECT s.number, s.source_document, CASE WHEN p.held_out THEN 'held out' ELSE 'for training' END
-        FROM staged_prompt s
-        JOIN (SELECT source_document, bool_or(held_out) AS held_out FROM annotation_prompt
-              WHERE project_id = %(project)s AND source_document <> '' GROUP BY source_document) p
-            USING (source_document)
-        WHERE s.held_out <> p.held_out
-        """,
-    ),
-    (
-        "held_out",
-        "this prompt is {other} in this project, and the file says otherwise; mark it as the project does",
-        """
-        SELECT s.number, '', CASE WHEN p.held_out THEN 'held out' ELSE 'for training' END
-        FROM staged_prompt s
-        JOIN annotation_prompt p ON p.project_id = %(project)s AND p.digest = s.digest
-        WHERE s.held_out <> p.held_out
-          AND (s.source_document = '' OR s.source_document <> p.source_document)
-        """,
-    ),
-]
-
-# Of several rows with one prompt, that with a document stands; an id or a split may come from any of them.
+# Prompts that stand in several rows of the file, with the first of them.
+REPEATS = """
+    INSERT INTO staged_repeat
+    SELECT reads_as, distinction, min(number), count(*) FROM staged_prompt
+    GROUP BY reads_as, distinction HAVING count(*) > 1
+"""
+# Prompts of the project that read like one of the file.
+KNOWN = """
+    INSERT INTO known_prompt
+    SELECT id, reads_as, distinction, held_out, source_document, external_id, metadata -> 'context'
+    FROM annotation_prompt
+    WHERE project_id = %(project)s AND reads_as <> '' AND reads_as IN (SELECT reads_as FROM staged_prompt)
+"""
+# Rows that say less than a prompt of the project that reads the same (no id, say, where that one has an id).
+LESS_SPECIFIC = """
+    SELECT s.number, s.source_document, s.context, s.external_id, p.source_document, p.context, p.external_id,
+           p.distinction
+    FROM staged_prompt s JOIN known_prompt p USING (reads_as)
+    WHERE NOT EXISTS (SELECT FROM known_prompt q WHERE q.reads_as = s.reads_as AND q.distinction = s.distinction)
+    ORDER BY s.number, p.id
+"""
 ADD_PROMPTS = """
     INSERT INTO annotation_prompt (project_id, text, messages, reference, external_id, source_document, metadata,
-                                   digest, held_out, imported_in_id, created_at)
-    SELECT %(project)s, s.text, s.messages, s.reference, COALESCE(named.external_id, ''), s.source_document, s.metadata,
-           s.digest, COALESCE(known.held_out, document.held_out, prompt.held_out, s.hashed), %(import)s, now()
-    FROM (SELECT DISTINCT ON (digest) * FROM staged_prompt ORDER BY digest, source_document = '', number) s
-    LEFT JOIN (SELECT digest, max(external_id) AS external_id FROM staged_prompt
-               WHERE external_id <> '' GROUP BY digest) named ON named.digest = s.digest
-    LEFT JOIN (SELECT source_document, bool_or(held_out) AS held_out FROM annotation_prompt
-               WHERE project_id = %(project)s AND source_document <> '' GROUP BY source_document) known
-        ON known.source_document = s.source_document
+                                   digest, reads_as, distinction, held_out, imported_in_id, created_at)
+    SELECT %(project)s, s.text, s.messages, COALESCE(NULLIF(s.reference, ''), gained.reference, ''), s.external_id,
+           s.source_document, CASE WHEN s.metadata = '{}' THEN COALESCE(gained.metadata, '{}') ELSE s.metadata END,
+           COALESCE(s.digest, s.reads_as), s.reads_as, s.distinction,
+           COALESCE(known.held_out, document.held_out, prompt.held_out, alike.held_out, s.hashed), %(import)s, now()
+    FROM (SELECT * FROM staged_prompt s WHERE NOT EXISTS (
+              SELECT FROM staged_repeat r WHERE r.reads_as = s.reads_as AND r.distinction = s.distinction
+              AND r.number <> s.number)) s
+    LEFT JOIN (SELECT t.reads_as, t.distinction, max(t.reference) AS reference,
+                      max(NULLIF(t.metadata, '{}')::text)::jsonb AS metadata
+               FROM staged_prompt t JOIN staged_repeat USING (reads_as, distinction) GROUP BY 1, 2) gained
+        USING (reads_as, distinction)
+    LEFT JOIN known_document known ON s.source_document <> '' AND known.split_key = s.split_key
     LEFT JOIN (SELECT split_key, bool_or(held_out) AS held_out FROM staged_prompt
                WHERE held_out IS NOT NULL GROUP BY split_key) document ON document.split_key = s.split_key
-    LEFT JOIN (SELECT digest, bool_or(held_out) AS held_out FROM staged_prompt
-               WHERE held_out IS NOT NULL GROUP BY digest) prompt ON prompt.digest = s.digest
-    WHERE NOT EXISTS (SELECT FROM annotation_prompt p WHERE p.project_id = %(project)s AND p.digest = s.digest)
+    LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM staged_prompt
+               WHERE held_out IS NOT NULL GROUP BY reads_as) prompt ON prompt.reads_as = s.reads_as
+    LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM known_prompt GROUP BY reads_as) alike
+        ON s.source_document = '' AND alike.reads_as = s.reads_as
+    WHERE NOT EXISTS (SELECT FROM known_prompt p WHERE p.reads_as = s.reads_as AND p.distinction = s.distinction)
     ORDER BY s.number
 """
 ADD_CANDIDATES = """
@@ -131,7 +84,8 @@ ADD_CANDIDATES = """
     SELECT p.id, c.text, c.origin, c.digest, '{}'::jsonb, now()
     FROM staged_candidate c
     JOIN staged_prompt s USING (number)
-    JOIN annotation_prompt p ON p.project_id = %(project)s AND p.digest = s.digest
+    JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
+        AND p.distinction = s.distinction
     ORDER BY c.number, c.place
     ON CONFLICT (prompt_id, origin, digest) DO NOTHING
 """
@@ -144,7 +98,7 @@ def open_staging() -> None:
 
 def close_staging() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_prompt, pg_temp.staged_candidate")
+        cursor.execute(f"DROP TABLE IF EXISTS {', '.join(f'pg_temp.{name}' for name in TABLES.split(', '))}")
 
 
 def stage(prompts: list[ParsedPrompt]) -> None:
@@ -152,25 +106,12 @@ def stage(prompts: list[ParsedPrompt]) -> None:
     with connection.cursor() as cursor:
         with cursor.copy("COPY staged_prompt FROM STDIN") as copy:
             for prompt in prompts:
-                copy.write_row(prompt[:11])
+                # The digest is mostly the same as `reads_as`.
+                copy.write_row(prompt[:14] if prompt.digest != prompt.reads_as else (*prompt[:7], None, *prompt[8:14]))
         with cursor.copy("COPY staged_candidate FROM STDIN") as copy:
             for prompt in prompts:
                 for place, candidate in enumerate(prompt.candidates):
                     copy.write_row((prompt.row, place, *candidate))
-
-
-def cross_faults(project: Project, columns: dict[str, str]) -> Iterator[Fault]:
-    """Faults between rows and with the project, by check and row. `columns` gives the file's name of a field."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
-        cursor.execute("ANALYZE staged_prompt")
-        cursor.execute("ANALYZE staged_candidate")
-    for field, message, query in CHECKS:
-        if columns.get(field):
-            with connection.chunked_cursor() as rows:  # on the server's side: there may be as many faults as rows
-                rows.execute(f"{query} ORDER BY 1", {"project": project.pk})
-                for number, value, other in rows:
-                    yield Fault(number, columns[field], message.format(value=repr(value), other=other))
 
 
 def unstage(rows: Iterable[int]) -> None:
@@ -180,6 +121,74 @@ def unstage(rows: Iterable[int]) -> None:
         while chunk := list(islice(rows, 10_000)):
             cursor.execute("DELETE FROM staged_prompt WHERE number = ANY(%s)", [chunk])
             cursor.execute("DELETE FROM staged_candidate WHERE number = ANY(%s)", [chunk])
+        note_repeats(cursor)
+
+
+def note_repeats(cursor: Any) -> None:
+    cursor.execute("TRUNCATE staged_repeat")
+    cursor.execute(REPEATS)
+    cursor.execute("ANALYZE staged_repeat")
+
+
+def find_in_project(project: Project) -> None:
+    """Before the checks: which rows are prompts that the project has, and which occur in the file more than once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
+        cursor.execute("ANALYZE staged_prompt")
+        cursor.execute("ANALYZE staged_candidate")
+        cursor.execute("SELECT count(*) FROM staged_prompt")
+        if cursor.fetchone()[0] >= LARGE:
+            cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(KNOWN, {"project": project.pk})
+        cursor.execute("ANALYZE known_prompt")
+        note_documents(project, cursor)
+    join_less_specific()
+    with connection.cursor() as cursor:
+        note_repeats(cursor)
+
+
+def note_documents(project: Project, cursor: Any) -> None:
+    """The project's documents by their normal form, with their side of the split."""
+    cursor.execute("SELECT EXISTS (SELECT FROM staged_prompt WHERE source_document <> '')")
+    if not cursor.fetchone()[0]:
+        return
+    cursor.execute(
+        """SELECT source_document, bool_or(held_out) FROM annotation_prompt
+        WHERE project_id = %s AND source_document <> '' GROUP BY source_document""",
+        [project.pk],
+    )
+    sides: dict[str, bool] = {}
+    for document, held_out in cursor.fetchall():
+        key = normal_form(document)
+        sides[key] = sides.get(key, False) or held_out
+    with cursor.copy("COPY known_document FROM STDIN") as copy:
+        for row in sides.items():
+            copy.write_row(row)
+    cursor.execute("ANALYZE known_document")
+
+
+def join_less_specific() -> None:
+    """A row that gives no document, context or id is the project's prompt that reads the same, where there is exactly
+    one that says all the row says. A row that says more is a prompt of its own."""
+    fits: dict[int, list[str]] = {}
+    with connection.chunked_cursor() as rows:
+        rows.execute(LESS_SPECIFIC)
+        for number, document, context, external_id, *known in rows:
+            known_document, known_context, known_id, distinction = known
+            if (
+                (not document or normal_form(document) == normal_form(known_document))
+                and (not context or context == context_key({"context": known_context}))
+                and (not external_id or external_id == known_id)
+            ):
+                fits.setdefault(number, []).append(distinction)
+    single = [(number, found[0]) for number, found in fits.items() if len(found) == 1]
+    if single:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """UPDATE staged_prompt s SET distinction = n.distinction
+                FROM unnest(%s::integer[], %s::text[]) AS n (number, distinction) WHERE s.number = n.number""",
+                [list(column) for column in zip(*single, strict=True)],
+            )
 
 
 def add_staged(project: Project, import_id: int) -> tuple[int, int]:

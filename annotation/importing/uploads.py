@@ -4,7 +4,6 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record as record_event
-from annotation.importing.run import stored_mapping
+from annotation.importing.report import Note
+from annotation.importing.run import languages_of, stored_mapping
+from annotation.importing.survey import Survey, survey
 from annotation.models import Import, Project, User
 from annotation.preparation.files import ReadOptions, identify
 from annotation.preparation.formats import open_table
-from annotation.preparation.mapping import Mapping, checked_mapping, detect_mapping
+from annotation.preparation.mapping import Mapping, checked_mapping
 
-PREVIEW_ROWS = 8
 CELL_SHOWN = 300
 
 
@@ -90,14 +90,23 @@ def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Im
 
 @dataclass
 class Preview:
-    """The first rows of an upload, as its read options see them. `problem` says why there are none."""
+    """The first rows of an upload, as its read options see them, and what an import would do with all of them.
+    `samples` are values of columns that are empty in the first rows: column → (row, cell). `problem` says why there is
+    nothing to see, and `encodings` in which encodings the text would read how."""
 
     mapping: Mapping = field(default_factory=Mapping)
     columns: list[str] = field(default_factory=list)
     rows: list[tuple[int, list[str], str]] = field(default_factory=list)  # number, cells, fault
+    samples: dict[str, tuple[int, str]] = field(default_factory=dict)
     format: str = ""
-    encoding: str = ""
+    reading: list[str] = field(default_factory=list)
+    survey: Survey | None = None
     problem: str = ""
+    encodings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def notes(self) -> list[Note]:
+        return self.survey.notes if self.survey else []
 
 
 def upload_path(record: Import) -> Path:
@@ -111,19 +120,38 @@ def upload_path(record: Import) -> Path:
     return path
 
 
-def preview_upload(record: Import) -> Preview:
+def preview_upload(record: Import, mapping: Mapping | None = None) -> Preview:
+    """Look at an upload, with the mapping given or stored, else the one that its columns' names suggest."""
     options = ReadOptions(**record.mapping["read"])
+    project = record.project
     try:
-        table = open_table(upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES)
-        told = record.mapping["columns"]
-        preview = Preview(columns=table.columns, format=table.format, encoding=table.encoding)
-        preview.mapping = Mapping.from_dict(told) if told else detect_mapping(table.columns)
-        for row in islice(table.rows(), PREVIEW_ROWS):
-            cells = [shown(row.values.get(column)) for column in table.columns] if row.values else []
-            preview.rows.append((row.number, cells, row.fault))
+        table = open_table(
+            upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project)
+        )
+        stored = record.mapping["columns"]
+        result = survey(table, project, mapping or (Mapping.from_dict(stored) if stored else None))
     except InvalidInput as error:
-        return Preview(problem=str(error))
+        return Preview(problem=str(error), encodings=getattr(error, "encodings", ()))
+    columns = list(dict.fromkeys([*table.columns, *record.mapping.get("shown", ())]))
+    preview = Preview(
+        mapping=result.mapping, columns=columns, format=table.format, reading=table.reading(), survey=result
+    )
+    for row in result.first:
+        cells = [shown(row.values.get(column)) for column in columns] if row.values is not None else []
+        preview.rows.append((row.number, cells, row.fault))
+    preview.samples = {column: (number, shown(value)) for column, (number, value) in result.samples.items()}
     return preview
+
+
+def columns_of(record: Import, preview: Preview | None = None) -> list[str]:
+    """The columns that a person is shown; of a JSONL file they are the keys of all rows that could be looked at."""
+    if preview is None and record.mapping.get("shown"):
+        return list(record.mapping["shown"])
+    preview = preview or preview_upload(record)
+    if preview.columns and preview.columns != record.mapping.get("shown"):
+        record.mapping["shown"] = preview.columns
+        Import.objects.filter(pk=record.pk).update(mapping=record.mapping)
+    return preview.columns
 
 
 def shown(value: Any) -> str:
@@ -145,13 +173,15 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
         Conflict: it is being read, or has been.
     """
     options = ReadOptions(**record.mapping["read"])
-    table = open_table(upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES)
+    table = open_table(
+        upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(record.project)
+    )
     checked_mapping(mapping, table.columns, record.filename, open_ended=table.format == "jsonl")
     with transaction.atomic():
         changeable(
             record,
             lambda rows: rows.update(
-                mapping=stored_mapping(mapping, options),
+                mapping=stored_mapping(mapping, options, record.mapping.get("shown") or table.columns),
                 keep_good=keep_good,
                 status=Import.Status.QUEUED,
                 faults=[],
@@ -159,6 +189,7 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
                 faults_path="",
                 rest_path="",
                 error="",
+                report={},
                 rows_read=0,
                 share_read=0,
                 created_at=timezone.now(),

@@ -1,6 +1,5 @@
 """What one annotator is shown of a task. Sides are letters: which candidate is which stays on the server."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,10 +8,9 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.models import Aspect, Assignment, Project, Prompt, ReasonTag
+from annotation.text.normalization import normal_form
 
 MAX_TEXT = 200_000
-# Blank characters that a reader cannot see at either end of a text.
-BLANKS = " \t\n\r\u00a0\u3000"
 
 AspectsByKey = Mapping[str, Aspect]
 Problem = tuple[str, str]  # a form field, and what is wrong with it
@@ -48,12 +46,6 @@ class PresentedTask:
         return self.assignment.batch.kind
 
 
-def words_of(text: str) -> str:
-    """A text as a reader sees it: two texts with the same words are never compared. `queue.task_selection` applies
-    the same rule in SQL."""
-    return unicodedata.normalize("NFC", normal(text)).strip(BLANKS)
-
-
 def normal(text: str) -> str:
     """The text with the line ends that a browser's text area sends back."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -63,7 +55,7 @@ def distinct(sides: list[Side]) -> list[Side]:
     """The sides without those that read like an earlier one, with new letters."""
     first: dict[str, Side] = {}
     for side in sides:
-        first.setdefault(words_of(side.text), side)
+        first.setdefault(normal_form(side.text), side)
     return lettered([(side.candidate, side.text) for side in first.values()])
 
 

@@ -9,8 +9,11 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.text.digests import text_digest
+from annotation.text.edit_distance import is_edited
+from annotation.text.normalization import normal_form
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class Label(Generic[P]):
     when it was submitted (None: all equal)."""
 
     annotation_id: int
+    annotator: int
     task_id: int
     kind: str
     payload: P
@@ -29,7 +33,7 @@ class Row(NamedTuple):
     """One record. `texts` is (completion,) or (chosen, rejected); `label` only in unpaired rows.
 
     probability: share of the annotators who take the row's side, ties counting half. tie: share of ties.
-    strength: 0 to 1, how much better chosen is on average; None where nobody said. votes: answers counted.
+    strength: 0 to 1, how much better chosen is on average; None where nobody said. votes: annotators counted.
     """
 
     texts: tuple[str, ...]
@@ -44,10 +48,12 @@ class Row(NamedTuple):
 
 
 class Vote(NamedTuple):
-    """One answer about some texts: `value` 1 for them in this order, 0 against, 0.5 a tie."""
+    """One answer about some texts: `value` 1 for them in this order, 0 against, 0.5 a tie. `annotator` is None for a
+    comparison that nobody made: of scores by different people."""
 
     value: float
-    kind: str
+    kinds: tuple[str, ...]
+    annotator: int | None
     annotation_ids: tuple[int, ...]
     candidate_ids: tuple[int, ...] = ()
     strength: float | None = None
@@ -63,7 +69,8 @@ class ExportOptions:
     score_difference: scored candidates make a pair when their mean scores differ by at least this much.
     score_good: a scored candidate is an SFT row and desirable from this score up.
     score_bad: a scored candidate is undesirable from this score down.
-    chosen_as_sft: the side that most annotators chose is an SFT row, too. It is the better of two, not surely good.
+    chosen_as_sft: a text that more than half of its judges put first is an SFT row, too. It is the better of those
+    shown, not surely good.
     keep_ties: pairs on which the annotators are evenly split are kept, with probability 0.5.
     """
 
@@ -90,14 +97,32 @@ class ExportOptions:
 class PromptLabels:
     """What a kind needs to turn one prompt's labels into votes.
 
-    candidates: text by id, of every candidate that a label is about. points: of each aspect's scale, by aspect key.
-    left_out: how many records were left out, by reason; kinds add to it.
+    candidates: text by id, of every candidate that a label is about; see `one_of_each_reading`. points: of each
+    aspect's scale, by aspect key. left_out: how many records were left out, by reason; kinds add to it. language: of
+    the texts, for counting edits.
     """
 
     candidates: dict[int, str]
     options: ExportOptions = field(default_factory=ExportOptions)
     points: dict[str, int] = field(default_factory=dict)
     left_out: Counter[str] = field(default_factory=Counter)
+    language: str = ""
+
+    def is_edit(self, original: str, edited: str) -> bool:
+        """Whether an edit changed anything that a reader sees and that the edit count counts; it is counted as left
+        out if not."""
+        if normal_form(original) != normal_form(edited) and is_edited(original, edited, self.language):
+            return True
+        self.left_out["post-edits that changed nothing"] += 1
+        return False
+
+
+def one_of_each_reading(candidates: dict[int, str]) -> dict[int, str]:
+    """The candidates' texts, where those that read the same are one text: that of the candidate that was first."""
+    if len(candidates) < 2:
+        return candidates
+    first: dict[str, str] = {}
+    return {key: first.setdefault(normal_form(text), text) for key, text in sorted(candidates.items())}
 
 
 # ---- counting votes ----
@@ -105,7 +130,12 @@ class PromptLabels:
 
 def vote(label: Label[Any], *candidates: int, value: float = 1, strength: float | None = None) -> Vote:
     return Vote(
-        value=value, kind=label.kind, annotation_ids=(label.annotation_id,), candidate_ids=candidates, strength=strength
+        value=value,
+        kinds=(label.kind,),
+        annotator=label.annotator,
+        annotation_ids=(label.annotation_id,),
+        candidate_ids=candidates,
+        strength=strength,
     )
 
 
@@ -116,12 +146,44 @@ def put(votes: Votes, better: str, worse: str, answer: Vote) -> None:
     else:
         turned = Vote(
             value=1 - answer.value,
-            kind=answer.kind,
+            kinds=answer.kinds,
+            annotator=answer.annotator,
             annotation_ids=answer.annotation_ids,
             candidate_ids=answer.candidate_ids,
             strength=None if answer.strength is None else -answer.strength,
         )
         votes[(worse, better)].append(turned)
+
+
+def one_vote_each(answers: list[Vote]) -> list[Vote]:
+    """Annotators are counted, not answers: the votes, in which several by one annotator are the one that most of them
+    are for, or a tie where they are for both sides alike."""
+    if len(answers) == 1:
+        return answers
+    by_annotator: dict[int, list[Vote]] = {}
+    for number, answer in enumerate(answers, 1):
+        by_annotator.setdefault(-number if answer.annotator is None else answer.annotator, []).append(answer)
+    if len(by_annotator) == len(answers):
+        return answers
+    return [own[0] if len(own) == 1 else combined(own) for own in by_annotator.values()]
+
+
+def combined(own: list[Vote]) -> Vote:
+    """The vote of one annotator who answered several times."""
+    excess = 2 * sum(answer.value for answer in own) - len(own)  # values are halves, so that this is exact
+    strengths = [answer.strength for answer in own if answer.strength is not None]
+    return Vote(
+        value=0.5 if not excess else float(excess > 0),
+        kinds=distinct(kind for answer in own for kind in answer.kinds),
+        annotator=own[0].annotator,
+        annotation_ids=distinct(key for answer in own for key in answer.annotation_ids),
+        candidate_ids=distinct(key for answer in own for key in answer.candidate_ids),
+        strength=sum(strengths) / len(strengths) if strengths else None,
+    )
+
+
+def distinct(items: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
 
 
 # ---- rows from votes ----
@@ -131,12 +193,13 @@ def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
     """One row for each pair of texts, the preferred one first. An even split has no preferred side: its order is that
     of the texts' digests."""
     rows = []
-    for (first, second), answers in sorted(votes.items()):
+    for (first, second), every_answer in sorted(votes.items()):
         if first == second:
-            left_out["pairs of equal texts"] += 1
+            left_out["pairs of texts that read the same"] += 1
             continue
         if blank((first, second), left_out):
             continue
+        answers = one_vote_each(every_answer)
         if len(answers) == 1 and answers[0].value != 0.5:
             rows.append(single_vote_row(first, second, answers[0]))
             continue
@@ -164,8 +227,8 @@ def single_vote_row(first: str, second: str, answer: Vote) -> Row:
     keep, strength = answer.value == 1, answer.strength
     return Row(
         texts=(first, second) if keep else (second, first),
-        kinds=(answer.kind,),
-        annotation_ids=answer.annotation_ids,
+        kinds=tuple(sorted(answer.kinds)),
+        annotation_ids=tuple(sorted(answer.annotation_ids)),
         candidate_ids=tuple(sorted(answer.candidate_ids)),
         strength=None if strength is None else round(max(0.0, strength if keep else -strength), 6),
     )
@@ -175,7 +238,7 @@ def merged(texts: tuple[str, ...], votes: Iterable[Vote], **values: Any) -> Row:
     votes = list(votes)
     return Row(
         texts=texts,
-        kinds=tuple(sorted({answer.kind for answer in votes})),
+        kinds=tuple(sorted({kind for answer in votes for kind in answer.kinds})),
         annotation_ids=tuple(sorted({key for answer in votes for key in answer.annotation_ids})),
         candidate_ids=tuple(sorted({key for answer in votes for key in answer.candidate_ids})),
         votes=len(votes),

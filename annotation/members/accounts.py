@@ -51,7 +51,7 @@ def create_account(
     except ValidationError as error:
         problems += [("email", message) for message in error.messages]
     if not 0 < len(name) <= 150:
-        problems.append(("name", _("Give a name of 1 to 150 characters: colleagues see it beside the work.")))
+        problems.append(("name", _("Give a name of 1 to 150 characters: colleagues see it beside your work.")))
     if password is not None:
         try:
             validate_password(password, User(email=email, name=name))

@@ -8,5 +8,5 @@ from annotation.models import User
 
 class PeopleBackend(AuthenticationBackend):  # type: ignore[misc]  # allauth is untyped
     def get_user(self, user_id: int) -> User | None:
-        found = select(User, "id = %(user)s", {"user": user_id})
-        return found[0] if found and self.user_can_authenticate(found[0]) else None
+        users = select(User, "id = %(user)s", {"user": user_id})
+        return users[0] if users and self.user_can_authenticate(users[0]) else None

@@ -114,7 +114,9 @@ def change_role(*, membership: Membership, role: Role | str, actor: User | None)
         if old == Role.MANAGER:
             keep_a_manager(project, without=membership)
         if Membership.objects.filter(pk=membership.pk, role=old).update(role=role) != 1:
-            raise Conflict(_("The role of %(user)s was changed meanwhile: look again.") % {"user": membership.user})
+            raise Conflict(
+                _("The role of %(user)s has changed meanwhile. Reload the page.") % {"user": membership.user}
+            )
         before, after = {"user": membership.user.email, "role": old}, {"user": membership.user.email, "role": role}
         record(verb="member.role_changed", target=membership, actor=actor, project=project, before=before, after=after)
     membership.role = role
@@ -131,7 +133,7 @@ def remove_member(*, membership: Membership, actor: User | None) -> None:
         record(verb="member.removed", target=membership, actor=actor, project=project, before=before)
         if Membership.objects.filter(pk=membership.pk, role=membership.role).delete()[0] != 1:
             raise Conflict(
-                _("%(user)s was removed or given another role meanwhile: look again.") % {"user": membership.user}
+                _("%(user)s was removed or got another role meanwhile. Reload the page.") % {"user": membership.user}
             )
         release_all(project=project, annotator=membership.user, actor=actor)
 

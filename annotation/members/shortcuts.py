@@ -63,7 +63,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
     (
         gettext_lazy("Ranking several"),
         (
-            *numbered("rank", "123456789", gettext_lazy("The next place goes to number {n}"), RANKING),
+            *numbered("rank", "123456789", gettext_lazy("Rank text {n} next"), RANKING),
             Action("rank-equal", "=", gettext_lazy("The next one is as good as the last"), RANKING),
             Action("rank-tie", "", gettext_lazy("All equally good (usually the digit after the last one)"), RANKING),
             Action("rank-bad", "", gettext_lazy("All bad (usually the digit after that)"), RANKING),
@@ -74,7 +74,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
         gettext_lazy("Choosing and ranking"),
         (
             *numbered("reason", "qwertyuiop", gettext_lazy("Reason number {n}"), PREFERRING),
-            Action("difference", "v", gettext_lazy("Show what differs"), PREFERRING),
+            Action("difference", "v", gettext_lazy("Show differences"), PREFERRING),
             Action("fix", "f", gettext_lazy("Fix the better one"), PREFERRING),
         ),
     ),

@@ -1,4 +1,4 @@
-"""One concept a file; this module is the door, so that callers write `from annotation.models import Task`."""
+"""One concept a file; this module re-exports them, so that callers write `from annotation.models import Task`."""
 
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.dataset import DatasetVersion

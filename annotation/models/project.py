@@ -53,7 +53,9 @@ class Project(models.Model):
         help_text="Share of the source documents whose prompts are kept for evaluation and never trained on.",
     )
     lease_minutes = models.PositiveSmallIntegerField(
-        default=60, validators=[MinValueValidator(1)], help_text="A task in hand returns to the queue after this long."
+        default=60,
+        validators=[MinValueValidator(1)],
+        help_text="A claimed task without activity returns to the queue after this time.",
     )
     edit_hours = models.PositiveSmallIntegerField(
         default=24, help_text="How long an answer may be changed after it was submitted; 0: not at all."
@@ -61,12 +63,12 @@ class Project(models.Model):
     idle_minutes = models.PositiveSmallIntegerField(
         default=5,
         validators=[MinValueValidator(1), MaxValueValidator(120)],
-        help_text="After so long without a sign of the person, time counts as idle and the page asks.",
+        help_text="After this time without activity, time counts as idle and the page asks.",
     )
     avoid_seen = models.BooleanField(
         default=False, help_text="Nobody gets a prompt that they have had in another batch."
     )
-    show_total = models.BooleanField(default=False, help_text="Who scores sees the weighted total.")
+    show_total = models.BooleanField(default=False, help_text="Annotators who score see the weighted total.")
     reasons_by_side = models.BooleanField(default=False, help_text="Reason tags are given for each side.")
     error_categories = ArrayField(
         models.CharField(max_length=60),

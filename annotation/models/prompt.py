@@ -31,6 +31,7 @@ class Import(models.Model):
     fault_count = models.PositiveIntegerField(default=0)
     faults_path = models.CharField(max_length=500, blank=True, help_text="The file with all faults, below var.")
     rest_path = models.CharField(max_length=500, blank=True, help_text="The rows that were not kept, below var.")
+    report = models.JSONField(default=dict, help_text="What was merged or not read: see `annotation.importing.report`.")
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -49,7 +50,7 @@ class Prompt(models.Model):
     `messages` is set for a chat of several turns ([{"role", "content"}, …]); otherwise `text` is the one user turn.
     """
 
-    # Each index slows an import: prompt_once begins with the project, and nobody asks for an import's prompts.
+    # Each index slows an import: prompt_document begins with the project, and nobody asks for an import's prompts.
     project = models.ForeignKey(Project, models.CASCADE, related_name="prompts", db_index=False)
     text = models.TextField()
     messages = models.JSONField(null=True, blank=True)
@@ -57,14 +58,27 @@ class Prompt(models.Model):
     external_id = models.CharField(max_length=200, blank=True)
     source_document = models.CharField(max_length=300, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
-    digest = models.CharField(max_length=64, help_text="sha256 of the messages: the same prompt is loaded once.")
+    digest = models.CharField(max_length=64, help_text="sha256 of the messages as they are.")
+    reads_as = models.CharField(
+        max_length=64,
+        default="",
+        help_text="sha256 of the messages in their normal form: equal for what reads the same.",
+    )
+    distinction = models.CharField(
+        max_length=64,
+        default="",
+        blank=True,
+        help_text="sha256 of what tells it apart from prompts that read the same: document, context and id.",
+    )
     held_out = models.BooleanField(default=False)
     imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True, db_index=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "digest"], name="prompt_once"),
+            models.UniqueConstraint(
+                fields=["project", "reads_as", "distinction"], condition=~models.Q(reads_as=""), name="prompt_once"
+            ),
             models.UniqueConstraint(
                 fields=["project", "external_id"], condition=~models.Q(external_id=""), name="prompt_external_id_once"
             ),

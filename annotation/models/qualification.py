@@ -18,7 +18,7 @@ class Qualification(models.Model):
     pass_share = models.FloatField(
         default=0.8,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
-        help_text="From 0 to 1: so large a share of the items must be right.",
+        help_text="From 0 to 1: the share of items that must be right.",
     )
     tolerance = models.PositiveSmallIntegerField(default=1, help_text="Points by which a score may differ.")
     attempts = models.PositiveSmallIntegerField(default=2, validators=[MinValueValidator(1)])

@@ -43,6 +43,7 @@ class MemoryEntry(models.Model):
     created_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name_plural = "memory entries"
         constraints = [models.UniqueConstraint(fields=["author", "task"], name="memory_entry_once")]
         # Without fastupdate: each look-up would scan the list of what is not in the index yet.
         indexes = [GinIndex(fields=["grams"], name="memory_grams", fastupdate=False)]

@@ -24,7 +24,9 @@ class Remark(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     answer = models.TextField(blank=True)
     answered_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
-    answered_at = models.DateTimeField(null=True, blank=True, help_text="When it was answered, or settled in silence.")
+    answered_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was answered, or resolved without an answer."
+    )
     read_at = models.DateTimeField(null=True, blank=True, help_text="When its author saw the answer.")
 
     class Meta:

@@ -34,7 +34,7 @@ class Batch(models.Model):
         related_name="batches",
         null=True,
         blank=True,
-        help_text="Only who passed this test works on the batch.",
+        help_text="Only annotators who passed this test get tasks of the batch.",
     )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
@@ -45,6 +45,7 @@ class Batch(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "batches"
         ordering = ["-priority", "id"]
         constraints = [
             models.CheckConstraint(condition=Q(overlap__gte=1), name="batch_overlap_positive"),
@@ -75,12 +76,12 @@ class Task(models.Model):
 
 
 class Assignment(models.Model):
-    """One of a task's slots. Free until somebody claims it; a skipped slot stays as a record and a free one with a
+    """One of a task's slots. Free until an annotator claims it; a skipped slot stays as a record and a free one with a
     fresh number takes its place, so that a task always has `overlap` slots that are not skipped."""
 
     class State(models.TextChoices):
         FREE = "free", "Free"
-        HELD = "held", "In hand"
+        HELD = "held", "In progress"
         DONE = "done", "Done"
         SKIPPED = "skipped", "Skipped"
 

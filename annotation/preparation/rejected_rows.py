@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTable, Table
-from annotation.preparation.prompts import Fault
+from annotation.preparation.parsed import Fault
 
 FIRST_FAULTS = 50
 FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")

@@ -123,8 +123,8 @@ def set_retired(aspect: Aspect, retired: bool, *, actor: User | None) -> None:
     """Compare and set, so that retiring twice says so. Call it with the project locked."""
     held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
     if held.update(retired_at=timezone.now() if retired else None) != 1:
-        said = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
-        raise Conflict(said % {"name": aspect.name})
+        message = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
+        raise Conflict(message % {"name": aspect.name})
     aspect.refresh_from_db(fields=["retired_at"])
     verb = "aspect.retired" if retired else "aspect.restored"
     record(verb=verb, target=aspect, actor=actor, project=aspect.project)
@@ -152,7 +152,7 @@ def save_weights(
         version = latest.version if latest else 0
         if based_on is not None and based_on != version:
             raise Conflict(
-                _("Weights %(version)s were saved while you were looking at weights %(based_on)s: look again.")
+                _("Weights %(version)s were saved while you were editing weights %(based_on)s. Reload the page.")
                 % {"version": version, "based_on": based_on}
             )
         if latest and latest.weights == weights:

@@ -106,11 +106,11 @@ def publish_guideline(*, project: Project, text: str, based_on: int, actor: User
         latest = project.guidelines.first()
         version = latest.version if latest else 0
         if version != based_on:
-            said = _(
+            message = _(
                 "Version {version} was published while you were writing on version {based_on}. Your text is below, "
                 "unpublished: bring the two together, then publish."
             )
-            raise Conflict(said.format(version=version, based_on=based_on))
+            raise Conflict(message.format(version=version, based_on=based_on))
         if latest and latest.text == text:
             problem = _("This is version {version} word for word.").format(version=version)
             raise InvalidInput(_("Nothing has changed."), [("text", problem)])

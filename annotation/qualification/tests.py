@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.core.access import MEMBERS, Person, found, within
+from annotation.core.access import MEMBERS, Person, first_or_404, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.kinds import KINDS
@@ -44,7 +44,7 @@ class NewItem:
 def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ...] = MEMBERS) -> Qualification:
     """A test in one of this person's projects, or 404."""
     rows = Qualification.objects.select_related("project")
-    return found(within(rows, user, roles).filter(pk=qualification_id))
+    return first_or_404(within(rows, user, roles).filter(pk=qualification_id))
 
 
 # ---- making and retiring ----

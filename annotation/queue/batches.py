@@ -15,6 +15,8 @@ from annotation.core.events import record
 from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, User, WeightSet
 from annotation.queue.batch_changes import qualification_problems
+from annotation.queue.left_out import count_left_out, left_out_sentences
+from annotation.queue.same_reading import find_same_reading
 from annotation.queue.task_selection import USABLE, tasks_query
 
 SEED_LIMIT = 2**31 - 1
@@ -43,7 +45,8 @@ def open_batch(
     `alternatives` (default 2) texts of a prompt that differ, two at least (with `origins`: exactly as many origins,
     one candidate of each). The seed shuffles tasks, picks candidates and decides sides: the same seed, the same batch.
 
-    A prompt that yields no task is left out and counted in `batch.selection["left_out"]`.
+    Texts of a prompt that read the same count as one. A prompt that yields no task is left out and counted in
+    `batch.selection["left_out"]`; see `queue.left_out` for the reasons.
     Raises InvalidInput when nothing is left, saying why.
     """
     if kind not in Kind.values:
@@ -82,16 +85,10 @@ def open_batch(
         )
         if qualification is not None and (problems := qualification_problems(qualification, batch)):
             raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
-        offered, served, tasks = insert_tasks(batch, prompts, origins)
-        if not tasks:
-            raise InvalidInput(no_tasks_reason(kind, offered, origins), [("prompts", _("No task could be made."))])
+        batch.selection = insert_tasks(batch, prompts, origins)
+        if not batch.selection["tasks"]:
+            raise InvalidInput(no_tasks_reason(kind, batch.selection), [("prompts", _("No task could be made."))])
         insert_slots(batch)
-        batch.selection = {
-            "origins": origins,
-            "prompts": served,
-            "tasks": tasks,
-            "left_out": offered - served,
-        }
         batch.save(update_fields=["selection"])
         record(
             verb="batch.opened",
@@ -107,7 +104,7 @@ def open_batch(
                 **batch.selection,
             },
         )
-        if tasks >= ANALYZE_FROM_TASKS:
+        if batch.selection["tasks"] >= ANALYZE_FROM_TASKS:
             transaction.on_commit(analyze)
     return batch
 
@@ -136,15 +133,25 @@ def checked_alternatives(kind: str, alternatives: int | None, origins: list[str]
     return alternatives
 
 
-def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[str] | None) -> tuple[int, int, int]:
-    """Insert the batch's tasks in seeded order: (prompts offered, prompts that got a task, tasks)."""
+def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[str] | None) -> dict[str, Any]:
+    """Insert the batch's tasks in seeded order; returns `Batch.selection`: how many prompts got a task, how many tasks
+    there are, and what was left out."""
+    selection: dict[str, Any] = {
+        "origins": origins,
+        "prompts": 0,
+        "tasks": 0,
+        "left_out": 0,
+        "left_out_reasons": {},
+        "same_reading": 0,
+    }
     rows = Prompt.objects.filter(project_id=batch.project_id)
     if prompts is not None:
         rows = rows.filter(pk__in=prompts.values("pk"))
     try:
         chosen, chosen_params = rows.order_by().values("pk").query.sql_with_params()
     except EmptyResultSet:
-        return 0, 0, 0
+        return selection
+    compared = KINDS[batch.kind].most_alternatives > 1
     params: dict[str, Any] = {
         "seed": batch.seed,
         "origins": origins,
@@ -156,6 +163,7 @@ def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[s
         cursor.execute(f"CREATE TEMPORARY TABLE chosen (id) ON COMMIT DROP AS {chosen}", chosen_params)
         cursor.execute("SELECT count(*) FROM chosen")
         offered = cursor.fetchone()[0]
+        find_same_reading(compared=compared, origins=origins)
         cursor.execute(
             f"""WITH usable AS MATERIALIZED ({USABLE}), made AS ({tasks_query(batch, origins)}),
             inserted AS (
@@ -167,9 +175,12 @@ def insert_tasks(batch: Batch, prompts: QuerySet[Prompt] | None, origins: list[s
             ) SELECT count(*), count(DISTINCT prompt_id) FROM inserted""",  # noqa: S608 - only our own constants
             params,
         )
-        tasks, served = cursor.fetchone()
-        cursor.execute("DROP TABLE chosen")
-    return offered, served, tasks
+        selection["tasks"], selection["prompts"] = cursor.fetchone()
+        selection["left_out"] = offered - selection["prompts"]
+        if compared or selection["left_out"]:
+            selection |= count_left_out(USABLE, params, compared=compared)
+        cursor.execute("DROP TABLE chosen, reads_like")
+    return selection
 
 
 def insert_slots(batch: Batch) -> None:
@@ -189,7 +200,8 @@ def analyze() -> None:
         cursor.execute("ANALYZE annotation_task, annotation_assignment")
 
 
-def no_tasks_reason(kind: str, offered: int, origins: list[str] | None) -> str:
+def no_tasks_reason(kind: str, selection: dict[str, Any]) -> str:
+    offered, origins = selection["left_out"], selection["origins"]
     if not offered:
         return _("No prompts match: import prompts first, or widen the selection.")
     if KINDS[kind].compares and origins:
@@ -208,7 +220,11 @@ def no_tasks_reason(kind: str, offered: int, origins: list[str] | None) -> str:
         )
     else:
         message = _("None of the %(count)d prompts has a candidate: import or generate candidates first.")
-    return message % {"count": offered, "origins": " · ".join(origins or [])}
+    said = message % {"count": offered, "origins": " · ".join(origins or [])}
+    # Where it is that alone, the message has said already that there is no candidate.
+    if set(selection["left_out_reasons"]) <= {"no_candidate"}:
+        return said
+    return f"{said} {'; '.join(left_out_sentences(selection))}."
 
 
 def close_batch(*, batch: Batch, actor: User | None) -> Batch:

@@ -29,13 +29,13 @@ class Progress:
 
     batch: Batch
     done: int
-    in_hand: int
+    claimed: int
     free: int
     skipped: int
 
     @property
     def total(self) -> int:
-        return self.done + self.in_hand + self.free
+        return self.done + self.claimed + self.free
 
     @property
     def share(self) -> float:
@@ -79,7 +79,7 @@ def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
         Progress(
             batch,
             done=batch.done + batch.reopened,
-            in_hand=batch.held - batch.reopened,
+            claimed=batch.held - batch.reopened,
             free=batch.free,
             skipped=batch.skipped,
         )
@@ -111,7 +111,7 @@ def work_for(user: User) -> list[Work]:
     ahead = eligible.filter(
         priority=Subquery(cursor.values("priority")[:1]), position__gt=Subquery(cursor.values("position")[:1])
     )
-    in_hand = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
+    claimed = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
     done = (
         Assignment.objects.filter(Q(state=State.DONE) | REOPENED, batch=OuterRef("pk"), annotator=user)
         .order_by()
@@ -125,7 +125,7 @@ def work_for(user: User) -> list[Work]:
         .filter(status=Batch.Status.OPEN, project__archived_at=None)
         .annotate(
             done_by_me=Coalesce(Subquery(done), 0),
-            in_hand=Exists(in_hand),
+            claimed=Exists(claimed),
             needs_test=Q(qualification__isnull=False) & ~Exists(passed),
             free=Exists(ahead) | Exists(eligible),
         )
@@ -136,8 +136,8 @@ def work_for(user: User) -> list[Work]:
             batch,
             batch.project,
             batch.done_by_me,
-            available=batch.in_hand or (batch.free and not batch.needs_test),
-            needs_test=batch.needs_test and batch.free and not batch.in_hand,
+            available=batch.claimed or (batch.free and not batch.needs_test),
+            needs_test=batch.needs_test and batch.free and not batch.claimed,
         )
         for batch in batches
     ]

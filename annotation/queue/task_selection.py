@@ -39,12 +39,10 @@ SEVERAL = """
         FROM (SELECT DISTINCT ON (prompt_id, words) prompt_id, id FROM usable
             ORDER BY prompt_id, words, md5(%(seed)s::text || ':' || id)) AS texts
     ) AS placed WHERE place <= %(alternatives)s GROUP BY prompt_id HAVING count(*) > 1"""
-# Two candidates that read the same are one text: `annotation.kinds.presentation.words_of` in SQL.
-USABLE = r"""
-    SELECT c.id, c.prompt_id, c.origin, md5(btrim(
-        normalize(replace(replace(c.text, E'\r\n', E'\n'), E'\r', E'\n'), NFC), E' \t\n\r\u00a0\u3000'
-    )) AS words
-    FROM annotation_candidate c JOIN chosen ON chosen.id = c.prompt_id
+# Two candidates of a prompt that read the same are one text: `words` is equal (see `queue.same_reading`).
+USABLE = """
+    SELECT c.id, c.prompt_id, c.origin, coalesce(r.words, md5(c.text)) AS words
+    FROM annotation_candidate c JOIN chosen ON chosen.id = c.prompt_id LEFT JOIN reads_like r ON r.id = c.id
     WHERE %(origins)s::text[] IS NULL OR c.origin = ANY(%(origins)s::text[])"""
 
 

@@ -4,20 +4,28 @@ Computed here and not in the browser, so that the page, imports and quality figu
 asks with each draft that it saves.
 """
 
+import json
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from django.core.cache import cache
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from rapidfuzz.distance import Indel
 
+from annotation.kinds import PresentedTask
+from annotation.kinds.presentation import normal
 from annotation.models import Project
 from annotation.reference.glossary import terms_in
 from annotation.reference.translation_memory import length_ratio
 from annotation.text.checks import Finding, check, looks_complete
 from annotation.text.differences import Segment, differences
-from annotation.text.edit_distance import edits_between, is_unspaced
+from annotation.text.edit_distance import CHARACTER, WORD, edits_between, is_unspaced
+from annotation.text.normalization import normal_form
 
 MAX_WARNINGS = 6
 # The ratio is a median over 200 answers: it moves slowly, and a draft is saved twice a second.
@@ -103,6 +111,57 @@ def edits_sentence(original: str, text: str, language: str) -> str:
     else:
         sentence = _("{edits} · edit rate {rate} %")
     return sentence.format(edits=count, rate=f"{edits.rate:.0%}".rstrip("%"))
+
+
+# ---- the texts that are compared ----
+
+Passage = tuple[int, int]
+# Comparing two texts of 2,000 words takes about ten milliseconds; a page that shows longer ones must not wait for it.
+MAX_PAIRS = 4_000_000
+
+
+def differing_json(shown: PresentedTask) -> str:
+    """`differing_passages` of the texts of a task, for judging.js."""
+    texts = [normal(side.text) for side in shown.sides]
+    return json.dumps(differing_passages(texts, shown.project.target_language), separators=(",", ":"))
+
+
+def differing_passages(texts: Sequence[str], language: str) -> list[list[Passage] | None]:
+    """For each text the passages (from, to; in code points) that the text compared with it does not have.
+
+    Two texts are compared with each other; of more, each with the first, which has no passages then. By words, or by
+    characters where words have no spaces; what reads the same is no difference, blanks and invisible characters
+    included. None for a text that is too long to compare.
+    """
+    pattern = CHARACTER if is_unspaced(language) else WORD
+    tokens = [[token for token in pattern.finditer(text) if _as_read(token[0])] for text in texts]
+    words = [[_as_read(token[0]) for token in one] for one in tokens]
+    passages: list[list[Passage] | None] = [[] for _text in texts]
+    for at in range(1, len(texts)):
+        if len(words[0]) * len(words[at]) > MAX_PAIRS:
+            passages[at] = None
+            continue
+        steps = [step for step in Indel.opcodes(words[0], words[at]) if step.tag != "equal"]
+        passages[at] = _passages(tokens[at], [(step.dest_start, step.dest_end) for step in steps])
+        if len(texts) == 2:
+            passages[0] = _passages(tokens[0], [(step.src_start, step.src_end) for step in steps])
+    return passages
+
+
+# Most tokens are a few words, or signs, that come again and again.
+_as_read = lru_cache(maxsize=20_000)(normal_form)
+
+
+def _passages(tokens: Sequence[re.Match[str]], ranges: Iterable[tuple[int, int]]) -> list[Passage]:
+    """Ranges of tokens as passages of the text; those that touch are one."""
+    merged: list[tuple[int, int]] = []
+    for first, end in ranges:
+        if first == end:
+            continue
+        if merged and merged[-1][1] == first:
+            first = merged.pop()[0]
+        merged.append((first, end))
+    return [(tokens[first].start(), tokens[end - 1].end()) for first, end in merged]
 
 
 def project_ratio(project: Project) -> float | None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from annotation.text.normalization import normal_form
+
 CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -20,6 +22,27 @@ def messages_digest(messages: Sequence[dict[str, str]]) -> str:
 def prompt_digest(text: str) -> str:
     """`messages_digest` of the one user turn `text`."""
     return messages_digest([{"role": "user", "content": text}])
+
+
+def prompt_identity(messages: Sequence[dict[str, str]]) -> str:
+    """`messages_digest` of the messages' normal form: equal for prompts that read the same."""
+    return messages_digest([{**message, "content": normal_form(message["content"])} for message in messages])
+
+
+def context_key(metadata: Any) -> str:
+    """The context (in the metadata) that tells texts apart which read the same, in its normal form; empty if none."""
+    context = metadata.get("context") if isinstance(metadata, dict) else None
+    if context is None or context in ("", [], {}):
+        return ""
+    return normal_form(context if isinstance(context, str) else canonical_json(context))
+
+
+def distinction(document: str, context: str, external_id: str) -> str:
+    """sha256 of what tells a prompt apart from others that read the same; empty if nothing does. The document and
+    the context are in their normal form."""
+    if not (document or context or external_id):
+        return ""
+    return hashlib.sha256(CANONICAL.encode([document, context, external_id]).encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:

@@ -22,10 +22,15 @@ def duration(seconds: float | None) -> str:
     return _("%(hours)d h %(minutes)02d min") % {"hours": minutes // 60, "minutes": minutes % 60}
 
 
-def percentage(share: float) -> str:
-    """A share from 0 to 1: 0.8 → “80 %”, and 2/3 → “66.7 %” where a whole number would hide the difference."""
-    value = round(share * 100, 1)
-    return f"{number_format(value, 0 if value == int(value) else 1)} %"
+def percentage(share: float, decimals: int | None = None) -> str:
+    """A share from 0 to 1: 0.8 → “80 %”, and 2/3 → “66.7 %” where a whole number would hide the difference.
+
+    Figures in one column, or that change while they are read, take the same `decimals`.
+    """
+    value = round(100 * share, 1 if decimals is None else decimals)
+    if decimals is None:
+        decimals = 0 if value == int(value) else 1
+    return f"{number_format(value, decimals)} %"
 
 
 def comma_list(items: Iterable[object]) -> str:

@@ -1,7 +1,8 @@
 """Messages for the annotation scripts, translated on the server.
 
-A page carries them as data (`words` in its context, written by `json_script`), so that scripts hold no sentences of
-their own. The script fills in "{n}" and other names in braces; a counted phrase has two entries, `….one` and `….other`.
+A page carries them as data (`script_messages` in its context, written by `json_script`), so that scripts hold no
+sentences of their own. The script fills in "{n}" and other names in braces; a counted phrase has two entries, `….one`
+and `….other`.
 """
 
 import time
@@ -12,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import User
 
-WORDS: dict[str, str | Promise] = {
+MESSAGES: dict[str, str | Promise] = {
     # ---- the frame ----
     "panel.loading": _("Loading…"),
     "panel.failed": _("Could not load this. Close it and open it again."),
@@ -69,9 +70,9 @@ WORDS: dict[str, str | Promise] = {
 }
 
 
-def words() -> dict[str, str]:
+def script_messages() -> dict[str, str]:
     """All messages in the language of the request."""
-    return {key: str(word) for key, word in WORDS.items()}
+    return {key: str(message) for key, message in MESSAGES.items()}
 
 
 def page_person(user: User) -> dict[str, Any]:

@@ -56,17 +56,17 @@
   }
   const without = (letter) => groups().map((group) => group.filter((one) => one !== letter)).filter((group) => group.length);
   function rank(wanted, focus = null) {
-    const found = wanted.filter((group) => group.length), bad = document.querySelector("#task [name=choice][type=checkbox]");
+    const filled = wanted.filter((group) => group.length), bad = document.querySelector("#task [name=choice][type=checkbox]");
     for (const select of selects()) {
-      const place = found.findIndex((group) => group.includes(select.dataset.letter));
+      const place = filled.findIndex((group) => group.includes(select.dataset.letter));
       select.value = place < 0 ? "" : String(place + 1);
     }
-    if (found.length && bad) bad.checked = false;
+    if (filled.length && bad) bad.checked = false;
     setEqual(false);
     showOrder(focus);
-    refix();
+    showFixes();
     konomi.changed();
-    konomi.announce(found.map((group, at) => word("rank.place", { n: at + 1, who: group.join(" = ").toUpperCase() })).join(", ") || word("rank.none"));
+    konomi.announce(filled.map((group, at) => word("rank.place", { n: at + 1, who: group.join(" = ").toUpperCase() })).join(", ") || word("rank.none"));
   }
   function setEqual(on) {
     equal = on;
@@ -182,21 +182,21 @@
       const bad = document.querySelector("#task [name=choice][type=checkbox]");
       if (event.target.value) bad.checked = false;
       showOrder();
-      refix();
+      showFixes();
     }
-    else if (event.target.matches("#task [name=choice]")) refix();
+    else if (event.target.matches("#task [name=choice]")) showFixes();
     if (event.target.matches(".aspect input")) totals();
   });
 
   // ---- fixes: the editor of what is better; of every text where nothing is ---------------------------------------------------
-  function mendable() {
+  function fixable() {
     const ranked = groups(), checked = document.querySelector("#task [name=choice]:checked")?.value;
     if (selects().length) return checked ? letters() : ranked[0] ?? [];
     if (!checked) return [];
     return checked === "tie" || checked === "both_bad" ? all("#task [data-fix]").map((field) => field.dataset.fix) : [checked];
   }
-  function refix() {
-    const open = mendable();
+  function showFixes() {
+    const open = fixable();
     for (const field of all("#task [data-fix]")) field.hidden = !open.includes(field.dataset.fix);
     if (byId("fix-nothing")) byId("fix-nothing").hidden = open.length > 0;
   }
@@ -221,67 +221,21 @@
     }
   });
 
-  // ---- what differs: by words, or by signs where words have no spaces ------------------------------------------------------------
-  const LIMIT = 4_000_000;
+  // ---- what differs: the server compared the texts; null stands for one that is too long ---------------------------------------
   let differing = false;
-  function tokens(item, by) {
-    const found = [], text = item.points.join("");
-    let at = 0, seen = 0;
-    for (const match of text.matchAll(by === "characters" ? /\S/gu : /[\p{L}\p{N}\p{M}_]+(?:['’][\p{L}\p{N}\p{M}_]+)*|[^\s]/gu)) {
-      at += [...text.slice(seen, match.index)].length;
-      const start = at;
-      at += [...match[0]].length;
-      seen = match.index + match[0].length;
-      found.push({ word: match[0], start, end: at });
-    }
-    return found;
-  }
-  // Which tokens are not in the longest common subsequence, on each side; null where the table would be too large.
-  function unmatched(a, b) {
-    let first = 0, endA = a.length, endB = b.length;
-    while (first < endA && first < endB && a[first].word === b[first].word) first++;
-    while (endA > first && endB > first && a[endA - 1].word === b[endB - 1].word) { endA--; endB--; }
-    const rows = endA - first, width = endB - first + 1;
-    if ((rows + 1) * width > LIMIT) return null;
-    const length = new Uint32Array((rows + 1) * width);
-    for (let i = rows - 1; i >= 0; i--) for (let j = width - 2; j >= 0; j--) {
-      length[i * width + j] = a[first + i].word === b[first + j].word ? length[(i + 1) * width + j + 1] + 1
-        : Math.max(length[(i + 1) * width + j], length[i * width + j + 1]);
-    }
-    const [gone, come] = [[], []];
-    let i = 0, j = 0;
-    while (i < rows || j < width - 1) {
-      if (i < rows && j < width - 1 && a[first + i].word === b[first + j].word) { i++; j++; }
-      else if (j >= width - 1 || (i < rows && length[(i + 1) * width + j] >= length[i * width + j + 1])) gone.push(first + i++);
-      else come.push(first + j++);
-    }
-    return [gone, come];
-  }
-  function stretches(found, indices) {
-    const ranges = [];
-    indices.forEach((index, at) => {
-      if (at && indices[at - 1] === index - 1) ranges.at(-1).end = found[index].end;
-      else ranges.push({ start: found[index].start, end: found[index].end });
-    });
-    return ranges;
-  }
   function compare(say) {
     const button = byId("difference"), items = konomi.texts.all();
     if (!button) return;
     button.setAttribute("aria-pressed", String(differing));
-    const by = document.querySelector("#task [data-tokens]").dataset.tokens;
-    const found = differing ? items.map((item) => tokens(item, by)) : [];
-    let places = 0, late = false;
-    items.forEach((item) => { item.differs = []; });
-    for (let at = 1; differing && at < items.length; at++) {  // more than two: each beside the first
-      const apart = unmatched(found[0], found[at]);
-      if (!apart) { late = true; continue; }
-      items[at].differs = stretches(found[at], apart[1]);
-      if (items.length === 2) items[0].differs = stretches(found[0], apart[0]);
-      places += Math.max(items[at].differs.length, items.length === 2 ? items[0].differs.length : 0);
-    }
-    items.forEach(konomi.texts.draw);
-    if (say) konomi.announce(late ? word("differ.late") : differing ? konomi.count("differ", places) : word("differ.off"));
+    const passages = differing ? JSON.parse(document.querySelector("#task [data-differing]").dataset.differing) : [];
+    items.forEach((item, at) => {
+      item.differs = (passages[at] ?? []).map(([start, end]) => ({ start, end }));
+      konomi.texts.draw(item);
+    });
+    if (!say) return;
+    const counts = items.map((item) => item.differs.length);  // of two, both sides of a place are marked
+    const places = items.length === 2 ? Math.max(...counts) : counts.reduce((a, b) => a + b, 0);
+    konomi.announce(passages.includes(null) ? word("differ.late") : differing ? konomi.count("differ", places) : word("differ.off"));
   }
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#difference")) { differing = !differing; compare(true); }
@@ -296,7 +250,7 @@
     setEqual(false);
     all(".rank-next, #rank-equal, #rank-all, #rank-reset, #order, #difference", section).forEach((one) => { one.hidden = false; });
     showOrder();
-    refix();
+    showFixes();
     asked = false;
     if (all("[data-fix] textarea", section).some((editor) => !isUntouched(editor))) byId("fix").open = true;
     if (differing) compare(false);

@@ -6,11 +6,11 @@
   const data = (id) => JSON.parse(byId(id)?.textContent ?? "{}");
   const task = () => byId("task");
   const form = () => byId("work-form");
-  const words = data("words");
+  const messages = data("messages");
   const person = { user: 0, moved: {}, single: true, ...data("person") };
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
-  const word = (key, values = {}) => fill(words[key] ?? key, values);
+  const word = (key, values = {}) => fill(messages[key] ?? key, values);
   const count = (key, n) => word(`${key}.${n === 1 ? "one" : "other"}`, { n });
   const announce = (text) => { byId("live").textContent = text; };
 
@@ -162,7 +162,7 @@
       focusHeading();
     }
     if (section.hasAttribute("data-submitted")) countSubmission();
-    announce(section.dataset.said ?? "");
+    announce(section.dataset.announcement ?? "");
   }
   function countSubmission() {
     const mine = byId("done-by-me"), bar = byId("batch-progress"), all = byId("batch-done");

@@ -28,10 +28,10 @@ from urllib.parse import urlencode
 
 import psutil
 
+from tests.benchmarks._annotate_inside import ANNOTATORS
 from tests.benchmarks.report import ROOT, report
 from tests.site import Site, running_site
 
-ANNOTATORS = 32
 DRAFT_EVERY = 4
 # People do not arrive at one instant: they come one after the other, and are measured when all are there.
 ARRIVALS_SECONDS = 5.0
@@ -48,6 +48,9 @@ NOTES = {
     "duplicates": "slots, tasks or people counted twice",
     "lost": "acknowledged answers that are not in the database",
     "sql_tasks_per_s": "claim and submit by psycopg alone, as many at once",
+    "session_saved_us": "reading the session by a prepared statement (deploy/sessions.py) against Django's way",
+    "person_saved_us": "reading who is signed in likewise (annotation/members/auth_backend.py)",
+    "policy_saved_us": "writing the security policy's header once (deploy/csp.py) against django-csp's way",
 }
 
 
@@ -132,11 +135,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="measured at each size (default: %(default)s)")
     parser.add_argument("--sizes", default="100000,1000000", help="numbers of tasks (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
-    parser.add_argument("--inside", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.inside:
-        inside(json.loads(arguments.inside))
-        return
     figures: dict[str, float | int | str] = {}
     with (
         tempfile.TemporaryDirectory(prefix="konomi-annotate-") as folder,
@@ -144,7 +143,9 @@ def main() -> None:
     ):
         for size in map(int, arguments.sizes.split(",")):
             figures |= {f"{key}_{NAMES.get(size, size)}": value for key, value in at(site, size, arguments).items()}
-    report("annotate", figures, {key: NOTES[key.rpartition("_")[0]] for key in figures})
+        session = ask_inside(site, what="fill", tasks=1, people=1)["sessions"][0]
+        figures |= ask_inside(site, what="shortcuts", session=session)
+    report("annotate", figures, {key: NOTES.get(key) or NOTES[key.rpartition("_")[0]] for key in figures})
 
 
 def at(site: Site, size: int, arguments: argparse.Namespace) -> dict[str, float | int]:
@@ -201,11 +202,9 @@ def percentile(seconds: list[float], share: int) -> float:
     return seconds[min(len(seconds) - 1, len(seconds) * share // 100)] * 1000
 
 
-# ---- inside the site's environment: what is made, checked and measured without its web part ----
-
-
 def ask_inside(site: Site, **question: object) -> dict:
-    command = [sys.executable, "-m", "tests.benchmarks.annotate", "--inside", json.dumps({"file": None, **question})]
+    """The answer of _annotate_inside.py, a program of its own in the site's environment."""
+    command = [sys.executable, "-m", "tests.benchmarks._annotate_inside", json.dumps({"file": None, **question})]
     if "acknowledged" in question:  # too long for a command line
         path = site.var / "acknowledged.json"
         path.write_text(json.dumps(question.pop("acknowledged")))
@@ -215,160 +214,6 @@ def ask_inside(site: Site, **question: object) -> dict:
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def inside(question: dict) -> None:
-    import django
-
-    django.setup()
-    answer = {"fill": fill, "check": check, "limit": limit}[question["what"]](question)
-    print(json.dumps(answer))
-
-
-def fill(question: dict) -> dict:
-    """A project of so many prompts with two candidates each, one batch over all of them, and people with sessions."""
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.db import connection
-
-    from annotation.models import Kind, Membership, ReasonTag, Role, User
-    from annotation.projects.guidelines import publish_guideline
-    from annotation.projects.settings import create_project
-    from annotation.queue.batches import open_batch
-    from deploy.sessions import SessionStore
-
-    tasks = question["tasks"]
-    project = create_project(
-        name=f"{tasks} tasks", goal="translation", source_language="en", target_language="ja", actor=None
-    )
-    publish_guideline(project=project, text="# Polite\n\nPrefer the polite one.", based_on=0, actor=None)
-    for position, name in enumerate(("Meaning", "Register", "Fluency")):
-        ReasonTag.objects.create(project=project, name=name, position=position)
-    with connection.cursor() as cursor:
-        # Rows that cannot be wrong are not looked up one by one; everything else is as an import leaves it.
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute(
-            """INSERT INTO annotation_prompt (project_id, text, source_document, external_id, metadata, digest,
-                reference, held_out, created_at)
-            SELECT %s, 'Could we have a quieter room for the night of the ' || n || 'th, please? ' || md5(n::text),
-                '', '', '{}', md5(%s || n), '', false, now() FROM generate_series(1, %s) AS n""",
-            [project.pk, f"{project.pk}-", tasks],
-        )
-        cursor.execute(
-            """INSERT INTO annotation_candidate (prompt_id, text, origin, digest, generation, created_at)
-            SELECT p.id, side.text || p.id || 'をお願いできますか。' || md5(p.id || side.origin), side.origin,
-                md5(p.id || side.origin), '{}', now()
-            FROM annotation_prompt p
-                CROSS JOIN (VALUES ('静かなお部屋', 'checkpoint:1'), ('しずかな部屋', 'checkpoint:2'))
-                AS side (text, origin)
-            WHERE p.project_id = %s""",
-            [project.pk],
-        )
-    batch = open_batch(
-        project=project,
-        kind=Kind.CHOOSING,
-        name="Which is better?",
-        actor=None,
-        overlap=question.get("overlap", 1),
-        seed=7,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = DEFAULT")
-        cursor.execute("VACUUM ANALYZE")
-        cursor.execute("CHECKPOINT")
-    sessions = []
-    for number in range(question.get("people", ANNOTATORS)):
-        user = User.objects.create_user(f"person{number}@{tasks}.example", None, name=f"Person {number}")
-        Membership.objects.create(project=project, user=user, role=Role.ANNOTATOR)
-        session = SessionStore()
-        session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "annotation.members.auth_backend.PeopleBackend"
-        session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        session.save()
-        sessions.append(session.session_key)
-    return {"batch": batch.pk, "sessions": sessions}
-
-
-def check(question: dict) -> dict:
-    """What was acknowledged against what is there."""
-    from django.db.models import Count
-
-    from annotation.models import Annotation, Assignment
-
-    acknowledged = json.loads(Path(question["file"]).read_text())
-    done = Assignment.objects.filter(batch=question["batch"], state=Assignment.State.DONE)
-    answers = Annotation.objects.filter(assignment__batch=question["batch"], is_current=True)
-    twice = [
-        answers.values(*fields).annotate(n=Count("pk")).filter(n__gt=1).count()
-        for fields in (("assignment",), ("task",), ("annotator", "task"))
-    ]
-    there = set(answers.values_list("assignment_id", flat=True)) & set(done.values_list("pk", flat=True))
-    repeated = len(acknowledged) - len(set(acknowledged))
-    return {"duplicates": sum(twice) + repeated, "lost": len(set(acknowledged) - there)}
-
-
-def limit(question: dict) -> dict:
-    """The product's own statements on the same tables, through psycopg alone: no HTTP, no Django, no page."""
-    from datetime import timedelta
-
-    import psycopg
-    from django.db import connection
-
-    from annotation.answers.submission import WRITE_ANSWER
-    from annotation.models import Batch, User
-    from annotation.queue.claims import AHEAD, CLAIM
-
-    batch = Batch.objects.get(pk=question["batch"])
-    people = list(User.objects.filter(memberships__project=batch.project_id).values_list("pk", flat=True))
-    settings = {
-        key: value
-        for key, value in connection.get_connection_params().items()
-        if key in ("dbname", "user", "host", "port", "password", "options")
-    }
-    # A claimed task would be served again.
-    counts, failures = [0] * len(people), []
-    start = time.perf_counter() + 1
-    end = start + question["seconds"]
-
-    def work(place: int) -> None:
-        common = {
-            "batch": batch.pk,
-            "project": batch.project_id,
-            "annotator": people[place],
-            "written_by": f"human:{people[place]}",
-            "lease": timedelta(hours=1),
-        }
-        payload = json.dumps({"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []})
-        try:
-            with psycopg.connect(**settings, autocommit=True) as own:
-                while (now := time.perf_counter()) < end:
-                    claim = CLAIM.format(where=AHEAD, unseen="")
-                    row = own.execute(claim, common, prepare=True).fetchone()
-                    if row is None:
-                        row = own.execute(CLAIM.format(where="", unseen=""), common, prepare=True).fetchone()
-                    given = {
-                        **common,
-                        "assignment": row[0],
-                        "kind": "choosing",
-                        "payload": payload,
-                        "weight_set_id": None,
-                        "locked": False,
-                        "visit": f"bench-{row[0]}",
-                        "active": 1.5,
-                        "idle": 0.0,
-                    }
-                    own.execute(WRITE_ANSWER, given, prepare=True)
-                    counts[place] += now >= start
-        except Exception as error:
-            failures.append(repr(error))
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(people))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise SystemExit(failures[0])
-    return {"tasks_per_s": sum(counts) / question["seconds"]}
 
 
 if __name__ == "__main__":

@@ -17,9 +17,36 @@ from lxml import html
 
 from demo import grammar
 from tests.site import PASSWORD, Person, Site, running_site
+from training.contract.config import Architecture, ModelSource, TrainingConfig
+from training.contract.run_directory import RunDirectory
+from training.reports.progress import read_progress
 
 PROJECT = "front-desk"
+# Enough for samples that differ; how well such a model writes is tested in tests/engine/models/test_pretrain.py.
+PRETRAINING_STEPS = 100
+SMALL = ("--batch-size", "8", "--lora-r", "4", "--threads", "1")
 PEOPLE = {"manager": "manager@example.org", "annotator": "ana@example.org", "reviewer": "ren@example.org"}
+
+CHECKPOINTS = """
+import json
+from training.models import Checkpoint
+from training.results.checkpoints import folder_sha256, model_folder, model_source
+print(json.dumps({checkpoint.pk: {
+    "parent": checkpoint.parent_id,
+    "run": checkpoint.run_id,
+    "base": model_source(checkpoint).base,
+    "adapters": model_source(checkpoint).adapters,
+    "origin": checkpoint.origin,
+    "intact": checkpoint.sha256 == folder_sha256(model_folder(checkpoint)),
+} for checkpoint in Checkpoint.objects.all()}))
+"""
+COMPARED = """
+import json
+from annotation.models import Batch, Candidate
+tasks = Batch.objects.get(pk={batch}).tasks.all()
+origins = [Candidate.objects.filter(pk__in=task.candidate_ids).values_list("origin", flat=True) for task in tasks]
+print(json.dumps([sorted(of_task) for of_task in origins]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +95,21 @@ def latest(person: Person, path: str, word: str) -> int:
 
 
 def base_model(site: Site) -> str:
-    """A small model trained from scratch on the grammar, as the demonstration does it; its folder."""
-    from training.contract.config import ModelSource, TrainingConfig
-    from training.contract.run_directory import RunDirectory
-
+    """A small model trained from scratch on the grammar, as the demonstration does it, for fewer steps; its folder."""
     directory = RunDirectory(site.var / "models" / "small")
     config = TrainingConfig(
-        program="pretrain", run_id="small", model=ModelSource(base=""), max_seconds=30, learning_rate=3e-3
+        program="pretrain",
+        run_id="small",
+        model=ModelSource(base=""),
+        architecture=Architecture(vocab_size=1024, hidden_size=64, layers=2, heads=4, intermediate_size=128),
+        max_steps=PRETRAINING_STEPS,
+        learning_rate=1e-2,
+        threads=1,
     )
     directory.create(config)
     directory.dataset.mkdir()
     with (directory.dataset / "corpus.jsonl").open("w", encoding="utf-8") as corpus:
-        for number, scene in enumerate(grammar.scenes(2500, seed=7)):
+        for number, scene in enumerate(grammar.scenes(800, seed=7)):
             reply = grammar.reply(scene, "casual" if number % 2 else "formal")
             messages = [{"role": "user", "content": grammar.review(scene)}, {"role": "assistant", "content": reply}]
             corpus.write(json.dumps({"messages": messages}) + "\n")
@@ -193,11 +223,30 @@ def test_once_round_the_loop(site, manager, annotator):
     run = latest(manager, f"/projects/{PROJECT}/runs/", "runs")
     wait_until(lambda: ended(site, "runs", run))
     sft = latest(manager, f"/projects/{PROJECT}/checkpoints/", "checkpoints")
-    trained = site.manage("train_dpo", dpo_data, "--checkpoint", sft, "--epochs", "2", "--batch-size", "8")
+    trained = site.manage("train_dpo", dpo_data, "--checkpoint", sft, "--epochs", "2", *SMALL)
     dpo = said(trained, "checkpoint")
-    figures = json.loads((site.var / "evaluations" / str(said(trained, "evaluation")) / "result.json").read_text())
-    assert 0 <= figures["metrics"]["reward_accuracy"] <= 1
-    assert figures["metrics"]["chrf"] >= 0
+    evaluation = site.var / "evaluations" / str(said(trained, "evaluation"))
+    asked = json.loads((evaluation / "run.json").read_text())
+    assert asked["reference"] == asked["parent"]
+    figures = json.loads((evaluation / "result.json").read_text())["metrics"]
+    assert {"reward_accuracy", "reward_accuracy_interval", "reward_margin", "perplexity"} <= set(figures)
+    assert {"chrf", "bleu", "parent_chrf", "parent_bleu"} <= set(figures)
+    assert 0 <= figures["reward_accuracy"] <= 1
+    assert figures["chrf"] >= 0
+    samples = (evaluation / "samples.jsonl").read_text().splitlines()
+    assert {"output", "parent_output"} <= set(json.loads(samples[0]))
+    standing = site.ask(CHECKPOINTS)
+    first, second = standing[str(sft)], standing[str(dpo)]
+    assert (first["parent"], second["parent"]) == (None, sft)
+    assert first["base"] == second["base"] == model
+    assert second["adapters"] == [str(site.var / "runs" / str(number) / "model") for number in (run, second["run"])]
+    assert first["intact"]
+    assert second["intact"]
+    assert read_progress(RunDirectory(site.var / "runs" / str(second["run"]))).figures["reward_margin"] != 0
+
+    # A rule that does not hold refuses with the figures, one that does promotes.
+    assert "reward_accuracy is" in site.refusal("promote", dpo, "--if", "reward_accuracy>=1.5")
+    assert "chrf is" in site.manage("promote", sft, "--if", "chrf>=0")
 
     # Its figures beside its parent's, promoted by a person, and on to the next round.
     page = manager.get(f"/checkpoints/{dpo}/")
@@ -209,6 +258,9 @@ def test_once_round_the_loop(site, manager, annotator):
     batch = latest(annotator, "/", "batches")
     page = annotator.get(f"/batches/{batch}/work/")
     assert len(set(alternatives(page))) == 2
+    compared = site.ask(COMPARED.format(batch=batch))
+    assert compared
+    assert all(origins == sorted([first["origin"], second["origin"]]) for origins in compared)
     assert "checkpoint" not in html.tostring(page, encoding="unicode").lower()
     chain = manager.get(f"/projects/{PROJECT}/rounds/")
     for link in (f"/datasets/{dpo_data}/", f"/runs/{run}/", f"/checkpoints/{dpo}/", f"/batches/{batch}/"):
@@ -232,9 +284,10 @@ def test_kills_lose_nothing(site, manager, annotator):
     assert answers(annotator) == before + 1
 
     dataset = latest(manager, f"/projects/{PROJECT}/datasets/", "datasets")
+    epochs = 6  # long enough to be killed in the middle
     start = f"checkpoint:{latest(manager, f'/projects/{PROJECT}/checkpoints/', 'checkpoints')}"
     manager.get(f"/projects/{PROJECT}/runs/")
-    manager.fill(f"/projects/{PROJECT}/runs/", dataset=dataset, start=start, epochs=12, batch_size=2, save_steps=5)
+    manager.fill(f"/projects/{PROJECT}/runs/", dataset=dataset, start=start, epochs=epochs, batch_size=2, save_steps=2)
     run = latest(manager, f"/projects/{PROJECT}/runs/", "runs")
     folder = site.var / "runs" / str(run)
     wait_until(lambda: list(folder.glob("checkpoint-*")))
@@ -248,6 +301,9 @@ def test_kills_lose_nothing(site, manager, annotator):
     wait_until(lambda: ended(site, "runs", run))
     events = [json.loads(line).get("event") for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert "resumed" in events
+    assert json.loads((folder / "result.json").read_text())["resumed_from"].startswith("checkpoint-")
+    progress = read_progress(RunDirectory(folder))
+    assert progress.done == progress.total
     wait_until(lambda: "Running" not in manager.get(f"/projects/{PROJECT}/runs/").text_content())
 
 

@@ -8,8 +8,10 @@ from django.urls import reverse
 from rich.console import Console
 from rich.table import Table
 
-from training.cli.progress import find, find_checkpoint, find_dataset, plain_errors, wait_for
+from annotation.text.formatting import percentage
+from training.cli.progress import get, get_checkpoint, get_dataset, plain_errors, wait_for
 from training.cli.training import TrainingCommand
+from training.contract.wording import counted
 from training.engine_jobs.queue import resume
 from training.models import EngineJob, Evaluation, LearningCurve, Run
 from training.results.evaluations import create_evaluation
@@ -58,7 +60,7 @@ class LearningCurveCommand(TrainingCommand):
             raise CommandError(f"no dataset: give the id of one frozen --for {self.trainer}")
         if options["share"] is not None or options["no_evaluate"]:
             raise CommandError("--learning-curve sets the shares and evaluates: omit --share and --no-evaluate")
-        dataset = find_dataset(options["dataset"])
+        dataset = get_dataset(options["dataset"])
         if dataset.purpose != self.trainer:
             raise CommandError(f"dataset {dataset.pk} was frozen for {dataset.purpose}: use train_{dataset.purpose}")
         return start_learning_curve(
@@ -67,13 +69,13 @@ class LearningCurveCommand(TrainingCommand):
             actor=None,
             shares=options["shares"] or SHARES,
             base_model=options["model"] or "",
-            parent=find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
+            parent=get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
             options=self.chosen(options),
         )
 
     def _continued(self, options: dict[str, Any]) -> LearningCurve:
         """Queue again what failed or was cancelled; points that are there stay."""
-        curve: LearningCurve = find(LearningCurve, options["resume"], "learning curve")
+        curve: LearningCurve = get(LearningCurve, options["resume"], "learning curve")
         if curve.dataset.purpose != self.trainer:
             raise CommandError(f"{curve} is not for this command: use train_{curve.dataset.purpose}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"] or options["shares"]:
@@ -92,10 +94,10 @@ class LearningCurveCommand(TrainingCommand):
     def _finish(self, curve: LearningCurve) -> None:
         """Wait for the runs, then for their evaluations, which the queue puts after them. Exits with 1 or 3."""
         runs = runs_of(curve)
-        self.stderr.write(f"{curve}: {len(runs)} runs, equal epochs, dataset {curve.dataset_id}")
+        self.stderr.write(f"{curve}: {counted(len(runs), 'run')}, equal epochs, dataset {curve.dataset_id}")
         statuses = []
         for number, run in enumerate(runs, 1):
-            self.stderr.write(f"point {number} of {len(runs)}: {100 * run.config['share']:g} % of the prompts, {run}")
+            self.stderr.write(f"point {number} of {len(runs)}: {percentage(run.config['share'])} of the prompts, {run}")
             statuses.append(self._waited(curve, run))
         for run in runs:
             evaluation = evaluation_of(curve, run)
@@ -103,7 +105,7 @@ class LearningCurveCommand(TrainingCommand):
                 statuses.append(self._waited(curve, evaluation))
         reading = read_learning_curve(curve)
         show_curve(reading)
-        self.stdout.write(f"{curve}: {reading.verdict.title}. {' '.join(reading.verdict.words)}")
+        self.stdout.write(f"{curve}: {reading.verdict.title}. {' '.join(reading.verdict.sentences)}")
         self.stdout.write(f"see {reverse('learning_curve', args=[curve.pk])}")
         if Status.FAILED in statuses:
             self.stdout.write(self._how_to_resume(curve))
@@ -135,7 +137,5 @@ def show_curve(reading: Reading) -> None:
     table = Table("share", "rows", reading.figure, "95 %", "run", "status", title=str(reading.curve))
     for point in reading.points:
         labels = "" if point.labels is None else f"{point.labels:,}"
-        table.add_row(
-            point.share_words, labels, point.value_words, point.interval_words, str(point.run.pk), point.status
-        )
+        table.add_row(point.share_text, labels, point.value_text, point.interval_text, str(point.run.pk), point.status)
     Console(stderr=True).print(table)

@@ -1,4 +1,4 @@
-"""Engine jobs in a terminal: one live line, Ctrl-C that cancels, and an exit code that tells."""
+"""Engine jobs in a terminal: one live line, Ctrl-C that cancels, and an exit code for the outcome."""
 
 import sys
 import time
@@ -13,9 +13,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from annotation.core.errors import Conflict, DomainError
 from annotation.models import DatasetVersion, Project
+from annotation.text.formatting import duration
 from training.engine_jobs.queue import cancel, job_name
 from training.models import Checkpoint, EngineJob
-from training.reports.progress import duration, read_progress
+from training.reports.progress import read_progress
 from training.supervision import launch
 
 ModelT = TypeVar("ModelT", bound=Model)
@@ -51,18 +52,18 @@ def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterab
                 if not job.is_live:
                     return job.status
                 progress = read_progress(job.directory)
-                words = ", ".join(f"{name} {value}" for name, value in progress.words)
+                figures = ", ".join(f"{name} {value}" for name, value in progress.labelled_figures)
                 if job.status == EngineJob.Status.QUEUED:
-                    words = "waiting for another engine to finish (raise KONOMI_ENGINES to run more)"
+                    figures = "waiting for another engine to finish (raise KONOMI_ENGINES to run more)"
                 elif not progress.total:
-                    words = "starting"
+                    figures = "starting"
                 if asked_to_stop:
-                    words = f"saving, then stopping; {words}"
-                bar.update(line, completed=progress.done, total=progress.total or 1, figures=words)
+                    figures = f"saving, then stopping; {figures}"
+                bar.update(line, completed=progress.done, total=progress.total or 1, figures=figures)
                 if not console.is_terminal and time.monotonic() - spoken > PLAIN_LINE_SECONDS:
                     spoken = time.monotonic()
                     counted = f"{progress.done} of {progress.total} {progress.unit}, " if progress.total else ""
-                    out.write(f"{job_name(job)}: {counted}{words}".removesuffix(", "))
+                    out.write(f"{job_name(job)}: {counted}{figures}".removesuffix(", "))
                 time.sleep(EVERY_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:
@@ -74,9 +75,9 @@ def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterab
                         cancel(stopped, None)
 
 
-def report(job: EngineJob, out: OutputWrapper, err: OutputWrapper, *, said: str = "") -> None:
+def report(job: EngineJob, out: OutputWrapper, err: OutputWrapper, *, summary: str = "") -> None:
     """The last line of a command: what became of the job. Exits with 1 (failed) or 3 (cancelled)."""
-    parts: list[str] = [str(job.status), *([said] if said else [])]
+    parts: list[str] = [str(job.status), *([summary] if summary else [])]
     result = job.result or {}
     if result.get("wall_s"):
         parts.append(f"took {duration(result['wall_s'])}")
@@ -100,14 +101,14 @@ def plain_errors() -> Iterator[None]:
         raise CommandError(str(error)) from error
 
 
-def find(model: type[ModelT], pk: Any, word: str) -> ModelT:
+def get(model: type[ModelT], pk: Any, word: str) -> ModelT:
     row = model._default_manager.filter(pk=pk).first()
     if row is None:
         raise CommandError(f"no {word} {pk}")
     return row
 
 
-def find_project(slug: str) -> Project:
+def get_project(slug: str) -> Project:
     project = Project.objects.filter(slug=slug).first()
     if project is None:
         known = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
@@ -115,19 +116,15 @@ def find_project(slug: str) -> Project:
     return project
 
 
-def find_dataset(pk: int) -> DatasetVersion:
-    return find(DatasetVersion, pk, "dataset")
+def get_dataset(pk: int) -> DatasetVersion:
+    return get(DatasetVersion, pk, "dataset")
 
 
-def find_checkpoint(pk: int) -> Checkpoint:
-    return find(Checkpoint, pk, "checkpoint")
+def get_checkpoint(pk: int) -> Checkpoint:
+    return get(Checkpoint, pk, "checkpoint")
 
 
-def comma_list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def given(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def chosen_options(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Those of the command's options that a person gave."""
     return {name: options[name] for name in names if options.get(name) is not None}
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from training.cli.progress import find, find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.cli.progress import chosen_options, get, get_checkpoint, get_dataset, plain_errors, report, wait_for
 from training.contract.config import ConfigError, LoraSettings
 from training.contract.hyperparameters import parameters_of
 from training.contract.metrics import LOSS, REWARD_ACCURACY
@@ -40,8 +40,8 @@ class TrainingCommand(BaseCommand):
         wait_for(run, self.stdout)
         checkpoint = Checkpoint.objects.filter(run=run).first()
         evaluation = checkpoint.evaluations.order_by("id").first() if checkpoint else None
-        said = [f"checkpoint {checkpoint.pk}"] if checkpoint else []
-        said += [
+        summary = [f"checkpoint {checkpoint.pk}"] if checkpoint else []
+        summary += [
             f"{key} {number(run.result['metrics'][key])}"
             for key in (LOSS, REWARD_ACCURACY)
             if run.result and key in run.result.get("metrics", {})
@@ -49,13 +49,13 @@ class TrainingCommand(BaseCommand):
         if evaluation is not None:
             wait_for(evaluation, self.stdout)
             show_evaluation(evaluation)
-            said.append(f"evaluation {evaluation.pk} {evaluation.status}")
+            summary.append(f"evaluation {evaluation.pk} {evaluation.status}")
             if evaluation.status == EngineJob.Status.FAILED:
                 self.stderr.write(evaluation.error)
-        report(run, self.stdout, self.stderr, said=", ".join(said))
+        report(run, self.stdout, self.stderr, summary=", ".join(summary))
 
     def _resumed(self, options: dict[str, Any]) -> Run:
-        run: Run = find(Run, options["resume"], "run")
+        run: Run = get(Run, options["resume"], "run")
         if run.trainer != self.trainer:
             raise CommandError(f"{run} is not for this command: use train_{run.trainer} --resume {run.pk}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"]:
@@ -66,14 +66,14 @@ class TrainingCommand(BaseCommand):
     def _created(self, options: dict[str, Any]) -> Run:
         if options["dataset"] is None:
             raise CommandError(f"no dataset: give the id of one frozen --for {self.trainer}")
-        dataset = find_dataset(options["dataset"])
+        dataset = get_dataset(options["dataset"])
         return create_run(
             project=dataset.project,
             trainer=self.trainer,
             dataset=dataset,
             actor=None,
             base_model=options["model"] or "",
-            parent=find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
+            parent=get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
             options=self.chosen(options),
             evaluate=not options["no_evaluate"],
         )
@@ -81,7 +81,7 @@ class TrainingCommand(BaseCommand):
     def chosen(self, options: dict[str, Any]) -> dict[str, Any]:
         """The fields of TrainingConfig that the command line names."""
         known = parameters_of(self.trainer)
-        chosen = given(options, tuple(parameter.key for parameter in known if not parameter.nested))
+        chosen = chosen_options(options, tuple(parameter.key for parameter in known if not parameter.nested))
         if chosen.get("accelerate_config"):
             file = Path(chosen["accelerate_config"]).resolve()  # the engine starts in another folder
             if not file.is_file():

@@ -16,6 +16,7 @@ from training.contract.hyperparameters import Hyperparameters, default_lora
 from training.contract.hyperparameters import LoraSettings as LoraSettings
 from training.contract.hyperparameters import Precision as Precision
 from training.contract.hyperparameters import Quantization as Quantization
+from training.contract.wording import counted
 
 Program = Literal["pretrain", "train_sft", "train_dpo", "train_kto", "generate", "evaluate"]
 
@@ -85,7 +86,10 @@ class TrainingConfig(Hyperparameters, RunSubject):
         resolve_defaults(self, self.trainer, full=self.lora is None)
         validate(self)
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
-            raise ConfigError(f"loss_weights has {len(self.loss_weights)} entries for {len(self.losses)} losses")
+            raise ConfigError(
+                f"loss_weights has {counted(len(self.loss_weights), 'entry', 'entries')} for "
+                f"{counted(len(self.losses), 'loss', 'losses')}"
+            )
 
     @property
     def trainer(self) -> str:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from training.contract.errors import ConfigError
+from training.contract.wording import counted
 
 # Where the web form shows it: at once, below "More settings", or not at all.
 OnPage = Literal["main", "more", "no"]
-NO_VALUES: Mapping[str, Any] = {}
+LARGEST_INT = 2**63 - 1
 
 
 class ByTrainer:
@@ -31,7 +32,7 @@ BY_TRAINER = ByTrainer()
 class Declaration:
     """`by_trainer` and `full` (full fine-tuning) override `default` for the trainers that they name.
 
-    `unset` says in words what the default stands for where its value says nothing ("no limit"). `above` is an exclusive
+    `unset` says in words what the default means where its value says nothing ("no limit"). `above` is an exclusive
     lower bound. `choices` are (value, label) pairs, `suggestions` likewise without excluding others. `names` are the
     known entries of a tuple. `trainers` lists those that have it (empty: all). A `printed` one is written into the
     command of a run even where it has its default value.
@@ -139,14 +140,27 @@ def problem_with(parameter: Hyperparameter, value: Any, name: str) -> str | None
     values = [choice for choice, _label in declared.choices]
     if values and value not in values:
         return f"{name} must be one of {', '.join(values)}, got {value!r}"
-    if declared.maximum is not None and value > declared.maximum:
+    maximum = upper_bound(parameter)
+    if maximum is not None and value > maximum:
+        if declared.maximum is None:
+            return f"{name} must be at most {maximum}, got a number of {counted(len(str(value)), 'digit')}"
         lower = f"({declared.above:g}" if declared.above is not None else f"[{declared.minimum or 0:g}"
-        return f"{name} must lie in {lower}, {declared.maximum:g}], got {value}"
+        return f"{name} must lie in {lower}, {bound_text(maximum)}], got {value}"
     if declared.above is not None and value <= declared.above:
         return f"{name} must be greater than {declared.above:g}, got {value}"
     if declared.minimum is not None and value < declared.minimum:
         return f"{name} must be {declared.minimum:g} or more, got {value}"
     return None
+
+
+def upper_bound(parameter: Hyperparameter) -> float | None:
+    """The declared maximum; for whole numbers without one, the largest that torch holds."""
+    declared = parameter.declaration
+    return LARGEST_INT if declared.maximum is None and parameter.kind is int else declared.maximum
+
+
+def bound_text(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

@@ -156,7 +156,15 @@ class Hyperparameters:
     share: float = declare(
         _("Share of the prompts"), _("train on this share of the prompts"), STEPS, 1.0, above=0, maximum=1
     )
-    seed: int = declare(_("Seed"), _("of initialisation and order"), STEPS, 17, minimum=0, printed=True)
+    seed: int = declare(
+        _("Seed"),
+        _("of initialisation and order"),
+        STEPS,
+        17,
+        minimum=0,
+        maximum=2**32 - 1,  # NumPy's, which transformers seeds as well
+        printed=True,
+    )
     lora: LoraSettings | None = BY_TRAINER  # type: ignore[assignment]  # LoraSettings(); None for pretrain
     beta: float = declare(
         _("Beta"),

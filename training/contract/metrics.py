@@ -87,11 +87,11 @@ TRL_NAMES = {metric.trl: metric.key for metric in METRICS if metric.trl}
 
 def charts() -> dict[str, list[Metric]]:
     """Chart → the metrics that it draws, in order."""
-    found: dict[str, list[Metric]] = {}
+    by_chart: dict[str, list[Metric]] = {}
     for metric in METRICS:
         if metric.chart:
-            found.setdefault(metric.chart, []).append(metric)
-    return found
+            by_chart.setdefault(metric.chart, []).append(metric)
+    return by_chart
 
 
 def parent_key(key: str) -> str:

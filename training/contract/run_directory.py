@@ -128,8 +128,11 @@ class RunDirectory:
             file.write(line)
 
     def read_metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """Whole lines from byte `offset` on, and the offset to continue from. A torn last line is left for later."""
-        if not self.metrics_path.exists():
+        """Whole lines from byte `offset` on, and the offset to continue from. A torn last line is left for later.
+
+        Beyond the end there is nothing: a file system refuses to seek to most of what an address may ask for.
+        """
+        if not self.metrics_path.exists() or offset >= self.metrics_path.stat().st_size:
             return [], offset
         with self.metrics_path.open("rb") as file:
             file.seek(offset)

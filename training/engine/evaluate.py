@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
 from training.contract.metrics import CHOSEN_LOGP, LOGP_ACCURACY, PERPLEXITY, REJECTED_LOGP, parent_key
+from training.contract.wording import counted
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -149,7 +150,7 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
     scores = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
     work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
-    log.info("%d completions scored", sum(map(len, scores)))
+    log.info("%s scored", counted(sum(map(len, scores)), "completion"))
     return scores
 
 

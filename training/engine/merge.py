@@ -30,6 +30,7 @@ from training.contract import hardware
 from training.contract.config import ModelSource
 from training.contract.errors import MergeError, ModelError
 from training.contract.run_directory import CONFIG, LINEAGE
+from training.contract.wording import counted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,7 +69,12 @@ def merge(
         from training.engine.artifacts import model_card
         from training.engine.models import adapter_merge, loading
 
-        log.info("loading %s (%s parameters) and %d adapters", source.base, f"{parameters:,}", len(source.adapters))
+        log.info(
+            "loading %s (%s parameters) and %s",
+            source.base,
+            f"{parameters:,}",
+            counted(len(source.adapters), "adapter"),
+        )
         tokenizer = loading.load_tokenizer(source)
         model = loading.load_model(ModelSource(base=source.base)).requires_grad_(False)
         loading.check_fits(model, tokenizer)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import Architecture, TrainingConfig
 from training.contract.errors import Cancelled, DatasetError, DivergedError
 from training.contract.run_directory import CORPUS
+from training.contract.wording import counted
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -60,9 +61,9 @@ def pretrain(run: Run) -> Outcome:
     rows = encode(documents, tokenizer, min(config.max_length, config.architecture.context))
     model = make_model(tokenizer, config.architecture).to(loading.device())
     log.info(
-        "%d documents, %d rows of at most %d tokens, %s parameters, vocabulary of %d",
-        len(documents),
-        len(rows),
+        "%s, %s of at most %d tokens, %s parameters, vocabulary of %d",
+        counted(len(documents), "document"),
+        counted(len(rows), "row"),
         max(map(len, rows)),
         f"{model.num_parameters():,}",
         len(tokenizer),

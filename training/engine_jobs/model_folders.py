@@ -50,7 +50,7 @@ def resolve(name: str) -> Path:
             return folder
     raise ModelRefused(
         _("no model folder %(name)s under %(roots)s; add roots with KONOMI_MODEL_ROOTS")
-        % {"name": f"{name!r}", "roots": _roots_in_words()}
+        % {"name": f"{name!r}", "roots": _roots_text()}
     )
 
 
@@ -119,7 +119,7 @@ def _check(folder: Path) -> None:
         if file.is_symlink() and not _is_below_a_root(file.resolve()):
             raise ModelRefused(
                 _("%(path)s is a link that points outside %(roots)s")
-                % {"path": folder / file.name, "roots": _roots_in_words()}
+                % {"path": folder / file.name, "roots": _roots_text()}
             )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ModelRefused(_("%(folder)s has no config.json: not a model in Hugging Face layout") % {"folder": folder})
@@ -136,5 +136,5 @@ def _check(folder: Path) -> None:
         raise ModelRefused(_("%(folder)s has no *.safetensors weights") % {"folder": folder})
 
 
-def _roots_in_words() -> str:
+def _roots_text() -> str:
     return "the allowed roots " + ", ".join(map(str, roots()))

@@ -1,4 +1,4 @@
-"""How engine jobs come to be: a row, a run directory with its run.json, an event, and a nudge to the worker."""
+"""Create engine jobs: a row, a run directory with its run.json, an event, and a message that wakes the worker."""
 
 import contextlib
 import json
@@ -108,7 +108,7 @@ def describe_job(job: EngineJob) -> str:
 
 
 def wake_worker() -> None:
-    """Have the worker look at once, after the commit. A lost nudge costs seconds: the worker looks by itself too."""
+    """Have the worker look at once, after the commit. A lost message costs seconds: the worker also polls."""
     transaction.on_commit(
         lambda: current_app.send_task("training.jobs.watch_engine_jobs", ignore_result=True, retry=False, expires=30),
         robust=True,
@@ -135,8 +135,8 @@ def link_dataset(job: EngineJob, dataset: DatasetVersion) -> None:
 @lru_cache(maxsize=1)
 def code_versions() -> dict[str, str]:
     """Of our own code, of Python and of the libraries that shape a result (read from their metadata)."""
-    found = {"konomi": version(), "python": platform.python_version()}
+    versions = {"konomi": version(), "python": platform.python_version()}
     for library in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[library] = metadata.version(library)
-    return found
+            versions[library] = metadata.version(library)
+    return versions

@@ -1,5 +1,6 @@
 """What pages and commands show of runs; read-only.
 
-`progress` and `curves` read metrics.jsonl, `preflight` reads preflight.json, `diagnostics` explains the figures,
-`curve_statistics` → `curve_verdict` judge a learning curve; `charts` and `labels` present them.
+`progress` and `curves` read metrics.jsonl, `preflight` reads preflight.json, `diagnostics` explains the figures (one
+function for each rule), `curve_statistics` → `curve_verdict` judge a learning curve; `charts` and `labels` present
+them.
 """

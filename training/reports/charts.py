@@ -111,7 +111,7 @@ def line_chart(
     smooth: bool = False,
     styles: Sequence[int] = (),
 ) -> Chart:
-    """A chart of one to six lines; `key` is unique on its page, `sentence` tells in words what the chart shows.
+    """A chart of one to six lines; `key` is unique on its page, `sentence` says what the chart shows.
 
     `percent` says that y is a share from 0 to 1, shown as a percentage. `markers` draws each point (few, measured
     one by one), with its interval where `low` and `high` are given. `smooth` lets the reader smooth the lines;
@@ -130,7 +130,7 @@ def line_chart(
 
 
 def sampled(x: Sequence[float], y: Sequence[float], limit: int = POINTS) -> tuple[list[float], list[float]]:
-    """At most `limit` points: the means of so many neighbours, each at the last x of its neighbours."""
+    """At most `limit` points: the means of neighbours, each at the last x of its neighbours."""
     pairs = [(a, b) for a, b in zip(x, y, strict=True) if b == b and abs(b) != float("inf")]
     size = max(1, -(-len(pairs) // limit))
     parts = [pairs[start : start + size] for start in range(0, len(pairs), size)]

@@ -1,7 +1,7 @@
 """What a learning curve's figures allow one to say: paired gains with their intervals, and a power law. Pure.
 
-All points are measured on the same held-out rows, so two points are compared row by row. That tells far smaller
-changes apart than two intervals side by side. What it leaves out is how much another seed would change each point.
+All points are measured on the same held-out rows, so two points are compared row by row. That detects far
+smaller changes than two separate intervals. What it leaves out is how much another seed would change each point.
 """
 
 import math
@@ -24,7 +24,7 @@ class Gain:
 
     @property
     def rows_needed(self) -> int:
-        """About so many held-out rows would tell a change of WORTH_WHILE from none: the width falls with their root."""
+        """About how many held-out rows would detect a change of WORTH_WHILE: the width falls with their square root."""
         return math.ceil(self.rows * ((self.high - self.low) / 2 / WORTH_WHILE) ** 2)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.text.formatting import percentage
 from training.contract.metrics import LABEL_ACCURACY, REWARD_ACCURACY
 from training.models import Evaluation, Run
 from training.reports.curve_statistics import (
@@ -35,20 +36,20 @@ class Point:
     percent: bool = True
 
     @property
-    def share_words(self) -> str:
-        return f"{100 * self.share:g} %"
+    def share_text(self) -> str:
+        return percentage(self.share)
 
     @property
-    def value_words(self) -> str:
-        return "" if self.value is None else shown(self.value, self.percent)
+    def value_text(self) -> str:
+        return "" if self.value is None else value_as_text(self.value, self.percent)
 
     @property
-    def interval_words(self) -> str:
+    def interval_text(self) -> str:
         if self.low is None or self.high is None:
             return ""
         return _("%(low)s to %(high)s") % {
-            "low": shown(self.low, self.percent),
-            "high": shown(self.high, self.percent),
+            "low": value_as_text(self.low, self.percent),
+            "high": value_as_text(self.high, self.percent),
         }
 
 
@@ -58,7 +59,7 @@ class Verdict:
 
     kind: str
     title: str
-    words: Sequence[str] = ()
+    sentences: Sequence[str] = ()
     gain: Gain | None = None
 
 
@@ -84,7 +85,7 @@ class Outcome:
 
 
 def read_outcome(evaluation: Evaluation, key: str) -> Outcome | None:
-    """From the evaluation's scores.jsonl; None where that is gone."""
+    """From the evaluation's scores.jsonl; None where that file is missing."""
     path = evaluation.directory.scores_path
     if not path.is_file():
         return None
@@ -128,16 +129,20 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
             _("The points cannot be compared row by row"),
             [_("The scores of the held-out rows (scores.jsonl) are missing: evaluate the checkpoints again.")],
         )
-    words = [gain_words(earlier, last, gain)]
+    sentences = [gain_sentence(earlier, last, gain)]
     if gain.low > 0:
         kind, title = "rising", _("Yes, more labels would probably help: the metric is still improving")
-        words += [prediction_words([point for point, _outcome in known])]
+        sentences += [prediction_sentence([point for point, _outcome in known])]
     elif gain.high < 0:
         kind, title = "falling", _("No: the metric became worse with more labels")
-        words += [_("Check the newest labels (agreement, guideline), and try a lower learning rate or fewer epochs.")]
+        sentences += [
+            _("Check the newest labels (agreement, guideline), and try a lower learning rate or fewer epochs.")
+        ]
     elif gain.high <= WORTH_WHILE:
         kind, title = "flat", _("Probably not: the curve is flat")
-        words += [_("Better labels, another base model or other settings are more likely to help than more labels.")]
+        sentences += [
+            _("Better labels, another base model or other settings are more likely to help than more labels.")
+        ]
     else:
         kind = "unclear"
         title = ngettext(
@@ -146,7 +151,7 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
             gain.rows,
         ) % {"rows": f"{gain.rows:,}"}
         needed = {"rows": f"{max(gain.rows + 1, gain.rows_needed):,}"}
-        words += [
+        sentences += [
             (
                 _("About %(rows)s held-out rows would be needed to detect a two-point gain.")
                 if last.percent
@@ -154,19 +159,19 @@ def judge(points: Sequence[Point], outcomes: Sequence[Outcome | None]) -> Verdic
             )
             % needed
         ]
-    words += [
+    sentences += [
         _("Each point is a single run: another seed would shift it slightly, which the intervals do not reflect.")
     ]
-    return Verdict(kind, title, [said for said in words if said], gain)
+    return Verdict(kind, title, [sentence for sentence in sentences if sentence], gain)
 
 
-def gain_words(earlier: Point, last: Point, gain: Gain) -> str:
+def gain_sentence(earlier: Point, last: Point, gain: Gain) -> str:
     values = {
-        "from": earlier.share_words,
-        "to": last.share_words,
+        "from": earlier.share_text,
+        "to": last.share_text,
         "rows": f"{gain.rows:,}",
-        "before": earlier.value_words,
-        "after": last.value_words,
+        "before": earlier.value_text,
+        "after": last.value_text,
         "gain": f"{100 * gain.value:+.1f}",
         "low": f"{100 * gain.low:+.1f}",
         "high": f"{100 * gain.high:+.1f}",
@@ -188,7 +193,7 @@ def gain_words(earlier: Point, last: Point, gain: Gain) -> str:
     )
 
 
-def prediction_words(points: Sequence[Point]) -> str:
+def prediction_sentence(points: Sequence[Point]) -> str:
     """What twice the labels would bring by the power law that fits the points; empty where none does."""
     labels = [point.labels or 0 for point in points]
     if points[0].percent:
@@ -206,8 +211,8 @@ def prediction_words(points: Sequence[Point]) -> str:
         return ""
     return _(
         "If the power law through the points holds (an extrapolation), doubling the labels would give about %(value)s."
-    ) % {"value": shown(value, points[0].percent)}
+    ) % {"value": value_as_text(value, points[0].percent)}
 
 
-def shown(value: float, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else number(value)
+def value_as_text(value: float, percent: bool) -> str:
+    return percentage(value, 1) if percent else number(value)

@@ -48,12 +48,12 @@ def steps_of(lines: Lines) -> list[Mapping[str, Any]]:
 
 def points_of(steps: Lines, key: str) -> Points:
     """(steps, values) of one metric."""
-    found = [(line["step"], float(line[key])) for line in steps if isinstance(line.get(key), int | float)]
-    return [step for step, _ in found], [value for _, value in found]
+    points = [(line["step"], float(line[key])) for line in steps if isinstance(line.get(key), int | float)]
+    return [step for step, _ in points], [value for _, value in points]
 
 
 def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
-    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled as it goes on."""
+    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled while it runs."""
     steps, drawn = steps_of(lines), []
     for key, (title, metrics, percent, smooth) in CHARTS.items():
         curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
@@ -67,10 +67,12 @@ def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
 def chart_sentences(lines: Lines) -> dict[str, str]:
     """What each chart says, from its first and its last points; they need not be all."""
     steps = steps_of(lines)
-    said = {}
+    sentences = {}
     for key, (_title, metrics, _percent, _smooth) in CHARTS.items():
-        said[key] = chart_sentence([Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics])
-    return {key: sentence for key, sentence in said.items() if sentence}
+        sentences[key] = chart_sentence(
+            [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
+        )
+    return {key: sentence for key, sentence in sentences.items() if sentence}
 
 
 def chart_sentence(curves: Sequence[Line]) -> str:
@@ -80,13 +82,13 @@ def chart_sentence(curves: Sequence[Line]) -> str:
 def curve_sentence(curve: Line) -> str:
     """Such as: Loss went from 0.6931 to 0.21 over 120 steps."""
     steps = int(curve.x[-1])
-    said = ngettext(
+    sentence = ngettext(
         "%(name)s went from %(first)s to %(last)s over %(steps)s step.",
         "%(name)s went from %(first)s to %(last)s over %(steps)s steps.",
         steps,
     )
     first, last = figure(curve.key, curve.y[0]), figure(curve.key, curve.y[-1])
-    return said % {"name": capfirst(curve.name), "first": first, "last": last, "steps": f"{steps:,}"}
+    return sentence % {"name": capfirst(curve.name), "first": first, "last": last, "steps": f"{steps:,}"}
 
 
 def news(lines: Lines) -> dict[str, Any]:
@@ -118,7 +120,7 @@ class Compared:
 
 
 def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list[Chart]:
-    """The same metrics over each other, one line a run; metrics that fewer than two points tell of are left out.
+    """The same metrics over each other, one line a run; metrics with fewer than two points are left out.
 
     `same_loss` is whether the runs minimise the same loss: otherwise the chart of it says that it compares badly.
     """
@@ -154,7 +156,7 @@ def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list
 
 def differing(rows: Iterable[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
     """(setting, its value in each) of the settings that are not the same in all."""
-    given = list(rows)
-    names = list(dict.fromkeys(name for row in given for name in row))
-    table = [(name, [row.get(name, "–") for row in given]) for name in names]
+    runs = list(rows)
+    names = list(dict.fromkeys(name for row in runs for name in row))
+    table = [(name, [row.get(name, "–") for row in runs]) for name in names]
     return [(name, values) for name, values in table if len(set(values)) > 1]

@@ -9,8 +9,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from annotation.text.formatting import duration
 from training.contract.run_directory import RunDirectory
-from training.reports.progress import duration
 
 BAR_WIDTH, BAR_HEIGHT = 10, 60
 PARTS = {
@@ -47,12 +47,12 @@ class Preflight:
     def title(self) -> str:
         if not self.warnings:
             return _("Preflight checks passed")
-        said = ngettext(
+        title_text = ngettext(
             "Preflight checks: %(count)s warning",
             "Preflight checks: %(count)s warnings",
             self.warnings,
         )
-        return said % {"count": self.warnings}
+        return title_text % {"count": self.warnings}
 
 
 def read_preflight(directory: RunDirectory) -> dict[str, Any]:
@@ -60,19 +60,21 @@ def read_preflight(directory: RunDirectory) -> dict[str, Any]:
     path = directory.preflight_path
     if not path.exists():
         return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
-def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
+def describe_preflight(content: Mapping[str, Any]) -> Preflight | None:
     """The page's part of it; None where there is no preflight."""
-    if not found:
+    if not content:
         return None
-    checks = [(str(check.get("status")), str(check.get("words", ""))) for check in found.get("checks") or []]
-    lengths = found.get("lengths") or {}
+    checks = [(str(check.get("status")), str(check.get("words", ""))) for check in content.get("checks") or []]
+    lengths = content.get("lengths") or {}
     counts = [int(count) for count in lengths.get("counts") or []]
     bins = [int(edge) for edge in lengths.get("bins") or []]
-    sentences = [said for said in (_memory(found.get("memory") or {}), _time(found.get("time") or {})) if said]
+    sentences = [
+        sentence for sentence in (_memory(content.get("memory") or {}), _time(content.get("time") or {})) if sentence
+    ]
     return Preflight(
         sorted(checks, key=lambda check: check[0] == "ok"),
         sum(status != "ok" for status, _words in checks),
@@ -84,22 +86,22 @@ def preflight_words(found: Mapping[str, Any]) -> Preflight | None:
     )
 
 
-def method_words(result: Mapping[str, Any] | None) -> list[str]:
-    """How a run was computed, as result.json tells: packed or by plain TRL, and where the reference came from."""
-    said = []
+def describe_method(result: Mapping[str, Any] | None) -> list[str]:
+    """How a run was computed, from result.json: packed or by plain TRL, and where the reference came from."""
+    sentences = []
     method, cache = (result or {}).get("method") or {}, (result or {}).get("reference_cache") or {}
     if method.get("packing"):
-        said.append(_("Computed with packing, without padding."))
+        sentences.append(_("Computed with packing, without padding."))
     elif method:
         why = method.get("why")
-        said.append(_("Computed by plain TRL: %(why)s") % {"why": why} if why else _("Computed by plain TRL."))
+        sentences.append(_("Computed by plain TRL: %(why)s") % {"why": why} if why else _("Computed by plain TRL."))
     if cache:
         hits, computed = int(cache.get("hits", 0)), int(cache.get("computed", 0))
-        said.append(
+        sentences.append(
             _("Reference log-probabilities: %(hits)s from the cache, %(computed)s computed.")
             % {"hits": f"{hits:,}", "computed": f"{computed:,}"}
         )
-    return said
+    return sentences
 
 
 def _bars(counts: Sequence[int]) -> list[Bar]:
@@ -112,31 +114,31 @@ def _lengths(lengths: Mapping[str, Any]) -> str:
     figures = {name: f"{lengths[name]:,.0f}" for name in ("median", "p95", "longest") if name in lengths}
     if len(figures) < 3:
         return ""
-    said = _("Half of the rows have at most %(median)s tokens, 95 %% at most %(p95)s; the longest has %(longest)s.")
-    return said % figures
+    sentence = _("Half of the rows have at most %(median)s tokens, 95 %% at most %(p95)s; the longest has %(longest)s.")
+    return sentence % figures
 
 
 def _memory(memory: Mapping[str, Any]) -> str:
     estimate, available = memory.get("estimate_bytes") or {}, memory.get("available_bytes")
     if not estimate.get("total"):
         return ""
-    parts = [f"{words} {filesizeformat(estimate[key])}" for key, words in PARTS.items() if estimate.get(key)]
-    said = _("Needs about %(total)s of memory (%(parts)s).") % {
+    parts = [f"{label} {filesizeformat(estimate[key])}" for key, label in PARTS.items() if estimate.get(key)]
+    sentence = _("Needs about %(total)s of memory (%(parts)s).") % {
         "total": filesizeformat(estimate["total"]),
         "parts": ", ".join(parts),
     }
     if available:
-        said += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
+        sentence += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
     if memory.get("measured_peak_bytes"):
         peak = filesizeformat(memory["measured_peak_bytes"])
-        said += " " + _("A trial of the longest batch took %(peak)s.") % {"peak": peak}
-    return said
+        sentence += " " + _("A trial of the longest batch took %(peak)s.") % {"peak": peak}
+    return sentence
 
 
 def _time(time: Mapping[str, Any]) -> str:
     if not time.get("estimate_s") or not time.get("steps"):
         return ""
-    said = ngettext(
+    sentence = ngettext(
         "%(steps)s step should take about %(time)s.", "%(steps)s steps should take about %(time)s.", int(time["steps"])
     )
-    return said % {"steps": f"{int(time['steps']):,}", "time": duration(float(time["estimate_s"]))}
+    return sentence % {"steps": f"{int(time['steps']):,}", "time": duration(float(time["estimate_s"]))}

@@ -1,4 +1,4 @@
-"""What a run directory tells of its progress: the figures of now, curves, and an evaluation's table."""
+"""Progress from a run directory: the current figures, and the table of an evaluation."""
 
 import contextlib
 import json
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.text.formatting import duration, percentage
 from training.contract.metrics import FIGURES, METRICS, SHARES, interval_of
 from training.contract.run_directory import RunDirectory
 from training.reports.labels import FIGURE_LABELS, METRIC_LABELS
@@ -18,7 +19,7 @@ END_BYTES = 64_000
 
 LIVE = [metric.key for metric in METRICS if metric.live]
 
-# What an engine does beside its steps, in words.
+# What an engine does beside its steps.
 STAGES = {"reference": _("computing reference log-probabilities, %(done)s of %(total)s")}
 
 
@@ -44,22 +45,25 @@ class Progress:
     @property
     def sentence(self) -> str:
         """Such as: step 12 of 120."""
-        said = _("step %(done)s of %(total)s")
-        if self.stage:
-            said = STAGES.get(self.stage, _("%(done)s of %(total)s rows"))
+        if self.stage in STAGES:
+            template = str(STAGES[self.stage])
+        elif self.stage:
+            template = ngettext("%(done)s of %(total)s row", "%(done)s of %(total)s rows", self.total)
         elif self.unit != "steps":
-            said = _("%(done)s of %(total)s texts")
-        return str(said) % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
+            template = ngettext("%(done)s of %(total)s text", "%(done)s of %(total)s texts", self.total)
+        else:
+            template = gettext("step %(done)s of %(total)s")
+        return template % {"done": f"{self.done:,}", "total": f"{self.total:,}"}
 
     @property
-    def words(self) -> list[tuple[str, str]]:
+    def labelled_figures(self) -> list[tuple[str, str]]:
         """The newest figures as (words, value) for people."""
-        found = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
+        figures = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
         if self.tokens_per_s:
-            found.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
+            figures.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
         if self.time_left_s is not None and self.done < self.total:
-            found.append((gettext("left"), duration(self.time_left_s)))
-        return found
+            figures.append((gettext("left"), duration(self.time_left_s)))
+        return figures
 
 
 def read_progress(directory: RunDirectory) -> Progress:
@@ -120,7 +124,7 @@ class Figure:
 
 
 def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
-    """What an evaluation's result tells, as rows for people."""
+    """An evaluation's result as rows for people."""
     rows = []
     for declared in FIGURES:
         key, parent, percent = declared.key, declared.parent, declared.share
@@ -144,15 +148,15 @@ def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
 def _shown(value: Any, percent: bool) -> str:
     if not isinstance(value, int | float):
         return ""
-    return f"{100 * value:.1f} %" if percent else number(float(value))
+    return percentage(value, 1) if percent else number(float(value))
 
 
 def _interval(bounds: Any, percent: bool) -> str:
     if not isinstance(bounds, list) or len(bounds) != 2:
         return ""
     low, high = (f"{100 * bound:.1f}" if percent else number(bound) for bound in bounds)
-    said = gettext("%(low)s to %(high)s %%") if percent else gettext("%(low)s to %(high)s")
-    return said % {"low": low, "high": high}
+    template = gettext("%(low)s to %(high)s %%") if percent else gettext("%(low)s to %(high)s")
+    return template % {"low": low, "high": high}
 
 
 # ---- words ----
@@ -160,7 +164,7 @@ def _interval(bounds: Any, percent: bool) -> str:
 
 def figure(key: str, value: float) -> str:
     """A live figure for people: shares as percentages."""
-    return f"{100 * value:.1f} %" if key in SHARES else number(value)
+    return percentage(value, 1) if key in SHARES else number(value)
 
 
 def number(value: float) -> str:
@@ -168,14 +172,3 @@ def number(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:.2e}"
-
-
-def duration(seconds: float) -> str:
-    """Such as 45 s, 12 min, 3 h 05 min."""
-    whole = round(seconds)
-    if whole < 120:
-        return gettext("%(seconds)s s") % {"seconds": whole}
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return gettext("%(minutes)s min") % {"minutes": minutes}
-    return gettext("%(hours)s h %(minutes)s min") % {"hours": minutes // 60, "minutes": f"{minutes % 60:02d}"}

@@ -201,11 +201,11 @@ def _check_rules(checkpoint: Checkpoint, rules: list[str]) -> str:
     for name, sign, number in parsed:
         value = metrics.get(name)
         if not isinstance(value, int | float):
-            known = ", ".join(sorted(key for key, found in metrics.items() if isinstance(found, int | float)))
+            known = ", ".join(sorted(key for key, figure in metrics.items() if isinstance(figure, int | float)))
             raise InvalidInput(f"evaluation {evaluation.pk} has no figure {name!r} (it has {known})")
-        words = f"{name} is {value:.4g}, the rule asks for {sign} {number:g}"
-        (held if COMPARISONS[sign](value, number) else failed).append(words)
+        outcome = f"{name} is {value:.4g}, the rule asks for {sign} {number:g}"
+        (held if COMPARISONS[sign](value, number) else failed).append(outcome)
     if failed:
-        words = "; ".join(failed)
-        raise RuleNotMet(f"checkpoint {checkpoint.pk} was not promoted: {words} (evaluation {evaluation.pk})")
+        outcome = "; ".join(failed)
+        raise RuleNotMet(f"checkpoint {checkpoint.pk} was not promoted: {outcome} (evaluation {evaluation.pk})")
     return "; ".join(held)

@@ -57,7 +57,7 @@ def start_round(
     `prompts` fresh prompts are drawn, the oldest first; with `reuse`, prompts that had a task already make up for what
     is missing. `options` are the generations' (samples, temperature …). `after` is the number of the round that the
     person saw: a second click finds a newer one and gets that. A round that is being prepared is returned as it is;
-    one that failed is started again under its number (`retry_round` takes up what it has instead).
+    one that failed is started again under its number (`retry_round` reuses what it has instead).
     Raises Conflict without a promoted checkpoint or without anything to compare it with, InvalidInput without prompts.
     """
     with transaction.atomic():
@@ -94,7 +94,7 @@ def start_round(
 
 @transaction.atomic
 def retry_round(*, round: Round, actor: User | None) -> Round:
-    """Take up a failed round again: generations that failed are resumed, finished ones stay."""
+    """Retry a failed round: generations that failed are resumed, finished ones stay."""
     if not Round.objects.filter(pk=round.pk, status=Round.Status.FAILED).update(
         status=Round.Status.PREPARING, error=""
     ):
@@ -131,7 +131,7 @@ def advance(round: Round) -> None:
 
 
 def advance_all() -> None:
-    """Look at every round that is being prepared: whatever was lost on the way is made good here."""
+    """Advance every round that is being prepared, in case an earlier call was lost."""
     for round in Round.objects.filter(status=Round.Status.PREPARING):
         advance(round)
 

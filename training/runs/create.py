@@ -69,7 +69,7 @@ def create_run(
     It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
     TrainingConfig; the others have the trainer's defaults. `lora=None` is full fine-tuning. A `pretrain` run starts
     from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
-    Raises InvalidInput, or Conflict where the dataset's files are gone.
+    Raises InvalidInput, or Conflict where the dataset's files are missing.
     """
     options = dict(options or {})
     _check_dataset(project, trainer, dataset, corpus)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
@@ -105,7 +105,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
                 share=run.config["share"],
                 run=run,
                 evaluation=evaluation,
-                status=status_words(run, evaluation),
+                status=status_text(run, evaluation),
                 labels=((run.result or {}).get("rows") or {}).get("used"),
                 value=metrics.get(key),
                 low=interval[0],
@@ -118,7 +118,7 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
     return Reading(curve, str(label), points, verdict, chart_of(curve, str(label), points))
 
 
-def status_words(run: Run, evaluation: Evaluation | None) -> str:
+def status_text(run: Run, evaluation: Evaluation | None) -> str:
     if run.status != Run.Status.SUCCEEDED or evaluation is None:
         return str(run.get_status_display())
     if evaluation.is_live:
@@ -144,11 +144,15 @@ def chart_of(curve: LearningCurve, label: str, points: Sequence[Point]) -> Chart
         [line],
         key=f"curve-{curve.pk}",
         title=label,
-        sentence=_("%(first)s after %(few)s rows, %(last)s after %(many)s.")
+        sentence=ngettext(
+            "%(first)s after %(few)s row, %(last)s after %(many)s.",
+            "%(first)s after %(few)s rows, %(last)s after %(many)s.",
+            drawn[0].labels or 0,
+        )
         % {
-            "first": drawn[0].value_words,
+            "first": drawn[0].value_text,
             "few": f"{drawn[0].labels:,}",
-            "last": drawn[-1].value_words,
+            "last": drawn[-1].value_text,
             "many": f"{drawn[-1].labels:,}",
         },
         x_label=_("rows trained on"),

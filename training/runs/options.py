@@ -8,17 +8,14 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from annotation.text.formatting import parse_comma_list
 from training.contract.declarations import Hyperparameter
 from training.contract.hyperparameters import GROUPS, LORA, parameters_of
 
 
-def names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def numbers(text: str) -> tuple[float, ...]:
     try:
-        return tuple(float(part) for part in names(text))
+        return tuple(float(part) for part in parse_comma_list(text))
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is not a list of numbers such as 1,0.5") from error
 
@@ -26,7 +23,7 @@ def numbers(text: str) -> tuple[float, ...]:
 def reader(parameter: Hyperparameter) -> Callable[[str], Any]:
     """What makes a value of the text of an option, or of a form field."""
     if parameter.many:
-        return numbers if parameter.kind is float else names
+        return numbers if parameter.kind is float else parse_comma_list
     return parameter.kind
 
 

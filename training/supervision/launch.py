@@ -1,8 +1,8 @@
-"""Engines as subprocesses: started from the queue, watched by their lock, and their endings taken in.
+"""Start engines from the queue, monitor them by file lock, process their results.
 
-Nothing here holds state: any number of workers and waiting commands may run `watch_engine_jobs` at one time, and any
-of them may be killed between two lines. State lives in the database, in the run directory, and in the lock
-that the kernel releases when an engine dies.
+Nothing here holds state: any number of workers and waiting commands may run `watch_engine_jobs` at the same time, and
+any of them may be killed between two lines. State lives in the database, in the run directory, and in the lock that the
+kernel releases when an engine dies.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ _children: list[subprocess.Popen[bytes]] = []
 
 
 def watch_engine_jobs() -> None:
-    """Take in the endings of running engines, end those that ignore a cancel, start what waits.
+    """Process the results of ended engines, kill those that ignore a cancel, start what waits.
 
     Each job is looked at by itself: one that cannot be dealt with is logged, and the others go on.
     """
@@ -132,7 +132,7 @@ def _start_engine(job: EngineJob, lock: int) -> subprocess.Popen[bytes]:
             stdout=log_file,
             stderr=log_file,
             pass_fds=(lock,),
-            start_new_session=True,  # it lives on when whoever started it is killed, or gets Ctrl-C
+            start_new_session=True,  # it survives the process that started it, and its Ctrl-C
         )
 
 
@@ -151,10 +151,10 @@ def engine_environment() -> dict[str, str]:
 
 
 def reconcile(job: EngineJob) -> bool:
-    """Take in the ending of an engine that is gone: its result, or its log's last lines. True when it had ended.
+    """Process the result of an engine that has ended, or its log tail. True when it had ended.
 
     The row's lock makes it happen once; what follows from a success (a checkpoint, candidates, the round's batch) is
-    in the same transaction. A success that cannot be taken in is a failure that says why.
+    in the same transaction. A success whose result cannot be used becomes a failure with the reason.
     """
     with transaction.atomic():
         rows = type(job)._default_manager.select_for_update(skip_locked=True)
@@ -162,7 +162,7 @@ def reconcile(job: EngineJob) -> bool:
         if locked is None or locked.directory.is_alive():
             return False
         status, reason, result = _ending(locked)
-        if status == Status.QUEUED:  # whoever was to start the engine died in between
+        if status == Status.QUEUED:  # the process that was to start the engine died in between
             type(job)._default_manager.filter(pk=job.pk).update(status=status, started_at=None)
             return False
         if status == Status.SUCCEEDED:
@@ -170,7 +170,7 @@ def reconcile(job: EngineJob) -> bool:
                 with transaction.atomic():
                     _ingest(locked)
             except (DomainError, OSError, ValueError, KeyError, IntegrityError) as problem:
-                log.exception("%s: what it left cannot be taken in", job_name(job))
+                log.exception("%s: its result cannot be used", job_name(job))
                 status, reason = Status.FAILED, f"the engine succeeded, but what it left cannot be used: {problem}"
         _end(locked, status, reason, result)
         if isinstance(locked, Generation) and locked.round is not None:
@@ -179,7 +179,7 @@ def reconcile(job: EngineJob) -> bool:
 
 
 def _ending(job: EngineJob) -> tuple[str, str, dict | None]:
-    """(status, error, result) of an engine that is gone; QUEUED for one that never came to be."""
+    """(status, error, result) of an engine that has ended; QUEUED for one that was never started."""
     directory = job.directory
     try:
         result = directory.read_result()
@@ -232,7 +232,7 @@ def kill_overdue(job: EngineJob) -> None:
     """End an engine that was asked to stop and does not: SIGTERM after the grace, SIGKILL a little later.
 
     Only while the lock is held, and only a process that names this directory on its command line: a pid alone may
-    have gone to somebody else.
+    belong to another process by now.
     """
     with contextlib.suppress(FileNotFoundError):
         waited = time.time() - job.directory.cancel_path.stat().st_mtime

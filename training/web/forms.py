@@ -18,7 +18,12 @@ TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
 
 class DatasetField(forms.ModelChoiceField):
     def label_from_instance(self, dataset: Any) -> str:
-        return _("Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out") % {
+        template = ngettext(
+            "Dataset %(number)s: %(purpose)s, %(train)s row, %(held_out)s held out",
+            "Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out",
+            dataset.train_rows,
+        )
+        return template % {
             "number": dataset.pk,
             "purpose": dataset.purpose.upper(),
             "train": f"{dataset.train_rows:,}",
@@ -95,8 +100,8 @@ def starting_points(project: Project) -> list[tuple[str, list[tuple[str, str]]]]
     rows = Checkpoint.objects.filter(project=project).select_related("run").order_by("-id")[:100]
     checkpoints = []
     for row in rows:
-        words = PROMOTED if row.promoted_at else MADE
-        label = words % {"number": row.pk, "trainer": row.run.get_trainer_display()}
+        template = PROMOTED if row.promoted_at else MADE
+        label = template % {"number": row.pk, "trainer": row.run.get_trainer_display()}
         checkpoints.append((f"checkpoint:{row.pk}", label))
     models = [(f"model:{folder.path}", folder.name) for folder in model_folders.base_models()]
     groups = [(gettext("Checkpoints"), checkpoints), (gettext("Base models"), models)]
@@ -115,13 +120,13 @@ class EvaluateForm(forms.Form):
 
 class PromoteForm(forms.Form):
     note = forms.CharField(
-        label=_("Why"), max_length=200, required=False, help_text=_("For those who read the story of this model later.")
+        label=_("Why"), max_length=200, required=False, help_text=_("Kept with the model's history.")
     )
 
 
 class RoundForm(forms.Form):
     prompts = forms.IntegerField(label=_("Prompts"), min_value=1, max_value=100_000, initial=DEFAULT_PROMPTS)
-    overlap = forms.IntegerField(label=_("People per task"), min_value=1, max_value=50)
+    overlap = forms.IntegerField(label=_("Annotators per task"), min_value=1, max_value=50)
     temperature = forms.FloatField(
         label=_("Temperature"),
         min_value=0.01,
@@ -131,28 +136,28 @@ class RoundForm(forms.Form):
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
     max_new_tokens = forms.IntegerField(label=_("Max length (tokens)"), min_value=1, max_value=8192, initial=256)
-    reuse = forms.BooleanField(label=_("Where fresh prompts run out, take some that had a task"), required=False)
+    reuse = forms.BooleanField(label=_("If fresh prompts run out, reuse prompts that had a task"), required=False)
     after = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, project: Project, last: int, **options: Any) -> None:
         super().__init__(*args, **options)
         fresh = fresh_prompts(project).count()
-        said = ngettext(
+        sentence = ngettext(
             "%(number)s is fresh: without a task so far.", "%(number)s are fresh: without a task so far.", fresh
         )
-        self.fields["prompts"].help_text = said % {"number": f"{fresh:,}"}
+        self.fields["prompts"].help_text = sentence % {"number": f"{fresh:,}"}
         self.fields["prompts"].initial = min(DEFAULT_PROMPTS, fresh) or DEFAULT_PROMPTS
         self.fields["overlap"].initial = project.default_overlap
         self.fields["after"].initial = last
 
     def values(self) -> dict[str, Any]:
         """The keyword arguments of `start_round` beside project and actor."""
-        given = self.cleaned_data
-        options = {"temperature": given["temperature"], "max_new_tokens": given["max_new_tokens"]}
+        cleaned = self.cleaned_data
+        options = {"temperature": cleaned["temperature"], "max_new_tokens": cleaned["max_new_tokens"]}
         return {
-            "prompts": given["prompts"],
-            "overlap": given["overlap"],
-            "reuse": given["reuse"],
+            "prompts": cleaned["prompts"],
+            "overlap": cleaned["overlap"],
+            "reuse": cleaned["reuse"],
             "options": options,
-            "after": given["after"],
+            "after": cleaned["after"],
         }

@@ -10,7 +10,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_lazy as _
 
-from training.contract.declarations import Hyperparameter, problem_with
+from training.contract.declarations import Hyperparameter, bound_text, problem_with, upper_bound
 from training.contract.hyperparameters import TRAINERS, all_parameters
 from training.runs.options import default_text, reader, text_of
 
@@ -84,4 +84,4 @@ def check_bounds(parameter: Hyperparameter, value: Any) -> None:
         raise ValidationError(gettext("Must be greater than %(limit)s.") % {"limit": f"{declared.above:g}"})
     if declared.minimum is not None and value < declared.minimum:
         raise ValidationError(gettext("Must be %(limit)s or more.") % {"limit": f"{declared.minimum:g}"})
-    raise ValidationError(gettext("Must be %(limit)s or less.") % {"limit": f"{declared.maximum:g}"})
+    raise ValidationError(gettext("Must be %(limit)s or less.") % {"limit": bound_text(upper_bound(parameter) or 0)})

@@ -1,15 +1,14 @@
 """What choices say about texts: which is better, and that an edited text is good. Pure."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 from annotation.kinds.choosing.payload import ChoosingPayload, Ranking
-from annotation.kinds.votes import Label, PromptLabels, Vote, Votes, put, rows_of_pairs, vote
-from annotation.models import Kind
+from annotation.kinds.votes import Label, PromptLabels, Votes, put, vote
 
 Labels = Sequence[Label[ChoosingPayload]]
+TOLERANCE = 1e-9  # shares of a first place, such as thirds, are rounded
 CHOICE_STRENGTH = {1: 0.5, 2: 1.0}  # "slightly better", "clearly better" as shares of the scale
 
 
@@ -23,18 +22,14 @@ def ranked_pairs(ranking: Ranking) -> Iterator[tuple[int, int, float]]:
                 yield better, worse, 1
 
 
-def choice_votes(prompt: PromptLabels, labels: Labels, *, best_only: bool = False) -> Votes:
-    """The votes of all choices. A ranking votes on each of its pairs; with `best_only`, on those of its first place."""
-    votes: Votes = defaultdict(list)
+def add_choice_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
+    """The votes of all choices. A ranking votes on each of its pairs."""
     for label in labels:
         answer = label.payload
         if answer.is_bad:
             continue
         if answer.is_ranking:
-            best = answer.groups[0]
             for one, other, value in ranked_pairs(answer.groups):
-                if best_only and one not in best:
-                    continue
                 # Equally good is a difference of 0; how much better the better one is, a ranking does not say.
                 strength = 0.0 if value == 0.5 else None
                 texts = prompt.candidates[one], prompt.candidates[other]
@@ -48,40 +43,67 @@ def choice_votes(prompt: PromptLabels, labels: Labels, *, best_only: bool = Fals
             texts = prompt.candidates[answer.chosen], prompt.candidates[other]
             strength = CHOICE_STRENGTH.get(answer.strength or 0)
             put(votes, *texts, vote(label, *answer.shown, strength=strength))
-    return votes
 
 
 def add_pair_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
     """Better over worse, and an edited text over its original."""
-    for texts, answers in choice_votes(prompt, labels).items():
-        votes[texts] += answers
+    add_choice_votes(prompt, labels, votes)
     for label in labels:
         for candidate, text in label.payload.fixes.items():
-            put(votes, text, prompt.candidates[candidate], vote(label, candidate))
+            if prompt.is_edit(prompt.candidates[candidate], text):
+                put(votes, text, prompt.candidates[candidate], vote(label, candidate))
 
 
 def add_sft_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
-    """Edited texts and, if the options ask for them, the sides that most annotators chose."""
+    """Edited texts and, if the options ask for them, texts that more than half of their judges put first, unless
+    somebody called them bad."""
     for label in labels:
         for candidate, text in label.payload.fixes.items():
             votes[(text,)].append(vote(label, candidate))
     if not prompt.options.chosen_as_sft:
         return
-    rejected = {prompt.candidates[key] for label in labels if label.payload.is_bad for key in label.payload.shown}
-    counted = set()
-    for row in rows_of_pairs(choice_votes(prompt, labels, best_only=True), prompt.left_out):
-        chosen = row.texts[0]
-        if row.probability > 0.5 and chosen not in rejected:
-            # The best of a ranking is ahead of several others, but it is one answer all the same.
-            if (chosen, row.annotation_ids) in counted:
-                continue
-            counted.add((chosen, row.annotation_ids))
-            sides = tuple(key for key in row.candidate_ids if prompt.candidates[key] == chosen)
-            ids = row.annotation_ids
-            answer = Vote(value=1, kind=Kind.CHOOSING.value, annotation_ids=ids, candidate_ids=sides)
-            votes[(chosen,)].append(answer)
-        else:
-            prompt.left_out["chosen by half of the annotators only, or called bad"] += 1
+    called_bad = {prompt.candidates[key] for label in labels if label.payload.is_bad for key in label.payload.shown}
+    for text, judges in first_places(prompt, labels).items():
+        own_shares = [sum(judged.share for judged in own) / len(own) for own in judges.values()]
+        # A plurality is no majority: of three texts, that which 40 % put first is not one that people agree on.
+        if text not in called_bad and sum(own_shares) > len(own_shares) / 2 + TOLERANCE:
+            for own in judges.values():
+                votes[(text,)] += [vote(judged.label, *judged.candidates) for judged in own]
+        elif any(own_shares):
+            prompt.left_out["put first by half of the annotators or fewer, or called bad"] += 1
+
+
+class Judged(NamedTuple):
+    """One annotator's look at one text: the share of the first place that the text got, and its candidates."""
+
+    share: float
+    label: Label[ChoosingPayload]
+    candidates: list[int]
+
+
+def first_places(prompt: PromptLabels, labels: Labels) -> dict[str, dict[int, list[Judged]]]:
+    """By text and annotator, every answer that judged the text. Texts that share the first place split it."""
+    judged: dict[str, dict[int, list[Judged]]] = {}
+    for label in labels:
+        shown: dict[str, list[int]] = {}
+        for key in label.payload.shown:
+            shown.setdefault(prompt.candidates[key], []).append(key)
+        if len(shown) < 2:  # it was no choice
+            continue
+        best = {prompt.candidates[key] for key in best_of(label.payload)}
+        for text, candidates in shown.items():
+            share = 1 / len(best) if text in best else 0.0
+            judged.setdefault(text, {}).setdefault(label.annotator, []).append(Judged(share, label, candidates))
+    return judged
+
+
+def best_of(answer: ChoosingPayload) -> list[int]:
+    """The candidates that the answer puts first."""
+    if answer.is_ranking:
+        return answer.groups[0]
+    if answer.choice == "tie":
+        return answer.shown
+    return [] if answer.chosen is None else [answer.chosen]
 
 
 def add_unpaired_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:

@@ -17,9 +17,7 @@ def add_pair_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
     for label in labels:
         answer = label.payload
         original = prompt.candidates[answer.candidate]
-        if answer.unchanged:
-            prompt.left_out["post-edits that changed nothing"] += 1
-        else:
+        if prompt.is_edit(original, answer.text):
             put(votes, answer.text, original, vote(label, answer.candidate))
 
 

@@ -1,15 +1,18 @@
-"""What scores say about texts: good or bad by themselves, and better or worse than each other. Pure."""
+"""What scores say about texts: good or bad by themselves, and better or worse than each other. Pure.
 
-from collections import defaultdict
+Annotators are counted, however their scores came: side by side in one task, one text a task, or in several batches.
+"""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from annotation.kinds.scoring.payload import ScoringPayload
-from annotation.kinds.votes import Label, PromptLabels, Vote, Votes, put
+from annotation.kinds.votes import Label, PromptLabels, Vote, Votes, distinct, put
 from annotation.models import Kind
 
 Labels = Sequence[Label[ScoringPayload]]
 TOLERANCE = 1e-9  # two weighted scores that differ by less are equal: what remains is rounding
+KIND = (Kind.SCORING.value,)
 
 
 def weighted_score(scores: dict[str, int], weights: dict[str, float] | None, points: dict[str, int]) -> float | None:
@@ -26,81 +29,101 @@ def weighted_score(scores: dict[str, int], weights: dict[str, float] | None, poi
 
 
 @dataclass(slots=True)
-class Scored:
-    """A candidate's weighted scores by annotation."""
+class OwnScores:
+    """What one annotator gave one text: a score for each of their annotations of it."""
 
-    by_annotation: dict[int, float] = field(default_factory=dict)
+    scores: list[float] = field(default_factory=list)
+    annotation_ids: list[int] = field(default_factory=list)
+    candidates: list[int] = field(default_factory=list)
 
     @property
     def mean(self) -> float:
-        return sum(self.by_annotation.values()) / len(self.by_annotation)
+        return sum(self.scores) / len(self.scores)
 
 
-def scored_candidates(labels: Labels, points: dict[str, int]) -> dict[int, Scored]:
-    scored: dict[int, Scored] = defaultdict(Scored)
+@dataclass(slots=True)
+class Scored:
+    """A text's scores by annotator. Its mean is over annotators, so that nobody counts twice."""
+
+    by_annotator: dict[int, OwnScores] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        return sum(own.mean for own in self.by_annotator.values()) / len(self.by_annotator)
+
+
+def scored_texts(prompt: PromptLabels, labels: Labels) -> dict[str, Scored]:
+    """By text, because the same text may have come from several origins; in the order of their first candidates."""
+    scored: dict[str, Scored] = {}
+    first: dict[str, int] = {}
     for label in labels:
         for candidate, scores in label.payload.scores.items():
-            score = weighted_score(scores, label.weights, points)
-            if score is not None:
-                scored[candidate].by_annotation[label.annotation_id] = score
-    return dict(sorted(scored.items()))
+            score = weighted_score(scores, label.weights, prompt.points)
+            if score is None:
+                continue
+            text = prompt.candidates[candidate]
+            first[text] = min(candidate, first.get(text, candidate))
+            own = scored.setdefault(text, Scored()).by_annotator.setdefault(label.annotator, OwnScores())
+            own.scores.append(score)
+            own.annotation_ids.append(label.annotation_id)
+            own.candidates.append(candidate)
+    return {text: scored[text] for text in sorted(scored, key=first.__getitem__)}
 
 
-def single(candidate: int, scored: Scored, *, value: float) -> Vote:
-    """All scores of one candidate as one vote."""
-    ids = tuple(scored.by_annotation)
-    return Vote(value=value, kind=Kind.SCORING.value, annotation_ids=ids, candidate_ids=(candidate,))
+def vote_of(
+    annotator: int | None, answers: Sequence[OwnScores], *, value: float, strength: float | None = None
+) -> Vote:
+    return Vote(
+        value=value,
+        kinds=KIND,
+        annotator=annotator,
+        annotation_ids=distinct(key for own in answers for key in own.annotation_ids),
+        candidate_ids=distinct(key for own in answers for key in own.candidates),
+        strength=strength,
+    )
 
 
 def add_sft_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
-    for candidate, scored in scored_candidates(labels, prompt.points).items():
-        if scored.mean >= prompt.options.score_good:
-            votes[(prompt.candidates[candidate],)].append(single(candidate, scored, value=1))
+    for text, scored in scored_texts(prompt, labels).items():
+        if scored.mean >= prompt.options.score_good - TOLERANCE:
+            votes[(text,)] += [vote_of(key, [own], value=1) for key, own in scored.by_annotator.items()]
         else:
             prompt.left_out["scored below the bar for SFT"] += 1
 
 
 def add_unpaired_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
-    options = prompt.options
-    for candidate, scored in scored_candidates(labels, prompt.points).items():
-        if options.score_bad < scored.mean < options.score_good:
+    """Texts whose mean is good or bad enough: each annotator votes by their own score, with half a vote in between."""
+    good, bad = prompt.options.score_good - TOLERANCE, prompt.options.score_bad + TOLERANCE
+    for text, scored in scored_texts(prompt, labels).items():
+        if bad < scored.mean < good:
             prompt.left_out["scored neither well nor badly"] += 1
-        else:
-            value = float(scored.mean >= options.score_good)
-            votes[(prompt.candidates[candidate],)].append(single(candidate, scored, value=value))
+            continue
+        for annotator, own in scored.by_annotator.items():
+            value = 1 if own.mean >= good else 0 if own.mean <= bad else 0.5
+            votes[(text,)].append(vote_of(annotator, [own], value=value))
 
 
 def add_pair_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
-    """Pairs of scored candidates whose means differ enough. Annotators who scored both vote by the sign of their
+    """Pairs of scored texts whose means differ enough. Annotators who scored both vote by the sign of their own
     difference; if none did, the difference of means is one vote."""
-    scored = list(scored_candidates(labels, prompt.points).items())
+    scored = list(scored_texts(prompt, labels).items())
     for index, (first, one) in enumerate(scored):
         for second, two in scored[index + 1 :]:
             if abs(one.mean - two.mean) < prompt.options.score_difference - TOLERANCE:
                 prompt.left_out["pairs of scores that differ too little"] += 1
                 continue
-            texts = prompt.candidates[first], prompt.candidates[second]
-            for answer in pair_votes(first, one, second, two):
-                put(votes, *texts, answer)
+            for answer in pair_votes(one, two):
+                put(votes, first, second, answer)
 
 
-def pair_votes(first: int, one: Scored, second: int, two: Scored) -> Iterator[Vote]:
-    both = [key for key in one.by_annotation if key in two.by_annotation]
+def pair_votes(one: Scored, two: Scored) -> Iterator[Vote]:
+    both = [key for key in one.by_annotator if key in two.by_annotator]
     if not both:
         difference = one.mean - two.mean
-        yield Vote(
-            value=float(difference > 0),
-            kind=Kind.SCORING.value,
-            annotation_ids=(*one.by_annotation, *two.by_annotation),
-            candidate_ids=(first, second),
-            strength=difference,
-        )
+        everyone = [*one.by_annotator.values(), *two.by_annotator.values()]
+        yield vote_of(None, everyone, value=float(difference > 0), strength=difference)
     for key in both:
-        own = one.by_annotation[key] - two.by_annotation[key]
-        yield Vote(
-            value=0.5 if abs(own) < TOLERANCE else float(own > 0),
-            kind=Kind.SCORING.value,
-            annotation_ids=(key,),
-            candidate_ids=(first, second),
-            strength=own,
-        )
+        own = one.by_annotator[key], two.by_annotator[key]
+        difference = own[0].mean - own[1].mean
+        value = 0.5 if abs(difference) < TOLERANCE else float(difference > 0)
+        yield vote_of(key, own, value=value, strength=difference)

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 
 from annotation.core.errors import DomainError
 from annotation.members.memberships import add_member
@@ -25,7 +26,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--held-out-share", type=float, default=0.1, help="share of source documents never trained on (default 0.1)"
         )
-        parser.add_argument("--lease-minutes", type=int, default=60, help="how long a task stays in hand (default 60)")
+        parser.add_argument(
+            "--lease-minutes", type=int, default=60, help="how long a claimed task waits for its annotator (default 60)"
+        )
         parser.add_argument("--guideline", type=Path, metavar="FILE", help="Markdown, published as version 1")
         for role in Role.values:
             parser.add_argument(
@@ -60,7 +63,8 @@ class Command(BaseCommand):
                     publish_guideline(project=project, text=text, based_on=0, actor=managers[0] if managers else None)
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"project {project.slug}: {project.name}, {project.memberships.count()} members")
+        count = project.memberships.count()
+        self.stdout.write(f"project {project.slug}: {project.name}, {count} member{pluralize(count)}")
 
 
 def account(email: str) -> User:

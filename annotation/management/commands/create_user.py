@@ -12,7 +12,7 @@ from annotation.members.accounts import create_account
 class Command(BaseCommand):
     help = (
         "Make an account. The password comes from --password, else from the environment variable KONOMI_PASSWORD, "
-        "else it is asked for. On the site itself accounts are made by invitation only (see the command invite)."
+        "otherwise the command asks for it. On the site itself accounts are made by invitation only (see invite)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,6 +47,6 @@ def asked_password() -> str:
     if not sys.stdin.isatty():
         raise CommandError("no password: give --password or set KONOMI_PASSWORD")
     password = getpass.getpass("Password: ")
-    if getpass.getpass("Once more: ") != password:
+    if getpass.getpass("Repeat it: ") != password:
         raise CommandError("the two passwords differ")
     return password

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.template.defaultfilters import pluralize
 
 from annotation.queue.claims import expire_leases
 
@@ -13,4 +14,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = expire_leases()
-        self.stdout.write(f"returned: {count} task{'' if count == 1 else 's'} whose lease ran out")
+        self.stdout.write(f"returned: {count} task{pluralize(count)} whose lease ran out")

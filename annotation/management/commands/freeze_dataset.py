@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
@@ -59,7 +60,9 @@ class Command(BaseCommand):
             help="A scored candidate is undesirable from this score down (%(default)s).",
         )
         parser.add_argument(
-            "--chosen-as-sft", action="store_true", help="Make an SFT row of the side that most annotators chose, too."
+            "--chosen-as-sft",
+            action="store_true",
+            help="Make an SFT row of a text that more than half of the annotators put first, too.",
         )
         parser.add_argument(
             "--keep-ties", action="store_true", help="Keep pairs that are evenly split, with probability 0.5."
@@ -81,7 +84,7 @@ class Command(BaseCommand):
                     batches=options["batch"],
                     kinds=options["kind"],
                     options=ExportOptions(**{name: options[name] for name in names}),
-                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompts"),
+                    progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompt{pluralize(done)}"),
                 )
         except DomainError as error:
             raise CommandError(str(error)) from error

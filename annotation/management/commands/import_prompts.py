@@ -14,18 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from annotation.core.errors import InvalidInput
+from annotation.importing.report import describe
 from annotation.importing.run import ImportRefused, import_file, import_folder
 from annotation.models import Import, Project
-from annotation.preparation.files import FORMATS, ReadOptions
-from annotation.preparation.formats import open_table
-from annotation.preparation.mapping import FIELDS, told_mapping
+from annotation.preparation.files import FORMATS, ReadOptions, identify
+from annotation.preparation.mapping import FIELDS, MappingWords
 
 HELP = f"""\
 Read prompts from a CSV, TSV, JSONL or Parquet file, all rows or none.
 
 Columns are found by their names (text, prompt or source; messages; reference; id; document; split; candidates;
-candidate_NAME; metadata.KEY) or named here. Fields: {", ".join(FIELDS)}.
-The same file adds nothing the second time; a prompt that is there already gains the file's new candidates.
+candidate_NAME; chosen; rejected; metadata.KEY …) or named here. Fields: {", ".join(FIELDS)}.
+What was not read is named at the end. The same file adds nothing the second time; a prompt that is there already gains
+the file's new candidates.
 
   manage.py import_prompts concierge reviews.csv
   manage.py import_prompts en-ja pairs.jsonl --map text=source --map metadata.domain=domain \\
@@ -56,7 +57,16 @@ class Command(BaseCommand):
             default=[],
             metavar="COLUMN=ORIGIN",
             dest="candidates",
-            help="A column of candidates and the origin it is given, such as formal=import:formal. May be repeated.",
+            help="A column of candidates and the origin it is given, such as formal=import:formal; an empty "
+            "ORIGIN means no candidate. May be repeated.",
+        )
+        parser.add_argument(
+            "--ignore",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            dest="ignored",
+            help="A column to leave out, although its name is recognised. May be repeated.",
         )
         parser.add_argument("--keep-good", action="store_true", help="Write the good rows, and a file with the rest.")
         parser.add_argument("--dry-run", action="store_true", help="Check every row and write nothing.")
@@ -67,7 +77,7 @@ class Command(BaseCommand):
             "--quoted",
             action=BooleanOptionalAction,
             default=None,
-            help="Whether quotation marks enclose cells. Default: they do in CSV and do not in TSV.",
+            help="Whether quotation marks enclose cells. Default: they do in CSV, and in TSV if its content shows it.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -78,8 +88,8 @@ class Command(BaseCommand):
         path: Path = options["file"]
         read = ReadOptions(**{name: options[name] for name in ("format", "encoding", "delimiter", "quoted")})
         try:
-            table = open_table(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
-            mapping = told_mapping(table.columns, options["fields"], options["candidates"])
+            identify(path, path.name, read, settings.UPLOAD_LIMIT_BYTES)
+            mapping = MappingWords(**{name: tuple(options[name]) for name in ("fields", "candidates", "ignored")})
             with rehearsal() if options["dry_run"] else nullcontext(), progress_bar(path.name) as progress:
                 record = import_file(
                     project=project,
@@ -97,7 +107,7 @@ class Command(BaseCommand):
                 shutil.rmtree(import_folder(refused.record), ignore_errors=True)
             raise CommandError(message) from refused
         except InvalidInput as error:
-            raise CommandError(str(error)) from error
+            raise CommandError("\n".join([str(error), *remedies(error)])) from error
         if options["dry_run"]:
             shutil.rmtree(import_folder(record), ignore_errors=True)
         self.stdout.write(self.result(record, options["dry_run"]))
@@ -105,6 +115,7 @@ class Command(BaseCommand):
     def refusal(self, refused: ImportRefused, dry_run: bool) -> str:
         record = refused.record
         lines = [str(refused)]
+        lines += remedies(refused)
         if record.fault_count > 1:
             lines += [
                 f"  row {fault['row']}"
@@ -119,6 +130,12 @@ class Command(BaseCommand):
         return "\n".join(lines)
 
     def result(self, record: Import, dry_run: bool) -> str:
+        report = record.report
+        lines = [
+            f"read as {', '.join(report['reading'])}",
+            f"columns: {'; '.join(report['columns'])}",
+            *(describe(note) for note in report["notes"]),
+        ]
         line = (
             f"import {record.pk}: {record.rows_read:,} rows, {record.prompts_added:,} prompts and "
             f"{record.candidates_added:,} candidates added"
@@ -127,7 +144,13 @@ class Command(BaseCommand):
             line += f", {record.fault_count:,} faults"
             if not dry_run:
                 line += f" ({settings.VAR / record.faults_path}), the rest in {settings.VAR / record.rest_path}"
-        return f"dry run, nothing written; {line.partition(': ')[2]}" if dry_run else line
+        return "\n".join([*lines, f"dry run, nothing written; {line.partition(': ')[2]}" if dry_run else line])
+
+
+def remedies(error: InvalidInput) -> list[str]:
+    """What helps on the command line, one way a line."""
+    options = [f"Option: {option}" for option in getattr(error, "options", ())]
+    return [*options, *(f"Command: {command}" for command in getattr(error, "commands", ()))]
 
 
 @contextmanager

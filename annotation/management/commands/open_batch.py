@@ -1,10 +1,12 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project, Prompt
 from annotation.queue.batches import open_batch
+from annotation.queue.left_out import left_out_sentences
 
 
 class Command(BaseCommand):
@@ -55,4 +57,7 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"batch {batch.pk}: {batch.tasks.count()} tasks, overlap {batch.overlap}")
+        for sentence in left_out_sentences(batch.selection):
+            self.stdout.write(sentence)
+        count = batch.tasks.count()
+        self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {batch.overlap}")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -27,4 +28,4 @@ class Command(BaseCommand):
             kept = translation_memory.rebuild(
                 project=project, progress=lambda done, total: bar.update(task, completed=done, total=total)
             )
-        self.stdout.write(f"{project.slug}: {kept:,} texts in the translation memory")
+        self.stdout.write(f"{project.slug}: {kept:,} text{pluralize(kept)} in the translation memory")

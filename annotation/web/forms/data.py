@@ -8,35 +8,54 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.datasets.rows import ExportOptions
 from annotation.models import Batch, DatasetVersion, Kind, Project
+from annotation.preparation.encodings import KNOWN
 from annotation.preparation.files import ReadOptions
 from annotation.preparation.mapping import Mapping, MappingError, file_origin
 
 MEANINGS = [
     ("", _("– leave out –")),
     ("text", _("Prompt")),
+    ("input", _("Input (below the prompt)")),
+    ("system", _("System prompt")),
     ("messages", _("Chat (messages)")),
     ("candidate", _("Candidate")),
     ("candidate_list", _("List of candidates")),
     ("reference", _("Reference")),
     ("external_id", _("Id")),
     ("source_document", _("Source document")),
+    ("context", _("Context")),
     ("held_out", _("Split (train or held out)")),
     ("metadata", _("Metadata")),
     ("metadata_object", _("Metadata object")),
 ]
+# What people's files are in; the others of `encodings.KNOWN` go by their own names.
+ENCODING_LABELS = {
+    "utf-16-le": _("UTF-16 without a mark (little-endian)"),
+    "utf-16-be": _("UTF-16 without a mark (big-endian)"),
+    "cp932": "Shift JIS (cp932)",
+    "euc-jp": "EUC-JP",
+    "gb18030": _("Chinese (gb18030)"),
+    "big5": _("Chinese, traditional (big5)"),
+    "cp949": _("Korean (cp949)"),
+    "cp1251": _("Cyrillic (cp1251)"),
+    "cp1252": _("Western Europe (cp1252)"),
+    "cp1250": _("Central Europe (cp1250)"),
+    "cp1253": _("Greek (cp1253)"),
+    "cp1254": _("Turkish (cp1254)"),
+    "cp1255": _("Hebrew (cp1255)"),
+    "cp1256": _("Arabic (cp1256)"),
+    "cp1257": _("Baltic (cp1257)"),
+    "cp1258": _("Vietnamese (cp1258)"),
+    "cp874": _("Thai (cp874)"),
+}
 ENCODINGS = [
     ("", _("UTF-8, or by its byte order mark")),
-    ("utf-16-le", _("UTF-16 without a mark (little-endian)")),
-    ("cp932", "Shift JIS (cp932)"),
-    ("euc-jp", "EUC-JP"),
-    ("cp1252", _("Western Europe (cp1252)")),
-    ("gb18030", _("Chinese (gb18030)")),
-    ("euc-kr", _("Korean (euc-kr)")),
-    ("cp1251", _("Cyrillic (cp1251)")),
+    *ENCODING_LABELS.items(),
+    *((name, name) for name in sorted(KNOWN - ENCODING_LABELS.keys())),
 ]
-DELIMITERS = [("", _("By its ending")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
+DELIMITERS = [("", _("Automatic")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
 QUOTING = [
-    ("", _("By its ending")),
+    ("", _("Automatic")),
     ("yes", _("Cells may be in quotation marks")),
     ("no", _("Quotation marks are text")),
 ]
@@ -62,14 +81,14 @@ class ReadForm(forms.Form):
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "ReadForm":
-        given = ReadOptions(**options)
-        quoted = {None: "", True: "yes", False: "no"}[given.quoted]
-        return cls(initial={"encoding": given.encoding, "delimiter": given.delimiter, "quoted": quoted})
+        read_options = ReadOptions(**options)
+        quoted = {None: "", True: "yes", False: "no"}[read_options.quoted]
+        return cls(initial={"encoding": read_options.encoding, "delimiter": read_options.delimiter, "quoted": quoted})
 
     def options(self) -> ReadOptions:
-        given = self.cleaned_data
-        quoted = {"": None, "yes": True, "no": False}[given["quoted"]]
-        return ReadOptions(encoding=given["encoding"], delimiter=given["delimiter"], quoted=quoted)
+        cleaned = self.cleaned_data
+        quoted = {"": None, "yes": True, "no": False}[cleaned["quoted"]]
+        return ReadOptions(encoding=cleaned["encoding"], delimiter=cleaned["delimiter"], quoted=quoted)
 
 
 class ColumnsForm(forms.Form):
@@ -77,20 +96,28 @@ class ColumnsForm(forms.Form):
 
     keep_good = forms.BooleanField(
         required=False,
-        label=_("If some rows are faulty, add the others"),
-        help_text=_("Otherwise one faulty row keeps the whole file out. You can download the rows that were left."),
+        label=_("Import the valid rows if some are faulty"),
+        help_text=_("Otherwise a single faulty row rejects the file. You can download the rows left out."),
     )
 
-    def __init__(self, *args: Any, columns: list[str], mapping: Mapping, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        columns: list[str],
+        mapping: Mapping,
+        samples: dict[str, tuple[int, str]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.columns = columns
-        found, origins = meanings(mapping), dict(mapping.candidates)
+        self.columns, self.is_own = columns, mapping.is_own
+        self.samples = samples or {}
+        column_meanings, origins = meanings(mapping), dict(mapping.candidates)
         for number, column in enumerate(columns):
             name = column or _("column %(number)s") % {"number": number + 1}
             self.fields[f"meaning-{number}"] = forms.ChoiceField(
                 choices=MEANINGS,
                 required=False,
-                initial=found.get(column, ""),
+                initial=column_meanings.get(column, ""),
                 label=_("Meaning of %(name)s") % {"name": name},
             )
             self.fields[f"origin-{number}"] = forms.CharField(
@@ -103,22 +130,27 @@ class ColumnsForm(forms.Form):
     def heads(self) -> list[dict[str, Any]]:
         """For the table's head: a column with its two fields."""
         return [
-            {"name": column, "meaning": self[f"meaning-{n}"], "origin": self[f"origin-{n}"]}
+            {
+                "name": column,
+                "meaning": self[f"meaning-{n}"],
+                "origin": self[f"origin-{n}"],
+                "sample": self.samples.get(column),
+            }
             for n, column in enumerate(self.columns)
         ]
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
+        cleaned = super().clean() or {}
         fields: dict[str, Any] = {}
         metadata: dict[str, str] = {}
         candidates: list[tuple[str, str]] = []
         for number, column in enumerate(self.columns):
-            meaning = given.get(f"meaning-{number}", "")
+            meaning = cleaned.get(f"meaning-{number}", "")
             if not meaning or not column:
                 continue
             if meaning == "candidate":
                 try:
-                    candidates.append((column, file_origin(given.get(f"origin-{number}") or column)))
+                    candidates.append((column, file_origin(cleaned.get(f"origin-{number}") or column)))
                 except MappingError as error:
                     self.add_error(f"origin-{number}", str(error))
             elif meaning == "metadata":
@@ -131,16 +163,16 @@ class ColumnsForm(forms.Form):
                 )
             else:
                 fields[meaning] = column
-        given["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates))
-        return given
+        cleaned["mapping"] = Mapping(**fields, metadata=metadata, candidates=tuple(candidates), is_own=self.is_own)
+        return cleaned
 
 
 def meanings(mapping: Mapping) -> dict[str, str]:
     """Column → its meaning in MEANINGS."""
-    found = dict.fromkeys(mapping.metadata.values(), "metadata")
-    found |= {column: "candidate" for column, _ in mapping.candidates}
+    column_meanings = dict.fromkeys(mapping.metadata.values(), "metadata")
+    column_meanings |= {column: "candidate" for column, _ in mapping.candidates}
     single = [name for name, _ in MEANINGS if name and name not in ("candidate", "metadata")]
-    return found | {getattr(mapping, name): name for name in single if getattr(mapping, name)}
+    return column_meanings | {getattr(mapping, name): name for name in single if getattr(mapping, name)}
 
 
 class FreezeForm(forms.Form):
@@ -154,19 +186,19 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("Batches"),
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all of them."),
+        help_text=_("Leave empty for all."),
     )
     kinds = forms.MultipleChoiceField(
         label=_("Kinds"),
         choices=Kind.choices,
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None ticked: all kinds."),
+        help_text=_("Leave empty for all kinds."),
     )
     chosen_as_sft = forms.BooleanField(
         required=False,
-        label=_("SFT: the chosen side of a pair counts as good"),
-        help_text=_("It is the better of two, which is not yet a model answer."),
+        label=_("SFT: texts that most annotators put first count as good"),
+        help_text=_("More than half of those who judged the text. The best of a few is not yet a model answer."),
     )
     keep_ties = forms.BooleanField(
         required=False, label=_("DPO: keep pairs that are evenly split"), help_text=_("They get the probability 0.5.")

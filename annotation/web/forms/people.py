@@ -36,12 +36,12 @@ class ProjectForm(forms.ModelForm):
             "persona": _("Persona"),
             "source_language": _("Language of the prompts"),
             "target_language": _("Language of the answers"),
-            "default_overlap": _("People per task"),
+            "default_overlap": _("Annotators per task"),
             "held_out_share": _("Held-out share"),
-            "avoid_seen": _("Nobody gets a text again in another batch"),
+            "avoid_seen": _("Never show a person the same prompt twice"),
             "lease_minutes": _("Lease (minutes)"),
-            "idle_minutes": _("Minutes until time counts as idle"),
-            "edit_hours": _("Hours in which an answer may be changed"),
+            "idle_minutes": _("Idle after (minutes)"),
+            "edit_hours": _("Answers can be changed for (hours)"),
             "show_total": _("Show the weighted total while scoring"),
             "reasons_by_side": _("Give reasons for each side"),
         }
@@ -49,30 +49,26 @@ class ProjectForm(forms.ModelForm):
             "source_language": _("BCP 47 tag, such as en or ja."),
             "target_language": _("BCP 47 tag, such as ja or pt-BR."),
             "persona": _("For replies of a persona: who answers, and how. The model gets it with every prompt."),
-            "default_overlap": _(
-                "How many people do each task of a new batch, unless the batch says otherwise. Two or more let you "
-                "see where people disagree."
-            ),
+            "default_overlap": _("Default for new batches. Two or more annotators show where people disagree."),
             "held_out_share": _(
                 "From 0 to 0.9: this share of the source documents imported from now on is kept for evaluation and "
                 "never trained on."
             ),
-            "avoid_seen": _("Whoever has had a prompt in one batch is not given it in the next: fresh eyes each time."),
+            "avoid_seen": _("A person who had a prompt in one batch does not get it in another."),
             "lease_minutes": _(
-                "A task that somebody opened and left goes back into the queue after so long. Drafts are kept."
+                "A claimed task without activity returns to the queue after this time. Drafts are kept."
             ),
             "idle_minutes": _(
-                "After so long without a key, a click or a move, time counts as idle and the page asks whether the "
-                "person is still there. From 1 to 120."
+                "After this time without a key, a click or a pointer movement, time counts as idle and the page asks "
+                "whether the annotator is still there. From 1 to 120."
             ),
-            "edit_hours": _("How long people may change an answer that they submitted. 0: not at all."),
+            "edit_hours": _("How long annotators can change a submitted answer. 0: not at all."),
             "show_total": _(
                 "People see what their scores add up to with the weights. "
                 "Without it, they judge each aspect on its own."
             ),
             "reasons_by_side": _(
-                "Whoever chooses says what speaks for A and what for B, not just why one is better: slower, and more "
-                "is learnt."
+                "Annotators choose reasons for A and for B, not only for the better one: slower, but more informative."
             ),
         }
         widgets = {
@@ -83,17 +79,17 @@ class ProjectForm(forms.ModelForm):
     error_categories = LinesField(
         rows=6,
         required=False,
-        label=_("Kinds of error"),
+        label=_("Error categories"),
         help_text=_(
-            "One a line: what can be marked in a text that is scored, with a severity. Empty: no errors are marked. "
-            "They begin as those of MQM, a standard of translation quality."
+            "One per line: what annotators can mark in a text that they score, with a severity. MQM by default, a "
+            "standard of translation quality. Empty: no errors are marked."
         ),
     )
 
-    # How the page groups the fields; a pair stands side by side.
+    # How the page groups the fields; a pair is shown side by side.
     GROUPS = (
-        (_("What it is"), ("name", "goal", ("source_language", "target_language"), "persona")),
-        (_("Who gets what"), (("default_overlap", "held_out_share"), "avoid_seen")),
+        (_("General"), ("name", "goal", ("source_language", "target_language"), "persona")),
+        (_("Assignment"), (("default_overlap", "held_out_share"), "avoid_seen")),
         (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours")),
         (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
     )
@@ -146,8 +142,10 @@ class AspectForm(forms.Form):
     )
     anchors = LinesField(
         rows=5,
-        label=_("A sentence for each point"),
-        help_text=_("One a line, from the worst to the best, 2 to 9 of them. They keep two people's 3 the same 3."),
+        label=_("Description of each point"),
+        help_text=_(
+            "One per line, from the worst to the best, 2 to 9. They make sure that 3 means the same to everyone."
+        ),
     )
 
     def __init__(self, *args: Any, aspect: Aspect | None = None, **options: Any) -> None:
@@ -181,8 +179,8 @@ class ReasonsForm(forms.Form):
         required=False,
         label=_("Reason tags"),
         help_text=_(
-            "One a line, in the order in which annotators see them; at most 20 of up to 40 characters. A tag that you "
-            "take out leaves new tasks; labels that carry it keep it."
+            "One per line, in the order in which annotators see them; at most 20 of up to 40 characters. A tag that "
+            "you remove is no longer offered; existing labels keep it."
         ),
     )
 
@@ -199,13 +197,13 @@ class RoleForm(forms.Form):
 
 
 class JoinForm(forms.Form):
-    """A new account. The e-mail is asked for only where the invitation does not fix it."""
+    """A new account. The form asks for an e-mail address only where the invitation does not fix it."""
 
     email = forms.EmailField(label=_("Email"), widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     name = forms.CharField(
         label=_("Your name"),
         max_length=150,
-        help_text=_("Colleagues see it."),
+        help_text=_("Visible to colleagues."),
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     password = forms.CharField(

@@ -17,11 +17,11 @@ class QualificationForm(forms.Form):
 
     name = forms.CharField(label=_("Name"), max_length=120, help_text=_("Annotators see it."))
     bar = forms.IntegerField(
-        label=_("Right answers needed, in %"),
+        label=_("Pass mark (%)"),
         min_value=1,
         max_value=100,
         initial=80,
-        help_text=_("So many of the items must be right to pass."),
+        help_text=_("The share of items that must be right to pass."),
     )
     tolerance = forms.IntegerField(
         label=_("Points by which a score may differ"),
@@ -35,7 +35,7 @@ class QualificationForm(forms.Form):
         min_value=1,
         max_value=MAX_ATTEMPTS,
         initial=2,
-        help_text=_("Somebody who has none left can be granted another. The same items come again in another order."),
+        help_text=_("A manager can grant another attempt. The items are the same, in another order."),
     )
 
     def __init__(self, *args: Any, answers: list[Annotation], kind: str, **options: Any) -> None:

@@ -13,6 +13,8 @@ from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
 from annotation.queue.batch_changes import HIGHEST, LOWEST
 
+MAX_PROMPTS = 1_000_000_000  # of a random sample: more than a project can have
+
 
 def qualification_choices(
     project: Project, kind: str = "", beside: Qualification | None = None
@@ -43,14 +45,17 @@ class BatchForm(forms.Form):
         min_value=1,
         max_value=MAX_ALTERNATIVES,
         required=False,
-        label=_("Texts a task"),
+        label=_("Texts per task"),
         help_text=_(
-            "Choosing: 2 to 6; more than two are ranked. Scoring: 1 to 6; more than one stand side by side. "
+            "Choosing: 2 to 6; more than two are ranked. Scoring: 1 to 6; more than one are shown side by side. "
             "Empty: two to choose from, one to score. The other kinds have none or one."
         ),
     )
     overlap = forms.IntegerField(
-        min_value=1, max_value=50, label=_("People a task"), help_text=_("How many people do each task on their own.")
+        min_value=1,
+        max_value=50,
+        label=_("Annotators per task"),
+        help_text=_("How many people do each task independently."),
     )
     which = forms.ChoiceField(
         label=_("Prompts"),
@@ -63,16 +68,17 @@ class BatchForm(forms.Form):
     )
     limit = forms.IntegerField(
         min_value=1,
+        max_value=MAX_PROMPTS,
         required=False,
-        label=_("At most"),
-        help_text=_("Maximum prompts (random sample). Leave empty for all."),
+        label=_("Maximum prompts"),
+        help_text=_("A random sample. Leave empty for all."),
     )
     origins = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
         label=_("Candidates from"),
         help_text=_(
-            "None ticked: any origin. Choosing takes one text of each origin: tick as many as a task has texts. "
+            "Leave empty for any origin. Choosing takes one text of each origin: select as many as a task has texts. "
             "Annotators never see origins."
         ),
     )
@@ -81,7 +87,7 @@ class BatchForm(forms.Form):
         coerce=int,
         empty_value=None,
         label=_("Test"),
-        help_text=_("Whoever has not passed it gets no task of this batch. It must be of the batch's kind."),
+        help_text=_("Annotators who have not passed it get no tasks of this batch. It must be of the batch's kind."),
     )
     priority = forms.IntegerField(
         min_value=LOWEST,
@@ -120,7 +126,7 @@ class BatchForm(forms.Form):
         return int(count) if count is not None else None
 
     def prompts(self) -> QuerySet[Prompt]:
-        """The prompts that were asked for, to be read once and inside the action."""
+        """The selected prompts, to be read once and inside the action."""
         rows = Prompt.objects.filter(project=self.project)
         if self.cleaned_data["which"] == "without":
             same_kind = Task.objects.filter(prompt=OuterRef("pk"), batch__kind=self.cleaned_data["kind"])
@@ -161,7 +167,7 @@ class BatchChangeForm(forms.Form):
 
 
 class AssignForm(forms.Form):
-    """Whom a task is assigned to; `instead` releases the task that they hold."""
+    """Who a task is assigned to; `instead` releases the task that they hold."""
 
     annotator = forms.IntegerField(min_value=1)
     instead = forms.BooleanField(required=False)

@@ -19,7 +19,7 @@ class TermForm(forms.Form):
         max_length=LIMITS["note"],
         required=False,
         label=gettext_lazy("Note"),
-        help_text=gettext_lazy("When it holds, or what not to write."),
+        help_text=gettext_lazy("When it applies, or what to avoid."),
     )
 
     def __init__(self, *args: Any, source_language: str, target_language: str, **options: Any) -> None:
@@ -35,21 +35,21 @@ class TermsForm(forms.Form):
     text = forms.CharField(
         required=False,
         strip=False,
-        label=gettext_lazy("Or the rows themselves"),
+        label=gettext_lazy("Or paste the rows"),
         widget=forms.Textarea(attrs={"rows": 5, "class": "mono", "spellcheck": "false", "dir": "auto"}),
     )
     rows: str = ""
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or self.cleaned_data
-        upload = given.get("file")
-        self.rows = given.get("text", "")
+        cleaned = super().clean() or self.cleaned_data
+        upload = cleaned.get("file")
+        self.rows = cleaned.get("text", "")
         if upload is not None:
             if upload.size > MAX_BYTES:
-                self.add_error("file", _("The file is larger than 5 MB: divide it."))
-                return given
+                self.add_error("file", _("The file is larger than 5 MB: split it."))
+                return cleaned
             try:
                 self.rows = upload.read().decode("utf-8-sig")
             except UnicodeDecodeError:
                 self.add_error("file", _("The file is not UTF-8: save it as “CSV UTF-8”."))
-        return given
+        return cleaned

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.answers.submission import SKIP_REASONS
-from annotation.core.access import MANAGERS, STAFF, batch_for, found, project_for, role_in, within
+from annotation.core.access import MANAGERS, STAFF, batch_for, first_or_404, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
@@ -22,12 +22,14 @@ from annotation.kinds.presentation import AspectsByKey
 from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Role, Task, User
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.left_out import left_out_sentences
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.progress import progress_of
 from annotation.text.differences import differences
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import row_id
 
 TASKS_A_PAGE = 25
 
@@ -41,37 +43,31 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         status = 422
         if form.is_valid():
-            given = form.cleaned_data
+            cleaned = form.cleaned_data
             try:
                 batch = open_batch(
                     project=project,
-                    kind=given["kind"],
-                    name=given["name"],
+                    kind=cleaned["kind"],
+                    name=cleaned["name"],
                     actor=request.user,
-                    overlap=given["overlap"],
+                    overlap=cleaned["overlap"],
                     prompts=form.prompts(),
-                    origins=given["origins"] or None,
-                    priority=given["priority"],
-                    alternatives=given["alternatives"],
-                    qualification=given["qualification"],
+                    origins=cleaned["origins"] or None,
+                    priority=cleaned["priority"],
+                    alternatives=cleaned["alternatives"],
+                    qualification=cleaned["qualification"],
                 )
             except InvalidInput as error:
-                field = next((name for name, _said in error.problems if name in form.fields), None)
+                field = next((name for name, _message in error.problems if name in form.fields), None)
                 form.add_error(field, str(error))
             else:
-                left_out = batch.selection["left_out"]
                 tasks = batch.selection["tasks"]
-                said = ngettext(
+                message = ngettext(
                     "%(name)s is open with %(count)s task.", "%(name)s is open with %(count)s tasks.", tasks
                 )
-                messages.success(request, said % {"name": batch.name, "count": f"{tasks:,}"})
-                if left_out:
-                    said = ngettext(
-                        "%(count)s prompt could not make a task and was left out.",
-                        "%(count)s prompts could not make a task and were left out.",
-                        left_out,
-                    )
-                    messages.info(request, said % {"count": f"{left_out:,}"})
+                messages.success(request, message % {"name": batch.name, "count": f"{tasks:,}"})
+                for sentence in left_out_sentences(batch.selection):
+                    messages.info(request, f"{sentence}.")
                 return redirect("project", project.slug)
     context = {"project": project, "section": "progress", "form": form}
     return render(request, "annotation/batches/batch_new.html", context, status=status)
@@ -80,7 +76,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Each task with its answers, and who holds what. Origins are for managers' eyes."""
+    """Each task with its answers, and who holds what. Only managers see origins."""
     batch = batch_for(request.user, batch_id, STAFF)
     return batch_page(request, batch)
 
@@ -105,12 +101,13 @@ def batch_page(
         for task in page
     ]
     members = {row.user_id: row.user for row in members_of(batch)}
-    held = list(in_hand(batch))
+    held = list(claimed_assignments(batch))
     busy = {row.annotator_id: row.task.position for row in held}
     context = {
         "project": batch.project,
         "section": "progress",
         "batch": progress.batch,
+        "left_out": left_out_sentences(progress.batch.selection),
         "progress": progress,
         "page": page,
         "kind": KINDS[batch.kind],
@@ -118,14 +115,14 @@ def batch_page(
         "manages": manages,
         "only": only,
         "filters": FILTERS,
-        "in_hand": [{"slot": row, "gone": row.annotator_id not in members} for row in held],
+        "claimed": [{"slot": row, "has_left": row.annotator_id not in members} for row in held],
         "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
         "form": form or BatchChangeForm(batch=progress.batch),
     }
     return render(request, "annotation/batches/batch.html", context, status=status)
 
 
-def in_hand(batch: Batch) -> QuerySet[Assignment]:
+def claimed_assignments(batch: Batch) -> QuerySet[Assignment]:
     held = Assignment.objects.filter(batch=batch, state=Assignment.State.HELD)
     return held.select_related("annotator", "task").order_by("claimed_at", "pk")
 
@@ -140,7 +137,7 @@ FILTERS = {
     "": _("All tasks"),
     "done": _("Answered"),
     "held": _("In progress"),
-    "skipped": _("Skipped by somebody"),
+    "skipped": _("Skipped"),
     "free": _("Waiting"),
 }
 
@@ -205,45 +202,45 @@ def give(request: SignedInRequest, task_id: int) -> HttpResponse:
         except Conflict as conflict:
             messages.warning(request, str(conflict))
         else:
-            said = gettext("Task %(n)d is the next that %(person)s gets in this batch; it is kept for them for a day.")
-            messages.success(request, said % {"n": task.position, "person": person})
+            message = gettext(
+                "Task %(n)d is the next that %(person)s gets in this batch; it is kept for them for a day."
+            )
+            messages.success(request, message % {"n": task.position, "person": person})
     return redirect(f"{reverse('batch', args=[task.batch_id])}#task-{task.pk}")
 
 
 @login_required
 @require_POST
 def release_person(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Put back all that somebody holds in the batch's project: they left, or are ill."""
+    """Release all tasks that a person holds in the batch's project: they left, or are ill."""
     batch = batch_for(request.user, batch_id, MANAGERS)
-    wanted = request.POST.get("annotator", "")
     held = Assignment.objects.filter(batch__project=batch.project_id, state=Assignment.State.HELD)
-    person = User.objects.filter(
-        pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1, pk__in=held.values("annotator")
-    ).first()
+    holders = User.objects.filter(pk__in=held.values("annotator"))
+    person = holders.filter(pk=row_id(request.POST.get("annotator", ""))).first()
     count = release_all(project=batch.project, annotator=person, actor=request.user) if person else 0
     if count:
-        said = ngettext(
+        message = ngettext(
             "%(count)d task of %(person)s is back in the queue.",
             "%(count)d tasks of %(person)s are back in the queue.",
             count,
         )
-        messages.success(request, said % {"count": count, "person": person})
+        messages.success(request, message % {"count": count, "person": person})
     else:
-        messages.warning(request, _("They no longer hold any task."))
+        messages.warning(request, _("This person no longer holds any task."))
     return redirect("batch", batch.pk)
 
 
 def task_managed(user: User, task_id: int) -> Task:
     """A task of a project that this person manages, or 404."""
     rows = Task.objects.select_related("batch__project")
-    return found(within(rows, user, MANAGERS, "batch__project").filter(pk=task_id))
+    return first_or_404(within(rows, user, MANAGERS, "batch__project").filter(pk=task_id))
 
 
 @login_required
 @require_POST
 def close(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
-    return changed(request, batch, close_batch, _("%(name)s is closed: no task is handed out any more."))
+    return changed(request, batch, close_batch, _("%(name)s is closed: no more tasks are assigned."))
 
 
 @login_required
@@ -253,10 +250,10 @@ def reopen(request: SignedInRequest, batch_id: int) -> HttpResponse:
     return changed(request, batch, reopen_batch, _("%(name)s is open again."))
 
 
-def changed(request: SignedInRequest, batch: Batch, action: Any, said: Any) -> HttpResponse:
+def changed(request: SignedInRequest, batch: Batch, action: Any, message: Any) -> HttpResponse:
     try:
         action(batch=batch, actor=request.user)
-        messages.success(request, said % {"name": batch.name})
+        messages.success(request, message % {"name": batch.name})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("project", batch.project.slug)

@@ -31,18 +31,23 @@ FILE_NOTES = {
     "held_out.parquet": gettext_lazy("held-out rows, for evaluation only"),
     "held_out.jsonl": gettext_lazy("the same, one JSON object a line"),
     "annotation_ids.txt": gettext_lazy("the annotations it was made from"),
-    "manifest.json": gettext_lazy("everything on this page, for programs"),
+    "manifest.json": gettext_lazy("everything on this page, machine-readable"),
 }
 
 # Why labels yielded no row, as a manifest says it; the page says it in the person's language.
 LEFT_OUT = [
     gettext_noop("scored below the bar for SFT"),
-    gettext_noop("chosen by half of the annotators only, or called bad"),
+    gettext_noop("put first by half of the annotators or fewer, or called bad"),
     gettext_noop("post-edits that changed nothing"),
     gettext_noop("pairs evenly split or tied"),
+    gettext_noop("rows whose prompt reads the same as a held-out one"),
+    gettext_noop("rows whose document reads the same as a held-out one"),
     gettext_noop("scored neither well nor badly"),
     gettext_noop("texts called desirable and undesirable equally often"),
     gettext_noop("pairs of scores that differ too little"),
+    gettext_noop("pairs of texts that read the same"),
+    # As manifests of rules 1 say it.
+    gettext_noop("chosen by half of the annotators only, or called bad"),
     gettext_noop("pairs of equal texts"),
     gettext_noop("empty texts"),
 ]
@@ -56,16 +61,16 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         form, status = FreezeForm(request.POST, project=project), 422
         if form.is_valid():
-            given = form.cleaned_data
+            cleaned = form.cleaned_data
             known = set(DatasetVersion.objects.filter(project=project).values_list("pk", flat=True))
             try:
                 version = freeze_dataset(
                     project=project,
-                    purpose=given["purpose"],
-                    format=given["format"],
+                    purpose=cleaned["purpose"],
+                    format=cleaned["format"],
                     actor=request.user,
-                    batches=[int(key) for key in given["batches"]] or None,
-                    kinds=given["kinds"] or None,
+                    batches=[int(key) for key in cleaned["batches"]] or None,
+                    kinds=cleaned["kinds"] or None,
                     options=form.options(),
                 )
             except DomainError as error:
@@ -98,8 +103,8 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "manifest": manifest,
         "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
         "agreement": [
-            (Kind(kind).label, 100 * given["observed_pairwise"], given["pairs"])
-            for kind, given in manifest["agreement"].items()
+            (Kind(kind).label, pairs["observed_pairwise"], pairs["pairs"])
+            for kind, pairs in manifest["agreement"].items()
         ],
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],

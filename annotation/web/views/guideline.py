@@ -12,31 +12,30 @@ from annotation.core.markdown import render_markdown
 from annotation.models import Guideline, Role
 from annotation.projects.guidelines import for_reader, record_reading
 from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.parameters import row_id
 
 
 @signed_in
 @require_GET
 def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
     """The version that holds now, with what is new in it to this person; or an older one by `?version=`."""
-    found = project_for(request.user, slug)
-    versions = Guideline.objects.filter(project=found).select_related("created_by").defer("text")
+    project = project_for(request.user, slug)
+    versions = Guideline.objects.filter(project=project).select_related("created_by").defer("text")
     wanted = request.GET.get("version", "")
     reader = None
     if wanted:
-        shown: Guideline | None = get_object_or_404(
-            Guideline, project=found, version=int(wanted) if wanted.isdecimal() and len(wanted) < 9 else -1
-        )
+        shown: Guideline | None = get_object_or_404(Guideline, project=project, version=row_id(wanted))
     else:
-        reader = for_reader(request.user, found)
+        reader = for_reader(request.user, project)
         shown = reader.guideline if reader else None
     context = {
-        "project": found,
+        "project": project,
         "section": "guideline",
         "shown": shown,
         "versions": versions,
         "reader": reader,
         "html": render_markdown(shown.text) if shown else "",
-        "manages": role_in(request.user, found) == Role.MANAGER,
+        "manages": role_in(request.user, project) == Role.MANAGER,
     }
     return render(request, "annotation/guideline/guideline.html", context)
 
@@ -46,21 +45,19 @@ def guideline(request: SignedInRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def panel(request: SignedInRequest, slug: str) -> HttpResponse:
     """What holds now, for the panel beside a task. POST: this person has read the `version` that they were shown."""
-    found = project_for(request.user, slug)
+    project = project_for(request.user, slug)
     if request.method == "POST":
         version = request.POST.get("version", "")
-        shown = get_object_or_404(
-            Guideline, project=found, version=int(version) if version.isdecimal() and len(version) < 9 else -1
-        )
+        shown = get_object_or_404(Guideline, project=project, version=row_id(version))
         record_reading(guideline=shown, user=request.user)
         if not request.htmx:
             messages.success(request, _("Noted: you have read version %(version)s.") % {"version": shown.version})
             return redirect("guideline", slug)
     if not request.htmx:
         return redirect("guideline", slug)
-    reader = for_reader(request.user, found)
+    reader = for_reader(request.user, project)
     context = {
-        "project": found,
+        "project": project,
         "reader": reader,
         "html": render_markdown(reader.guideline.text) if reader else "",
         "is_answer": request.method == "POST",

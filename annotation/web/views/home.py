@@ -1,4 +1,4 @@
-"""What waits for me, and where a project begins."""
+"""The home page: work, tests and answers that wait for this person; and a new project."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -19,7 +19,7 @@ from annotation.web.forms.actions import attempt
 from annotation.web.forms.people import ProjectForm
 from annotation.web.http import actor
 
-# So many batches have work for you; from ten on in figures.
+# Number words of the title; from ten on digits.
 NUMBERS = (
     gettext_lazy("Two"),
     gettext_lazy("Three"),
@@ -68,7 +68,7 @@ def title(waiting: int, tests: int, has_projects: bool) -> str:
             "number": number
         }
     if tests:
-        return ngettext("A test waits for you", "Tests wait for you", tests)
+        return ngettext("A test is waiting", "Tests are waiting", tests)
     return _("Nothing waits for you")
 
 

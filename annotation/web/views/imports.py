@@ -13,10 +13,19 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, import_for, project_for
 from annotation.core.errors import DomainError, InvalidInput
-from annotation.importing.uploads import IntoUploads, confirm_import, preview_upload, receive_upload, reread_upload
+from annotation.importing.report import describe
+from annotation.importing.uploads import (
+    IntoUploads,
+    columns_of,
+    confirm_import,
+    preview_upload,
+    receive_upload,
+    reread_upload,
+)
 from annotation.models import Candidate, Import, Project, Prompt, User
+from annotation.preparation.mapping import Mapping, detect_mapping
 from annotation.web.downloads import download
-from annotation.web.forms.data import ColumnsForm, ReadForm, UploadForm
+from annotation.web.forms.data import ENCODING_LABELS, ColumnsForm, ReadForm, UploadForm
 from annotation.web.http import SignedInRequest
 
 PROMPTS_A_PAGE = 50
@@ -34,9 +43,9 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     if only in ("train", "held_out"):
         rows = rows.filter(held_out=only == "held_out")
     page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
-    found: dict[int, list[Candidate]] = {}
+    candidates: dict[int, list[Candidate]] = {}
     for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
-        found.setdefault(candidate.prompt_id, []).append(candidate)
+        candidates.setdefault(candidate.prompt_id, []).append(candidate)
     counts = dict(Prompt.objects.filter(project=project).values_list("held_out").annotate(n=Count("pk")))
     all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
     origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
@@ -45,7 +54,7 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "section": "prompts",
         "page": page,
         "only": only,
-        "rows": [(prompt, found.get(prompt.pk, [])) for prompt in page],
+        "rows": [(prompt, candidates.get(prompt.pk, [])) for prompt in page],
         "train": counts.get(False, 0),
         "held_out": counts.get(True, 0),
         "origins": origins,
@@ -118,12 +127,15 @@ def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
         return redirect("import", record.pk)
     if request.method == "GET":
         return columns_page(request, record)
-    preview = preview_upload(record)
-    form = ColumnsForm(request.POST, columns=preview.columns, mapping=preview.mapping)
-    if not preview.problem and form.is_valid():
-        given = form.cleaned_data
+    form = ColumnsForm(request.POST, columns=columns_of(record), mapping=detect_mapping(columns_of(record)))
+    if form.columns and form.is_valid():
+        cleaned = form.cleaned_data
+        if "check" in request.POST:
+            return columns_page(request, record, form=form, mapping=cleaned["mapping"])
         try:
-            confirm_import(record=record, mapping=given["mapping"], keep_good=given["keep_good"], actor=request.user)
+            confirm_import(
+                record=record, mapping=cleaned["mapping"], keep_good=cleaned["keep_good"], actor=request.user
+            )
             return redirect("import", record.pk)
         except DomainError as error:
             form.add_error(None, str(error))
@@ -131,17 +143,24 @@ def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
 
 
 def columns_page(
-    request: SignedInRequest, record: Import, form: ColumnsForm | None = None, status: int = 200
+    request: SignedInRequest,
+    record: Import,
+    form: ColumnsForm | None = None,
+    mapping: Mapping | None = None,
+    status: int = 200,
 ) -> HttpResponse:
-    preview = preview_upload(record)
-    form = form or ColumnsForm(
-        columns=preview.columns, mapping=preview.mapping, initial={"keep_good": record.keep_good}
-    )
+    preview = preview_upload(record, mapping)
+    columns = columns_of(record, preview)
+    if form is None:
+        form = ColumnsForm(columns=columns, mapping=preview.mapping, initial={"keep_good": record.keep_good})
+    form.samples = preview.samples
     context = {
         "project": record.project,
         "section": "prompts",
         "record": record,
         "preview": preview,
+        "notes": [describe(note) for note in preview.notes],
+        "encodings": [(name, ENCODING_LABELS.get(name, name), text) for name, text in preview.encodings],
         "form": form,
         "read_form": ReadForm.of(record.mapping["read"]),
     }
@@ -158,6 +177,7 @@ def status_page(request: SignedInRequest, record: Import, problem: str = "", sta
         "problem": problem,
         "again": bool(record.status == Import.Status.REFUSED and record.path),
         "percent": round(100 * record.share_read),
+        "notes": [describe(note) for note in record.report.get("notes", [])],
         "unshown": record.fault_count - len(record.faults),
     }
     if request.htmx:

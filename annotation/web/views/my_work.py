@@ -24,6 +24,7 @@ from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.parameters import row_id
 
 ANSWERS_A_PAGE = 25
 MAX_SEARCH = 200
@@ -36,7 +37,7 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
     rows = submitted_by(request.user).annotate(first_at=first_submitted())
-    page = Paginator(narrowed(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(filtered(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     texts = texts_of(list(page))
     aspects = aspects_by_key({answer.assignment.batch.project_id for answer in page})
     query = request.GET.copy()
@@ -54,27 +55,23 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     return render(request, "annotation/my_work/my_work.html", context)
 
 
-def narrowed(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Annotation]:
+def filtered(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Annotation]:
     """Only those that the filters ask for; a filter that cannot be read finds nothing rather than everything."""
     if chosen["project"]:
         rows = rows.filter(task__batch__project__slug=chosen["project"])
     if chosen["batch"]:
-        rows = rows.filter(task__batch=int(chosen["batch"])) if is_id(chosen["batch"]) else rows.none()
+        rows = rows.filter(task__batch=row_id(chosen["batch"]))
     if chosen["kind"]:
         rows = rows.filter(kind=chosen["kind"])
     if chosen["day"]:
         day = read_day(chosen["day"])
         rows = rows.filter(created_at__date=day) if day else rows.none()
-    if words := chosen["q"][:MAX_SEARCH].replace("\0", ""):
-        found = Q(task__prompt__text__icontains=words)
+    if searched := chosen["q"][:MAX_SEARCH].replace("\0", ""):
+        matches = Q(task__prompt__text__icontains=searched)
         for field in sorted({f"payload__{key}" for kind in KINDS.values() for key in kind.searched}):
-            found |= Q(**{f"{field}__icontains": words})
-        rows = rows.filter(found)
+            matches |= Q(**{f"{field}__icontains": searched})
+        rows = rows.filter(matches)
     return rows
-
-
-def is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 16
 
 
 def read_day(text: str) -> date | None:
@@ -86,8 +83,8 @@ def read_day(text: str) -> date | None:
 
 def batches_of(user: User, project: str) -> QuerySet[Batch]:
     """The batches in which this person answered, for the filter."""
-    mine = Batch.objects.filter(project__in=projects_of(user), pk__in=user.assignments.values("batch"))
-    return (mine.filter(project__slug=project) if project else mine).order_by("name", "pk")
+    batches = Batch.objects.filter(project__in=projects_of(user), pk__in=user.assignments.values("batch"))
+    return (batches.filter(project__slug=project) if project else batches).order_by("name", "pk")
 
 
 def texts_of(answers: list[Annotation]) -> dict[int, str]:
@@ -98,13 +95,13 @@ def texts_of(answers: list[Annotation]) -> dict[int, str]:
 def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
-    stands = locked_reason(batch, first_at)
+    locked = locked_reason(batch, first_at)
     return {
         "annotation": answer,
         "project": batch.project,
         "batch": batch,
-        "stands": stands,
-        "until": None if stands else changeable_until(batch, first_at),
+        "locked": locked,
+        "until": None if locked else changeable_until(batch, first_at),
         "first_at": first_at,
         "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects),
     }
@@ -115,10 +112,10 @@ def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> 
 @require_GET
 def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     """Every version of one answer, newest first, each with what it changed; and the remarks about the task."""
-    asked = own_answer(request.user, annotation_id)
-    batch, task = asked.assignment.batch, asked.task
-    rows = Annotation.objects.filter(assignment=asked.assignment_id).select_related("guideline").order_by("version")
-    texts, aspects = texts_of([asked]), aspects_by_key([batch.project_id])[batch.project_id]
+    requested = own_answer(request.user, annotation_id)
+    batch, task = requested.assignment.batch, requested.task
+    rows = Annotation.objects.filter(assignment=requested.assignment_id).select_related("guideline").order_by("version")
+    texts, aspects = texts_of([requested]), aspects_by_key([batch.project_id])[batch.project_id]
     shown: list[dict[str, Any]] = []
     for answer in rows:
         described = KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects)
@@ -127,34 +124,38 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
             row |= compared(shown[-1]["answer"], described)
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
-    stands = locked_reason(batch, first_at)
-    mine = remarks_by(request.user, task)
-    remarks = list(mine)
-    mark_read(remarks=mine, author=request.user)
+    locked = locked_reason(batch, first_at)
+    own_remarks = remarks_by(request.user, task)
+    remarks = list(own_remarks)
+    mark_read(remarks=own_remarks, author=request.user)
     context = {
         "project": batch.project,
         "batch": batch,
         "task": task,
         "versions": shown[::-1],
-        "stands": stands,
-        "until": None if stands else changeable_until(batch, first_at),
+        "locked": locked,
+        "until": None if locked else changeable_until(batch, first_at),
         "remarks": remarks,
-        "asked": asked,
+        "requested": requested,
         "is_withdrawn": not any(row["annotation"].is_current for row in shown),
     }
     return render(request, "annotation/my_work/my_answer.html", context)
 
 
 def compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Segment]]:
-    """What one version changed: in the text, and in what the answer says in words."""
-    old, new = before.get("text") or "", after.get("text") or ""
+    """What one version changed: in the text, and in the description of the answer."""
     return {
-        "text_changes": differences(old, new) if old != new else [],
-        "words_changes": differences(in_words(before), in_words(after)) if in_words(before) != in_words(after) else [],
+        "text_changes": changes_in(before.get("text") or "", after.get("text") or ""),
+        "description_changes": changes_in(description(before), description(after)),
     }
 
 
-def in_words(answer: dict[str, Any]) -> str:
+def changes_in(old: str, new: str) -> list[Segment]:
+    """Empty where nothing changed, so that the page shows nothing."""
+    return differences(old, new) if old != new else []
+
+
+def description(answer: dict[str, Any]) -> str:
     scores = [side["scores"] for side in answer.get("sides", []) if side.get("scores")]
     parts = (str(answer["headline"]), *scores, ", ".join(answer.get("reasons", [])), answer.get("comment", ""))
     return "\n".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""Members of a project, and the door through which they come: invitations."""
+"""Members of a project, and their invitations."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import (
@@ -68,7 +68,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    membership = found(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    membership = first_or_404(project.memberships.select_related("user", "project").filter(pk=membership_id))
     form = RoleForm(request.POST)
     if form.is_valid():
         try:
@@ -90,7 +90,7 @@ def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResp
 @require_POST
 def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    membership = found(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    membership = first_or_404(project.memberships.select_related("user", "project").filter(pk=membership_id))
     try:
         remove_member(membership=membership, actor=actor(request))
     except DomainError as error:
@@ -103,7 +103,7 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
 
 
 def after_change(request: HttpRequest, project: Project) -> HttpResponse:
-    """Back to the list, or home for managers who have just shut the door on themselves."""
+    """Back to the list, or home for managers who have just removed themselves."""
     still = actor(request).is_superuser or project.memberships.filter(user=actor(request), role=Role.MANAGER).exists()
     return redirect("settings_people", project.slug) if still else redirect("home")
 
@@ -112,7 +112,7 @@ def after_change(request: HttpRequest, project: Project) -> HttpResponse:
 @require_POST
 def revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    invitation = found(project.invitations.select_related("project").filter(pk=invitation_id))
+    invitation = first_or_404(project.invitations.select_related("project").filter(pk=invitation_id))
     try:
         revoke_invitation(invitation=invitation, actor=actor(request))
     except DomainError as error:
@@ -126,11 +126,11 @@ def revoke(request: HttpRequest, slug: str, invitation_id: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def join_project(request: HttpRequest, token: str) -> HttpResponse:
     """What an invitation's link opens: accept with the account that is signed in, or make one."""
-    invitation = found(Invitation.objects.select_related("project", "created_by").filter(token=token))
+    invitation = first_or_404(Invitation.objects.select_related("project", "created_by").filter(token=token))
     user = request.user if isinstance(request.user, User) else None
     if not invitation.is_open:
-        mine = user and invitation.accepted_by_id == user.pk
-        return welcome(request, invitation, new=False) if mine else join_page(request, invitation, status=410)
+        is_own = user and invitation.accepted_by_id == user.pk
+        return welcome(request, invitation, new=False) if is_own else join_page(request, invitation, status=410)
     if user is None:
         return join_with_new_account(request, invitation)
     error = None

@@ -28,11 +28,11 @@ def keys(request: SignedInRequest) -> HttpResponse:
     """Move keys (`key-<action>`), switch single keys (`single` on or off), or `reset` all. 204 to a script."""
     if "reset" in request.POST:
         reset_keys(user=request.user)
-        messages.success(request, _("All keys are where they usually are."))
+        messages.success(request, _("All keys are reset to their defaults."))
         return redirect("preferences")
     fields = {action.name: f"key-{action.name}" for action in actions()}
     wanted = {name: request.POST[field] for name, field in fields.items() if field in request.POST}
-    # A box that is not ticked sends nothing of itself: "off" stands before it.
+    # An unticked box sends nothing: a hidden field "off" precedes it.
     single = request.POST["single"] == "on" if "single" in request.POST else None
     try:
         move_keys(user=request.user, wanted=wanted, single_keys=single)

@@ -20,37 +20,37 @@ from annotation.web.http import SignedInRequest
 @login_required
 @require_GET
 def project(request: SignedInRequest, slug: str) -> HttpResponse:
-    found = project_for(request.user, slug)
-    role = role_in(request.user, found)
-    progress = project_progress(found)
-    mine = {item.batch.pk: item for item in work_for(request.user) if item.project.pk == found.pk}
+    project = project_for(request.user, slug)
+    role = role_in(request.user, project)
+    progress = project_progress(project)
+    own_work = {item.batch.pk: item for item in work_for(request.user) if item.project.pk == project.pk}
     context = {
-        "project": found,
+        "project": project,
         "section": "progress",
         "role": role,
         "headline": headline(progress),
-        "rows": [{"progress": item, "work": mine.get(item.batch.pk)} for item in progress],
+        "rows": [{"progress": item, "work": own_work.get(item.batch.pk)} for item in progress],
         "totals": totals(progress),
         "manages": role == Role.MANAGER,
         "reviews": role in STAFF,
-        "next_work": next((item for item in mine.values() if item.available), None),
+        "next_work": next((item for item in own_work.values() if item.available), None),
     }
     if role == Role.MANAGER:
-        members = Counter(Membership.objects.filter(project=found).values_list("role", flat=True))
-        context["members"] = [members_in_words(role, members[role]) for role in Role if members[role]]
+        members = Counter(Membership.objects.filter(project=project).values_list("role", flat=True))
+        context["members"] = [member_count(role, members[role]) for role in Role if members[role]]
     if role in STAFF:
-        context["steps"] = steps(found, progress)
-        context["open_remarks"] = open_remarks(found).count()
+        context["steps"] = steps(project, progress)
+        context["open_remarks"] = open_remarks(project).count()
     return render(request, "annotation/projects/project.html", context)
 
 
-def members_in_words(role: Role, count: int) -> str:
-    words = {
+def member_count(role: Role, count: int) -> str:
+    sentences = {
         Role.ANNOTATOR: ngettext("%(count)s annotator", "%(count)s annotators", count),
         Role.REVIEWER: ngettext("%(count)s reviewer", "%(count)s reviewers", count),
         Role.MANAGER: ngettext("%(count)s manager", "%(count)s managers", count),
     }
-    return words[role] % {"count": count}
+    return sentences[role] % {"count": count}
 
 
 def totals(progress: list[Progress]) -> dict[str, int]:
@@ -58,7 +58,7 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     rows = [item for item in progress if item.is_open]
     return {
         "done": sum(item.done for item in rows),
-        "in_hand": sum(item.in_hand for item in rows),
+        "claimed": sum(item.claimed for item in rows),
         "free": sum(item.free for item in rows),
         "total": sum(item.total for item in rows),
         "batches": len(rows),
@@ -66,7 +66,7 @@ def totals(progress: list[Progress]) -> dict[str, int]:
     }
 
 
-# Up to so large a share of the answers; the name of the batch goes before. Whole sentences, for other languages' sake.
+# Upper limit of the share of answers, and its sentence. Whole sentences, because other languages order them otherwise.
 HOW_FAR = [
     (0.05, gettext_lazy("%(what)s has just started")),
     (0.18, gettext_lazy("%(what)s is 10 %% done")),
@@ -92,18 +92,18 @@ def headline(progress: list[Progress]) -> str:
         what = ngettext("The work in %(count)s batch", "The work in %(count)s batches", len(rows)) % {
             "count": len(rows)
         }
-    return in_words(done, total) % {"what": what}
+    return progress_sentence(done, total) % {"what": what}
 
 
-def in_words(done: int, total: int) -> str:
+def progress_sentence(done: int, total: int) -> str:
     if done >= total:
         return _("%(what)s is complete")
     if not done:
         return _("%(what)s has not started yet")
     share = done / total
-    for limit, words in HOW_FAR:
+    for limit, sentence in HOW_FAR:
         if share < limit:
-            return str(words)
+            return str(sentence)
     return _("%(what)s is almost done")
 
 

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import DomainError
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
@@ -27,6 +27,7 @@ from annotation.qualification.tests import (
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.qualification import QualificationForm
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import row_id
 from annotation.web.views.settings import settings_page
 
 
@@ -50,17 +51,19 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     """First which batch, then which of its answers."""
     project = project_for(request.user, slug, MANAGERS)
     staff = project.memberships.filter(role__in=[Role.REVIEWER, Role.MANAGER])
-    given = Q(assignments__annotations__is_current=True, assignments__annotations__annotator__in=staff.values("user"))
+    by_staff = Q(
+        assignments__annotations__is_current=True, assignments__annotations__annotator__in=staff.values("user")
+    )
     batches = (
         project.batches.filter(kind__in=TESTABLE)
-        .annotate(usable=Count("assignments__annotations", filter=given))
+        .annotate(usable=Count("assignments__annotations", filter=by_staff))
         .filter(usable__gt=0)
         .order_by("-pk")
     )
     wanted = request.GET.get("batch", "")
     if not wanted:
         return settings_page(request, project, "qualification_settings/tests_new", {"batches": batches})
-    batch = found(batches.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
+    batch = first_or_404(batches.filter(pk=row_id(wanted)))
     answers = list(model_answers(batch)[:MAX_ITEMS])
     form = QualificationForm(
         request.POST if request.method == "POST" else None,
@@ -142,7 +145,7 @@ def retire(request: SignedInRequest, slug: str, qualification_id: int) -> HttpRe
     except DomainError as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, _("%(name)s is retired: no further batch can ask for it.") % {"name": test.name})
+        messages.success(request, _("%(name)s is retired: new batches cannot require it.") % {"name": test.name})
     return redirect("settings_tests", slug)
 
 
@@ -151,9 +154,8 @@ def retire(request: SignedInRequest, slug: str, qualification_id: int) -> HttpRe
 def grant(request: SignedInRequest, slug: str, qualification_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     test = one_of(project, qualification_id)
-    wanted = request.POST.get("user", "")
     members = User.objects.filter(memberships__project=project)
-    user = found(members.filter(pk=int(wanted) if wanted.isdecimal() and len(wanted) < 18 else -1))
+    user = first_or_404(members.filter(pk=row_id(request.POST.get("user", ""))))
     try:
         grant_attempt(qualification=test, user=user, actor=request.user)
     except DomainError as error:
@@ -164,6 +166,6 @@ def grant(request: SignedInRequest, slug: str, qualification_id: int) -> HttpRes
 
 
 def one_of(project: Project, qualification_id: int) -> Qualification:
-    test: Qualification = found(project.qualifications.filter(pk=qualification_id))
+    test: Qualification = first_or_404(project.qualifications.filter(pk=qualification_id))
     test.project = project
     return test

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from annotation.core.access import found
+from annotation.core.access import first_or_404
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
@@ -29,9 +29,10 @@ from annotation.qualification.attempts import (
     start_attempt,
 )
 from annotation.qualification.tests import asking, grade, qualification_for
+from annotation.reference.feedback import differing_json
 from annotation.text.formatting import percentage
 from annotation.web.http import SignedInRequest, signed_in
-from annotation.web.script_messages import page_person, words
+from annotation.web.script_messages import page_person, script_messages
 
 
 @never_cache
@@ -71,8 +72,8 @@ def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong
             {
                 "item": item,
                 "texts": [texts[pk] for pk in order_of(item, attempt)],
-                "given": in_words(test, attempt.answers.get(str(item.pk)), texts, aspects),
-                "expected": in_words(test, item.expected, texts, aspects),
+                "given": describe_answer(test, attempt.answers.get(str(item.pk)), texts, aspects),
+                "expected": describe_answer(test, item.expected, texts, aspects),
             }
             for item in wrong
         ]
@@ -80,12 +81,12 @@ def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong
 
 
 def order_of(item: QualificationItem, attempt: QualificationAttempt) -> list[int]:
-    """As the sides stood in the attempt: the order of import would tell who wrote what."""
+    """The order of the sides in the attempt: the order of import would show who wrote what."""
     seed = side_seed(attempt.qualification, attempt)
     return presented_order(seed=seed, task_id=-item.pk, candidate_ids=item.candidate_ids)
 
 
-def in_words(
+def describe_answer(
     test: Qualification, payload: dict[str, Any] | None, texts: dict[int, str], aspects: AspectsByKey
 ) -> dict[str, Any] | None:
     return KINDS[test.kind].describe(payload, texts, test.project.target_language, aspects) if payload else None
@@ -118,25 +119,25 @@ def item(request: SignedInRequest, qualification_id: int) -> HttpResponse:
 def answer(request: SignedInRequest, qualification_id: int, number: int, item_id: int) -> HttpResponse:
     """Keep the answer to one item, and show the next. Twice, late, or from another tab: the first answer stays."""
     test = qualification_for(request.user, qualification_id)
-    mine = QualificationAttempt.objects.filter(qualification=test, user=request.user, number=number)
-    attempt = found(mine)
+    attempts = QualificationAttempt.objects.filter(qualification=test, user=request.user, number=number)
+    attempt = first_or_404(attempts)
     attempt.qualification = test
     items = items_in_order(attempt)
-    asked = next((one for one in items if one.pk == item_id), None)
-    if asked is None:
+    current = next((one for one in items if one.pk == item_id), None)
+    if current is None:
         raise Http404
-    if attempt.finished_at is not None or str(asked.pk) in attempt.answers:
+    if attempt.finished_at is not None or str(current.pk) in attempt.answers:
         # What is on the page now is an older one's: no word about what it lacks.
         running = attempt if attempt.finished_at is None else None
         return next_page(request, test, running, notice=_("You already answered that item; your answer was kept."))
-    shown = shown_item(attempt, asked)
+    shown = shown_item(attempt, current)
     try:
         payload = KINDS[test.kind].read(request.POST, shown)
     except InvalidInput as error:
-        return item_page(request, attempt, items, asked, error=error)
-    answer_item(attempt=attempt, item=asked, payload=payload)
+        return item_page(request, attempt, items, current, error=error)
+    answer_item(attempt=attempt, item=current, payload=payload)
     running = attempt if attempt.finished_at is None else None
-    return next_page(request, test, running, said=_("Kept. Here is the next one."))
+    return next_page(request, test, running, announcement=_("Saved. Here is the next item."))
 
 
 def next_page(
@@ -144,7 +145,7 @@ def next_page(
     test: Qualification,
     running: QualificationAttempt | None,
     *,
-    said: str = "",
+    announcement: str = "",
     notice: str = "",
 ) -> HttpResponse:
     """The next item: the partial for htmx, a redirect after a plain form. The test's own page when there is none."""
@@ -153,7 +154,7 @@ def next_page(
         items = items_in_order(running)
         following = next_item(running, items)
         if following is not None and (request.method != "POST" or request.htmx):
-            return item_page(request, running, items, following, said=said, notice=notice)
+            return item_page(request, running, items, following, announcement=announcement, notice=notice)
         if following is not None:
             if notice:
                 messages.info(request, notice)
@@ -166,32 +167,34 @@ def item_page(
     request: SignedInRequest,
     attempt: QualificationAttempt,
     items: list[QualificationItem],
-    asked: QualificationItem,
+    current: QualificationItem,
     *,
     error: InvalidInput | None = None,
-    said: str = "",
+    announcement: str = "",
     notice: str = "",
 ) -> HttpResponse:
     """The page of a task with an item in it; refilled with what was sent when something is missing."""
-    test, shown = attempt.qualification, shown_item(attempt, asked)
+    test, shown = attempt.qualification, shown_item(attempt, current)
     kind = KINDS[test.kind]
     place = len(attempt.answers) + 1
-    action = reverse("qualification_answer", args=[test.pk, attempt.number, asked.pk])
+    action = reverse("qualification_answer", args=[test.pk, attempt.number, current.pk])
     context = {
         "trial": {"action": action, "note": _("Test: %(n)d of %(total)d") % {"n": place, "total": len(items)}},
         "batch": shown.assignment.batch,
         "project": test.project,
         "shown": shown,
-        "prompt": asked.prompt,
+        "prompt": current.prompt,
         "problems": error.problems if error else [],
         "faulty": [field for field, _m in error.problems] if error else [],
         "kind": kind,
         **kind.present(shown, kind.read(request.POST, shown, complete=False) if error else None),
-        "said": said,
+        "announcement": announcement,
         "notice": notice,
     }
+    if kind.compares:
+        context["differing"] = differing_json(shown)
     status = 422 if error else 200
     if request.htmx:
         return render(request, "annotation/work/work.html#task", context, status=status)
-    context |= {"words": words(), "person": page_person(request.user)}
+    context |= {"script_messages": script_messages(), "person": page_person(request.user)}
     return render(request, "annotation/work/work.html", context, status=status)

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, MEMBERS, assignment_for, found, project_for, role_in
+from annotation.core.access import MANAGERS, MEMBERS, assignment_for, first_or_404, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.kinds import KINDS
 from annotation.models import GlossaryTerm, Project, Role
@@ -71,16 +71,16 @@ def percent(likeness: float) -> int:
 
 def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
     rows = GlossaryTerm.objects.filter(project=project)
-    asked = " ".join(request.GET.get("q", "").replace("\0", "").split())[:200]
-    shown = rows
-    if asked:
+    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:200]
+    matching = rows
+    if query:
         typed = Func(Lower("target"), Value(TRANSLATE_FROM), Value(TRANSLATE_TO), function="translate")
-        wanted = lookup_form(asked)
-        shown = rows.annotate(typed_target=typed).filter(
-            Q(folded__contains=wanted) | Q(typed_target__contains=wanted) | Q(target__icontains=asked)
+        wanted = lookup_form(query)
+        matching = rows.annotate(typed_target=typed).filter(
+            Q(folded__contains=wanted) | Q(typed_target__contains=wanted) | Q(target__icontains=query)
         )
-    page = Paginator(shown.order_by("folded", "target"), 50).get_page(request.GET.get("page"))
-    return {"page": page, "asked": asked, "total": rows.count()}
+    page = Paginator(matching.order_by("folded", "target"), 50).get_page(request.GET.get("page"))
+    return {"page": page, "query": query, "total": rows.count()}
 
 
 @login_required
@@ -151,7 +151,7 @@ def glossary_settings(
 @require_http_methods(["GET", "HEAD", "POST"])
 def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    term = found(GlossaryTerm.objects.filter(project=project, pk=term_id))
+    term = first_or_404(GlossaryTerm.objects.filter(project=project, pk=term_id))
     form = term_form(project, initial={"source": term.source, "target": term.target, "note": term.note})
     error: DomainError | bool | None = None
     if request.method == "POST":
@@ -167,7 +167,7 @@ def settings_glossary_term(request: HttpRequest, slug: str, term_id: int) -> Htt
 @require_POST
 def settings_glossary_remove(request: HttpRequest, slug: str, term_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    term = found(GlossaryTerm.objects.select_related("project").filter(project=project, pk=term_id))
+    term = first_or_404(GlossaryTerm.objects.select_related("project").filter(project=project, pk=term_id))
     actions.remove_term(term=term, actor=actor(request))
     messages.success(request, _("“{term}” left the glossary.").format(term=term.source))
     return redirect("settings_glossary", slug)

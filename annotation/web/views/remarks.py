@@ -23,7 +23,7 @@ from annotation.answers.remarks import (
     remarks_in,
     settle,
 )
-from annotation.core.access import STAFF, assignment_once_of, found, own_remarks, project_for, remark_for
+from annotation.core.access import STAFF, assignment_once_of, first_or_404, own_remarks, project_for, remark_for
 from annotation.core.errors import DomainError, InvalidInput
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
@@ -32,9 +32,9 @@ from annotation.models import Annotation, Assignment, Candidate, Project, Remark
 from annotation.web.http import SignedInRequest, signed_in
 
 REMARKS_A_PAGE = 20
-SAID = {
+SENT = {
     Remark.Kind.COMMENT: gettext_lazy("Your comment is with the reviewers."),
-    Remark.Kind.QUESTION: gettext_lazy("Your question is with the reviewers. The answer comes to your first page."),
+    Remark.Kind.QUESTION: gettext_lazy("Your question is with the reviewers. The answer appears on your home page."),
     Remark.Kind.FLAG: gettext_lazy("The task is flagged for the reviewers. You can still answer it, or skip it."),
 }
 
@@ -56,11 +56,11 @@ def beside(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         remark = add_remark(task=assignment.task, author=request.user, kind=kind, text=text)
     except InvalidInput as error:
         return beside_page(request, assignment, kind=kind, text=text, error=error)
-    said = str(SAID[Remark.Kind(remark.kind)])
+    message = str(SENT[Remark.Kind(remark.kind)])
     if not request.htmx:
-        messages.success(request, said)
+        messages.success(request, message)
         return redirect("assignment_remarks", assignment.pk)
-    return beside_page(request, assignment, said=said)
+    return beside_page(request, assignment, message=message)
 
 
 def beside_page(
@@ -69,13 +69,13 @@ def beside_page(
     *,
     kind: str = "",
     text: str = "",
-    said: str = "",
+    message: str = "",
     error: InvalidInput | None = None,
 ) -> HttpResponse:
-    mine = remarks_by(request.user, assignment.task)
-    shown = list(mine)
+    rows = remarks_by(request.user, assignment.task)
+    shown = list(rows)
     if any(remark.answer and remark.read_at is None for remark in shown):
-        mark_read(remarks=mine, author=request.user)
+        mark_read(remarks=rows, author=request.user)
     context = {
         "assignment": assignment,
         "batch": assignment.batch,
@@ -84,7 +84,7 @@ def beside_page(
         "kind": kind or Remark.Kind.QUESTION,
         "kinds": kinds(),
         "text": text,
-        "said": said,
+        "message": message,
         "limit": MAX_REMARK,
         "problems": dict(error.problems) if error else {},
     }
@@ -105,9 +105,9 @@ def kinds() -> list[tuple[str, str, str]]:
 @require_POST
 def read(request: SignedInRequest, remark_id: int) -> HttpResponse:
     """The author has seen the answer to their remark."""
-    mine = own_remarks(request.user).filter(pk=remark_id)
-    found(mine)
-    mark_read(remarks=mine, author=request.user)
+    rows = own_remarks(request.user).filter(pk=remark_id)
+    first_or_404(rows)
+    mark_read(remarks=rows, author=request.user)
     return redirect("home")
 
 
@@ -125,8 +125,8 @@ def remarks_page(
     request: SignedInRequest, project: Project, *, at: Remark | None = None, error: DomainError | None = None
 ) -> HttpResponse:
     """`at` is the remark whose form was refused with `error`; what was typed is shown again."""
-    given = request.POST if request.method == "POST" else request.GET
-    only, kind = given.get("only", "open"), given.get("kind", "")
+    parameters = request.POST if request.method == "POST" else request.GET
+    only, kind = parameters.get("only", "open"), parameters.get("kind", "")
     rows = remarks_in(project)
     if only != "all":
         only = "open"
@@ -135,11 +135,11 @@ def remarks_page(
         rows = rows.filter(kind=kind)
     else:
         kind = ""
-    page = Paginator(rows, REMARKS_A_PAGE).get_page(given.get("page"))
+    page = Paginator(rows, REMARKS_A_PAGE).get_page(parameters.get("page"))
     shown = list(page)
     if at is not None and at.pk not in {remark.pk for remark in shown}:
         shown.insert(0, at)
-    filters = [("", _("Every kind")), *((value, name) for value, name, _for in kinds())]
+    filters = [("", _("All types")), *((value, name) for value, name, _for in kinds())]
     context = {
         "project": project,
         "section": "progress",
@@ -200,7 +200,7 @@ def answer(request: SignedInRequest, remark_id: int) -> HttpResponse:
         answer_remark(remark=remark, text=request.POST.get("text", ""), actor=request.user)
     except DomainError as error:
         return remarks_page(request, remark.task.batch.project, at=remark, error=error)
-    messages.success(request, _("Answered: %(name)s finds it on their first page.") % {"name": remark.author})
+    messages.success(request, _("Answered: %(name)s sees it on their home page.") % {"name": remark.author})
     return back(request, remark)
 
 

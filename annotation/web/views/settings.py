@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, found, project_for
+from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
 from annotation.models import Aspect, Guideline, Project
@@ -67,7 +67,7 @@ def general(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def guideline(request: HttpRequest, slug: str) -> HttpResponse:
-    """Write on the newest version, look at the preview, publish the next version."""
+    """Edit the newest version, preview it, publish the next version."""
     project = project_for(request.user, slug, MANAGERS)
     versions = list(project.guidelines.select_related("created_by").defer("text"))
     latest = project.guidelines.first()
@@ -114,7 +114,7 @@ def text_of(project: Project, version: int) -> str:
 @require_GET
 def guideline_version(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    row: Guideline = found(project.guidelines.select_related("created_by").filter(version=version))
+    row: Guideline = first_or_404(project.guidelines.select_related("created_by").filter(version=version))
     context = {
         "guideline": row,
         "differences": differences(text_of(project, version - 1), row.text),
@@ -169,7 +169,7 @@ def aspects(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def aspect(request: HttpRequest, slug: str, aspect_id: int) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    row = found(project.aspects.filter(pk=aspect_id))
+    row = first_or_404(project.aspects.filter(pk=aspect_id))
     if request.method != "POST":
         return redirect("settings_aspects", slug)
     return save_aspect_form(request, project, AspectForm(request.POST, aspect=row), row)
@@ -200,15 +200,15 @@ def aspect_restore(request: HttpRequest, slug: str, aspect_id: int) -> HttpRespo
     return switch_aspect(request, slug, aspect_id, aspect_actions.restore_aspect, str(_("%(name)s is in use again.")))
 
 
-def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, said: str) -> HttpResponse:
+def switch_aspect(request: HttpRequest, slug: str, aspect_id: int, action: Any, message: str) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
-    row = found(project.aspects.select_related("project").filter(pk=aspect_id))
+    row = first_or_404(project.aspects.select_related("project").filter(pk=aspect_id))
     try:
         action(aspect=row, actor=actor(request))
     except DomainError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, said % {"name": row.name})
+        messages.success(request, message % {"name": row.name})
     return redirect("settings_aspects", slug)
 
 

@@ -23,9 +23,9 @@ from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, progress_of, test_due, work_for
-from annotation.reference.feedback import Feedback, feedback_on
+from annotation.reference.feedback import Feedback, differing_json, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
-from annotation.web.script_messages import page_person, words
+from annotation.web.script_messages import page_person, script_messages
 
 
 @never_cache
@@ -55,8 +55,10 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     if not is_new and annotation.payload != payload:
         notice = _("You already submitted that task; your answer was kept. “Undo last” opens it again.")
         return next_task(request, assignment.batch, notice=notice)
-    said = _("Submitted. Here is the next task.")
-    return next_task(request, assignment.batch, said=said, submitted=annotation.version == 1, like=shown)
+    announcement = _("Submitted. Here is the next task.")
+    return next_task(
+        request, assignment.batch, announcement=announcement, submitted=annotation.version == 1, like=shown
+    )
 
 
 @signed_in
@@ -71,7 +73,7 @@ def draft(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         assignment=assignment, payload=payload, annotator=request.user, spent=read_spent(request.POST)
     )
     if request.POST.get("then") == "page":
-        messages.success(request, _("Saved as a draft: it waits for you here."))
+        messages.success(request, _("Saved as a draft. You can continue here later."))
         return redirect("work", assignment.batch_id)
     kind, wanted = KINDS[shown.kind], request.POST.get("feedback")
     if wanted and kind.has_editor:
@@ -117,7 +119,9 @@ def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         return task_page(request, show(assignment), status=422, skip_error=error)
     except Conflict as conflict:
         return next_task(request, assignment.batch, notice=str(conflict), status=409)
-    return next_task(request, assignment.batch, said=_("Skipped: somebody else gets it. Here is the next task."))
+    return next_task(
+        request, assignment.batch, announcement=_("Skipped. Another annotator gets it. Here is the next task.")
+    )
 
 
 @signed_in
@@ -130,14 +134,14 @@ def undo(request: SignedInRequest, batch_id: int) -> HttpResponse:
         return next_task(request, batch, notice=str(conflict), status=409)
     if reopened is None:
         return next_task(request, batch, notice=_("There is nothing to undo in this batch."))
-    said = _("Your last answer is open again. It stays in effect until you submit again.")
-    return next_task(request, batch, said=said)
+    announcement = _("Your last answer is open again. It stays in effect until you submit again.")
+    return next_task(request, batch, announcement=announcement)
 
 
 @signed_in
 @require_POST
 def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
-    """An annotator puts their own task back and leaves; a manager takes one out of somebody's hand."""
+    """An annotator returns their own task and leaves; a manager releases one that somebody holds."""
     try:
         assignment = assignment_for(request.user, assignment_id)
         back = reverse("home")
@@ -158,14 +162,14 @@ def next_task(
     batch: Batch,
     *,
     notice: str = "",
-    said: str = "",
+    announcement: str = "",
     submitted: bool = False,
     status: int = 200,
     like: PresentedTask | None = None,
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
-    `said` goes to the live region; `notice` is shown as well. `like` is the task before it.
+    `announcement` goes to the live region; `notice` is shown as well. `like` is the task before it.
     """
     if request.method == "POST" and not request.htmx:
         if notice:
@@ -174,7 +178,14 @@ def next_task(
     assignment = claim_next(batch=batch, annotator=request.user)
     if assignment is None:
         return nothing_left(request, batch, notice=notice, submitted=submitted, status=status)
-    return task_page(request, show(assignment, like=like), notice=notice, said=said, submitted=submitted, status=status)
+    return task_page(
+        request,
+        show(assignment, like=like),
+        notice=notice,
+        announcement=announcement,
+        submitted=submitted,
+        status=status,
+    )
 
 
 def task_page(
@@ -184,7 +195,7 @@ def task_page(
     error: InvalidInput | None = None,
     skip_error: InvalidInput | None = None,
     status: int = 200,
-    **said: Any,
+    **more: Any,
 ) -> HttpResponse:
     """The page of one task, refilled from what was just sent, or from the draft."""
     assignment, kind = shown.assignment, KINDS[shown.kind]
@@ -208,17 +219,19 @@ def task_page(
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "guideline_news": guideline_news(request.user, shown.project),
         **kind.present(shown, entered),
-        **said,
+        **more,
     }
     if kind.has_editor:
         context["feedback"] = text_feedback(shown, context)
+    if kind.compares:
+        context["differing"] = differing_json(shown)
     return respond(request, assignment.batch, context, status)
 
 
 def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
     """Why there is no task, and where else there is one."""
     if test_due(batch, request.user):
-        messages.info(request, _("This batch asks for a test first."))
+        messages.info(request, _("This batch requires a test first."))
         test = reverse("qualification", args=[batch.qualification_id])
         return HttpResponseClientRedirect(test) if request.htmx else redirect(test)
     (standing,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
@@ -229,7 +242,7 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
         "standing": standing,
         "notice": notice,
         "submitted": submitted,
-        "said": _("Submitted. No task is left here.") if submitted else "",
+        "announcement": _("Submitted. No task is left here.") if submitted else "",
         "elsewhere": elsewhere[:3],
     }
     return respond(request, batch, context, status)
@@ -241,7 +254,7 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
         return render(request, "annotation/work/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
     context["done_by_me"] = done_by(request.user, batch)
-    context |= {"words": words(), "person": page_person(request.user)}
+    context |= {"script_messages": script_messages(), "person": page_person(request.user)}
     context["today_seconds"] = round(active_today(request.user))
     context.setdefault("standing_bar", progress_of(Batch.objects.filter(pk=batch.pk))[0])
     return render(request, "annotation/work/work.html", context, status=status)

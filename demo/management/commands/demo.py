@@ -11,8 +11,9 @@ from annotation.core.errors import DomainError
 from demo.accounts import Account
 from demo.concierge import CONCIERGE
 from demo.seed import base_run, seed
+from deploy.listening import CannotServe
 from deploy.management.commands.serve import add_serve_arguments, serve_options
-from deploy.serve import CannotServe, prepare, serve
+from deploy.serve import prepare, serve
 from training.models import Run
 
 PROGRESS_SECONDS = 10
@@ -76,7 +77,7 @@ class Command(BaseCommand):
         self.say("\n".join(lines))
 
     def report_base_model(self) -> None:
-        """A line when the base model's training begins, goes on, and ends."""
+        """A line when the base model's training starts, progresses and ends."""
         status, at = self.told
         if status in (Run.Status.SUCCEEDED, Run.Status.FAILED, Run.Status.CANCELLED):
             return
@@ -94,7 +95,7 @@ class Command(BaseCommand):
                 last, most = steps[-1], run.config["max_seconds"]
                 self.say(f"Base model: loss {last['loss']:.2f}, about {min(last['time_left_s'], most):.0f} s left")
             elif status != run.status:
-                self.say("Base model: training has begun (about a minute and a half; the site can be used meanwhile)")
+                self.say("Base model: training has started (about a minute and a half; the site can be used meanwhile)")
         elif run.status == Run.Status.SUCCEEDED:
             self.say(f"Base model: ready, as checkpoint {run.checkpoint.pk}. SFT and DPO can start from it.")
         elif run.status != Run.Status.QUEUED:

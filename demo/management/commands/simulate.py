@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -54,7 +55,8 @@ class Command(BaseCommand):
         except DomainError as error:
             raise CommandError(str(error)) from error
         skipped = f", {tally.skipped} skipped" if tally.skipped else ""
-        self.stdout.write(f"{tally.answered} simulated annotations{skipped} by {len(annotators)} annotators")
+        answers = f"{tally.answered:,} simulated annotation{pluralize(tally.answered)}{skipped}"
+        self.stdout.write(f"{answers} by {len(annotators)} annotator{pluralize(annotators)}")
 
     def run(self, batches: list[Batch], annotators: list[Any], options: dict[str, Any]) -> Tally:
         free = Assignment.objects.filter(batch__in=batches, state=Assignment.State.FREE).count()

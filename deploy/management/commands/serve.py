@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from deploy.serve import CannotServe, serve
+from deploy.listening import CannotServe
+from deploy.serve import serve
 
 
 class Command(BaseCommand):

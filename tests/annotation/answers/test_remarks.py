@@ -49,7 +49,7 @@ def test_a_question_is_asked_answered_and_read(story, sign_in):
     assert ONE not in listed
     assert TWO not in listed
     answer = client.post(reverse("remark_answer", args=[remark.pk]), {"text": "A guest."}, follow=True)
-    assert "Hana Mori finds it" in answer.content.decode()
+    assert "Hana Mori sees it" in answer.content.decode()
     assert "No open remarks" in answer.content.decode()
     again = client.post(reverse("remark_answer", args=[remark.pk]), {"text": "The staff."})
     assert again.status_code == 409

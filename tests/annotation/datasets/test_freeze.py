@@ -91,7 +91,7 @@ def told(story):
 def frozen(capsys, *arguments: str) -> tuple[DatasetVersion, Path]:
     call_command("freeze_dataset", "hotel", *arguments)
     directory, line = capsys.readouterr().out.strip().splitlines()[-2:]
-    found = re.fullmatch(r"dataset (\d+): [\d,]+ train, [\d,]+ held-out rows, sha256 ([0-9a-f]{64})", line)
+    found = re.fullmatch(r"dataset (\d+): [\d,]+ train, [\d,]+ held-out rows?, sha256 ([0-9a-f]{64})", line)
     assert found, line
     version = DatasetVersion.objects.get(pk=found[1])
     assert version.sha256 == found[2] == Path(directory).name
@@ -236,17 +236,38 @@ def test_a_leak_raises(told, settings):
     assert not list(Path(settings.DATASETS_DIR).glob("*"))
 
 
-@pytest.mark.parametrize(("field", "message"), [("digest", "has the same text"), ("prompt_id", "is held out itself")])
-def test_each_barred_thing_raises(told, field, message):
+def test_a_held_out_prompt_is_never_trained_on(told):
     from annotation.datasets.freeze import HeldOutPrompts
     from annotation.datasets.rows import LabelledPrompt
 
     held = Prompt.objects.get(source_document="mail 2")
-    fresh = {"prompt_id": -1, "digest": "0" * 64, "source_document": "mail 3"}
-    barred = {"prompt_id": held.pk, "digest": held.digest}
-    row = LabelledPrompt(messages=[], labels=[], candidates={}, held_out=False, **{**fresh, field: barred[field]})
-    with pytest.raises(Leak, match=message):
+    row = LabelledPrompt(held.pk, [], "0" * 64, False, [], {}, source_document="mail 3")
+    with pytest.raises(Leak, match="is held out itself"):
         HeldOutPrompts.of(told.project).check(row)
+
+
+LIKE_HELD_OUT = [
+    ("a blank at the end", "Is there a pool? ", "mail 7", "prompt"),
+    ("another width", "Is there a pool？", "mail 7", "prompt"),
+    ("the same text in another document", "Is there a pool?", "mail 7", "prompt"),
+    ("a no-break space", "Is there\u00a0a pool?", "mail 7", "prompt"),
+    ("the document's name", "Is there a sauna?", "mail  8", "document"),
+    ("the document's name in full width", "Is there a sauna?", "ｍａｉｌ 8", "document"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "document", "what"), [row[1:] for row in LIKE_HELD_OUT], ids=[r[0] for r in LIKE_HELD_OUT]
+)
+def test_what_reads_like_a_held_out_prompt_is_left_out_and_counted(story, text, document, what):
+    held, pair = story.prompt("Is there a pool?", "There is.", "Sure.", held_out=True, source_document="mail 8")
+    story.choose(held, pair, pair[0])
+    for words, where in [(text, document), ("Is breakfast included?", "mail 9")]:
+        prompt, pair = story.prompt(words, "It is.", "Sure.", source_document=where)
+        story.choose(prompt, pair, pair[0])
+    version = freeze_dataset(project=story.project, purpose="dpo", actor=None)
+    assert (version.train_rows, version.held_out_rows) == (1, 1)
+    assert version.manifest["left_out"] == {f"rows whose {what} reads the same as a held-out one": 1}
 
 
 @pytest.mark.parametrize(

@@ -29,32 +29,41 @@ def prompt(*labels: Label, texts=TEXTS) -> LabelledPrompt:
     return LabelledPrompt(prompt_id=1, messages=[], digest="", held_out=False, labels=list(labels), candidates=texts)
 
 
-def label(number: int, kind: str, *, task: int = 1, weights=None, **payload) -> Label:
-    return Label(annotation_id=number, task_id=task, kind=kind, payload=KINDS[kind].parse(payload), weights=weights)
+def label(number: int, kind: str, *, task: int = 1, weights=None, by: int | None = None, **payload) -> Label:
+    """Annotation `number`, of annotator `by` (each of somebody else, where it does not say)."""
+    return Label(
+        annotation_id=number,
+        annotator=number if by is None else by,
+        task_id=task,
+        kind=kind,
+        payload=KINDS[kind].parse(payload),
+        weights=weights,
+    )
 
 
-def chose(number, chosen, *, shown=(A, B), strength=None, task=1):
-    return label(number, "choosing", task=task, choice="one", chosen=chosen, shown=list(shown), strength=strength)
+def chose(number, chosen, *, shown=(A, B), strength=None, task=1, by=None):
+    values = {"choice": "one", "chosen": chosen, "shown": list(shown), "strength": strength}
+    return label(number, "choosing", task=task, by=by, **values)
 
 
-def tie(number, shown=(A, B)):
-    return label(number, "choosing", choice="tie", chosen=None, shown=list(shown), strength=None)
+def tie(number, shown=(A, B), by=None):
+    return label(number, "choosing", by=by, choice="tie", chosen=None, shown=list(shown), strength=None)
 
 
-def both_bad(number, shown=(A, B)):
-    return label(number, "choosing", choice="both_bad", chosen=None, shown=list(shown), strength=None)
+def both_bad(number, shown=(A, B), by=None):
+    return label(number, "choosing", by=by, choice="both_bad", chosen=None, shown=list(shown), strength=None)
 
 
-def scored(number, weights=None, task=1, **scores):
+def scored(number, weights=None, task=1, by=None, **scores):
     """`a=(5, 3)`: candidate A has 5 points of meaning and 3 of register."""
     ids = {"a": A, "b": B, "c": C}
-    given = {str(ids[key]): dict(zip(POINTS, points, strict=True)) for key, points in scores.items()}
-    return label(number, "scoring", task=task, weights=weights, scores=given, comment="")
+    points = {str(ids[key]): dict(zip(POINTS, values, strict=True)) for key, values in scores.items()}
+    return label(number, "scoring", task=task, weights=weights, by=by, scores=points, comment="")
 
 
-def edited(number, candidate, text):
+def edited(number, candidate, text, by=None):
     unchanged = text == TEXTS[candidate]
-    return label(number, "postediting", candidate=candidate, text=text, unchanged=unchanged)
+    return label(number, "postediting", by=by, candidate=candidate, text=text, unchanged=unchanged)
 
 
 def pairs(*labels, options=None):
@@ -119,7 +128,7 @@ def test_equal_texts_are_no_pair():
     same = {A: "Same.", B: "Same."}
     left_out = Counter()
     assert pair_rows(prompt(chose(1, A), texts=same), ExportOptions(), POINTS, left_out) == []
-    assert left_out == {"pairs of equal texts": 1}
+    assert left_out == {"pairs of texts that read the same": 1}
 
 
 def test_scores_that_differ_enough_make_pairs_with_the_difference_as_strength():
@@ -333,10 +342,7 @@ def test_only_the_best_of_a_ranking_is_an_sft_row():
     asked = ExportOptions(chosen_as_sft=True)
     assert sft(ranked(1, [B], [A], [C]))[0] == []
     assert sft(ranked(1, [B], [A], [C]), options=asked)[0] == [(TEXTS[B], (1,), ("choosing",))]
-    assert sft(ranked(1, [A, B], [C]), options=asked)[0] == [
-        (TEXTS[A], (1,), ("choosing",)),
-        (TEXTS[B], (1,), ("choosing",)),
-    ]
+    assert sft(ranked(1, [A, B], [C]), options=asked)[0] == [], "half a first place each is no majority"
 
 
 def test_a_fix_yields_what_a_post_edit_yields():

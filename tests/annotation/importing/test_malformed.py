@@ -82,7 +82,9 @@ def test_too_large_a_file(hotel, tmp_path, settings):
     settings.UPLOAD_LIMIT_BYTES = 20
     path = tmp_path / "large.csv"
     path.write_text("text\n" + "A long sentence.\n" * 3)
-    with pytest.raises(CommandError, match=r"has 56 bytes and the limit is 20; split it, or raise KONOMI_UPLOAD_LIMIT"):
+    with pytest.raises(
+        CommandError, match=r"has 56 bytes and the limit is 20; split it, or raise the site's setting KONOMI_UPLOAD"
+    ):
         call_command("import_prompts", "hotel", str(path))
 
 

@@ -5,6 +5,7 @@ import re
 from email import policy
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
@@ -182,6 +183,13 @@ def test_create_user_refuses_with_a_reason(arguments, message, monkeypatch):
 @pytest.fixture
 def administrator():
     return UserFactory(is_superuser=True, is_staff=True, name="Ada")
+
+
+def test_the_administration_counts_in_proper_plurals():
+    models = [*apps.get_app_config("annotation").get_models(), *apps.get_app_config("training").get_models()]
+    names = {str(model._meta.verbose_name_plural) for model in models}
+    assert {"batches", "memory entries", "learning curves", "tasks"} <= names
+    assert [name for name in names if re.search(r"(?:ch|sh|[sx]|[^aeiou]y)s$", name)] == []
 
 
 def test_administration_signs_in_through_the_one_door(client, mira, sign_in):

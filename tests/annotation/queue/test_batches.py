@@ -1,16 +1,13 @@
 """Opening batches: which tasks there are, in what order, and what cannot be opened."""
 
 import pytest
-from django.db import connection
+from django.core.management import call_command
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.kinds.presentation import words_of
 from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
-from annotation.queue.task_selection import USABLE
+from annotation.queue.left_out import left_out_sentences
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel, many
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
 
@@ -30,7 +27,14 @@ def test_choosing_makes_one_pair_a_prompt_with_overlap_slots_each():
     slots = Assignment.objects.filter(batch=batch)
     assert slots.count() == 12
     assert set(slots.values_list("state", "slot")) == {("free", 1), ("free", 2), ("free", 3)}
-    assert batch.selection == {"origins": None, "prompts": 4, "tasks": 4, "left_out": 0}
+    assert batch.selection == {
+        "origins": None,
+        "prompts": 4,
+        "tasks": 4,
+        "left_out": 0,
+        "left_out_reasons": {},
+        "same_reading": 0,
+    }
     assert Event.objects.get(verb="batch.opened").object_id == batch.pk
 
 
@@ -137,24 +141,93 @@ def test_scoring_deals_the_texts_of_a_prompt_evenly():
     assert {len(ids) for _, ids in shape(batch_of(project, Kind.SCORING))} == {1}
 
 
-BLANK = " \t\n\r\u00a0\u3000\u200b\x0b"
+LOOK_ALIKES = [
+    ("Yes, please.", "Yes,\u00a0please."),
+    ("Hello\u200b there", "Hello there"),
+    ("がくせい", "か\u3099くせい"),
+    ("Room 12", "Ｒｏｏｍ　１２"),
+    ("Two blanks", "Two  blanks \r\n"),
+    ("the same", "the same"),
+]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    st.text(st.sampled_from(BLANK + "eé\u0301が\u3099か"), max_size=6),
-    st.text(st.sampled_from(BLANK + "eé\u0301"), max_size=6),
-)
-def test_the_database_and_the_page_agree_on_what_reads_the_same(one, two):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""WITH annotation_candidate AS (
-                SELECT id, 1 AS prompt_id, '' AS origin, text
-                FROM unnest(ARRAY[1, 2], %(texts)s::text[]) AS t (id, text)
-            ), chosen AS (SELECT 1 AS id) SELECT count(DISTINCT words) FROM ({USABLE}) AS usable""",
-            {"texts": [one, two], "origins": None},
-        )
-        assert cursor.fetchone()[0] == len({words_of(one), words_of(two)})
+def look_alike_project(*, more=()):
+    """A project with one prompt for each pair of texts that read the same, `more` texts on each."""
+    project = hotel(prompts=0)
+    for pair in LOOK_ALIKES:
+        prompt = PromptFactory(project=project)
+        for number, text in enumerate([*pair, *more]):
+            CandidateFactory(prompt=prompt, text=text, origin=[ONE, TWO, "import:3"][number])
+    return project
+
+
+@pytest.mark.parametrize("asked", [{}, {"alternatives": 3}, {"origins": [ONE, TWO]}, {"origins": [TWO, ONE]}])
+def test_what_reads_the_same_is_never_a_choice(asked):
+    with pytest.raises(InvalidInput, match="6 prompts left out: their candidates read the same"):
+        batch_of(look_alike_project(), **asked)
+    batch = batch_of(look_alike_project(more=["Something else."]), **asked | {"origins": None})
+    assert batch.selection["same_reading"] == len(LOOK_ALIKES)
+    for task in Task.objects.filter(batch=batch):
+        texts = Candidate.objects.filter(pk__in=task.candidate_ids).values_list("text", flat=True)
+        assert len(texts) == 2
+        assert "Something else." in texts
+
+
+def test_what_reads_the_same_is_scored_once():
+    assert Task.objects.filter(batch=batch_of(look_alike_project(), Kind.SCORING)).count() == len(LOOK_ALIKES)
+    side_by_side = batch_of(look_alike_project(more=["Something else."]), Kind.SCORING, alternatives=6)
+    assert {len(ids) for _, ids in shape(side_by_side)} == {2}
+    assert left_out_sentences(side_by_side.selection) == [
+        "6 candidates are not shown because they read like another one of their prompt"
+    ]
+
+
+def test_a_ranking_of_origins_takes_the_text_that_reads_differently():
+    project = hotel(prompts=0)
+    prompt = PromptFactory(project=project)
+    for origin, text in [(ONE, "one"), (TWO, "one\u200b"), (TWO, "two"), ("import:3", "three")]:
+        CandidateFactory(prompt=prompt, text=text, origin=origin)
+    ((_, ids),) = shape(batch_of(project, alternatives=3, origins=[ONE, TWO, "import:3"]))
+    assert list(Candidate.objects.filter(pk__in=ids).values_list("text", flat=True)) == ["one", "two", "three"]
+
+
+def test_a_batch_says_what_it_was_opened_without_and_why():
+    project = hotel(prompts=2)
+    bare = [PromptFactory(project=project) for _ in range(7)]
+    lone = PromptFactory(project=project)
+    CandidateFactory(prompt=lone, text="lone", origin=ONE)
+    same = PromptFactory(project=project)
+    CandidateFactory(prompt=same, text="same", origin=ONE)
+    CandidateFactory(prompt=same, text=" same", origin=TWO)
+    batch = batch_of(project)
+    assert batch.selection["left_out"] == 9
+    numbers = ", ".join(str(prompt.pk) for prompt in bare[:5])
+    assert left_out_sentences(batch.selection) == [
+        f"7 prompts left out: no candidate (prompt {numbers}, …)",
+        f"1 prompt left out: only one candidate (prompt {lone.pk})",
+        f"1 prompt left out: its candidates read the same (prompt {same.pk})",
+    ]
+    two = batch_of(project, origins=[ONE, TWO])
+    assert left_out_sentences(two.selection)[0].startswith("7 prompts left out: no candidate from these origins")
+    CandidateFactory(prompt=lone, text="another", origin=ONE)
+    again = batch_of(project, origins=[ONE, TWO])
+    assert f"1 prompt left out: no two different texts from these origins (prompt {lone.pk})" in left_out_sentences(
+        again.selection
+    )
+    postediting = batch_of(project, Kind.POSTEDITING)
+    assert postediting.selection["left_out_reasons"] == {
+        "no_candidate": {"count": 7, "prompts": [prompt.pk for prompt in bare[:5]]}
+    }
+    assert left_out_sentences({"origins": None, "left_out": 3}) == [], "a batch from before reasons were counted"
+
+
+def test_the_command_says_what_was_left_out(capsys):
+    project = hotel(prompts=2)
+    bare = PromptFactory(project=project)
+    call_command("open_batch", project.slug, "choosing")
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"1 prompt left out: no candidate (prompt {bare.pk})"
+    assert last.endswith("2 tasks, overlap 1")
 
 
 def test_scoring_needs_aspects():

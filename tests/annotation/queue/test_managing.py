@@ -310,7 +310,7 @@ def test_the_batch_page_shows_what_is_in_hand_and_its_buttons_work(sign_in, proj
         url = reverse("task_give", args=[task_at(batch, position).pk])
         assert words.strip() in client.post(url, data, follow=True).content.decode()
     back = reverse("batch_release_person", args=[batch.pk])
-    for words in ("1 task of Ken is back in the queue.", "They no longer hold any task."):
+    for words in ("1 task of Ken is back in the queue.", "This person no longer holds any task."):
         assert words in client.post(back, {"annotator": ken.pk}, follow=True).content.decode()
     page = sign_in(join(project, Role.REVIEWER)).get(address).content.decode()
     assert "Hana" in page

@@ -3,7 +3,6 @@ once, nobody has a task twice, nothing that was acknowledged is lost, no lease s
 
 import contextlib
 import http.client
-import json
 import random
 import tempfile
 import threading
@@ -94,10 +93,6 @@ def web_processes(site):
     return found
 
 
-def told(site, code):
-    return json.loads(site.manage("shell", "-v", "0", "-c", code).splitlines()[-1])
-
-
 @pytest.mark.timeout(300)
 def test_sixty_four_people_and_killed_web_processes():
     # The database server's own user has to reach its folder: not one of pytest's, which are closed to it.
@@ -126,12 +121,12 @@ def test_sixty_four_people_and_killed_web_processes():
                 for person, thread in zip(people, threads, strict=True)
                 if not thread.is_alive()
             ]
-            told(site, GONE.format(emails=left))
+            site.ask(GONE.format(emails=left))
         for thread in threads:
             thread.join(1)
         assert [failure for person in people for failure in person.failures] == []
         assert killed == KILLS
-        standing = told(site, STANDING.format(batch=made["batch"]))
+        standing = site.ask(STANDING.format(batch=made["batch"]))
     assert Counter(state for _, _, state, _ in standing["slots"]) == {"done": TASKS * OVERLAP}
     assert set(Counter(task for _, task, _, _ in standing["slots"]).values()) == {OVERLAP}
     assert max(Counter((task, person) for _, task, _, person in standing["slots"]).values()) == 1

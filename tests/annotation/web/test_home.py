@@ -24,7 +24,7 @@ def test_a_test_comes_first_where_a_batch_asks_for_one(sign_in):
     batch.save()
     client = sign_in(hana)
     page = client.get("/").content.decode()
-    assert "A test waits for you" in page
+    assert "A test is waiting" in page
     assert "Take the test" in page
     assert reverse("qualification", args=[test.pk]) in page
     assert reverse("work", args=[batch.pk]) not in page

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from annotation import jobs
 from annotation.importing import staging
-from annotation.importing.run import IMPORT_LOCK, stranded_imports
+from annotation.importing.locks import IMPORT_LOCK, stranded_imports
 from annotation.models import Event, Import, Prompt, Role
 from tests.annotation.importing.helpers import EXPECTED, ROWS, as_csv, loaded
 from tests.factories import ProjectFactory, join

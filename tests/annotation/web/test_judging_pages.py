@@ -92,5 +92,5 @@ def test_marks_read_back_on_the_page_of_the_batch(sign_in, project):
 
 def test_a_command_opens_a_ranking(project, capsys):
     call_command("open_batch", project.slug, "choosing", "--alternatives", "3")
-    assert capsys.readouterr().out.startswith("batch ")
+    assert capsys.readouterr().out.endswith(": 1 task, overlap 1\n")
     assert Batch.objects.get().alternatives == 3

@@ -29,10 +29,10 @@ def test_progress_counts_slots_and_replaces_the_skipped():
     skip(assignment=claim_next(batch=batch, annotator=hana), reason="broken")
     claim_next(batch=batch, annotator=ken)
     (progress,) = project_progress(project)
-    assert (progress.done, progress.in_hand, progress.free, progress.skipped, progress.total) == (1, 1, 6, 1, 8)
+    assert (progress.done, progress.claimed, progress.free, progress.skipped, progress.total) == (1, 1, 6, 1, 8)
     undo_last(annotator=hana, batch=batch)  # the answer stays current while its author looks at it again
     (progress,) = project_progress(project)
-    assert (progress.done, progress.in_hand, progress.free) == (1, 1, 6)
+    assert (progress.done, progress.claimed, progress.free) == (1, 1, 6)
     assert done_by(hana, batch) == 1
 
 

@@ -146,7 +146,7 @@ def test_general_settings(manager, project):
 
 def test_how_people_work_is_set_there_too(manager, project, hana):
     page = text(manager.get(SETTINGS))
-    for heading in ("What it is", "Who gets what", "Annotating", "Scoring and choosing"):
+    for heading in ("General", "Assignment", "Annotating", "Scoring and choosing"):
         assert f"<legend>{heading}</legend>" in page
     assert "Mistranslation\nOmission" in page, "kinds of error, one a line"
     said = {
@@ -285,7 +285,7 @@ def test_weights_get_versions(manager, project):
     assert "Weights 2 apply" in page
     assert project.weight_sets.first().weights == {"meaning": 2.5, "based_on": 1.0}
     page = text(manager.post(address, {"weight-meaning": "9", "weight-based_on": "1", "based_on": 1}), 409)
-    assert "Weights 2 were saved while you were looking at weights 1" in page
+    assert "Weights 2 were saved while you were editing weights 1" in page
     assert 'value="9"' in page
     page = text(manager.post(address, {"weight-meaning": "much", "weight-based_on": "1", "based_on": 2}), 422)
     assert "Enter a number" in page

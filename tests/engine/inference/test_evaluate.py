@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from tests.engine.conftest import chat, dpo_rows, make_run, run_here, sft_rows, start, texts, user, write_rows
+from tests.engine.conftest import chat, dpo_rows, make_run, run_here, sft_rows, texts, user, write_rows
 from training.contract.config import EvaluationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
@@ -44,7 +44,7 @@ def test_preferences_against_parent_and_reference(tiny, sft_adapter, tmp_path):
     rows = [{**row, "reference": chat(number)[1]} for number, row in enumerate(dpo_rows(12))]
     rows.append({**rows[0], "tie": True})
     directory = evaluation(tmp_path, rows, model=trained, parent=tiny, reference=tiny, beta=0.5)
-    assert start("evaluate", directory).wait(300) == 0, directory.log_tail()
+    assert run_here("evaluate", directory) == 0, directory.read_result()
     result = directory.read_result()
     figures = result["metrics"]
     assert result["rows"]["used"] == figures["preference_pairs"] == 12

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.engine.conftest import chat, make_run, run_here, start, texts, user
+from tests.engine.conftest import chat, make_run, run_here, texts, user
 from training.contract.config import GenerationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
@@ -24,7 +24,7 @@ def generation(path, model: ModelSource, prompts=None, **changes):
 def whole(tiny, tmp_path_factory):
     """A run that was left alone."""
     directory = generation(tmp_path_factory.mktemp("whole"), tiny)
-    assert start("generate", directory).wait(300) == 0, directory.log_tail()
+    assert run_here("generate", directory) == 0, directory.read_result()
     return directory
 
 

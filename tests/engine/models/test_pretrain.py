@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.engine.conftest import NAMES, PLACES, TINY, assistant, chat, make_run, run_here, start, texts, user
+from tests.engine.conftest import NAMES, PLACES, TINY, assistant, chat, make_run, run_here, texts, user
 from training.contract.config import GenerationConfig, ModelSource, TrainingConfig
 
 pytestmark = pytest.mark.engine
@@ -31,7 +31,7 @@ def test_a_grammar_is_learnt_well_enough_to_read(tmp_path):
         review, formal, casual = chat(number)
         documents.append({"messages": [*user(review), *assistant(formal if number % 2 else casual)]})
     directory = corpus_run(tmp_path / "p", documents)
-    assert start("pretrain", directory).wait(300) == 0, directory.log_tail()
+    assert run_here("pretrain", directory) == 0, directory.read_result()
     result = directory.read_result()
     assert result["metrics"]["loss"] < 1.0 < result["metrics"]["first_loss"]
     assert json.loads((directory.model / "lineage.json").read_text())["this"] == "full"

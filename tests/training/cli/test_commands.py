@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import signal
@@ -51,6 +52,29 @@ def test_a_killed_command_leaves_the_engine_to_the_worker(manage, freeze, model_
     until(lambda: read_progress(run.directory).done > reached)
     watched(run, "succeeded")
     assert Checkpoint.objects.get(run=run)
+
+
+def test_a_killed_engine_ends_the_command_and_resume_goes_on(manage, freeze, model_shell, settings):
+    (settings.VAR / "runs").mkdir()
+    (settings.VAR / "runs" / "behaviour").write_text("slow")
+    dataset = freeze("sft", held_out=0)
+    command = manage("train_sft", dataset.pk, "--model", "shell", "--no-evaluate")
+    run = until(lambda: Run.objects.first())
+    until(lambda: read_progress(run.directory).done > 2)
+    run.refresh_from_db()
+    os.kill(run.pid, signal.SIGKILL)
+    out, err = command.communicate(timeout=240)
+    assert command.returncode == 1, err
+    assert out.splitlines()[-1].startswith(f"run {run.pk}: failed")
+    run.refresh_from_db()
+    assert "was killed" in run.error
+    reached = read_progress(run.directory).done
+    (settings.VAR / "runs" / "behaviour").write_text("succeeds")
+    resumed = manage("train_sft", "--resume", run.pk)
+    out, err = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0, err
+    assert re.match(rf"run {run.pk}: succeeded, checkpoint \d+, loss [\d.]+", out.splitlines()[-1])
+    assert read_progress(run.directory).done >= reached > 2
 
 
 def test_success_ends_with_one_plain_line(fake_engine, freeze, model_shell, capsys):

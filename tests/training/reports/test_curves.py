@@ -8,12 +8,13 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.urls import reverse
 
+from annotation.core.access import MAX_ID
 from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
 from training.models import Checkpoint, Evaluation, Run
 from training.reports.charts import POINTS, Line, line_chart, sampled
 from training.reports.curves import news, points_of, run_charts, steps_of
-from training.reports.progress import read_ends
+from training.reports.progress import figure, read_ends
 
 pytestmark = pytest.mark.django_db
 
@@ -83,6 +84,22 @@ def test_charts_are_those_of_the_metrics_that_there_are():
     assert not waiting["margin"].drawn, "it stands ready for the first points"
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("reward_accuracy", 2 / 3, "66.7 %"),
+        ("reward_accuracy", 1, "100.0 %"),
+        ("reward_accuracy", 0.82, "82.0 %"),
+        ("token_accuracy", 0.0004, "0.0 %"),
+        ("loss", 0.69314718, "0.6931"),
+        ("tokens_per_s", 12345.6, "12,346"),
+        ("learning_rate", 5e-5, "5.00e-05"),
+    ],
+)
+def test_a_live_figure_has_as_many_decimals_at_every_step(key, value, shown):
+    assert figure(key, value) == shown
+
+
 # ---- the live page ----
 
 
@@ -102,13 +119,28 @@ def test_metrics_come_from_where_the_page_has_them(sign_in, manager, trained):
     assert told["sentences"]["loss"] == "Loss went from 3 to 0.75 over 4 steps."
     nothing = client.get(url, {"offset": told["offset"]}).json()
     assert (nothing["points"], nothing["from"], nothing["log"]) == ({}, None, "")
-    assert client.get(url, {"offset": "-1"}).status_code == 400
-    assert client.get(url, {"offset": "x"}).status_code == 400
+    beyond = client.get(url, {"offset": MAX_ID}).json()
+    assert (beyond["points"], beyond["offset"]) == ({}, MAX_ID), "no file reaches that far"
+    assert client.get(url, {"lines": MAX_ID}).json()["log"] == "one\ntwo <b>\nthree"
     page = client.get(reverse("run", args=[run.pk])).text
     assert f'name="offset" value="{told["offset"]}"' in page
     assert "bokeh.min.js" in page
     assert "hx-trigger" not in page
     assert "Chosen went from 0.1 to 0.3 over 3 steps." in page
+
+
+@pytest.mark.parametrize("number", [str(MAX_ID + 1), "1" + "0" * 30, "1" + "0" * 5000, "-1", "1.5", "x", "٣"])
+@pytest.mark.parametrize("name", ["offset", "lines", "notes_at"])
+def test_what_is_no_number_of_a_file_is_refused(sign_in, manager, trained, name, number):
+    run = trained([step(1)], status="running")
+    client = sign_in(manager)
+    page = client.get(reverse("run", args=[run.pk]), {name: number}, headers={"HX-Request": "true"})
+    assert (page.status_code, page.text) == (400, f"offset, lines and notes_at are whole numbers from 0 to {MAX_ID}")
+    if name != "notes_at":
+        answer = client.get(reverse("run_metrics", args=[run.pk]), {name: number})
+        assert answer.status_code == 400
+        assert answer.json() == {"error": f"offset and lines are whole numbers from 0 to {MAX_ID}"}
+    assert client.get(reverse("runs_compare", args=[run.project.slug]), {"run": number}).status_code == 404
 
 
 def test_a_live_page_has_every_chart_ready(sign_in, manager, trained):
@@ -196,7 +228,7 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     assert "0 to 64 tokens" in page
     assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
     assert "A trial of the longest batch took 1.0 GB." in page
-    assert "90 steps should take about 3 min." in page
+    assert "90 steps should take about 3 min 00 s." in page
     assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page

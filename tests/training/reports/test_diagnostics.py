@@ -41,7 +41,8 @@ def test_the_chosen_log_probability_falls_as_well():
     note = said(falling)["chosen_falls"]
     assert note.tone == "info"
     assert note.sentence == (
-        "The chosen log-probability falls as well: normal while the margin grows; add the SFT term if output degrades."
+        "The chosen log-probability falls as well, which is normal while the margin grows; add the SFT term if output "
+        "degrades."
     )
     note = said(falling, SFT_TERM)["chosen_falls"]
     assert note.tone == "warn"

@@ -3,6 +3,7 @@
 from threading import Thread
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from annotation.core.errors import Conflict, InvalidInput
@@ -57,6 +58,16 @@ def test_a_round_asks_both_models_and_opens_a_blind_batch(project, promoted, pro
     with pytest.raises(InvalidInput, match="reuse"):
         lifecycle.start_round(project=project, actor=manager)
     assert lifecycle.start_round(project=project, actor=manager, reuse=True, prompts=3).number == 4
+
+
+def test_the_command_waits_until_the_batch_is_open(project, promoted, prompts, capsys):
+    call_command("start_round", project.slug, "--prompts", "4", "--max-new-tokens", "12", "--threads", "1")
+    batch = project.batches.get()
+    assert capsys.readouterr().out.splitlines()[-1] == f"round 2: collecting annotations, batch {batch.pk} with 4 tasks"
+    assert (batch.kind, list(batch.rounds.values_list("number", flat=True))) == ("choosing", [2])
+    asked = Generation.objects.filter(round__number=2)
+    assert [generation.config["max_new_tokens"] for generation in asked] == [12, 12]
+    assert set(asked.values_list("status", flat=True)) == {"succeeded"}
 
 
 def test_a_second_click_is_the_same_round(project, promoted, prompts, manager):

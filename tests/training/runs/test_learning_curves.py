@@ -172,7 +172,7 @@ def measured(fake_engine, project, freeze, model_shell):
 def test_the_verdict_is_as_firm_as_the_held_out_set(measured, right, rows, kind, words):
     verdict = read_learning_curve(measured(right, rows)).verdict
     assert verdict.kind == kind
-    assert words in " ".join([verdict.title, *verdict.words])
+    assert words in " ".join([verdict.title, *verdict.sentences])
     assert verdict.gain.value == pytest.approx((right[1] - right[0]) / rows)
     if kind == "unclear":
         assert verdict.gain.rows_needed > 100
@@ -190,7 +190,7 @@ def test_other_trainers_have_their_own_figure(measured, purpose, figure, words):
     reading = read_learning_curve(measured([120, 180], 200, purpose=purpose))
     assert reading.verdict.kind == "rising"
     assert reading.figure == figure
-    assert words in reading.verdict.words[0]
+    assert words in reading.verdict.sentences[0]
     low, value, high = reading.points[1].low, reading.points[1].value, reading.points[1].high
     assert low < value < high
     assert reading.chart is not None

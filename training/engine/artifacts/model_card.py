@@ -10,9 +10,10 @@ from typing import Any
 
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
+from training.contract.wording import counted
 from training.engine.runtime.environment import versions
 
-WORDS = {
+HEADINGS = {
     "pretrain": "A small language model trained from scratch",
     "train_sft": "Supervised fine-tuning on annotated answers",
     "train_dpo": "Direct preference optimisation on annotated choices",
@@ -41,7 +42,7 @@ def model_card(
     if languages := languages_of(manifest):
         front["language"] = languages
     front["tags"] = ["konomi", config.program, *(["lora"] if adapter else [])]
-    lines = [f"# {WORDS[config.program]}: {config.run_id}", ""]
+    lines = [f"# {HEADINGS[config.program]}: {config.run_id}", ""]
     lines += ["## Lineage", "", *numbered([*(f"`{link}`" for link in chain), this]), ""]
     if adapter:
         lines += [
@@ -112,8 +113,8 @@ def method(config: TrainingConfig) -> str:
 
 def languages_of(manifest: Mapping[str, Any]) -> list[str]:
     project = manifest.get("project", {})
-    found = [project.get("source_language"), project.get("target_language")]
-    return list(dict.fromkeys(language for language in found if language))
+    languages = [project.get("source_language"), project.get("target_language")]
+    return list(dict.fromkeys(language for language in languages if language))
 
 
 def use_and_limits(config: TrainingConfig, manifest: Mapping[str, Any]) -> list[str]:
@@ -132,28 +133,30 @@ def use_and_limits(config: TrainingConfig, manifest: Mapping[str, Any]) -> list[
         {"source_language": "?", "target_language": "?", **project}
     )
     name = f"the project “{project['name']}”" if project.get("name") else "a project that its dataset does not name"
-    found = [f"Made for {name}{': ' + goal if goal else ''}. Other tasks, domains and languages were not looked at."]
+    sentences = [
+        f"Made for {name}{': ' + goal if goal else ''}. Other tasks, domains and languages were not looked at."
+    ]
     if not languages_of(manifest):
-        found.append("Languages: unknown, since the dataset does not say.")
+        sentences.append("Languages: unknown, since the dataset does not say.")
     people = annotations.get("annotators")
     if people is None:
-        found.append("How many people's judgement it follows is unknown.")
+        sentences.append("How many people's judgement it follows is unknown.")
     else:
         whose = "of one person" if people == 1 else f"of {people:,} people"
-        found.append(
-            f"It follows the judgement {whose}, on {annotations['count']:,} annotations that became "
-            f"{rows['train']:,} training rows. Whom they stand for is not known to this card."
+        sentences.append(
+            f"It follows the judgement {whose}, on {counted(annotations['count'], 'annotation')} that became "
+            f"{counted(rows['train'], 'training row')}. Whom they represent is not known to this card."
         )
     if manifest and not agreement:
-        found.append("No label was given by two people: how far they would agree is unknown.")
+        sentences.append("No label was given by two people: how far they would agree is unknown.")
     if config.share < 1:
-        found.append(f"Trained on {config.share:.0%} of the prompts only, as a point of a learning curve.")
-    found += [
+        sentences.append(f"Trained on {config.share:.0%} of the prompts only, as a point of a learning curve.")
+    sentences += [
         "Not evaluated beyond the held-out rows of this dataset: in particular not for truth, safety, bias, or "
         "abilities that the base model had before.",
         "Licence and limits of the base model hold on; this card does not know them.",
     ]
-    return found
+    return sentences
 
 
 def data_facts(config: TrainingConfig, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,8 +190,10 @@ def labels(manifest: Mapping[str, Any]) -> list[str]:
         lines += ["| kind of label | annotations | rows | pairwise agreement |", "|---|---|---|---|"]
         for kind, count in by_kind.items():
             seen = agreement.get(kind)
-            words = f"{seen['observed_pairwise']:.1%} of {seen['pairs']:,} pairs" if seen else "unknown: no two people"
-            lines.append(f"| {kind} | {count:,} | {rows.get(kind, 0):,} | {words} |")
+            observed = "unknown: no two people"
+            if seen:
+                observed = f"{seen['observed_pairwise']:.1%} of {counted(seen['pairs'], 'pair')}"
+            lines.append(f"| {kind} | {count:,} | {rows.get(kind, 0):,} | {observed} |")
         lines += ["", "Agreement is observed, not corrected for chance. A row may come from several kinds.", ""]
     if selection := manifest.get("selection"):
         lines += ["Selected by:", "", *table({plain(k): "all" if v is None else v for k, v in selection.items()}), ""]
@@ -199,13 +204,13 @@ def labels(manifest: Mapping[str, Any]) -> list[str]:
 
 def hyper_parameters(config: TrainingConfig) -> dict[str, Any]:
     """Those that shape the result; everything else is in the configuration."""
-    found: dict[str, Any] = {"method": method(config)}
+    values: dict[str, Any] = {"method": method(config)}
     if config.lora:
-        found |= {"rank": config.lora.r, "alpha": config.lora.alpha, "dropout": config.lora.dropout}
-        found["modules"] = ", ".join(config.lora.targets)
-    found |= {
+        values |= {"rank": config.lora.r, "alpha": config.lora.alpha, "dropout": config.lora.dropout}
+        values["modules"] = ", ".join(config.lora.targets)
+    values |= {
         "rows of one optimizer step": config.batch_size * config.gradient_accumulation * config.processes,
-        "epochs": config.epochs if config.max_steps <= 0 else f"{config.max_steps} steps at most",
+        "epochs": config.epochs if config.max_steps <= 0 else f"{counted(config.max_steps, 'step')} at most",
         "learning rate": f"{config.learning_rate:g}, {config.lr_scheduler}, warm-up {config.warmup_ratio:g}",
         "weight decay": config.weight_decay,
         "longest text in tokens": config.max_length,
@@ -213,17 +218,19 @@ def hyper_parameters(config: TrainingConfig) -> dict[str, Any]:
         "seed": config.seed,
     }
     if config.program in ("train_dpo", "train_kto"):
-        found["beta"] = config.beta
+        values["beta"] = config.beta
     if config.program == "train_dpo":
         weights = config.loss_weights or (1.0,) * len(config.losses)
-        found["losses"] = ", ".join(f"{loss} × {weight:g}" for loss, weight in zip(config.losses, weights, strict=True))
-        found["split votes"] = "their share is the target" if config.soft_labels else "the majority counts for certain"
-        found["margin asked for by strength"] = config.strength_offset
-        found["ties"] = f"learnt, threshold {config.tie_threshold:.4g}" if config.ties == "learn" else "dropped"
+        values["losses"] = ", ".join(
+            f"{loss} × {weight:g}" for loss, weight in zip(config.losses, weights, strict=True)
+        )
+        values["split votes"] = "their share is the target" if config.soft_labels else "the majority counts for certain"
+        values["margin asked for by strength"] = config.strength_offset
+        values["ties"] = f"learnt, threshold {config.tie_threshold:.4g}" if config.ties == "learn" else "dropped"
     if config.program == "train_kto":
         pair = (config.desirable_weight, config.undesirable_weight)
-        found["weights of good and bad"] = ", ".join(f"{weight:g}" if weight else "balanced" for weight in pair)
-    return found
+        values["weights of good and bad"] = ", ".join(f"{weight:g}" if weight else "balanced" for weight in pair)
+    return values
 
 
 # ---- Markdown ----

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from training.contract.wording import counted
 from training.engine.data.preferences import preference_positions
 from training.engine.data.rows import PURPOSES, Counts, Row, check_columns
 from training.engine.data.tokenization import Sequences, check_sequences, fit, tokenize
@@ -34,7 +35,7 @@ def training_sequences(
     check_sequences(tokenizer, sequences, stop_ids)
     kept = fit(sequences, max_length, counts)
     counts.used = len(kept)
-    log.info("%s: %d of %d rows, %d tokens at most", where, counts.used, counts.rows, _longest(kept))
+    log.info("%s: %d of %s, %d tokens at most", where, counts.used, counted(counts.rows, "row"), _longest(kept))
     return kept, counts
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import torch
 
+from training.contract.wording import counted
 from training.engine.runtime.failures import is_out_of_memory
 
 log = logging.getLogger("konomi.engine")
@@ -95,7 +96,7 @@ def in_batches(
             continue
         # Out of the handler: the traceback would keep the batch's tensors alive.
         if not halved:
-            log.warning("out of memory with %d texts of up to %d tokens side by side: halved", rows, longest)
+            log.warning("out of memory with %s of up to %d tokens side by side: halved", counted(rows, "text"), longest)
         halved = True
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokeni
 
 from training.contract.errors import MergeError, ModelError
 from training.contract.run_directory import TRAIN
+from training.contract.wording import counted
 from training.engine.data.rows import read_rows
 
 # Logits are compared on this many sequences, truncated to this many tokens.
@@ -94,12 +95,12 @@ def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) ->
         chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
         encoded = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]
         if all(encoded):
-            return encoded, f"{len(encoded)} texts of {dataset}"
+            return encoded, f"{counted(len(encoded), 'text')} of {dataset}"
     ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in tokenizer.all_special_ids]
     stride = max(1, len(ids) // (SEQUENCES * TOKENS))
     spread = ids[::stride][: SEQUENCES * TOKENS]
     parts = [spread[number::SEQUENCES] for number in range(SEQUENCES)]
-    return [part for part in parts if part], f"{len(spread)} tokens from all over the vocabulary"
+    return [part for part in parts if part], f"{counted(len(spread), 'token')} from all over the vocabulary"
 
 
 def text_of(row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> str:

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from training.contract.config import ModelSource, Precision
 from training.contract.errors import ModelError
 from training.contract.run_directory import LINEAGE
+from training.contract.wording import counted
 from training.engine.artifacts.publishing import make_writable
 
 log = logging.getLogger("konomi.engine")
@@ -117,7 +118,8 @@ def check_fits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> No
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
-            f"The tokenizer has {len(tokenizer)} tokens, the model {rows} embeddings: they do not belong together"
+            f"The tokenizer has {counted(len(tokenizer), 'token')}, the model {counted(rows, 'embedding')}: they do "
+            "not belong together"
         )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
+from training.contract.wording import counted
 
 if TYPE_CHECKING:
     from training.engine.packed.layout import Row
@@ -121,7 +122,7 @@ def reference_logps(
     distributed.barrier()  # so that no process reads what another has already added: their parts would differ
     use = Use(sum(key in cached for pair in keys for key in pair), 2 * len(missing))
     if missing:
-        log.info("reference log-probabilities: %d of %d rows to compute", len(missing), len(rows))
+        log.info("reference log-probabilities: %d of %s to compute", len(missing), counted(len(rows), "row"))
         own = missing[distributed.rank() :: distributed.count()]
         _compute(run, model, [rows[number] for number in own], layout, cache, len(missing))
         distributed.barrier()

@@ -20,6 +20,7 @@ from typing import Any
 from training.contract.config import ConfigError, TrainingConfig
 from training.contract.errors import Cancelled
 from training.contract.run_directory import AlreadyRunning, RunDirectory
+from training.contract.wording import counted
 from training.engine.runtime import distributed, tracking
 from training.engine.runtime.environment import peak_memory, prepare_environment, versions
 from training.engine.runtime.failures import LOST, explain, is_out_of_memory
@@ -116,7 +117,7 @@ def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDir
 def _run_children(name: str, run: Run) -> int:
     """Start the run's processes, wait for them, and write result.json if they could not."""
     directory = run.directory
-    log.info("%s: run %s as %d processes", name, run.config.run_id, run.config.processes)
+    log.info("%s: run %s as %s", name, run.config.run_id, counted(run.config.processes, "process", "processes"))
 
     def stop(number: int, frame: FrameType | None) -> None:
         directory.request_cancel()  # which all processes see

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from training.contract import hardware, memory_estimate
 from training.contract.config import TrainingConfig
 from training.contract.errors import MemoryShortError, ModelError
+from training.contract.wording import counted
 from training.engine.data.tokenization import Sequences
 from training.engine.models import loading
 from training.engine.runtime import distributed
@@ -126,8 +127,8 @@ def measure(
             raise
         tokens = sum(sizes[position] for position in longest)
         raise MemoryShortError(
-            f"The longest batch ({len(longest)} rows, {tokens:,} tokens, the longest row {sizes[longest[0]]:,}) does "
-            f"not fit into memory; nothing was trained yet. {LESS_MEMORY}"
+            f"The longest batch ({counted(len(longest), 'row')}, {counted(tokens, 'token')}, the longest row "
+            f"{sizes[longest[0]]:,}) does not fit into memory; nothing was trained yet. {LESS_MEMORY}"
         ) from error
     seconds = time.perf_counter() - began
     peak = torch.cuda.max_memory_allocated(model.device) if gpu else hardware.peak_ram()

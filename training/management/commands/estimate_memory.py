@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from training.cli.progress import find_checkpoint, plain_errors
+from training.cli.progress import get_checkpoint, plain_errors
 from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings
 from training.contract.errors import ModelError
@@ -46,8 +46,8 @@ class Command(BaseCommand):
         parser.add_argument("--width", type=int, help="table width in characters; default: the terminal's")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        given = [name for name in ("model", "config", "parameters") if options[name]]
-        if len(given) != 1:
+        sources = [name for name in ("model", "config", "parameters") if options[name]]
+        if len(sources) != 1:
             raise CommandError("no model: give a model folder or a checkpoint's id, or --config, or --parameters")
         for name in ("max_length", "batch_size", "lora_r"):
             if options[name] < 1:
@@ -67,13 +67,13 @@ class Command(BaseCommand):
                 rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
                 if not shape.known:
                     known = ", ".join(model_shape.KNOWN)
-                    said = f"{shape.model_type or 'the model'} is not one of {known}: treated as Llama"
-                    self.stderr.write(said)
+                    warning = f"{shape.model_type or 'the model'} is not one of {known}: treated as Llama"
+                    self.stderr.write(warning)
         except ModelError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(weights_in_words(parameters))
+        self.stdout.write(describe_weights(parameters))
         console.print(table(rows))
-        self.stdout.write(there(gpus))
+        self.stdout.write(describe_machine(gpus))
 
     def model(self, options: dict[str, Any]) -> tuple[model_shape.Config, int]:
         """The configuration, and the parameters that the weights' headers count (0: no weights there)."""
@@ -82,7 +82,7 @@ class Command(BaseCommand):
             return model_shape.read_config(path / "config.json" if path.is_dir() else path), 0
         with plain_errors():
             if options["model"].isdecimal():
-                base = str(model_source(find_checkpoint(int(options["model"]))).base)
+                base = str(model_source(get_checkpoint(int(options["model"]))).base)
             else:
                 base = source_of(options["model"]).base
             folder = resolve(base)
@@ -102,7 +102,7 @@ def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, 
                 batch_size=options["batch_size"],
             )
             for bytes_per_value, precision in PRECISIONS:
-                found = memory_estimate.estimate(
+                estimate = memory_estimate.estimate(
                     config,
                     method=method,
                     objective=objective,
@@ -115,9 +115,9 @@ def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, 
                     gpu=gpu,
                     parameters=counted or None,
                 )
-                parts = [hardware.gigabytes(getattr(found, part)) for part in PARTS]
-                total = hardware.gigabytes(found.total)
-                rows.append([name, objective.upper(), precision, *parts, total, hardware.gigabytes(found.process)])
+                parts = [hardware.gigabytes(getattr(estimate, part)) for part in PARTS]
+                total = hardware.gigabytes(estimate.total)
+                rows.append([name, objective.upper(), precision, *parts, total, hardware.gigabytes(estimate.process)])
     return rows
 
 
@@ -138,17 +138,17 @@ def static_rows(parameters: int) -> list[list[str]]:
 
 
 def table(rows: list[list[str]]) -> Table:
-    found = Table(title="memory by part")
+    printed = Table(title="memory by part")
     for name in ("method", "objective", "precision"):
-        found.add_column(name)
+        printed.add_column(name)
     for name in (*PARTS, "total", "process"):
-        found.add_column(name, justify="right")
+        printed.add_column(name, justify="right")
     for row in rows:
-        found.add_row(*row)
-    return found
+        printed.add_row(*row)
+    return printed
 
 
-def weights_in_words(parameters: int) -> str:
+def describe_weights(parameters: int) -> str:
     sizes = [
         hardware.gigabytes(size * parameters)
         for size in (memory_estimate.BF16, memory_estimate.FP32, memory_estimate.NF4_BYTES)
@@ -159,7 +159,7 @@ def weights_in_words(parameters: int) -> str:
     )
 
 
-def there(gpus: list[hardware.Gpu]) -> str:
+def describe_machine(gpus: list[hardware.Gpu]) -> str:
     ram = f"{hardware.gigabytes(hardware.available_ram())} of {hardware.gigabytes(hardware.total_ram())} RAM free"
     cards = [f"{gpu.name}: {hardware.gigabytes(gpu.free)} of {hardware.gigabytes(gpu.total)} free" for gpu in gpus]
     return f"This machine: {'; '.join([ram, *cards] if cards else [ram, 'no NVIDIA GPU'])}"

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.cli.progress import find_checkpoint, find_dataset, given, plain_errors, report, wait_for
+from training.cli.progress import chosen_options, get_checkpoint, get_dataset, plain_errors, report, wait_for
 from training.cli.training import show_evaluation
 from training.contract.metrics import FIGURES
 from training.reports.progress import number
@@ -34,14 +34,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with plain_errors():
             evaluation = create_evaluation(
-                checkpoint=find_checkpoint(options["checkpoint"]),
+                checkpoint=get_checkpoint(options["checkpoint"]),
                 actor=None,
-                dataset=find_dataset(options["dataset"]) if options["dataset"] else None,
-                options=given(options, tuple(OPTIONS)),
+                dataset=get_dataset(options["dataset"]) if options["dataset"] else None,
+                options=chosen_options(options, tuple(OPTIONS)),
             )
         wait_for(evaluation, self.stdout)
         show_evaluation(evaluation)
         metrics = (evaluation.result or {}).get("metrics", {})
         keys = [figure.key for figure in FIGURES if figure.summary and figure.key in metrics]
-        said = ", ".join(f"{key} {number(metrics[key])}" for key in keys)
-        report(evaluation, self.stdout, self.stderr, said=said)
+        summary = ", ".join(f"{key} {number(metrics[key])}" for key in keys)
+        report(evaluation, self.stdout, self.stderr, summary=summary)

@@ -7,14 +7,15 @@ from annotation.models import Candidate, Project, Prompt
 from training.cli.progress import (
     SAMPLING,
     add_sampling_arguments,
-    find,
-    find_checkpoint,
-    find_project,
-    given,
+    chosen_options,
+    get,
+    get_checkpoint,
+    get_project,
     plain_errors,
     report,
     wait_for,
 )
+from training.contract.wording import counted
 from training.engine_jobs.queue import resume
 from training.models import Generation
 from training.results.generations import create_generation
@@ -41,26 +42,27 @@ class Command(BaseCommand):
         add_sampling_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = find_project(options["project"])
+        project = get_project(options["project"])
         with plain_errors():
             if options["resume"]:
-                generation: Generation = find(Generation, options["resume"], "generation")
+                generation: Generation = get(Generation, options["resume"], "generation")
                 if generation.project_id != project.pk:
                     raise CommandError(f"generation {generation.pk} does not belong to project {project.slug}")
                 resume(generation, None)
             else:
-                checkpoint = find_checkpoint(options["checkpoint"]) if options["checkpoint"] else None
+                checkpoint = get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None
                 generation = create_generation(
                     project=project,
                     prompts=self._prompts(project, options),
                     actor=None,
                     checkpoint=checkpoint,
                     base_model=options["model"] or "",
-                    options=given(options, SAMPLING),
+                    options=chosen_options(options, SAMPLING),
                 )
         wait_for(generation, self.stdout)
-        said = f"{generation.candidates_added} new candidates for {generation.prompts_count} prompts"
-        report(generation, self.stdout, self.stderr, said=said)
+        added = counted(generation.candidates_added, "new candidate")
+        summary = f"{added} for {counted(generation.prompts_count, 'prompt')}"
+        report(generation, self.stdout, self.stderr, summary=summary)
 
     def _prompts(self, project: Project, options: dict[str, Any]) -> QuerySet[Prompt]:
         prompts = Prompt.objects.filter(project=project)

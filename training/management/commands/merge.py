@@ -8,12 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training.cli.progress import find_checkpoint, plain_errors
+from annotation.text.formatting import duration
+from training.cli.progress import get_checkpoint, plain_errors
 from training.contract.config import ModelSource
 from training.contract.run_directory import TRAIN
+from training.contract.wording import counted
 from training.engine_jobs import model_folders
 from training.models import Checkpoint
-from training.reports.progress import duration
 from training.results.checkpoints import model_source
 from training.supervision.launch import engine_environment
 
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        checkpoint = find_checkpoint(options["checkpoint"])
+        checkpoint = get_checkpoint(options["checkpoint"])
         with plain_errors():
             source = model_source(checkpoint)
         if not source.adapters:
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         rounding = outcome["largest_difference_as_written"]
         self.stdout.write(
             f"{checkpoint} merged into {to}: {outcome['parameters']:,} parameters as {outcome['dtype']} in "
-            f"{outcome['shards']} {'file' if outcome['shards'] == 1 else 'files'}, logits differ by "
+            f"{counted(outcome['shards'], 'file')}, logits differ by "
             f"{outcome['largest_difference']:.2g} at most ({rounding:.2g} as written), took "
             f"{duration(outcome['wall_s'])}"
         )
@@ -68,25 +69,25 @@ class Command(BaseCommand):
 
 
 def engine_arguments(checkpoint: Checkpoint, source: ModelSource, to: Path, options: dict[str, Any]) -> list[str]:
-    words = ["--base", source.base, "--to", str(to), "--shard-size", options["shard_size"]]
+    argv = ["--base", source.base, "--to", str(to), "--shard-size", options["shard_size"]]
     for adapter in source.adapters:
-        words += ["--adapter", adapter]
+        argv += ["--adapter", adapter]
     dataset = checkpoint.run.directory.dataset
     if (dataset / TRAIN).is_file():
-        words += ["--dataset", str(dataset)]
+        argv += ["--dataset", str(dataset)]
     for name in ("dtype", "tolerance"):
         if options[name] is not None:
-            words += [f"--{name}", str(options[name])]
-    return words
+            argv += [f"--{name}", str(options[name])]
+    return argv
 
 
-def run_engine(words: list[str], command: BaseCommand) -> dict[str, Any]:
+def run_engine(argv: list[str], command: BaseCommand) -> dict[str, Any]:
     """The engine as a process of its own, its progress on stderr; what it says of a success.
 
     Ctrl-C is handed on once, and the engine clears up. Raises CommandError with the engine's own words.
     """
     engine = subprocess.Popen(
-        [sys.executable, "-m", "training.engine.merge", *words],
+        [sys.executable, "-m", "training.engine.merge", *argv],
         cwd=settings.BASE_DIR,
         env=engine_environment(),
         stdin=subprocess.DEVNULL,
@@ -96,13 +97,13 @@ def run_engine(words: list[str], command: BaseCommand) -> dict[str, Any]:
     )
     while True:
         try:
-            said = engine.communicate()[0].strip().splitlines()
+            lines = engine.communicate()[0].strip().splitlines()
             break
         except KeyboardInterrupt:
             command.stderr.write("stopping …")
             engine.send_signal(signal.SIGINT)
     try:
-        outcome: dict[str, Any] = json.loads(said[-1])
+        outcome: dict[str, Any] = json.loads(lines[-1])
     except (IndexError, ValueError) as error:
         raise CommandError(
             f"merging was killed (exit code {engine.returncode}), most likely because memory ran out: it needs "

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.cli.progress import find_checkpoint, plain_errors
+from training.cli.progress import get_checkpoint, plain_errors
 from training.results.checkpoints import promote
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with plain_errors():
             checkpoint = promote(
-                checkpoint=find_checkpoint(options["checkpoint"]),
+                checkpoint=get_checkpoint(options["checkpoint"]),
                 actor=None,
                 note=options["note"],
                 rules=options["rules"],

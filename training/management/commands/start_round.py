@@ -6,11 +6,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from training.cli.progress import (
     SAMPLING,
     add_sampling_arguments,
-    find_project,
-    given,
+    chosen_options,
+    get_project,
     plain_errors,
     wait_for,
 )
+from training.contract.wording import counted
 from training.models import Round
 from training.rounds.lifecycle import DEFAULT_PROMPTS, current_round, retry_round, start_round
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         add_sampling_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = find_project(options["project"])
+        project = get_project(options["project"])
         with plain_errors():
             if options["retry"]:
                 started = retry_round(round=current_round(project), actor=None)
@@ -46,7 +47,7 @@ class Command(BaseCommand):
                     prompts=options["prompts"],
                     reuse=options["reuse_prompts"],
                     overlap=options["overlap"],
-                    options=given(options, SAMPLING),
+                    options=chosen_options(options, SAMPLING),
                 )
         if not options["no_wait"]:
             for generation in started.generations.order_by("id"):
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         batch = started.batches.order_by("-id").first()
         if started.status == Round.Status.FAILED:
             self.stderr.write(started.error)
-        made = f", batch {batch.pk} with {batch.tasks.count()} tasks" if batch else ""
+        made = f", batch {batch.pk} with {counted(batch.tasks.count(), 'task')}" if batch else ""
         self.stdout.write(f"round {started.number}: {started.get_status_display().lower()}{made}")
         if started.status == Round.Status.FAILED:
             sys.exit(1)

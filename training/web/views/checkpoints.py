@@ -123,8 +123,8 @@ def samples_of(evaluation: Evaluation) -> list[dict[str, Any]]:
     rows = []
     for sample in read_samples(evaluation, SAMPLES_SHOWN):
         prompt = sample["prompt"]
-        asked = prompt[-1]["content"] if isinstance(prompt, list) and prompt else prompt
-        rows.append({**sample, "asked": asked, "good": sample.get("reference") or sample.get("chosen")})
+        prompt_text = prompt[-1]["content"] if isinstance(prompt, list) and prompt else prompt
+        rows.append({**sample, "asked": prompt_text, "good": sample.get("reference") or sample.get("chosen")})
     return rows
 
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from annotation.core.access import STAFF, project_for
 from annotation.models import Project
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import whole_number
 from training.access import runs_for
 from training.models import EngineJob, Evaluation, Run
 from training.reports.curves import Compared, compared_charts, differing
@@ -27,10 +28,13 @@ OFFERED = 30
 def compare(request: SignedInRequest, slug: str) -> HttpResponse:
     """`?run=3&run=5`: two to six runs; with fewer or more, the page asks which."""
     project = project_for(request.user, slug, STAFF)
-    given = request.GET.getlist("run")
-    if not all(name.isdecimal() for name in given):
-        raise Http404
-    runs = runs_for(request.user, project, {int(name) for name in given})
+    run_ids: set[int] = set()
+    for text in request.GET.getlist("run"):
+        run_id = whole_number(text)
+        if run_id is None:
+            raise Http404
+        run_ids.add(run_id)
+    runs = runs_for(request.user, project, run_ids)
     context: dict[str, Any] = {"project": project, "section": "runs", "runs": runs}
     if not FEWEST <= len(runs) <= MOST:
         offered = Run.objects.filter(project=project).select_related("dataset").order_by("-pk")[:OFFERED]
@@ -73,11 +77,11 @@ def _figures(project: Project, runs: list[Run], lines: list[Any]) -> list[tuple[
     tables = []
     for run, part in zip(runs, lines, strict=True):
         table = {str(_("Status")): str(run.get_status_display())}
-        for name, value in progress_of(part).words:
+        for name, value in progress_of(part).labelled_figures:
             if name not in (_("left"), _("learning rate")):
                 table[_("%(figure)s, in training") % {"figure": capfirst(name)}] = value
-        found = newest.get(run.pk)
-        for figure in evaluation_figures((found.result or {}).get("metrics", {})) if found else []:
+        evaluation = newest.get(run.pk)
+        for figure in evaluation_figures((evaluation.result or {}).get("metrics", {})) if evaluation else []:
             shown = f"{figure.value} ({figure.interval})" if figure.interval else figure.value
             table[_("%(figure)s, held out") % {"figure": figure.label}] = shown
         tables.append(table)

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
@@ -64,7 +65,11 @@ def title(newest: dict[str, Any]) -> str:
     return (
         _("Round %(number)s is complete") % {"number": number}
         if done == total
-        else _("Round %(number)s has %(done)s of %(total)s answers")
+        else ngettext(
+            "Round %(number)s has %(done)s of %(total)s answer",
+            "Round %(number)s has %(done)s of %(total)s answers",
+            total,
+        )
         % {"number": number, "done": f"{done:,}", "total": f"{total:,}"}
     )
 

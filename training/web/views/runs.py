@@ -13,18 +13,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.access import MANAGERS, MAX_ID, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Project, Role
 from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import whole_number
 from training.access import run_for
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import cancel, resume
 from training.models import Checkpoint, EngineJob, Run
 from training.reports.curves import chart_sentences, is_step, news, run_charts
 from training.reports.diagnostics import notes_of
-from training.reports.preflight import method_words, preflight_words, read_preflight
+from training.reports.preflight import describe_method, describe_preflight, read_preflight
 from training.reports.progress import Progress, read_ends, read_progress
 from training.runs.create import command_line, create_run
 from training.web.forms import RunForm
@@ -118,7 +119,7 @@ def poll(request: SignedInRequest, run: Run) -> HttpResponse:
     end for charts.js, and the notes if theirs are old or the run has ended. Its size does not grow with the run."""
     parameters = whole_numbers(request, "offset", "lines", "notes_at")
     if parameters is None:
-        return HttpResponseBadRequest("offset, lines and notes_at are whole numbers")
+        return HttpResponseBadRequest(f"offset, lines and notes_at are whole numbers from 0 to {MAX_ID}")
     context = {
         **live_part(request, run),
         "news": news_since(run, parameters["offset"], parameters["lines"]),
@@ -140,7 +141,7 @@ def live_part(request: SignedInRequest, run: Run) -> dict[str, Any]:
         "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
         "title": run_title(run, checkpoint, progress),
-        "method": method_words(run.result),
+        "method": describe_method(run.result),
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }
 
@@ -152,14 +153,19 @@ def metrics(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id)
     parameters = whole_numbers(request, "offset", "lines")
     if parameters is None:
-        return JsonResponse({"error": "offset and lines are whole numbers"}, status=400)
+        return JsonResponse({"error": f"offset and lines are whole numbers from 0 to {MAX_ID}"}, status=400)
     return JsonResponse(news_since(run, parameters["offset"], parameters["lines"]), headers={"Cache-Control": NO_STORE})
 
 
 def whole_numbers(request: SignedInRequest, *names: str) -> dict[str, int] | None:
-    """Those parameters of the address, 0 where one is absent; None if one is not a whole number."""
-    values = {name: request.GET.get(name, "0") for name in names}
-    return {name: int(value) for name, value in values.items()} if all(map(str.isdecimal, values.values())) else None
+    """Those parameters of the address, 0 where one is absent; None if one is not a whole number, or is too large."""
+    values: dict[str, int] = {}
+    for name in names:
+        value = whole_number(request.GET.get(name, "0"))
+        if value is None:
+            return None
+        values[name] = value
+    return values
 
 
 def news_since(run: Run, offset: int, log_lines: int) -> dict[str, Any]:
@@ -182,7 +188,7 @@ def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     preflight = read_preflight(run.directory)
     return {
         "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
-        "preflight": preflight_words(preflight),
+        "preflight": describe_preflight(preflight),
         "notes_at": int(time.time()),
     }
 
@@ -230,12 +236,12 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         status = cancel(run, request.user)
-        said = (
+        message = (
             _("Run %(number)s is cancelled.")
             if status == EngineJob.Status.CANCELLED
             else _("Run %(number)s is stopping; it saves first.")
         )
-        messages.success(request, said % {"number": run.pk})
+        messages.success(request, message % {"number": run.pk})
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)

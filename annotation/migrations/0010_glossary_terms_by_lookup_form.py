@@ -16,7 +16,7 @@ def fold(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotation", "0007_memory_without_pending_list")]
+    dependencies = [("annotation", "0009_prompts_that_read_the_same")]
 
     operations = [
         migrations.RunPython(fold, migrations.RunPython.noop),

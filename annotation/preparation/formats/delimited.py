@@ -1,0 +1,142 @@
+"""CSV and TSV files."""
+
+import csv
+import re
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+from annotation.preparation.files import Unreadable
+from annotation.preparation.formats.quoting import is_quoted
+from annotation.preparation.formats.table import MAX_COLUMNS, Row
+from annotation.preparation.formats.text_file import MAX_LINE, TextFile
+
+# The line by which Excel is told the delimiter; it is no row, and Excel does not show it.
+SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
+
+csv.field_size_limit(MAX_LINE)
+
+
+class DelimitedTable:
+    """CSV (RFC 4180, strictly) or TSV. `quoted` tells whether cells may be in quotation marks: None means yes in CSV,
+    and in TSV what the content shows. An empty `delimiter` is the one that a first line `sep=;` names, else the
+    format's."""
+
+    def __init__(
+        self,
+        path: Path,
+        filename: str,
+        format: str,
+        encoding: str,
+        delimiter: str = "",
+        quoted: bool | None = None,
+        languages: Sequence[str] = (),
+    ) -> None:
+        self.format, self.encoding, self.filename = format, encoding, filename
+        self.text = TextFile(path, filename, encoding, languages)
+        self.share_read = self.text.share_read
+        first = next(lines := self.text.lines(), "")
+        lines.close()
+        named = SEPARATOR_LINE.fullmatch(first)
+        self.skipped_lines = 1 if named else 0
+        self.delimiter = delimiter or (named[1] if named else "," if format == "csv" else "\t")
+        self.quotation_marks = False
+        self.quoted = format == "csv" if quoted is None else quoted
+        if quoted is None and format == "tsv":
+            self.quoted, self.quotation_marks = is_quoted(self.lines, self.delimiter)
+        self.columns: list[str] = []
+        records = self.records()
+        header = next(records, (1, []))[1]
+        records.close()
+        self.columns = self.checked_header(header)
+
+    def reading(self) -> list[str]:
+        """How the file is read, in words."""
+        name = {"\t": "tab", " ": "space"}.get(self.delimiter, self.delimiter)
+        words = [self.format.upper(), self.encoding, f"separated by {name}"]
+        if self.quoted:
+            return [*words, "cells may be in quotation marks"]
+        if self.quotation_marks:
+            return [*words, "quotation marks are part of the texts"]
+        return words
+
+    def lines(self) -> Generator[str, None, None]:
+        """Without the line that names the delimiter."""
+        lines = self.text.lines()
+        for _ in range(self.skipped_lines):
+            next(lines, None)
+        yield from lines
+
+    def records(self) -> Generator[tuple[int, list[str]], None, None]:
+        reader = csv.reader(
+            self.lines(),
+            delimiter=self.delimiter,
+            strict=True,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+        )
+        number = 0
+        while True:
+            line = reader.line_num + 1 + self.skipped_lines
+            try:
+                record = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise self.broken(number + 1, line, str(error)) from None
+            number += 1
+            yield number, record
+
+    def broken(self, row: int, line: int, reason: str) -> Unreadable:
+        if "unexpected end of data" in reason or "field larger" in reason:
+            what = "a quotation mark opens a cell and none closes it"
+        elif "expected after" in reason:
+            what = "a cell goes on after its closing quotation mark; a mark inside a cell is written twice"
+        else:
+            what = reason
+        return Unreadable(
+            f"{self.filename}: row {row:,} (from line {line:,}): {what}. Correct that row, or, if quotation marks are "
+            "part of the texts, read them as text",
+            row=row,
+            options=("--no-quoted",),
+        )
+
+    def checked_header(self, header: list[str]) -> list[str]:
+        names = [name.strip() for name in header]
+        if any("\0" in name for name in names):
+            raise self.text.without_mark()
+        if not any(names):
+            raise Unreadable(f"{self.filename}: row 1 is empty; it must name the columns", row=1)
+        if len(names) > MAX_COLUMNS:
+            raise Unreadable(f"{self.filename}: {len(names):,} columns; at most {MAX_COLUMNS:,} are read", row=1)
+        seen: dict[str, int] = {}
+        for position, name in enumerate(names, 1):
+            if name and name in seen:
+                raise Unreadable(
+                    f"{self.filename}: columns {seen[name]} and {position} are both called {name!r}; rename one",
+                    row=1,
+                    column=name,
+                )
+            seen[name] = position
+        return names
+
+    def rows(self) -> Iterator[Row]:
+        columns, width = self.columns, len(self.columns)
+        records = self.records()
+        next(records, None)
+        blank: list[int] = []
+        for number, record in records:
+            if not record:
+                blank.append(number)  # at the end of a file it means nothing
+                continue
+            for empty in blank:
+                yield Row(empty, {}, "", [])
+            blank = []
+            if len(record) != width:
+                yield Row(number, None, self.ragged(len(record)), record)
+            else:
+                yield Row(number, dict(zip(columns, record, strict=True)), "", record)
+
+    def ragged(self, cells: int) -> str:
+        count = f"{cells} cell{'' if cells == 1 else 's'} where the header has {len(self.columns)}"
+        if cells < len(self.columns):
+            return f"{count}; add the missing ones"
+        return f"{count}; is a {'tab' if self.delimiter == chr(9) else repr(self.delimiter)} in a text not quoted?"

@@ -1,0 +1,87 @@
+"""Parquet files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from annotation.preparation.files import Unreadable
+from annotation.preparation.formats.table import MAX_COLUMNS, Row
+
+PARQUET_BATCH = 512
+PARQUET_GROUP_LIMIT = 1 << 30  # bytes, unpacked
+
+
+class ParquetTable:
+    """Parquet, unpacked a few hundred rows at a time."""
+
+    format = "parquet"
+    encoding = "utf-8"
+
+    def __init__(self, path: Path, filename: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path, self.filename, self.errors = path, filename, (pa.ArrowException, OSError)
+        try:
+            self.file = pq.ParquetFile(path, pre_buffer=False)
+            self.schema = self.file.schema_arrow
+            metadata = self.file.metadata
+        except self.errors as error:
+            raise self.unreadable(error) from None
+        self.columns = list(self.schema.names)
+        if len(set(self.columns)) != len(self.columns):
+            twice = next(name for name in self.columns if self.columns.count(name) > 1)
+            raise Unreadable(f"{filename}: two columns are called {twice!r}; rename one", column=twice)
+        if len(self.columns) > MAX_COLUMNS:
+            raise Unreadable(f"{filename}: {len(self.columns):,} columns; at most {MAX_COLUMNS:,} are read")
+        for group in range(metadata.num_row_groups):
+            unpacked = metadata.row_group(group).total_byte_size
+            if unpacked > PARQUET_GROUP_LIMIT:
+                raise Unreadable(
+                    f"{filename}: row group {group} unpacks to {unpacked:,} bytes, more than {PARQUET_GROUP_LIMIT:,}; "
+                    "write it with smaller row groups"
+                )
+        self.total, self.read = max(1, metadata.num_rows), 0
+
+    def reading(self) -> list[str]:
+        """How the file is read, in words."""
+        return ["Parquet"]
+
+    def unreadable(self, error: Exception) -> Unreadable:
+        reason = str(error).split("\n")[0][:200]
+        return Unreadable(f"{self.filename} is damaged or incomplete Parquet ({reason}); write or copy it again")
+
+    def rows(self) -> Iterator[Row]:
+        self.read = number = 0
+        batches = self.file.iter_batches(batch_size=PARQUET_BATCH, use_threads=False)
+        while True:
+            try:
+                batch = next(batches, None)
+            except self.errors as error:
+                raise self.unreadable(error) from None
+            if batch is None:
+                return
+            for index, (values, fault) in enumerate(unpacked_rows(batch)):
+                number += 1
+                yield Row(number, values, fault, (batch, index))
+            self.read = number
+
+    def share_read(self) -> float:
+        return float(self.read / self.total)
+
+
+def unpacked_rows(batch: Any) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    try:
+        yield from ((values, "") for values in batch.to_pylist())
+        return
+    except (ValueError, OverflowError):
+        pass  # one cell cannot be turned into a Python value: find it
+    for index in range(batch.num_rows):
+        values: dict[str, Any] = {}
+        fault = ""
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                values[name] = column[index].as_py()
+            except (ValueError, OverflowError) as error:
+                fault = f"column {name!r} cannot be read: {error}"
+        yield (None, fault) if fault else (values, "")

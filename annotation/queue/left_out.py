@@ -1,0 +1,91 @@
+"""What a batch was opened without, and why: counted when it is opened, said on pages and by the command."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation.text.formatting import comma_list
+
+EXAMPLES = 5
+# Of the chosen prompts that got no task, how many there are for each reason, and the first of them.
+REASONS = """
+    SELECT reason, count(*), (array_agg(id ORDER BY id))[:%(examples)s] FROM (
+        SELECT chosen.id, CASE
+            WHEN count(u.id) = 0 THEN 'no_candidate'
+            WHEN count(u.id) = 1 THEN 'one_candidate'
+            WHEN count(DISTINCT u.words) = 1 THEN 'same_reading'
+            ELSE 'origin_missing' END AS reason
+        FROM chosen LEFT JOIN usable u ON u.prompt_id = chosen.id
+        WHERE NOT EXISTS (SELECT FROM annotation_task t WHERE t.batch_id = %(batch)s AND t.prompt_id = chosen.id)
+        GROUP BY chosen.id
+    ) AS each_prompt GROUP BY reason ORDER BY reason
+"""
+# Candidates of the other prompts that nobody is asked about, because another one reads the same.
+LOOK_ALIKES = """
+    SELECT coalesce(sum(n), 0)::bigint FROM (
+        SELECT count(*) - count(DISTINCT u.words) AS n FROM usable u
+        WHERE EXISTS (SELECT FROM annotation_task t WHERE t.batch_id = %(batch)s AND t.prompt_id = u.prompt_id)
+        GROUP BY u.prompt_id
+    ) AS each_prompt
+"""
+
+
+def count_left_out(usable: str, params: dict[str, Any], *, compared: bool) -> dict[str, Any]:
+    """For `Batch.selection`, while `chosen` is there: `left_out_reasons` {reason: {"count", "prompts": [id, …]}}, and
+    `same_reading`, the number of candidates that read like another of their prompt. `usable` is the query of the
+    candidates."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {REASONS}", {**params, "examples": EXAMPLES})
+        reasons = {reason: {"count": count, "prompts": prompts} for reason, count, prompts in cursor.fetchall()}
+        same = 0
+        if compared:
+            cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {LOOK_ALIKES}", params)
+            same = cursor.fetchone()[0]
+    return {"left_out_reasons": reasons, "same_reading": same}
+
+
+def left_out_sentences(selection: Mapping[str, Any]) -> list[str]:
+    """What a batch was opened without, in sentences. A batch from before reasons were counted has none."""
+    sentences = []
+    for reason, found in sorted(selection.get("left_out_reasons", {}).items()):
+        count = found["count"]
+        sentence = reason_sentence(reason, count, bool(selection.get("origins"))) % {"count": f"{count:,}"}
+        numbers = comma_list(found["prompts"]) + (", …" if count > len(found["prompts"]) else "")
+        sentences.append(_("%(sentence)s (prompt %(numbers)s)") % {"sentence": sentence, "numbers": numbers})
+    if same := selection.get("same_reading"):
+        sentence = ngettext(
+            "%(count)s candidate is not shown because it reads like another one of its prompt",
+            "%(count)s candidates are not shown because they read like another one of their prompt",
+            same,
+        )
+        sentences.append(sentence % {"count": f"{same:,}"})
+    return sentences
+
+
+def reason_sentence(reason: str, count: int, with_origins: bool) -> str:
+    if reason == "no_candidate" and with_origins:
+        return ngettext(
+            "%(count)s prompt left out: no candidate from these origins",
+            "%(count)s prompts left out: no candidate from these origins",
+            count,
+        )
+    if reason == "no_candidate":
+        return ngettext("%(count)s prompt left out: no candidate", "%(count)s prompts left out: no candidate", count)
+    if reason == "one_candidate":
+        return ngettext(
+            "%(count)s prompt left out: only one candidate", "%(count)s prompts left out: only one candidate", count
+        )
+    if reason == "same_reading":
+        return ngettext(
+            "%(count)s prompt left out: its candidates read the same",
+            "%(count)s prompts left out: their candidates read the same",
+            count,
+        )
+    return ngettext(
+        "%(count)s prompt left out: no two different texts from these origins",
+        "%(count)s prompts left out: no two different texts from these origins",
+        count,
+    )

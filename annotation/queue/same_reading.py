@@ -1,0 +1,48 @@
+"""Candidates of a prompt that read the same: one text to whoever chooses, ranks or scores."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
+
+from django.db import connection
+
+from annotation.text.normalization import normal_form
+
+# `words` is what two candidates that read the same have in common, for those whose own text differs from it.
+CREATE = "CREATE TEMPORARY TABLE reads_like (id bigint PRIMARY KEY, words text NOT NULL) ON COMMIT DROP"
+# Only prompts with several texts: nothing reads like the only one.
+SEVERAL_TEXTS = """
+    SELECT c.prompt_id, c.id, c.text FROM annotation_candidate c
+    JOIN (SELECT k.prompt_id FROM annotation_candidate k JOIN chosen ON chosen.id = k.prompt_id
+        WHERE %(origins)s::text[] IS NULL OR k.origin = ANY(%(origins)s::text[])
+        GROUP BY k.prompt_id HAVING count(*) > 1) several USING (prompt_id)
+    WHERE %(origins)s::text[] IS NULL OR c.origin = ANY(%(origins)s::text[])
+    ORDER BY c.prompt_id, c.id
+"""
+INSERT = "INSERT INTO reads_like SELECT * FROM unnest(%s::bigint[], %s::text[])"
+AT_ONCE = 10_000
+
+
+def find_same_reading(*, compared: bool, origins: Sequence[str] | None) -> None:
+    """Make the temporary table `reads_like` of the candidates of `chosen(id)`; an empty one where nothing is
+    `compared`. The normal form is Python's: PostgreSQL has no function that knows characters without ink."""
+    with connection.cursor() as cursor:
+        cursor.execute(CREATE)
+    if not compared:
+        return
+    with connection.chunked_cursor() as rows, connection.cursor() as cursor:
+        rows.execute(SEVERAL_TEXTS, {"origins": None if origins is None else list(origins)})
+        alike = look_alikes(rows)
+        while chunk := list(islice(alike, AT_ONCE)):
+            ids, words = zip(*chunk, strict=True)
+            cursor.execute(INSERT, [list(ids), list(words)])
+
+
+def look_alikes(rows: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, str]]:
+    """(candidate, md5 of the first text of its prompt that reads like it), of (prompt, candidate, text) by prompt."""
+    for _prompt, candidates in groupby(rows, key=lambda row: row[0]):
+        first: dict[str, str] = {}
+        for _, candidate, text in candidates:
+            other = first.setdefault(normal_form(text), text)
+            if other != text:
+                yield candidate, hashlib.md5(other.encode(), usedforsecurity=False).hexdigest()

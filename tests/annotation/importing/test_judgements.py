@@ -1,0 +1,429 @@
+"""Recorded judgements come in as such: through the command, from files as people have them."""
+
+import json
+import re
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from annotation.importing.judgements_people import address_of
+from annotation.models import Annotation, Assignment, Batch, Candidate, Event, Import, Prompt, Task, TimeSpent, User
+from tests.annotation.importing.helpers import as_csv, as_jsonl, as_parquet
+from tests.factories import ProjectFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+AT = "2024-05-31T14:03:00Z"
+
+
+@pytest.fixture
+def hotel():
+    return ProjectFactory(slug="hotel", held_out_share=0)
+
+
+@pytest.fixture
+def load(hotel, tmp_path, capsys):
+    """Write a file and import it with the command; returns its output by line."""
+
+    def run(content: bytes | str, *options: str, name: str = "pairs.jsonl") -> list[str]:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        call_command("import_judgements", "hotel", str(path), *options)
+        return capsys.readouterr().out.strip().splitlines()
+
+    return run
+
+
+def row(answer="a", worker="w1", a="It is, madam.", b="Yep.", text="Is breakfast included?", **more):
+    return {"text": text, "candidate_a": a, "candidate_b": b, "worker": worker, "answer": answer, **more}
+
+
+def answers():
+    """(person, texts shown, what they answered, in texts) of all annotations."""
+    texts = dict(Candidate.objects.values_list("pk", "text"))
+    found = []
+    for answer in Annotation.objects.select_related("annotator").order_by("pk"):
+        payload = answer.payload
+        said = payload["choice"]
+        if said == "one":
+            said = texts[payload["chosen"]]
+        elif said == "ranking":
+            said = [sorted(texts[key] for key in group) for group in payload["ranking"]]
+        found.append((answer.annotator.name, [texts[key] for key in payload["shown"]], said))
+    return found
+
+
+def totals():
+    models = (Prompt, Candidate, Batch, Task, Assignment, Annotation, User, TimeSpent)
+    return [model.objects.count() for model in models]
+
+
+def test_281_recorded_pairs_with_ten_answers_each_are_281_tasks(load, hotel):
+    """Of eleven prompts, each pair with an id of its own, as comparisons of systems come."""
+    rows = [
+        row(
+            "ABT"[(pair + person) % 3] if (pair + person) % 3 < 2 else "tie",
+            worker=f"W{person}",
+            text=f"Prompt {pair % 11}",
+            a=f"Text {pair}, one",
+            b=f"Text {pair}, other",
+            id=f"pair-{pair}",
+            time=1_400_000_000 + 60 * pair + person,
+        )
+        for pair in range(281)
+        for person in range(10)
+    ]
+    lines = load(as_jsonl(rows))
+    assert lines[-1].endswith(
+        "2,810 rows, 11 prompts and 562 candidates added; 281 tasks and 2,810 answers added in batch "
+        f"{Batch.objects.get().pk}"
+    )
+    batch = Batch.objects.get()
+    assert (batch.overlap, batch.alternatives, batch.status) == (10, 2, "closed")
+    assert Task.objects.filter(batch=batch).count() == 281
+    assert {task.annotations.count() for task in Task.objects.all()} == {10}
+    assert User.objects.count() == 10
+    assert set(Assignment.objects.values_list("state", flat=True)) == {"done"}
+    assert "2,810 rows with an id that is not the prompt's own; the id is not kept" in lines
+    before = totals()
+    again = load(as_jsonl(rows))
+    assert totals() == before
+    assert "2,810 answers that are in the project already" in again
+    assert again[-1].endswith("0 prompts and 0 candidates added; 0 tasks and 0 answers added")
+
+
+def test_an_answer_keeps_its_person_time_seconds_and_order_of_sides(load, hotel):
+    load(as_jsonl([row("b", worker="Hana", time=AT, seconds=12.5)]))
+    answer = Annotation.objects.get()
+    shown = list(Candidate.objects.order_by("pk").values_list("pk", flat=True))
+    assert answer.payload == {"choice": "one", "chosen": shown[1], "shown": shown, "strength": None, "reasons": []}
+    assert answer.created_at == answer.assignment.finished_at == datetime(2024, 5, 31, 14, 3, tzinfo=UTC)
+    assert (answer.active_seconds, answer.version, answer.is_current, answer.kind) == (12.5, 1, True, "choosing")
+    assert (answer.guideline, answer.weight_set) == (None, None), "it was not given under ours"
+    assert TimeSpent.objects.get().active_seconds == 12.5
+    person = answer.annotator
+    assert (person.name, person.has_usable_password()) == ("Hana", False)
+    assert person.email.endswith("@hotel.recorded.invalid")
+    event = Event.objects.get(verb="annotation.recorded")
+    assert (event.object_id, event.after["row"], event.after["annotator"]) == (answer.pk, 1, person.pk)
+    assert event.after["import"] == Import.objects.get().pk
+    assert Event.objects.filter(verb__in=["batch.recorded", "user.created", "judgements.imported"]).count() == 3
+
+
+def test_people_are_matched_by_e_mail(load, hotel):
+    known = UserFactory(email="ryo@example.org", name="Ryo")
+    lines = load(as_jsonl([row(worker=name) for name in ("Ryo@Example.org", "mika@example.org", "17", "W1", "w1")]))
+    assert "people: 1 had an account, 4 were given one" in lines
+    assert Annotation.objects.filter(annotator=known).count() == 1
+    assert User.objects.get(email="mika@example.org").has_usable_password() is False
+    assert User.objects.get(name="17").email == "17@hotel.recorded.invalid"
+    assert User.objects.get(name="W1") != User.objects.get(name="w1")
+    assert known.password == User.objects.get(pk=known.pk).password
+    assert not known.memberships.exists(), "an import lets nobody into a project"
+
+
+@pytest.mark.parametrize("worker", ["山田", "a..b", "x" * 140, "A B", "not@an@address", "naïve", ".", "a@b"])
+def test_every_name_has_an_address_of_its_own(hotel, worker):
+    from django.core.validators import validate_email
+
+    validate_email(address_of(worker, hotel))
+    assert address_of(worker, hotel) != address_of(worker + "2", hotel)
+    assert address_of(worker, hotel) != address_of(worker, ProjectFactory(slug="other"))
+
+
+YES, YEP = "It is, madam.", "Yep."
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        *[(word, YES) for word in ("a", "A", "1", 1, 1.0, "candidate_a", "model_a", "Response A", "left", YES)],
+        *[(word, YEP) for word in ("b", "B", "2", 2, "candidate_b", "response_2", "right", YEP, "A<B", "B>A", "B>>A")],
+        *[(word, "tie") for word in ("tie", "Tie", "draw", "=", "A=B", [["a", "b"]])],
+        *[(word, "both_bad") for word in ("both_bad", "tie (bothbad)", "Both bad")],
+        (["b", "a"], YEP),
+        ({"a": 1, "b": 2}, YES),
+        ({"a": 2.5, "b": 0.5}, YEP),
+        ({"A": 1, "B": 1}, "tie"),
+    ],
+)
+def test_how_an_answer_may_be_written(load, answer, said):
+    load(as_jsonl([row(answer)]))
+    assert answers() == [("w1", [YES, YEP], said)]
+
+
+def test_a_clear_preference_keeps_its_strength(load):
+    load(as_jsonl([row("A>>B"), row("A>B", worker="w2"), row("A=B", worker="w3")]))
+    found = Annotation.objects.order_by("pk").values_list("payload__strength", flat=True)
+    assert list(found) == [2, None, None]
+
+
+@pytest.mark.parametrize(
+    ("value", "told", "said"),
+    [
+        (0, ["--answer", "0=tie"], "tie"),
+        (0, ["--answer", "0=a", "--answer", "1=b"], YES),
+        (1, ["--answer", "0=a", "--answer", "1=b"], YEP),
+        ("-1", ["--answer=-1=both_bad"], "both_bad"),
+        ("the former", ["--answer", "the former=candidate_a"], YES),
+        ("A=B", ["--answer", "A=B=both_bad"], "both_bad"),
+    ],
+)
+def test_what_other_answers_mean_can_be_told(load, value, told, said):
+    load(as_jsonl([row(value)]), *told)
+    assert answers()[0][2] == said
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "fault"),
+    [
+        ([row(), row(0)], [], "row 2, column 'answer': '0' is none of the texts of this row"),
+        ([row(), row(1)], ["--answer", "0=tie"], "row 1, column 'answer': 'a'|row 2, column 'answer': '1' is none"),
+        ([row("")], [], "row 1, column 'answer': the answer is empty"),
+        ([row(worker=" ")], [], "row 1, column 'worker': nobody is named"),
+        ([row(b=""), row(b=None)], [], "no row has two texts to judge; say which columns they are in (--candidate"),
+        ([row(candidates=[{"text": f"{n}", "origin": f"import:{n}"} for n in range(25)])], [], "26 texts at most, and"),
+        ([row(time="yesterday")], [], "row 1, column 'time': 'yesterday' is no time"),
+        ([row(time="2999-01-01T00:00:00Z")], [], "before 1990 or yet to come"),
+        ([row(seconds=-1)], [], "'-1' is no number of seconds"),
+        ([row(tie="perhaps")], [], "'perhaps' does not say whether it is a tie"),
+        ([row([1, 2])], [], "a list of numbers may be places or an order"),
+        ([row("A>A")], [], "the ranking names a text twice"),
+        ([row("A>B<A")], [], "mixes < and >"),
+        ([row(candidate_c="Third.")], [], "'a' is only the best of 3; a ranking has a place for each, A>B>C"),
+        ([row("A>B", candidate_c="Third.")], [], "the ranking leaves out text C"),
+        ([row(text="")], [], "row 1, column 'text': the text is empty"),
+    ],
+)
+def test_what_is_wrong_is_named_by_row_and_nothing_is_written(load, rows, options, fault):
+    with pytest.raises(CommandError) as error:
+        load(as_jsonl(rows), *options)
+    assert any(part in str(error.value) for part in fault.split("|")), error.value
+    assert totals() == [0] * 8
+    assert Import.objects.get().status == "refused"
+
+
+def test_rows_with_an_empty_text_are_left_out_and_counted(load):
+    lines = load(as_jsonl([row(), row(b="", worker="w2", text="Another prompt"), row("b", worker="w3")]))
+    assert "1 rows with fewer than two texts, left out" in lines
+    assert [person for person, *_ in answers()] == ["w1", "w3"]
+    assert Prompt.objects.count() == 1
+
+
+def test_good_rows_can_be_kept(load, settings):
+    rows = [row(), row(0, worker="w2"), row("b", worker="w3")]
+    lines = load(as_jsonl(rows), "--keep-good")
+    assert [person for person, *_ in answers()] == ["w1", "w3"]
+    record = Import.objects.get()
+    assert (settings.VAR / record.rest_path).read_text() == as_jsonl(rows[1:2])
+    assert any(line.startswith("1 rows at fault, left out") for line in lines)
+
+
+def test_a_dry_run_writes_nothing(load, settings):
+    lines = load(as_jsonl([row(time="2024-05-31 14:03", question="why?")]), "--dry-run")
+    assert totals() == [0] * 8
+    assert not Import.objects.exists()
+    assert lines == [
+        "answers read as: first text 1",
+        "1 times without a time zone, read as UTC",
+        "columns not used: question",
+        "people: 0 had an account, 1 were given one",
+        "dry run, nothing written; 1 rows, 1 prompts and 2 candidates added; 1 tasks and 1 answers added in batch "
+        + lines[-1].rpartition(" ")[2],
+    ]
+
+
+RANKED = {"text": "q", "candidate_W": "w", "candidate_X": "x", "candidate_Y": "y"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "options"),
+    [
+        ({"annotator": 1, "ranking": "X>W=Y"}, []),
+        ({"annotator": 1, "ranking": "W=Y<X"}, []),
+        ({"annotator": 1, "ranking": ["X", ["W", "Y"]]}, []),
+        ({"annotator": 1, "ranking": {"W": 2, "X": 1, "Y": 2}}, []),
+        ({"annotator": 1, "r1": 3, "r2": 1, "r3": 3}, ["--rank", "r1=W", "--rank", "r2=X", "--rank", "r3=Y"]),
+        ({"answers": [{"judge": 1, "ranking": "x>w=y"}]}, []),
+    ],
+)
+def test_rankings_in_the_layouts_people_have(load, cells, options):
+    load(as_jsonl([{**RANKED, **cells}]), *options)
+    assert answers() == [("1", ["w", "x", "y"], [["x"], ["w", "y"]])]
+    assert Batch.objects.get().alternatives == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("pairs.csv", as_csv([row(), row("tie", worker="w2")]), []),
+        ("pairs.tsv", as_csv([row(), row("tie", worker="w2")], "\t"), []),
+        ("pairs.parquet", as_parquet([row(), row("tie", worker="w2")]), []),
+        (
+            "wide.csv",
+            as_csv([{**row(), "w1": "1", "w2": "tie", "w3": ""}]),
+            ["--worker-column", "w1", "--worker-column", "w2", "--worker-column", "w3"],
+        ),
+        (
+            "list.jsonl",
+            as_jsonl(
+                [
+                    {
+                        "prompt": "Is breakfast included?",
+                        "candidates": [{"text": YES, "origin": "import:one"}, {"text": YEP, "origin": "import:two"}],
+                        "answers": [{"worker": "w1", "answer": "one"}, {"worker": "w2", "answer": "two", "tie": True}],
+                    }
+                ]
+            ),
+            [],
+        ),
+        (
+            "other names.csv",
+            as_csv(
+                [
+                    {"q": "Is breakfast included?", "x": YES, "y": YEP, "who": "w1", "best": "one", "same?": "no"},
+                    {"q": "Is breakfast included?", "x": YES, "y": YEP, "who": "w2", "best": "one", "same?": "yes"},
+                ]
+            ),
+            [
+                *("--map", "text=q", "--map", "worker=who", "--map", "answer=best", "--map", "tie=same?"),
+                *("--candidate", "x=import:one", "--candidate", "y=import:two"),
+            ],
+        ),
+    ],
+)
+def test_layouts(load, name, content, options):
+    load(content, *options, name=name)
+    assert answers() == [("w1", [YES, YEP], YES), ("w2", [YES, YEP], "tie")]
+    assert (Prompt.objects.count(), Task.objects.count()) == (1, 1)
+
+
+def test_one_person_for_the_whole_file(load):
+    bare = {key: value for key, value in row().items() if key != "worker"}
+    with pytest.raises(CommandError, match=r"no column says who answered.*--worker NAME"):
+        load(as_jsonl([bare]))
+    load(as_jsonl([bare]), "--worker", "mika@example.org")
+    assert Annotation.objects.get().annotator.email == "mika@example.org"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--map", "answer=verdict"], "there is no column 'verdict'"),
+        (["--map", "answer="], "no column is the answer"),
+        (["--map", "answer=candidate_a"], "cannot be both a text and part of an answer"),
+        (["--rank", "candidate_a"], "--rank candidate_a: write COLUMN=CANDIDATE"),
+        (["--answer", "0"], "--answer 0: write VALUE=MEANING"),
+        (["--map", "text=nowhere"], "there is no column 'nowhere'"),
+    ],
+)
+def test_columns_that_do_not_fit_say_so(load, options, message):
+    with pytest.raises(CommandError, match=re.escape(message)):
+        load(as_jsonl([row()]), *options)
+    assert totals() == [0] * 8
+
+
+def test_the_remedy_for_an_unknown_answer_works_as_it_stands(load):
+    """Word by word as a shell reads it."""
+    for value, meaning, said in [("-1", "a", YES), ("no clear winner", "tie", "tie"), ("?!", "both_bad", "both_bad")]:
+        with pytest.raises(CommandError) as error:
+            load(as_jsonl([row(value, worker=value)]))
+        (remedy,) = re.findall(r"say what it means: (.*), where", str(error.value))
+        load(as_jsonl([row(value, worker=value)]), *shlex.split(remedy.replace("MEANING", meaning)))
+        assert answers()[-1] == (value, [YES, YEP], said)
+
+
+def test_columns_called_b_and_a_are_not_first_and_second(load):
+    load(as_jsonl([{"text": "q", "candidate_b": "first", "candidate_a": "second", "worker": "w", "answer": "a"}]))
+    assert answers() == [("w", ["first", "second"], "second")]
+
+
+def test_different_sides_and_pairs_of_one_prompt_are_kept_apart(load):
+    rows = [
+        row(),
+        row("b", worker="w2", a=YEP, b=YES),
+        row(worker="w3", a="Another one."),
+        row(worker="w4", b="Third."),
+    ]
+    load(as_jsonl(rows), "--candidate", "candidate_a=import:x", "--candidate", "candidate_b=import:y")
+    # The same text under another origin is another candidate; the votes count them as one text.
+    assert [(shown, said) for _, shown, said in answers()] == [
+        ([YES, YEP], YES),
+        ([YEP, YES], YES),
+        (["Another one.", YEP], "Another one."),
+        ([YES, "Third."], YES),
+    ]
+    assert Task.objects.count() == 4
+
+
+def test_further_answers_of_a_person_about_the_same_texts(load):
+    rows = [row(time=1_700_000_000), row("b", time=1_700_000_060), row(time=1_700_000_120), row(time=1_700_000_120)]
+    lines = load(as_jsonl(rows))
+    assert "2 further answers of a person about the same texts, in tasks of their own" in lines
+    assert "1 answers that stand twice in the file, with the same time" in lines
+    assert (Task.objects.count(), Annotation.objects.count()) == (3, 3)
+    before = totals()
+    load(as_jsonl(rows))
+    assert totals() == before
+
+
+def test_equal_answers_without_a_time_are_all_kept_and_all_known_again(load):
+    rows = [row(), row(), row(worker="w2"), row()]
+    lines = load(as_jsonl(rows))
+    assert "2 further answers of a person about the same texts, in tasks of their own" in lines
+    assert (Task.objects.count(), Annotation.objects.count()) == (3, 4)
+    before = totals()
+    assert load(as_jsonl(rows))[-1].endswith("0 tasks and 0 answers added")
+    assert totals() == before
+    assert load(as_jsonl([*rows, row()]), name="one more.jsonl")[-1].count("1 tasks and 1 answers added") == 1
+
+
+def test_what_reads_the_same_is_no_choice(load):
+    rows = [row(b="It is,\u00a0madam."), {**RANKED, "candidate_Y": "w\u200b", "annotator": "w1", "answer": "Y>X>W"}]
+    rows = [{**rows[0], "annotator": "w1"}, rows[1]]
+    lines = load(as_jsonl([{key: value for key, value in each.items() if key != "worker"} for each in rows]))
+    assert "1 answers about texts that read the same, left out" in lines
+    assert answers() == [("w1", ["x", "w\u200b"], "w\u200b")]
+
+
+def test_more_answers_in_another_file_join_the_project(load):
+    load(as_jsonl([row(id="q1")]))
+    load(as_jsonl([row(id="q1"), row("b", worker="w2", id="q1")]), name="more.jsonl")
+    assert answers() == [("w1", [YES, YEP], YES), ("w2", [YES, YEP], YEP)]
+    assert Prompt.objects.get().external_id == "q1"
+    assert Batch.objects.count() == 2
+
+
+def test_an_interrupted_import_goes_on(load, monkeypatch):
+    from annotation.importing import judgements, judgements_writing
+
+    monkeypatch.setattr(judgements, "ANSWERS_AT_ONCE", 3)
+    rows = [row(worker=f"w{number}") for number in range(8)]
+    write, calls = judgements_writing.Recorder.write, []
+
+    def failing(self, chunk):
+        calls.append(len(chunk))
+        if len(calls) == 3:
+            raise RuntimeError("the power went off")
+        write(self, chunk)
+
+    monkeypatch.setattr(judgements_writing.Recorder, "write", failing)
+    with pytest.raises(RuntimeError):
+        load(as_jsonl(rows))
+    assert (calls, Annotation.objects.count(), Import.objects.get().status) == ([3, 3, 2], 6, "failed")
+    monkeypatch.setattr(judgements_writing.Recorder, "write", write)
+    load(as_jsonl(rows))
+    assert (Annotation.objects.count(), Batch.objects.count(), Batch.objects.get().overlap) == (8, 1, 8)
+
+
+def test_recorded_answers_freeze_like_any_others(load, hotel, tmp_path, settings):
+    from annotation.datasets.freeze import freeze_dataset
+
+    load(as_jsonl([row(), row(worker="w2"), row("b", worker="w3"), row("tie", worker="w4")]))
+    version = freeze_dataset(project=hotel, purpose="dpo", actor=None)
+    (line,) = (settings.VAR / version.directory / "train.jsonl").read_text().splitlines()
+    frozen = json.loads(line)
+    assert (frozen["chosen"][0]["content"], frozen["probability"], frozen["tie"]) == (YES, 0.625, 0.25)
+    assert frozen["votes"] == 4
+    assert version.manifest["annotations"]["annotators"] == 4

@@ -1,0 +1,211 @@
+"""How text files are read: encodings, delimiters and quotation marks; and every remedy that an error names works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+import annotation
+from annotation.importing.run import ImportRefused
+from annotation.models import Candidate, Import, Prompt, Role
+from annotation.preparation.encodings import likely_encodings
+from tests.factories import ProjectFactory, join
+
+pytestmark = pytest.mark.django_db
+
+RUSSIAN = "text,candidate_a\n" + "".join(f"{n} Номер был чистым,Спасибо\n" for n in range(5))
+JAPANESE = "text,candidate_a\n部屋が①番で髙い～,はい\n"
+EXCEL = (
+    'text\tcandidate_a\tcandidate_b\r\n"Hello, world"\tbonjour\t"salut, monde"\r\n"She said ""no"""\tnon\tjamais\r\n'
+)
+
+
+def project(source="en", target="ja"):
+    return ProjectFactory(slug="hotel", source_language=source, target_language=target)
+
+
+def load(tmp_path, name, content, *options) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    call_command("import_prompts", "hotel", str(path), *options)
+
+
+# ---- quotation marks and delimiters ----
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (EXCEL, ["Hello, world", 'She said "no"']),
+        ('text\tref\n"two\nlines"\ta\nplain\tb\n', ["two\nlines", "plain"]),
+        ('text\tref\n"a\tb"\tc\n', ["a\tb"]),
+        ('"text"\t"ref"\n"one"\t"a"\n"two"\t"b"\n', ["one", "two"]),  # all cells quoted
+        ('text\tref\n"Hello" she said\tHe said "no\n', ['"Hello" she said']),
+        ('text\tref\n"Hello"\ta\nshe said "no"\tb\n', ['"Hello"', 'she said "no"']),
+        ('text\tref\n5" pipe\ta\n', ['5" pipe']),
+        ('text\tref\n"open\ta\nnext\tb\n', ['"open', "next"]),
+        ('text\tref\n"Hello"\ta\nplain\tb\n', ['"Hello"', "plain"]),
+    ],
+)
+def test_quotation_marks_of_a_tsv_are_what_the_content_shows(tmp_path, capsys, content, texts):
+    project()
+    load(tmp_path, "a.tsv", content.encode("utf-16"))
+    assert list(Prompt.objects.order_by("pk").values_list("text", flat=True)) == texts
+    said = capsys.readouterr().out
+    quoted = '"' not in texts[0] or texts[-1] == 'She said "no"'
+    assert ("cells may be in quotation marks" in said) == quoted
+    assert ("quotation marks are part of the texts" in said) == (not quoted)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeffsep=;\ntext;candidate_a\nHallo, du;a\n",
+        '"sep=;"\ntext;candidate_a\n"Hallo, du";a\n',
+        "sep=|\r\ntext|candidate_a\r\nHallo, du|a\r\n",
+        "sep=\t\ntext\tcandidate_a\nHallo, du\ta\n",
+    ],
+)
+def test_a_first_line_may_name_the_delimiter(tmp_path, content):
+    project()
+    load(tmp_path, "a.csv", content)
+    assert (Prompt.objects.get().text, Candidate.objects.get().text) == ("Hallo, du", "a")
+
+
+def test_rows_are_counted_as_the_spreadsheet_shows_them(tmp_path):
+    project()
+    with pytest.raises(CommandError, match="row 3, column 'text': the text is empty"):
+        load(tmp_path, "a.csv", "sep=;\ntext;id\nOne;1\n;2\n")
+
+
+# ---- encodings ----
+
+
+@pytest.mark.parametrize(
+    ("languages", "content", "encoding"),
+    [
+        (("en", "ja"), JAPANESE, "cp932"),
+        (("ja", "en"), JAPANESE.replace("①", "一").replace("髙", "高").replace("～", "。"), "euc-jp"),
+        (("ru", "en"), RUSSIAN, "cp1251"),
+        (("en", "ru"), RUSSIAN, "koi8-r"),
+        (("en", "uk"), RUSSIAN.replace("Спасибо", "Дякую їй"), "cp1251"),
+        (("en", "fr"), "text\nUn café s'il vous plaît\nÀ bientôt\n", "cp1252"),
+        (("en", "de"), "text\nSchöne Grüße aus Österreich\n", "cp1252"),
+        (("en", "pl"), "text\nZażółć gęślą jaźń\n", "cp1250"),
+        (("en", "cs"), "text\nPříliš žluťoučký kůň\n", "cp1250"),
+        (("en", "el"), "text\nΤο δωμάτιο ήταν καθαρό\n", "cp1253"),
+        (("en", "he"), "text\nהחדר היה נקי\n", "cp1255"),
+        (("en", "ar"), "text\nكانت الغرفة نظيفة\n", "cp1256"),
+        (("en", "ko"), "text\n방이 깨끗했습니다\n", "cp949"),
+        (("en", "zh"), "text\n房间很干净，谢谢\n", "gb18030"),
+        (("en", "zh-TW"), "text\n房間很乾淨，謝謝\n", "big5"),
+        (("en", "th"), "text\nห้องสะอาดมาก\n", "cp874"),
+        (("en", "tr"), "text\nOdamız çok güzeldi teşekkürler\n", "cp1254"),
+    ],
+)
+def test_the_encoding_of_the_projects_languages_is_suggested_first(tmp_path, languages, content, encoding):
+    project(*languages)
+    name = f"{encoding}.csv"
+    with pytest.raises(CommandError) as refused:
+        load(tmp_path, name, content.encode(encoding))
+    assert not Prompt.objects.exists(), "nothing is imported on a guess"
+    options = re.findall(r"^Option: (.+)$", str(refused.value), re.MULTILINE)
+    assert options[0] == f"--encoding {encoding}"
+    assert any(word in str(refused.value) for word in content.split("\n")[1].split(",")), "a sample of the text"
+    load(tmp_path, name, content.encode(encoding), *shlex.split(options[0]))
+    assert Prompt.objects.order_by("pk")[0].text in content
+
+
+def test_two_readings_are_shown_to_compare():
+    found = likely_encodings(RUSSIAN.encode("cp1251"), ("ru", "en"))
+    assert len(found) >= 2
+    assert found[0] == ("cp1251", "0 Номер был чистым,Спасибо")
+    assert len({text for _, text in found}) == len(found)
+
+
+def test_the_page_shows_the_readings_and_a_click_chooses_one(sign_in, tmp_path):
+    client = sign_in(join(project("ru", "en"), Role.MANAGER))
+    path = tmp_path / "old.csv"
+    path.write_bytes(RUSSIAN.encode("cp1251"))
+    with path.open("rb") as file:
+        client.post("/projects/hotel/import/", {"file": file})
+    record = Import.objects.get()
+    page = client.get(f"/imports/{record.pk}/")
+    assert page.context["encodings"][0][0] == "cp1251"
+    text = page.content.decode()
+    assert "Which of these reads right?" in text
+    assert "Номер был чистым" in text
+    assert "--encoding" not in text
+    client.post(f"/imports/{record.pk}/reread/", {"encoding": "cp1251", "delimiter": ""})
+    page = client.get(f"/imports/{record.pk}/")
+    assert page.context["preview"].survey.prompts == 5
+
+
+# ---- remedies ----
+
+REMEDIES = [
+    ("open.csv", 'text,candidate_a,candidate_b\n"open,hello,there\nnext,a,b\n', 2),
+    ("after.csv", 'text,ref\n"Hel"lo,a\n', 1),
+    ("latin.tsv", "text\nUn café\n".encode("cp1252"), 1),
+    ("no-mark.csv", "text\nHello\n".encode("utf-16-le"), 1),
+    ("no-mark-be.csv", "text\nHello\n".encode("utf-16-be"), 1),
+    ("semicolons.csv", "id;text\n1;Hello\n", 1),
+    ("bars.csv", "id|text\n1|Hello\n", 1),
+    ("tabs.csv", "id\ttext\n1\tHello\n", 1),
+    ("no-text.csv", "id,body\n1,Hello\n", 1),
+    ("no-text.jsonl", '{"id": 1, "body": "Hello"}\n', 1),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "prompts"), REMEDIES, ids=[row[0] for row in REMEDIES])
+def test_every_option_that_an_error_names_works(tmp_path, name, content, prompts):
+    project("en", "fr")
+    with pytest.raises(CommandError) as refused:
+        load(tmp_path, name, content)
+    options = re.findall(r"^Option: (.+)$", str(refused.value), re.MULTILINE)
+    assert options
+    for option in options:
+        Prompt.objects.all().delete()
+        load(tmp_path, name, content, *shlex.split(option.replace("COLUMN", "body")))
+        assert Prompt.objects.count() == prompts, option
+
+
+def test_shell_commands_that_errors_name_work(tmp_path):
+    import shutil
+    import subprocess
+
+    project()
+    for name in ("array.json", "array.jsonl"):
+        with pytest.raises(CommandError) as refused:
+            load(tmp_path, name, '[{"text": "One"},\n {"text": "Two"}]')
+        (command,) = re.findall(r"^Command: (.+)$", str(refused.value), re.MULTILINE)
+        if not shutil.which("jq"):
+            pytest.skip("jq is not installed here")
+        line = command.replace("FILE.jsonl", "made.jsonl").replace("FILE", name)
+        subprocess.run(line, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - our own words
+        load(tmp_path, "made.jsonl", (tmp_path / "made.jsonl").read_bytes())
+        assert Prompt.objects.count() == 2
+
+
+def test_pages_do_not_speak_command_line():
+    """Messages of faults are for everybody: options stand beside them, for the command alone."""
+    root = Path(annotation.__file__).parent
+    for path in [*root.glob("preparation/**/*.py"), *root.glob("importing/*.py")]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            allowed = "options" in line or "commands=" in line or 'MappingError(f"--' in line
+            assert allowed or not re.search(r"--[a-z]|\bjq\b|gunzip|manage\.py", line) or "judgements" in path.name, (
+                f"{path.name}:{number}: {line}"
+            )
+
+
+def test_a_refusal_carries_its_options(tmp_path):
+    from annotation.importing.run import import_file
+
+    path = tmp_path / "a.csv"
+    path.write_text('text\n"open\n')
+    with pytest.raises(ImportRefused) as refused:
+        import_file(project=project(), path=path, filename="a.csv", actor=None)
+    assert refused.value.options == ("--no-quoted",)
+    assert "--" not in refused.value.record.error
