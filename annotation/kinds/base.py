@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from django.http import QueryDict
 from django.utils.functional import Promise
 
-from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
 
@@ -71,7 +71,9 @@ class AnnotationKind(ABC, Generic[P]):
     def present_form(self, shown: PresentedTask, entered: P | None) -> dict[str, Any]: ...
 
     @abstractmethod
-    def describe_answer(self, answer: P, texts: dict[int, str], language: str) -> dict[str, Any]: ...
+    def describe_answer(
+        self, answer: P, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]: ...
 
     def read(self, form: QueryDict, shown: PresentedTask, *, complete: bool = True) -> Stored:
         """The posted form as a payload. Raises InvalidInput, naming each field at fault; with `complete` false (a
@@ -82,10 +84,10 @@ class AnnotationKind(ABC, Generic[P]):
         """The template's context: texts by side, and what was `entered` (a draft or an earlier answer)."""
         return self.present_form(shown, None if entered is None else self.parse(entered))
 
-    def describe(self, stored: Stored, texts: dict[int, str], language: str) -> dict[str, Any]:
+    def describe(self, stored: Stored, texts: dict[int, str], language: str, aspects: AspectsByKey) -> dict[str, Any]:
         """An answer for people to read: `headline`, and what else templates/annotation/answer.html shows. `texts` are
-        the task's candidates by id."""
-        return self.describe_answer(self.parse(stored), texts, language)
+        the task's candidates by id, `aspects` the project's by key (see `loading.aspects_by_key`)."""
+        return self.describe_answer(self.parse(stored), texts, language, aspects)
 
     def own_text(self, stored: Stored) -> str | None:
         """The text that the annotator wrote or edited, for the translation memory."""

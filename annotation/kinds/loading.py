@@ -1,5 +1,7 @@
 """Loads what the page of one task shows. It runs for every task that is served, so its queries are prepared."""
 
+from collections.abc import Iterable
+
 from annotation.core.prepared import execute, select
 from annotation.kinds.presentation import PresentedTask, distinct, lettered
 from annotation.kinds.registry import KINDS
@@ -9,6 +11,15 @@ from annotation.models import Aspect, Assignment, ReasonTag
 TEXTS = "SELECT id, text FROM annotation_candidate WHERE id = ANY(%(ids)s)"
 ASPECTS = "project_id = %(project)s AND retired_at IS NULL ORDER BY position, id"
 TAGS = "project_id = %(project)s ORDER BY position, id"
+
+
+def aspects_by_key(projects: Iterable[int]) -> dict[int, dict[str, Aspect]]:
+    """The aspects of each project in their order, for describing answers: retired ones too."""
+    found: dict[int, dict[str, Aspect]] = {project: {} for project in projects}
+    if found:
+        for aspect in Aspect.objects.filter(project__in=found):
+            found[aspect.project_id][aspect.key] = aspect
+    return found
 
 
 def show(assignment: Assignment, *, like: PresentedTask | None = None) -> PresentedTask:

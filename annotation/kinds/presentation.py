@@ -1,6 +1,6 @@
 """What one annotator is shown of a task. Sides are letters: which candidate is which stays on the server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
@@ -12,6 +12,7 @@ from annotation.text.normalization import normal_form
 
 MAX_TEXT = 200_000
 
+AspectsByKey = Mapping[str, Aspect]
 Problem = tuple[str, str]  # a form field, and what is wrong with it
 
 

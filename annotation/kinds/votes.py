@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
 from annotation.text.digests import text_digest
-from annotation.text.edit_distance import edits_between
+from annotation.text.edit_distance import is_edited
 from annotation.text.normalization import normal_form
 
 P = TypeVar("P")
@@ -111,7 +111,7 @@ class PromptLabels:
     def is_edit(self, original: str, edited: str) -> bool:
         """Whether an edit changed anything that a reader sees and that the edit count counts; it is counted as left
         out if not."""
-        if normal_form(original) != normal_form(edited) and edits_between(original, edited, self.language).count:
+        if normal_form(original) != normal_form(edited) and is_edited(original, edited, self.language):
             return True
         self.left_out["post-edits that changed nothing"] += 1
         return False

@@ -1,6 +1,6 @@
-from django.db import migrations
+from django.db import migrations, models
 
-from annotation.text.normalization import lookup_form
+from annotation.text.typography import lookup_form
 
 
 def fold(apps, schema_editor):
@@ -18,4 +18,11 @@ def fold(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [("annotation", "0009_prompts_that_read_the_same")]
 
-    operations = [migrations.RunPython(fold, migrations.RunPython.noop)]
+    operations = [
+        migrations.RunPython(fold, migrations.RunPython.noop),
+        migrations.AlterField(
+            "glossaryterm",
+            "folded",
+            models.TextField(help_text="The source as it is looked for: see `annotation.text.typography`."),
+        ),
+    ]

@@ -14,7 +14,7 @@ class GlossaryTerm(models.Model):
     source = models.CharField(max_length=200)
     target = models.CharField(max_length=200)
     note = models.CharField(max_length=300, blank=True)
-    folded = models.TextField(help_text="The source as it is looked for: see `annotation.text.normalization`.")
+    folded = models.TextField(help_text="The source as it is looked for: see `annotation.text.typography`.")
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

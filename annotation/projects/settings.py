@@ -1,12 +1,12 @@
 """Create a project and change its settings; guideline, aspects and reason tags have modules of their own."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
@@ -15,8 +15,9 @@ from annotation.members.memberships import add_member
 from annotation.models import Project, Role, User
 from annotation.models.project import mqm_core
 from annotation.projects.reasons import distinct
+from annotation.text.language_tags import is_registered, name_of, right_tag
 
-LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+LANGUAGES = ("source_language", "target_language")
 RESERVED_SLUGS = {"new"}
 EDITABLE = (
     "name",
@@ -118,18 +119,17 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
             return row
         for name in before:
             setattr(row, name, changes[name])
-        check(row)
+        # A tag from before tags were checked may stay as it is.
+        check(row, languages=[name for name in LANGUAGES if name in before])
         row.save(update_fields=list(before))
         after = {name: changes[name] for name in before}
         record(verb="project.changed", target=row, actor=actor, project=row, before=before, after=after)
     return row
 
 
-def check(project: Project) -> None:
-    problems: list[tuple[str, str]] = []
-    for field in ("source_language", "target_language"):
-        if not LANGUAGE_TAG.fullmatch(getattr(project, field)):
-            problems.append((field, _("Give a BCP 47 language tag, such as en, ja or pt-BR.")))
+def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
+    """Raises `InvalidInput` by field; of the fields with language tags, only those named are checked."""
+    problems = [(field, problem) for field in languages if (problem := tag_problem(getattr(project, field)))]
     if project.goal == Project.Goal.PERSONA and not project.persona.strip():
         problems.append(("persona", _("Say who answers, and how: the model gets it with every prompt.")))
     if project.edit_hours > YEAR_OF_HOURS:
@@ -147,6 +147,17 @@ def check(project: Project) -> None:
         problems += [(field, message) for field, messages in error.message_dict.items() for message in messages]
     if problems:
         raise InvalidInput("; ".join(f"{field}: {message}" for field, message in problems), problems)
+
+
+def tag_problem(tag: str) -> str | None:
+    if is_registered(tag):
+        return None
+    right = right_tag(tag)
+    if right is None:
+        return _("“{tag}” is not a BCP 47 language tag. Give one, such as en, ja or pt-BR.").format(tag=tag)
+    return _("“{tag}” is not a BCP 47 language tag. Did you mean {right} ({name})?").format(
+        tag=tag, right=right, name=name_of(right, get_language() or "en") or right
+    )
 
 
 def values_of(project: Project) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.models import GlossaryTerm, Project, User
-from annotation.text.normalization import UNSPACED, folded, lookup_form
+from annotation.text.normalization import UNSPACED, folded
+from annotation.text.typography import lookup_form
 
 LIMITS = {"source": 200, "target": 200, "note": 300}
 MAX_ROWS = 50_000

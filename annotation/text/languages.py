@@ -9,18 +9,28 @@ import regex
 from babel import Locale, UnknownLocaleError
 from babel.core import get_global
 
+from annotation.text.language_tags import right_tag
+
 Direction = Literal["ltr", "rtl", "auto"]
+
+
+@lru_cache(maxsize=1024)
+def meant(tag: str) -> str:
+    """The tag, or the right one where a project has a wrong one from before tags were checked: `ja` for jp."""
+    if tag.split("-")[0].lower() in get_global("likely_subtags"):
+        return tag
+    return right_tag(tag) or tag
 
 
 def base_language(tag: str) -> str:
     """`pt` of `pt-BR`."""
-    return tag.replace("_", "-").split("-")[0].lower()
+    return meant(tag).split("-")[0].lower()
 
 
 @lru_cache(maxsize=256)
 def locale_of(tag: str) -> Locale | None:
     """CLDR's data of the tag, or else of its language; None where CLDR has none."""
-    for wish in (tag.replace("_", "-"), base_language(tag)):
+    for wish in (meant(tag), base_language(tag)):
         try:
             return Locale.parse(wish, sep="-")
         except (ValueError, UnknownLocaleError):
@@ -31,7 +41,7 @@ def locale_of(tag: str) -> Locale | None:
 @lru_cache(maxsize=256)
 def script_of(tag: str) -> str | None:
     """`Arab` of `ar`, `Latn` of `sr-Latn`: the script that the tag names, or else the usual one of its language."""
-    subtags = tag.replace("_", "-").split("-")
+    subtags = meant(tag).split("-")
     if named := next((part for part in subtags[1:] if len(part) == 4 and part.isalpha()), None):
         return named.title()
     language = subtags[0].lower()
@@ -60,6 +70,12 @@ def direction(tag: str) -> Direction:
         return "ltr"  # a script of several, such as Jpan or Kore: Unicode has none of this name, and all run rightwards
 
 
+def isolate(text: str) -> str:
+    """A name inside a plain sentence: with isolating characters around it where it has right-to-left letters, which
+    would reorder the sentence. In HTML, `<bdi>` does the same."""
+    return f"\u2068{text}\u2069" if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in text) else text
+
+
 @dataclass(frozen=True)
 class Separators:
     decimal: frozenset[str]
@@ -71,8 +87,8 @@ def separators(tag: str) -> Separators:
     """Decimal and grouping signs in all the digits of the language. A language without a region also has those of its
     world region: Spanish writes 1.200,5 in Spain and 1,200.5 in Latin America (es-419)."""
     locales = [locale_of(tag)]
-    if locales[0] is not None and "-" not in tag.replace("_", "-"):
-        locales += [locale_of(f"{tag}-{region}") for region in ("419", "001")]
+    if locales[0] is not None and "-" not in meant(tag):
+        locales += [locale_of(f"{base_language(tag)}-{region}") for region in ("419", "001")]
     decimal: set[str] = set()
     group: set[str] = set()
     for locale in locales:

@@ -15,6 +15,7 @@ from typing import Any
 
 from training.contract.config import GenerationConfig
 from training.contract.errors import Cancelled, DatasetError
+from training.contract.wording import counted
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -47,12 +48,15 @@ def generate(run: Run) -> Outcome:
             continue
         errors += 1
         if (prompt["id"], None) not in done:
-            error = f"The prompt has {len(ids)} tokens: no room for an answer in the model's context of {context}"
+            size = counted(len(ids), "token")
+            error = f"The prompt has {size}: no room for an answer in the model's context of {context}"
             _append(path, [{"prompt": prompt["id"], "error": error}])
     if errors:
-        log.warning("%d of %d prompts are too long for the model's context of %d", errors, len(prompts), context)
+        prompts_read = counted(len(prompts), "prompt")
+        log.warning("too long for the model's context of %d: %d of %s", context, errors, prompts_read)
     if not fitting:
-        raise DatasetError(f"All {len(prompts)} prompts are too long for the model's context of {context} tokens")
+        everyone = "The only prompt is" if len(prompts) == 1 else f"All {len(prompts)} prompts are"
+        raise DatasetError(f"{everyone} too long for the model's context of {context} tokens")
 
     total = len(fitting) * config.samples
     progress = Progress(run, total, sum(_have(done, id_, config.samples) for id_, _ in fitting))

@@ -13,6 +13,7 @@ from typing import Any
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.contract.run_directory import TRAIN
+from training.contract.wording import counted
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
@@ -118,7 +119,8 @@ def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
     unlabelled = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
     if unlabelled:
         raise DatasetError(
-            f"{where}: {len(unlabelled)} rows have no label (true or false), the first is row {unlabelled[0]}"
+            f"{where}: {counted(len(unlabelled), 'row')} without a label (true or false), the first is row "
+            f"{unlabelled[0]}"
         )
     labels = [row["label"] for row in rows]
     check_both_kinds(labels, where)

@@ -15,7 +15,7 @@ from annotation.kinds.choosing import form as page
 from annotation.kinds.choosing import votes as voting
 from annotation.kinds.choosing.describe import describe
 from annotation.kinds.choosing.payload import ChoosingPayload
-from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
 
@@ -41,7 +41,9 @@ class Choosing(AnnotationKind[ChoosingPayload]):
     def present_form(self, shown: PresentedTask, entered: ChoosingPayload | None) -> dict[str, Any]:
         return page.present(shown, entered)
 
-    def describe_answer(self, answer: ChoosingPayload, texts: dict[int, str], language: str) -> dict[str, Any]:
+    def describe_answer(
+        self, answer: ChoosingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
         return describe(answer, texts)
 
     def own_text(self, stored: Stored) -> str | None:

@@ -12,7 +12,7 @@ from annotation.kinds.postediting import form as page
 from annotation.kinds.postediting import votes as voting
 from annotation.kinds.postediting.describe import describe
 from annotation.kinds.postediting.payload import PosteditingPayload
-from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
 
@@ -35,7 +35,9 @@ class Postediting(AnnotationKind[PosteditingPayload]):
     def present_form(self, shown: PresentedTask, entered: PosteditingPayload | None) -> dict[str, Any]:
         return page.present(shown, entered)
 
-    def describe_answer(self, answer: PosteditingPayload, texts: dict[int, str], language: str) -> dict[str, Any]:
+    def describe_answer(
+        self, answer: PosteditingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
         return describe(answer, texts, language)
 
     def own_text(self, stored: Stored) -> str | None:

@@ -8,7 +8,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import MAX_ALTERNATIVES, AnnotationKind, Stored
-from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.scoring import form as page
 from annotation.kinds.scoring import votes as voting
 from annotation.kinds.scoring.describe import describe
@@ -36,8 +36,10 @@ class Scoring(AnnotationKind[ScoringPayload]):
     def present_form(self, shown: PresentedTask, entered: ScoringPayload | None) -> dict[str, Any]:
         return page.present(shown, entered)
 
-    def describe_answer(self, answer: ScoringPayload, texts: dict[int, str], language: str) -> dict[str, Any]:
-        return describe(answer, texts)
+    def describe_answer(
+        self, answer: ScoringPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
+        return describe(answer, texts, aspects)
 
     def aspect_keys(self, stored: Stored) -> set[str]:
         return {aspect for points in self.parse(stored).scores.values() for aspect in points}

@@ -5,16 +5,18 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.kinds.presentation import AspectsByKey
 from annotation.kinds.scoring.payload import ScoringPayload
 from annotation.kinds.spans import marked
+from annotation.text.languages import isolate
 
 
-def describe(answer: ScoringPayload, texts: dict[int, str]) -> dict[str, Any]:
+def describe(answer: ScoringPayload, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
     count = len(answer.scores)
     several = count > 1
     sides = [
         {
-            "scores": describe_points(points),
+            "scores": describe_points(points, aspects) if several else "",
             "show_text": several,
             **marked(texts.get(candidate, ""), answer.spans.get(candidate, [])),
         }
@@ -24,9 +26,23 @@ def describe(answer: ScoringPayload, texts: dict[int, str]) -> dict[str, Any]:
     if several:
         headline = ngettext("%(count)d text scored", "%(count)d texts scored", count) % {"count": count}
     else:
-        headline = describe_points(next(iter(answer.scores.values()), {})) or _("No score")
-    return {"headline": headline, "comment": answer.comment, "scores": answer.scores, "sides": sides}
+        headline = describe_points(next(iter(answer.scores.values()), {}), aspects) or _("No score")
+    return {"headline": headline, "comment": answer.comment, "sides": sides}
 
 
-def describe_points(points: dict[str, int]) -> str:
-    return ", ".join(f"{aspect} {value}" for aspect, value in points.items())
+def describe_points(points: dict[str, int], aspects: AspectsByKey) -> str:
+    """Each score with the name that its aspect has now and the words of its point, in the order of the aspects."""
+    order = {key: at for at, key in enumerate(aspects)}
+    keys = sorted(points, key=lambda key: order.get(key, len(order)))
+    return " · ".join(describe_point(aspects, key, points[key]) for key in keys)
+
+
+def describe_point(aspects: AspectsByKey, key: str, score: int) -> str:
+    aspect = aspects.get(key)
+    if aspect is None:
+        return f"{key} {score}"
+    anchor = aspect.anchors[score - 1].strip() if 0 < score <= aspect.points else ""
+    name = isolate(aspect.name)
+    if not anchor:
+        return f"{name} {score}"
+    return _("{aspect} {score}: {anchor}").format(aspect=name, score=score, anchor=isolate(anchor))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import AnnotationKind, Stored
-from annotation.kinds.presentation import PresentedTask
+from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes, vote
 from annotation.kinds.writing import form as page
 from annotation.kinds.writing.payload import WritingPayload
@@ -33,7 +33,9 @@ class Writing(AnnotationKind[WritingPayload]):
     def present_form(self, shown: PresentedTask, entered: WritingPayload | None) -> dict[str, Any]:
         return page.present(shown, entered)
 
-    def describe_answer(self, answer: WritingPayload, texts: dict[int, str], language: str) -> dict[str, Any]:
+    def describe_answer(
+        self, answer: WritingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
         return {"headline": _("Written"), "text": answer.text}
 
     def own_text(self, stored: Stored) -> str | None:

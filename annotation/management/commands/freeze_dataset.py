@@ -91,7 +91,5 @@ class Command(BaseCommand):
         for what, number in version.manifest["left_out"].items():
             self.stdout.write(f"left out: {what}: {number:,}")
         self.stdout.write(str(settings.VAR / version.directory))
-        self.stdout.write(
-            f"dataset {version.pk}: {version.train_rows:,} train, {version.held_out_rows:,} held-out rows, "
-            f"sha256 {version.sha256}"
-        )
+        held_out = f"{version.held_out_rows:,} held-out row{pluralize(version.held_out_rows)}"
+        self.stdout.write(f"dataset {version.pk}: {version.train_rows:,} train, {held_out}, sha256 {version.sha256}")

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -137,11 +138,12 @@ class Command(BaseCommand):
             *(describe(note) for note in report["notes"]),
         ]
         line = (
-            f"import {record.pk}: {record.rows_read:,} rows, {record.prompts_added:,} prompts and "
-            f"{record.candidates_added:,} candidates added"
+            f"import {record.pk}: {record.rows_read:,} row{pluralize(record.rows_read)}, "
+            f"{record.prompts_added:,} prompt{pluralize(record.prompts_added)} and "
+            f"{record.candidates_added:,} candidate{pluralize(record.candidates_added)} added"
         )
         if record.fault_count:
-            line += f", {record.fault_count:,} faults"
+            line += f", {record.fault_count:,} fault{pluralize(record.fault_count)}"
             if not dry_run:
                 line += f" ({settings.VAR / record.faults_path}), the rest in {settings.VAR / record.rest_path}"
         return "\n".join([*lines, f"dry run, nothing written; {line.partition(': ')[2]}" if dry_run else line])

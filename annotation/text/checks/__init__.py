@@ -19,7 +19,7 @@ from annotation.text.checks.numbers import missing_numbers
 from annotation.text.checks.placeholders import placeholder_findings, without_placeholders
 from annotation.text.checks.terms import term_findings
 from annotation.text.languages import base_language
-from annotation.text.normalization import lookup_form
+from annotation.text.typography import lookup_form
 
 __all__ = ["Finding", "check", "looks_complete"]
 

@@ -16,6 +16,7 @@ from annotation.text.languages import base_language, script_of
 CLOSING = regex.compile(
     r"""(?:[\p{Pe}\p{Pf}\p{Pi}"'＂＇\p{So}\p{Sk}\p{Cf}\p{Mn}\s]|</?[a-zA-Z][^<>]*>|[:;=]['’]?-?[()DP])+$"""
 )
+MAX_TAIL = 400  # an ending is looked for in the last characters only
 TERMINALS = regex.compile(r"[\p{Sentence_Terminal}…:：;；|፡]+$")
 EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々][^\w\s]*$")
 JAPANESE_QUESTION = regex.compile(r"(?:か|の|かな|かね|でしょう|ませんか|ね)[。！]?$")
@@ -42,8 +43,8 @@ HALF_WIDTH = {"。": ".", "．": ".", "｡": ".", "？": "?", "！": "!"}
 
 @dataclass(frozen=True)
 class Ending:
-    """`kind` is "stop", "question", "more" (a colon) or "" without a mark; `sign` is the last mark, `text` the text up
-    to it."""
+    """`kind` is "stop", "question", "more" (a colon) or "" without a mark; `sign` is the last mark, `text` what is
+    before it, of a long text its end."""
 
     kind: str
     sign: str
@@ -51,7 +52,7 @@ class Ending:
 
 
 def ending_of(text: str, language: str = "") -> Ending:
-    bare = CLOSING.sub("", text)
+    bare = CLOSING.sub("", text[-MAX_TAIL:])
     marks = TERMINALS.search(bare)
     if marks is None:
         return Ending("", bare[-1:], bare)

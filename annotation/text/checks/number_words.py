@@ -1,5 +1,6 @@
 """Numbers in words and as shares; `numbers_in` reads all the numbers of a text."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -101,14 +102,16 @@ def numbers_in(text: str, language: str, *, words: bool = False) -> list[Number]
 
 def with_halves(text: str, numbers: list[Number]) -> list[Number]:
     """A half after a number is part of it: 2年半 and “2 and a half” are 2.5. By itself it is 0.5, 30 or 50 %."""
-    numbers = list(numbers)
+    numbers = sorted(numbers, key=lambda number: number.end)
+    ends = [number.end for number in numbers]
+    halves = []
     for match in HALF.finditer(text):
-        for at, number in enumerate(numbers):
-            gap = text[number.end : match.start()]
-            if 0 <= match.start() - number.end <= 8 and not regex.search(r"[\d.,;。、]", gap):
-                numbers[at] = replace(number, values=number.values | {value + 0.5 for value in number.values})
-        numbers.append(Number(match.group(), match.start(), match.end(), frozenset({0.5, 30.0, 50.0})))
-    return numbers
+        at = bisect_right(ends, match.start()) - 1
+        if at >= 0 and match.start() - ends[at] <= 8 and not regex.search(r"[.,;。、]", text[ends[at] : match.start()]):
+            number = numbers[at]
+            numbers[at] = replace(number, values=number.values | {value + 0.5 for value in number.values})
+        halves.append(Number(match.group(), match.start(), match.end(), frozenset({0.5, 30.0, 50.0})))
+    return sorted([*numbers, *halves], key=lambda number: number.start)
 
 
 def with_shares(text: str, numbers: list[Number]) -> list[Number]:
@@ -138,7 +141,8 @@ def share(text: str, one: Number, other: Number) -> float | None:
     """The value of two numbers that are one share or fraction."""
     gap, first, second = text[one.end : other.start], min(one.values), min(other.values)
     if regex.fullmatch(r"\s?[/⁄]\s?", gap) and second:
-        is_date = regex.match(r"\s?/\s?\d", text[other.end :]) or regex.search(r"\d\s?/\s?$", text[: one.start])
+        before, after = text[max(0, one.start - 4) : one.start], text[other.end : other.end + 4]
+        is_date = regex.search(r"\d\s?/\s?$", before) or regex.match(r"\s?/\s?\d", after)
         return None if is_date else first / second
     if gap in ("分の", "分之") and first:
         return second / first

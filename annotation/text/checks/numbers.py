@@ -1,7 +1,8 @@
 """Whether the target has every number of the source, with its fraction and its magnitude."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ FULL_HOUR = regex.compile(r"(?<=\d):00(?!\w)")
 BEFORE_NOON = frozenset({"am", "morning", "midnight", "night"})
 AFTER_NOON = frozenset({"pm", "noon", "afternoon", "evening", "night"})
 NEAR = 12  # characters between an hour and the part of the day that it belongs to
+MAX_NAME = 30  # characters of such a name
 DAY_ENDS = {0.0, 12.0, 24.0}
 WRITTEN_AS_NUMBER = regex.compile(r"[\d\p{Nl}\p{No}]|\p{Han}{3}")
 # A 千 or 一 by itself is mostly part of a word.
@@ -74,30 +76,34 @@ def present_numbers(text: str, language: str) -> list[Number]:
 class Present:
     """The numbers of the target, each of which is taken once."""
 
-    def __init__(self, numbers: Iterable[Number]) -> None:
-        self.numbers = list(numbers)
-        self.taken = [False] * len(self.numbers)
-        self.by_value: dict[float, list[int]] = defaultdict(list)
-        self.parts: dict[float, int] = defaultdict(int)
-        for at, number in enumerate(self.numbers):
-            for value in number.values:
-                self.by_value[value].append(at)
-            for value in number.parts:
-                self.parts[value] += 1
+    def __init__(self, numbers: Sequence[Number]) -> None:
+        self.taken = [False] * len(numbers)
+        self.plain: dict[float, list[int]] = defaultdict(list)  # numbers that can mean nothing else, last one first
+        self.possible: dict[float, list[int]] = defaultdict(list)
+        self.parts = Counter(value for number in numbers for value in number.parts)
+        for at in reversed(range(len(numbers))):
+            for value in numbers[at].values:
+                self.possible[value].append(at)
+                if len(numbers[at].values) == 1:
+                    self.plain[value].append(at)
 
     def take(self, values: Iterable[float], *, exact: bool = False) -> bool:
         """Take a number with one of the values; with `exact`, only one that can mean nothing else."""
+        by_value = self.plain if exact else self.possible
         for value in sorted(values):
-            for at in self.by_value.get(value, ()):
-                if not self.taken[at] and not (exact and len(self.numbers[at].values) > 1):
+            places = by_value.get(value, [])
+            while places:
+                at = places.pop()
+                if not self.taken[at]:
                     self.taken[at] = True
                     return True
-        if not exact:
-            for value in sorted(values):
-                if self.parts.get(value):
-                    self.parts[value] -= 1
-                    return True
-        return False
+        return not exact and any(self.take_part(value) for value in sorted(values))
+
+    def take_part(self, value: float) -> bool:
+        if not self.parts[value]:
+            return False
+        self.parts[value] -= 1
+        return True
 
     def take_all(self, values: Iterable[float]) -> bool:
         return all(self.take({value}) for value in values)
@@ -117,18 +123,18 @@ def with_times(text: str, language: str, *, words: bool = False) -> list[Number]
     """The numbers of the text; hours near a part of the day also as hours of 24, 3 p.m. as 15 and 12 a.m. as 0, and
     noon and midnight as numbers."""
     numbers = numbers_in(text, language, words=words)
-    before = list(period_pattern(language, BEFORE_NOON).finditer(text))
-    after = list(period_pattern(language, AFTER_NOON).finditer(text))
-    if not before and not after:
+    before = Periods(text, period_pattern(language, BEFORE_NOON))
+    after = Periods(text, period_pattern(language, AFTER_NOON))
+    if not before.spans and not after.spans:
         return numbers
     timed = []
     for number in numbers:
         values = set(number.values)
-        for hour in [value for value in number.values if 0 <= value <= 24 and value == int(value)]:
-            if any(is_near(text, number, match) for match in after):
-                values |= {hour + 12} if hour < 12 else set()
-            if hour in DAY_ENDS and any(is_near(text, number, match) for match in before):
-                values |= DAY_ENDS
+        hours = [value for value in number.values if 0 <= value <= 24 and value == int(value)]
+        if hours and after.is_near(number):
+            values |= {hour + 12 for hour in hours if hour < 12}
+        if DAY_ENDS & set(hours) and before.is_near(number):
+            values |= DAY_ENDS
         timed.append(replace(number, values=frozenset(values)))
     if words:
         for name, values in (("noon", {12.0}), ("midnight", DAY_ENDS)):
@@ -138,7 +144,20 @@ def with_times(text: str, language: str, *, words: bool = False) -> list[Number]
     return timed
 
 
-def is_near(text: str, number: Number, period: "regex.Match[str]") -> bool:
-    gap = text[number.end : period.start()] if number.end <= period.start() else text[period.end() : number.start]
-    distance = max(period.start() - number.end, number.start - period.end())
-    return distance <= NEAR and not regex.search(r"[.。!?！？;]\s", gap)
+class Periods:
+    """The parts of the day that a text names."""
+
+    def __init__(self, text: str, pattern: "regex.Pattern[str]") -> None:
+        self.text = text
+        self.spans = [match.span() for match in pattern.finditer(text)]
+        self.starts = [start for start, _end in self.spans]
+
+    def is_near(self, number: Number) -> bool:
+        """Whether one is beside the number, within the sentence."""
+        first = bisect_left(self.starts, number.start - NEAR - MAX_NAME)
+        last = bisect_right(self.starts, number.end + NEAR)
+        for start, end in self.spans[first:last]:
+            gap = self.text[number.end : start] if number.end <= start else self.text[end : number.start]
+            if len(gap) <= NEAR and not regex.search(r"[.。!?！？;]\s", gap):
+                return True
+        return False

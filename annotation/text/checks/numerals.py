@@ -23,6 +23,7 @@ MORE_UNITS = {
     | {"lakh": 1e5, "crore": 1e7, "dozen": 12.0, "mn": 1e6, "bn": 1e9, "tn": 1e12},
     "ko": {"십": 10.0, "백": 1e2, "천": 1e3},
 }
+MONEY = {"k": 1e3, "m": 1e6, "b": 1e9, "tn": 1e12}  # after an amount of money, £5m
 # Short forms that mean other things as well: K, M, B of English; 10 m are also ten metres.
 MAX_AMBIGUOUS = 2
 
@@ -89,7 +90,7 @@ def token_pattern(language: str) -> regex.Pattern[str]:
     units = "|".join(word_pattern(word, case=is_short(word)) for word in words)
     return regex.compile(
         rf"(?P<digits>{DIGITS})(?P<vulgar>[{VULGAR}])?|(?P<vulgar>[{VULGAR}])|(?P<han>[{''.join(HAN_VALUES)}]+)"
-        rf"|(?P<unit>{units})|(?P<numeral>[\p{{Nl}}\p{{No}}]+)"
+        rf"|(?P<unit>{units})|(?P<money>(?<=\p{{Sc}}\s?\d[\d.,]{{0,15}}\s?)(?:[mkb]|tn)(?!\p{{L}}))|(?P<numeral>[\p{{Nl}}\p{{No}}]+)"
     )
 
 
@@ -120,6 +121,8 @@ def tokens_of(text: str, language: str) -> Iterator[Number | Unit]:
             forms = (written, written.removesuffix("s"), written.lower(), written.lower().removesuffix("s"))
             word = next(form for form in forms if form in known)
             yield Unit(known[word], start, end, False, is_short(word))
+        elif match["money"]:
+            yield Unit(MONEY[written], start, end, False, False)
         elif (value := numeral_value(written)) is not None:
             yield Number(written, start, end, frozenset({value}))
 

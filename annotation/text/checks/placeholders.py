@@ -15,21 +15,24 @@ NAME = r"[\p{L}_][\p{L}\p{M}\p{N}_]*"
 PATH = rf"{NAME}(?:\.{NAME}|\[[^\[\]{{}}\n]*\])*"
 CONVERSION = r"(?:hh|h|ll|l|L|z|j|t|q)?[diouxXeEfFgGaAcCsSpn@]"
 WORD = "[a-z0-9_]"  # identifiers outside braces are ASCII: letters of another script are the sentence around them
+INSIDE = ".{0,300}?"  # bounded: of a text with many openings and no end, each would be read to the end
 CURRENCIES = "US|USD|A|AU|AUD|NZ|NZD|C|CA|CAD|HK|HKD|S|SG|SGD|MX|MXN|R|NT|TWD"
 # Verbose: blanks do not count. Alternatives are tried in order, the longer notation first.
 GRAMMAR = rf"""
     (?P<address>
         https?://[A-Z0-9_.~:/?\#\[\]@!$&*+,;=%'()-]+ | www\.[A-Z0-9.-]+\.[A-Z]{{2,}}[A-Z0-9_/?=&%~.-]*
-        | [A-Z0-9_.+-]+@[A-Z0-9-]+(?:\.[A-Z0-9-]+)+
+        | (?<![A-Z0-9_.+-])[A-Z0-9_.+-]++@[A-Z0-9-]+(?:\.[A-Z0-9-]+)+
     )
     | (?P<tag>
-        <!--.*?--> | <%.*?%> | <\?.*?\?>
-        | </?(?:[a-z][\w:.-]*|\d+)(?:\s+[^<>]*?)?\s*/?>
+        <!--{INSIDE}--> | <%{INSIDE}%> | <\?{INSIDE}\?>
+        | </?(?:[a-z][\w:.-]*+|\d++)(?:\s[^<>]*+(?=>)|/?)>
     )
-    | (?P<template> \{{\{{.*?\}}\}} | \{{%.*?%\}} | \{{\#.*?\#\}} | \[\[[^\[\]\n]*\]\] | \[%.*?%\] )
+    | (?P<template>
+        \{{\{{{INSIDE}\}}\}} | \{{%{INSIDE}%\}} | \{{\#{INSIDE}\#\}} | \[%{INSIDE}%\] | \[\[[^\[\]\n]*\]\]
+    )
     | (?P<brace>
         [$#@%!]\{{[^{{}}\n]*\}}
-        | (?<!\\[a-z]+) \{{ \s* (?:[$-]?{PATH}|\d+|\#)? (?:,-?\d+)? (?:![rsa])? (?::[^{{}}\n]*)? \s* \}}
+        | (?<!\\[a-z]{{1,20}}) \{{ \s*+ (?:[$-]?{PATH}|\d+|\#)? (?:,-?\d+)? (?:![rsa])? (?::[^{{}}\n]*)? \s* \}}
     )
     | (?P<shell> \${WORD}*\([\p{{L}}_][^()\n]*\) | \$(?!(?:{CURRENCIES})\b)[a-z_]{WORD}* | \$\${WORD}+\$\$ )
     | (?P<enclosed>
@@ -56,7 +59,7 @@ ICU = regex.compile(
     rf"\{{\s*({PATH}|\d+)\s*,\s*(plural|select|selectordinal|choice|number|date|time|spellout|duration)\b"
 )
 # [b]…[/b]: square brackets are tags where they are closed.
-BRACKET_END = regex.compile(r"\[/([a-z]+)\]", regex.IGNORECASE)
+BRACKET_TAG = regex.compile(r"\[/?([a-z]++)(?:=[^\[\]]*)?\]", regex.IGNORECASE)
 # What a tag says in words is translated.
 SPOKEN = regex.compile(
     r"""\b(?:alt|title|label|placeholder|content|aria-[a-z]+)\s*=\s*(?:"[^"]*"|'[^']*')""", regex.IGNORECASE
@@ -68,8 +71,11 @@ def spans(text: str) -> Iterator[tuple[int, int, str]]:
     """(start, end, what it must be in a translation) of each placeholder, in reading order. Those inside the branches
     of a plural are left out: how many branches there are is up to the language."""
     at = 0
+    icu = ICU.search(text)
     while at < len(text):
-        icu, match = ICU.search(text, at), PATTERN.search(text, at)
+        while icu and icu.start() < at:
+            icu = ICU.search(text, at)
+        match = PATTERN.search(text, at)
         if icu and (match is None or icu.start() <= match.start()) and (end := closing(text, icu.start())):
             yield icu.start(), end, f"{{{icu[1]}, {icu[2]}}}"
             at = end
@@ -112,8 +118,8 @@ def canonical(written: str, *, is_tag: bool) -> str:
 
 def placeholders(text: str) -> list[str]:
     found = [item for _start, _end, item in spans(text)]
-    for name in {match[1].lower() for match in BRACKET_END.finditer(text)}:
-        found += regex.findall(rf"\[/?{name}(?:=[^\[\]]*)?\]", text, regex.IGNORECASE)
+    closed = {match[1].lower() for match in BRACKET_TAG.finditer(text) if match.group().startswith("[/")}
+    found += [match.group() for match in BRACKET_TAG.finditer(text) if match[1].lower() in closed]
     return found
 
 

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from annotation.text.checks.finding import Finding
-from annotation.text.normalization import lookup_form
+from annotation.text.typography import lookup_form
 
 # Scripts whose words have endings: a term may be inflected.
 INFLECTED = ("LATIN", "CYRILLIC", "GREEK")

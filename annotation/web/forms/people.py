@@ -4,11 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Aspect, Project, Role
 from annotation.projects.guidelines import GUIDELINE_LIMIT
 from annotation.projects.settings import EDITABLE
+from annotation.text.language_tags import choices, name_of
 
 
 class LinesField(forms.CharField):
@@ -98,7 +100,16 @@ class ProjectForm(forms.ModelForm):
             label=_("Goal"), choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION
         )
         for name in ("source_language", "target_language"):
-            self.fields[name].widget.attrs |= {"autocapitalize": "none", "spellcheck": "false", "size": 12}
+            attributes = {"autocapitalize": "none", "spellcheck": "false", "size": 12, "list": "language-tags"}
+            self.fields[name].widget.attrs |= attributes
+            # What the tag means: kr is a language, but not Korean.
+            tag = getattr(self.instance, name)
+            if language := name_of(tag, get_language() or "en"):
+                self.fields[name].help_text = f"{self.fields[name].help_text} {tag}: {language}."
+
+    def language_choices(self) -> list[tuple[str, str]]:
+        """Tags with the languages' names, from which the browser offers those that match what is typed."""
+        return choices(get_language() or "en")
 
     def groups(self) -> list[tuple[Any, list[list[forms.BoundField]]]]:
         """(heading, rows of one or two fields) for the template."""

@@ -17,6 +17,8 @@ from annotation.answers.submission import SKIP_REASONS
 from annotation.core.access import MANAGERS, STAFF, batch_for, first_or_404, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.kinds import KINDS
+from annotation.kinds.loading import aspects_by_key
+from annotation.kinds.presentation import AspectsByKey
 from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Role, Task, User
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
@@ -88,12 +90,13 @@ def batch_page(
     page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))
     ids = {pk for task in page for pk in task.candidate_ids}
     candidates = {candidate.pk: candidate for candidate in Candidate.objects.filter(pk__in=ids).order_by()}
+    aspects = aspects_by_key([batch.project_id])[batch.project_id]
     tasks = [
         {
             "task": task,
             "candidates": [candidates[pk] for pk in task.candidate_ids],
             "waiting": sum(slot.state == Assignment.State.FREE for slot in task.assignments.all()),
-            "slots": [slot_of(slot, batch, candidates) for slot in task.assignments.all()],
+            "slots": [slot_of(slot, batch, candidates, aspects) for slot in task.assignments.all()],
         }
         for task in page
     ]
@@ -154,13 +157,13 @@ def tasks_of(batch: Batch, only: str) -> Any:
     return tasks
 
 
-def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate]) -> dict[str, Any]:
+def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate], aspects: AspectsByKey) -> dict[str, Any]:
     """One slot for the page: who, how far, and the answer in words."""
     row: dict[str, Any] = {"slot": slot, "skip_reason": SKIP_REASONS.get(slot.skip_reason, slot.skip_reason)}
     current = list(slot.annotations.all())
     if current:
         texts = {pk: candidate.text for pk, candidate in candidates.items()}
-        answer = KINDS[batch.kind].describe(current[0].payload, texts, batch.project.target_language)
+        answer = KINDS[batch.kind].describe(current[0].payload, texts, batch.project.target_language, aspects)
         row |= {"annotation": current[0], "answer": answer}
         if preferred := KINDS[batch.kind].preferred_candidate(current[0].payload):
             row["chosen"] = candidates.get(preferred)

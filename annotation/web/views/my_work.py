@@ -18,6 +18,8 @@ from annotation.answers.reopening import changeable_until, first_submitted, lock
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
+from annotation.kinds.loading import aspects_by_key
+from annotation.kinds.presentation import AspectsByKey
 from annotation.models import Annotation, Batch, Candidate, Kind, User
 from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
@@ -37,11 +39,12 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     rows = submitted_by(request.user).annotate(first_at=first_submitted())
     page = Paginator(filtered(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     texts = texts_of(list(page))
+    aspects = aspects_by_key({answer.assignment.batch.project_id for answer in page})
     query = request.GET.copy()
     query.pop("page", None)
     context = {
         "page": page,
-        "answers": [row_of(answer, texts) for answer in page],
+        "answers": [row_of(answer, texts, aspects[answer.assignment.batch.project_id]) for answer in page],
         "chosen": chosen,
         "is_filtered": any(chosen.values()),
         "kinds": Kind.choices,
@@ -89,7 +92,7 @@ def texts_of(answers: list[Annotation]) -> dict[int, str]:
     return dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
 
 
-def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
+def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
     locked = locked_reason(batch, first_at)
@@ -100,7 +103,7 @@ def row_of(answer: Annotation, texts: dict[int, str]) -> dict[str, Any]:
         "locked": locked,
         "until": None if locked else changeable_until(batch, first_at),
         "first_at": first_at,
-        "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language),
+        "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects),
     }
 
 
@@ -112,10 +115,10 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     requested = own_answer(request.user, annotation_id)
     batch, task = requested.assignment.batch, requested.task
     rows = Annotation.objects.filter(assignment=requested.assignment_id).select_related("guideline").order_by("version")
-    texts = texts_of([requested])
+    texts, aspects = texts_of([requested]), aspects_by_key([batch.project_id])[batch.project_id]
     shown: list[dict[str, Any]] = []
     for answer in rows:
-        described = KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language)
+        described = KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects)
         row: dict[str, Any] = {"annotation": answer, "answer": described}
         if shown:
             row |= compared(shown[-1]["answer"], described)
@@ -153,7 +156,8 @@ def changes_in(old: str, new: str) -> list[Segment]:
 
 
 def description(answer: dict[str, Any]) -> str:
-    parts = (str(answer["headline"]), ", ".join(answer.get("reasons", [])), answer.get("comment", ""))
+    scores = [side["scores"] for side in answer.get("sides", []) if side.get("scores")]
+    parts = (str(answer["headline"]), *scores, ", ".join(answer.get("reasons", [])), answer.get("comment", ""))
     return "\n".join(part for part in parts if part)
 
 

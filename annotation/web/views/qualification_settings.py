@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import DomainError
 from annotation.kinds import KINDS
+from annotation.kinds.loading import aspects_by_key
 from annotation.models import Batch, Candidate, Project, Qualification, Role, User
 from annotation.qualification.attempts import grant_attempt
 from annotation.qualification.results import item_rates, takers
@@ -91,13 +92,14 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
             return redirect("settings_tests_results", project.slug, done.result.pk)
     ids = {pk for answer in answers for pk in answer.task.candidate_ids}
     texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+    aspects = aspects_by_key([project.pk])[project.pk]
     rows = [
         {
             "annotation": answer,
             "tick": tick,
             "why": why,
             "texts": [texts[pk] for pk in answer.task.candidate_ids],
-            "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language),
+            "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language, aspects),
         }
         for answer, tick, why in form.rows()
     ]
@@ -113,7 +115,7 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
     rates, people = item_rates(test), takers(test)
     ids = {pk for rate in rates for pk in rate.item.candidate_ids}
     texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
-    describe = KINDS[test.kind].describe
+    describe, aspects = KINDS[test.kind].describe, aspects_by_key([project.pk])[project.pk]
     context: dict[str, Any] = {
         "kind": KINDS[test.kind],
         "test": test,
@@ -125,7 +127,7 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
             {
                 "rate": rate,
                 "texts": [texts[pk] for pk in rate.item.candidate_ids],
-                "expected": describe(rate.item.expected, texts, project.target_language),
+                "expected": describe(rate.item.expected, texts, project.target_language, aspects),
             }
             for rate in rates
         ],

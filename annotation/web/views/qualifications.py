@@ -15,6 +15,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from annotation.core.access import first_or_404
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS
+from annotation.kinds.loading import aspects_by_key
+from annotation.kinds.presentation import AspectsByKey
 from annotation.kinds.side_order import presented_order
 from annotation.models import Candidate, Qualification, QualificationAttempt, QualificationItem
 from annotation.qualification.attempts import (
@@ -65,12 +67,13 @@ def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong
     if show_wrong:
         ids = {pk for item in wrong for pk in item.candidate_ids}
         texts = dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
+        aspects = aspects_by_key([test.project_id])[test.project_id]
         context["wrong"] = [
             {
                 "item": item,
                 "texts": [texts[pk] for pk in order_of(item, attempt)],
-                "given": describe_answer(test, attempt.answers.get(str(item.pk)), texts),
-                "expected": describe_answer(test, item.expected, texts),
+                "given": describe_answer(test, attempt.answers.get(str(item.pk)), texts, aspects),
+                "expected": describe_answer(test, item.expected, texts, aspects),
             }
             for item in wrong
         ]
@@ -84,9 +87,9 @@ def order_of(item: QualificationItem, attempt: QualificationAttempt) -> list[int
 
 
 def describe_answer(
-    test: Qualification, payload: dict[str, Any] | None, texts: dict[int, str]
+    test: Qualification, payload: dict[str, Any] | None, texts: dict[int, str], aspects: AspectsByKey
 ) -> dict[str, Any] | None:
-    return KINDS[test.kind].describe(payload, texts, test.project.target_language) if payload else None
+    return KINDS[test.kind].describe(payload, texts, test.project.target_language, aspects) if payload else None
 
 
 @signed_in

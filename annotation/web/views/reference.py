@@ -21,7 +21,7 @@ from annotation.models import GlossaryTerm, Project, Role
 from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
-from annotation.text.normalization import TRANSLATE_FROM, TRANSLATE_TO, lookup_form
+from annotation.text.typography import TRANSLATE_FROM, TRANSLATE_TO, lookup_form
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.reference import TermForm, TermsForm
 from annotation.web.http import SignedInRequest, actor, signed_in

@@ -26,6 +26,7 @@ from annotation.answers.remarks import (
 from annotation.core.access import STAFF, assignment_once_of, first_or_404, own_remarks, project_for, remark_for
 from annotation.core.errors import DomainError, InvalidInput
 from annotation.kinds import KINDS
+from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.side_order import presented_order
 from annotation.models import Annotation, Assignment, Candidate, Project, Remark
 from annotation.web.http import SignedInRequest, signed_in
@@ -171,17 +172,21 @@ def with_texts(shown: list[Remark]) -> list[dict[str, Any]]:
         (answer.task_id, answer.annotator_id): answer
         for answer in Annotation.objects.filter(task__in={remark.task_id for remark in shown}, is_current=True)
     }
+    aspects = aspects_by_key({remark.task.batch.project_id for remark in shown})
     rows = []
     for remark in shown:
         task, batch = remark.task, remark.task.batch
         order = presented_order(seed=batch.seed, task_id=task.pk, candidate_ids=task.candidate_ids)
         answer = answers.get((task.pk, remark.author_id))
-        language = batch.project.target_language
+        described = None
+        if answer:
+            known = texts, batch.project.target_language, aspects[batch.project_id]
+            described = KINDS[answer.kind].describe(answer.payload, *known)
         rows.append(
             {
                 "remark": remark,
                 "candidates": [(chr(ord("A") + at), texts[pk]) for at, pk in enumerate(order)],
-                "answer": KINDS[answer.kind].describe(answer.payload, texts, language) if answer else None,
+                "answer": described,
             }
         )
     return rows

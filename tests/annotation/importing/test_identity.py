@@ -116,7 +116,7 @@ def test_one_source_in_two_places_is_two_prompts(load, first, second):
     assert "2 prompts read the same as others and were kept apart by their documents, contexts or ids" in said
     assert "0 prompts and 0 candidates added" in load(rows)
     for row in reversed(rows):
-        assert "0 prompts and 1 candidates added" in load([{**row, "candidate_x": row["reference"].lower()}])
+        assert "0 prompts and 1 candidate added" in load([{**row, "candidate_x": row["reference"].lower()}])
     assert [c.text for c in Candidate.objects.order_by("prompt_id")] == ["fermer", "proche"]
 
 
@@ -128,10 +128,10 @@ def test_a_row_that_says_less_is_the_only_prompt_that_fits(load):
             {"text": "Close", "document": "y"},
         ]
     )
-    assert "0 prompts and 1 candidates" in load([{"text": "Hello", "candidate_x": "Hallo"}])
-    assert "0 prompts and 1 candidates" in load([{"id": "a", "text": "Hello ", "candidate_x": "Salut"}])
+    assert "0 prompts and 1 candidate added" in load([{"text": "Hello", "candidate_x": "Hallo"}])
+    assert "0 prompts and 1 candidate added" in load([{"id": "a", "text": "Hello ", "candidate_x": "Salut"}])
     said = load([{"text": "Close", "candidate_x": "Zu"}])
-    assert "1 prompts and 1 candidates" in said, "two fit: it is one of its own"
+    assert "1 prompt and 1 candidate added" in said, "two fit: it is one of its own"
     assert "kept apart" in said
     assert "0 prompts and 0 candidates" in load([{"text": "Close", "candidate_x": "Zu"}]), "the same file adds nothing"
 

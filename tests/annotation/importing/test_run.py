@@ -102,15 +102,15 @@ def test_chats_and_listed_candidates(load):
         ("import:gpt", "It is."),
         ("import:other", "It is."),
     ]
-    assert load("chats.parquet", as_parquet(rows[:1])).endswith("1 rows, 0 prompts and 0 candidates added")
+    assert load("chats.parquet", as_parquet(rows[:1])).endswith("1 row, 0 prompts and 0 candidates added")
     cells = as_csv([{"messages": json.dumps(chat), "candidates": json.dumps([{"text": "New.", "origin": "a"}])}])
-    assert load("chats.csv", cells).endswith("1 rows, 0 prompts and 1 candidates added")
+    assert load("chats.csv", cells).endswith("1 row, 0 prompts and 1 candidate added")
 
 
 def test_a_known_prompt_gains_new_candidates_and_keeps_the_rest(load):
     load("one.csv", "id,text,reference\na,Hello,Good day\n")
     line = load("two.csv", "text,reference,candidate_x\nHello,Good  day,Hallo\nHello,,Salut\nNew,,Neu\n")
-    assert line.endswith("3 rows, 1 prompts and 3 candidates added")
+    assert line.endswith("3 rows, 1 prompt and 3 candidates added")
     prompt = Prompt.objects.get(external_id="a")
     assert prompt.reference == "Good day"
     assert [c.text for c in prompt.candidates.order_by("pk")] == ["Hallo", "Salut"]

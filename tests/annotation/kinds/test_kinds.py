@@ -229,7 +229,7 @@ def test_a_fix_follows_the_choice_and_an_unchanged_one_is_none():
     draft = answer(shown, complete=False, **both)
     assert KINDS["choosing"].present(shown, draft)["alternatives"][1]["fix"] == "もう一つ。"
     described = KINDS["choosing"].describe(
-        answer(shown, choice="a", **both), {side.candidate: side.text for side in shown.sides}, "ja"
+        answer(shown, choice="a", **both), {side.candidate: side.text for side in shown.sides}, "ja", {}
     )
     assert "".join(text for what, text in described["fixes"][0]["changes"] if what != "del") == "直した文。"
 
@@ -260,7 +260,7 @@ def test_marks_count_code_points_of_the_text_as_it_is_stored():
     assert (text[first["start"] : first["end"]], text[second["start"] : second["end"]]) == ("two", "two three")
     shown_again = json.loads(KINDS["scoring"].present(shown, payload)["sides"][0]["spans"])
     assert shown_again == [mark, {**mark, "end": at + 9}]
-    (side,) = KINDS["scoring"].describe(payload, {shown.sides[0].candidate: text}, "en")["sides"]
+    (side,) = KINDS["scoring"].describe(payload, {shown.sides[0].candidate: text}, "en", {})["sides"]
     assert "".join(piece["text"] for piece in side["pieces"]) == text
     assert [(piece["text"], len(piece["marks"])) for piece in side["pieces"] if piece["marks"]] == [
         ("two", 2),

@@ -1,4 +1,4 @@
-"""Whatever stands in the cells, a row is a prompt that can be stored, or has faults, or is blank: it never breaks."""
+"""Whatever a row holds, it is a prompt that can be stored, or has faults, or is blank: it never breaks."""
 
 import json
 

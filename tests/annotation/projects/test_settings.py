@@ -44,6 +44,28 @@ def test_addresses_are_free_and_never_a_page_of_ours(hana, project):
 
 
 @pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("jp", "ja (Japanese)"), ("jpn", "ja"), ("en-UK", "en-GB (British English)"), ("English", "en")],
+)
+def test_a_wrong_language_tag_is_refused_with_the_right_one(hana, project, wrong, right):
+    for field in ("source_language", "target_language"):
+        with pytest.raises(InvalidInput) as refused:
+            create_project(**({"name": "X", "actor": hana} | BASICS | {field: wrong}))
+        assert right in dict(refused.value.problems)[field]
+        with pytest.raises(InvalidInput, match=f"Did you mean {right.split()[0]} "):
+            update_project(project=project, actor=hana, **{field: wrong})
+
+
+def test_a_project_that_has_a_wrong_tag_stays_usable(hana, project):
+    Project.objects.update(target_language="jp")
+    row = update_project(project=project, actor=hana, name="Renamed", target_language="jp", source_language="en-US")
+    assert (row.name, row.source_language, row.target_language) == ("Renamed", "en-US", "jp")
+    with pytest.raises(InvalidInput):
+        update_project(project=project, actor=hana, target_language="jpn")
+    assert update_project(project=project, actor=hana, target_language="ja").target_language == "ja"
+
+
+@pytest.mark.parametrize(
     ("changes", "field"),
     [
         ({"source_language": "English, I think"}, "source_language"),
@@ -237,6 +259,9 @@ def test_create_project_with_its_members(capsys, tmp_path, hana):
         (["--overlap", "0"], "default_overlap"),
         (["--guideline", "/nowhere/guideline.md"], "cannot read the guideline"),
         (["--source-language", "?"], "language tag"),
+        (["--source-language", "jp"], "Did you mean ja"),
+        (["--target-language", "en-UK"], "Did you mean en-GB"),
+        (["--target-language", "English"], "Did you mean en "),
     ],
 )
 def test_create_project_refuses_with_a_reason_and_leaves_nothing(arguments, message):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from annotation.core.errors import InvalidInput
 from annotation.models import Event, GlossaryTerm, Role
 from annotation.reference import glossary
-from annotation.text.normalization import lookup_form
+from annotation.text.typography import lookup_form
 from tests.factories import ProjectFactory, UserFactory, join
 
 pytestmark = pytest.mark.django_db

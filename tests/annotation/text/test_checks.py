@@ -1,5 +1,7 @@
 """Checks of a text against its source: a clean pair has no finding, each fault its own."""
 
+import time
+
 import pytest
 
 from annotation.text.checks import check, looks_complete
@@ -117,3 +119,13 @@ def test_a_projects_own_ratio_replaces_the_languages_widths():
 def test_a_term_is_used_whatever_its_apostrophe(target):
     assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d'hôte"])]) == []
     assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d’hôte"])]) == []
+
+
+@pytest.mark.parametrize(
+    "piece", ["{", "{{ ", "<a ", "(", "12 ", "1,", "%s ", "3 p.m. ", "半", "千", "a@", "https://", "a"]
+)
+def test_hostile_texts_are_checked_in_seconds(piece):
+    text = piece * (20_000 // len(piece))
+    start = time.perf_counter()
+    names(text, f"{text[1:]}.", "en", "ja")
+    assert time.perf_counter() - start < 10, "on a busy machine"

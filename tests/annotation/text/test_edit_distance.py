@@ -9,6 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics import lib_ter
 
+from annotation.kinds.postediting.describe import describe
+from annotation.kinds.postediting.payload import PosteditingPayload
+from annotation.reference.feedback import edits_sentence
 from annotation.text.edit_distance import MAX_TOKENS, edits_between, is_edited, tokens
 from tests.conftest import DATA
 
@@ -73,3 +76,17 @@ def test_a_long_text_is_counted_while_somebody_types_and_named_for_what_it_is():
     assert time.perf_counter() - start < 5, "seconds, on a busy machine; minutes without rapidfuzz"
     longer = edits_between(f"{original} {original}", f"{edited} {original}", "en")
     assert (longer.is_ter, longer.count > 0) == (False, True)
+
+
+def test_answers_and_drafts_have_the_same_figure_under_the_same_name():
+    """A submitted post-edit in words, and the line under the editor."""
+    original, edited = "a b c d e f g h", "e f g h a b c d"
+    long = " ".join(["word"] * (MAX_TOKENS + 1))
+    for before, after, language, words, line in (
+        (original, edited, "en", "1 edit, HTER 12%", "1 edit · HTER 12 %"),
+        ("がくせい", "か\u3099くせい", "ja", "No visible change", "No visible change"),
+        (long, f"{long} x", "en", "1 edit, edit rate 0%", "1 edit · edit rate 0 %"),
+    ):
+        answer = PosteditingPayload(candidate=1, text=after, unchanged=False)
+        assert describe(answer, {1: before}, language)["headline"] == words
+        assert edits_sentence(before, after, language) == line

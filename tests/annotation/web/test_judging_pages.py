@@ -87,7 +87,7 @@ def test_marks_read_back_on_the_page_of_the_batch(sign_in, project):
     seen = sign_in(join(project, Role.REVIEWER)).get(reverse("batch", args=[batch.pk])).content.decode()
     assert '<mark class="mark bad">三つ目</mark><sup class="mark-note">1</sup>' in seen
     assert "Style · Critical" in seen
-    assert "meaning 5, register 3" in seen
+    assert "Meaning 5: Perfect · Register 3: Polite" in seen
 
 
 def test_a_command_opens_a_ranking(project, capsys):

@@ -122,8 +122,12 @@ def test_a_faulty_project_form_keeps_what_was_typed(sign_in):
     client = sign_in(UserFactory(is_staff=True))
     page = text(client.post("/projects/new/", NEW | {"persona": "", "source_language": "Klingon!"}), 422)
     assert 'value="Concierge"' in page
-    assert "BCP 47 language tag" in page
+    assert "“Klingon!” is not a BCP 47 language tag. Did you mean tlh (Klingon)?" in page
     assert "Say who answers" in page
+    page = text(client.post("/projects/new/", NEW | {"target_language": "en-UK"}), 422)
+    assert "Did you mean en-GB (British English)?" in page
+    assert 'list="language-tags"' in page
+    assert '<option value="ja">Japanese</option>' in page
     assert not Project.objects.exists()
 
 

@@ -80,7 +80,7 @@ def without(rows, column):
         (
             "train_sft",
             [*sft_rows(2), {**sft_rows(1)[0], "completion": None}],
-            "1 rows have an empty completion.* row 3",
+            "1 row has an empty completion.* row 3",
         ),
         ("train_dpo", [{**row, "tie": True} for row in dpo_rows(3)], "No preference to learn in 3 rows: 3 ties"),
         ("train_dpo", [{**row, "rejected": row["chosen"]} for row in dpo_rows(3)], "3 pairs of equal texts"),

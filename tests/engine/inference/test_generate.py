@@ -117,7 +117,7 @@ def test_a_prompt_without_room_is_reported_once(tiny, tmp_path):
 def test_only_prompts_without_room_is_a_failure(tiny, tmp_path):
     directory = generation(tmp_path, tiny, [{"id": 1, "messages": user("pool " * 300)}])
     assert run_here("generate", directory) == 1
-    assert "All 1 prompts are too long" in directory.read_result()["error"]
+    assert "The only prompt is too long" in directory.read_result()["error"]
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def without_label(rows):
         (kto_rows(6, good_in=1), {}, "none of the 6 rows is undesirable"),
         ([{**row, "label": False} for row in kto_rows(6)], {}, "none of the 6 rows is desirable"),
         (without_label(kto_rows(4)), {}, "lacks the column label: freeze the dataset for kto"),
-        ([*kto_rows(4), {**kto_rows(1)[0], "label": None}], {}, "1 rows have no label (true or false), the first"),
+        ([*kto_rows(4), {**kto_rows(1)[0], "label": None}], {}, "1 row without a label (true or false), the first"),
         (kto_rows(6), {"batch_size": 1}, "batch_size must be 2 or more, got 1"),
     ],
 )

@@ -60,8 +60,8 @@ def test_each_row_that_is_cut_or_left_out_is_counted_and_named(pairs):
     assert found["truncated"] == {"count": 2, "rows": [2, 3]}
     warnings = warnings_of(found)
     assert set(warnings) == {"dropped_too_long", "dropped_equal", "dropped_equal_when_cut", "stop_token"}
-    assert warnings["dropped_too_long"] == "1 rows left out whose prompt alone reaches max_length (row 1)."
-    assert warnings["stop_token"].startswith("1 of 13 rows are cut to max_length=128 and lose their stop token")
+    assert warnings["dropped_too_long"] == "1 row left out whose prompt alone reaches max_length (row 1)."
+    assert warnings["stop_token"].startswith("1 of 13 rows is cut to max_length=128 and loses its stop token")
     assert "None of the 2 held-out rows occurs among the training rows" in str(found["checks"])
 
 
@@ -116,9 +116,9 @@ def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_p
 @pytest.mark.parametrize(
     ("shared", "message"),
     [
-        ({"prompt": user(" The   pool was fine. Anna\n"), "prompt_id": 901}, r"1 rows .* share the prompt .*\(row 1\)"),
-        ({"prompt": user("something else"), "prompt_id": 3}, r"share the prompt_id .*\(row 4\)"),
-        ({"source_document": "guide.pdf"}, r"share the source document .*\(row 3\)"),
+        ({"prompt": user(" The   pool was fine. Anna\n"), "prompt_id": 901}, r"1 row .* shares the prompt .*\(row 1\)"),
+        ({"prompt": user("something else"), "prompt_id": 3}, r"shares the prompt_id .*\(row 4\)"),
+        ({"source_document": "guide.pdf"}, r"shares the source document .*\(row 3\)"),
     ],
 )
 def test_held_out_prompts_among_the_training_rows_are_refused(tiny, tmp_path, shared, message):

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from training.contract.errors import DatasetError
 from training.contract.run_directory import HELD_OUT
+from training.contract.wording import counted
 
 Row = Mapping[str, Any]
 COLUMNS = ("prompt", "prompt_id", "source_document")
@@ -36,8 +37,10 @@ def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
         shared = [number for number, row in enumerate(rows, 1) if key_of(row) in barred]
         if shared:
             first = ", ".join(map(str, shared[:NAMED])) + (", …" if len(shared) > NAMED else "")
+            share = "shares" if len(shared) == 1 else "share"
             raise DatasetError(
-                f"{len(shared)} rows of train.parquet share {label} with held_out.parquet (row {first}): figures on "
+                f"{counted(len(shared), 'row')} of train.parquet {share} {label} with held_out.parquet (row {first}): "
+                "figures on "
                 "held-out prompts would be meaningless. Freeze the dataset again with a split by prompt and by document"
             )
     return len(held_out)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from training.contract.errors import DatasetError
+from training.contract.wording import counted
 from training.engine.data.rows import Counts, Row
 
 log = logging.getLogger("konomi.engine")
@@ -25,12 +26,16 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
             kept.append(position)
     if all(is_tie(rows[position]) for position in kept):
         raise DatasetError(
-            f"No preference to learn in {len(rows)} rows: {len(rows) - counts.dropped_equal} ties, "
-            f"{counts.dropped_equal} pairs of equal texts"
+            f"No preference to learn in {counted(len(rows), 'row')}: "
+            f"{counted(len(rows) - counts.dropped_equal, 'tie')}, {equal_texts(counts)}"
         )
     if len(kept) < len(rows):
-        log.warning("%d ties and %d pairs of equal texts left out", counts.dropped_ties, counts.dropped_equal)
+        log.warning("%s and %s left out", counted(counts.dropped_ties, "tie"), equal_texts(counts))
     return kept
+
+
+def equal_texts(counts: Counts) -> str:
+    return counted(counts.dropped_equal, "pair of equal texts", "pairs of equal texts")
 
 
 def is_tie(row: Row) -> bool:
@@ -58,6 +63,6 @@ def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float
         terms["tie"].append(tie)
     total = sum(terms["weight"])
     if rows and total <= 0:
-        raise DatasetError(f"The weights of all {len(rows)} rows are 0: nothing would be learnt")
+        raise DatasetError(f"The weights of {counted(len(rows), 'row')} are all 0: nothing would be learnt")
     terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]
     return terms

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.contract.errors import DatasetError
+from training.contract.wording import counted
 
 Row = dict[str, Any]
 PURPOSES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected"), "kto": ("prompt", "completion")}
@@ -77,7 +78,10 @@ def check_columns(rows: Sequence[Row], purpose: str, where: str) -> None:
     for name in columns:
         empty = [number for number, row in enumerate(rows) if not _has_text(row[name])]
         if empty:
-            raise DatasetError(f"{where}: {len(empty)} rows have an empty {name}, the first is row {empty[0] + 1}")
+            have = "has" if len(empty) == 1 else "have"
+            raise DatasetError(
+                f"{where}: {counted(len(empty), 'row')} {have} an empty {name}, the first is row {empty[0] + 1}"
+            )
         kinds = {is_conversational(row[name]) for row in rows}
         if len(kinds) > 1:
             raise DatasetError(f"{where}: column {name} mixes text and messages")

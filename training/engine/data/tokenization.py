@@ -12,6 +12,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from training.contract.errors import DatasetError
+from training.contract.wording import counted
 from training.engine.data.rows import Counts, Row, is_conversational
 
 log = logging.getLogger("konomi.engine")
@@ -61,8 +62,8 @@ def tokenize(
         counts.add("dropped_prefix_mismatch", position)
     if mismatches:
         summary = (
-            f"In {len(mismatches)} of {len(positions)} rows (the first is row {mismatches[0] + 1}) the prompt is not a "
-            "token prefix of prompt and completion"
+            f"In {len(mismatches)} of {counted(len(positions), 'row')} (the first is row {mismatches[0] + 1}) the "
+            "prompt is not a token prefix of prompt and completion"
         )
         if len(mismatches) > MISMATCH_TOLERANCE * len(positions):
             raise DatasetError(
@@ -94,10 +95,11 @@ def check_sequences(tokenizer: PreTrainedTokenizerBase, sequences: Iterable[Sequ
             unstopped += stop_ids.isdisjoint(ids)
     if unstopped:
         names = ", ".join(repr(tokenizer.decode([token])) for token in sorted(stop_ids))
+        hold = "holds" if unstopped == 1 else "hold"
         raise DatasetError(
-            f"{unstopped} of {total} completions hold no stop token ({names}), so the model would never learn to end "
-            "an answer. Make the chat template close the assistant's turn with eos_token, or set eos_token to what "
-            "it writes"
+            f"{unstopped} of {counted(total, 'completion')} {hold} no stop token ({names}), so the model would never "
+            "learn to end an answer. Make the chat template close the assistant's turn with eos_token, or set "
+            "eos_token to what it writes"
         )
 
 
@@ -121,16 +123,20 @@ def fit(sequences: Sequence[Sequences], max_length: int, counts: Counts) -> list
                 continue
         kept.append(item)
     if counts.dropped_too_long:
-        log.warning("%d rows left out: the prompt alone has max_length=%d tokens", counts.dropped_too_long, max_length)
+        left_out = counted(counts.dropped_too_long, "row")
+        log.warning("%s left out: the prompt alone has max_length=%d tokens", left_out, max_length)
     if counts.truncated:
-        log.warning("%d rows cut to max_length=%d tokens: they end without a stop token", counts.truncated, max_length)
+        cut = counted(counts.truncated, "row")
+        log.warning("%s cut to max_length=%d tokens, and so without a stop token", cut, max_length)
     if counts.dropped_equal_when_cut:
-        log.warning("%d rows left out: cut to max_length, both sides are equal", counts.dropped_equal_when_cut)
+        left_out = counted(counts.dropped_equal_when_cut, "row")
+        log.warning("%s left out: cut to max_length, both sides are equal", left_out)
     if sequences and not kept:
         longest = max(len(item.prompt_ids) for item in sequences)
+        everyone = "The only row" if len(sequences) == 1 else f"All {len(sequences)} rows"
         raise DatasetError(
-            f"All {len(sequences)} rows would be left out: their prompts reach max_length={max_length} tokens, or "
-            f"their sides do not differ before it (the longest prompt has {longest}). Raise max_length, or use a "
+            f"{everyone} would be left out: prompts reach max_length={max_length} tokens, "
+            f"or sides do not differ before it (the longest prompt has {longest}). Raise max_length, or use a "
             "model with a longer context"
         )
     return kept

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from training.contract.config import TrainingConfig
+from training.contract.wording import counted
 from training.engine.data import leakage
 from training.engine.data.rows import Counts, Row, is_conversational
 from training.engine.data.tokenization import Sequences
@@ -17,7 +18,7 @@ from training.engine.runtime.run import Run
 BINS = 20
 DROPPED = {
     "dropped_too_long": "whose prompt alone reaches max_length",
-    "dropped_ties": "that name no better side",
+    "dropped_ties": "without a better side",
     "dropped_equal": "whose sides are equal",
     "dropped_equal_when_cut": "whose sides are equal when cut to max_length",
     "dropped_prefix_mismatch": "whose prompt is not a token prefix of prompt and completion",
@@ -63,8 +64,9 @@ def stop_tokens(counts: Counts, max_length: int) -> dict[str, str]:
     cut = counts.truncated - counts.dropped_equal_when_cut
     if not cut:
         return result("stop_token", "Every completion that is trained on ends with a stop token.")
+    verbs = ("is", "loses its") if cut == 1 else ("are", "lose their")
     sentence = (
-        f"{cut:,} of {counts.used:,} rows are cut to max_length={max_length} and lose their stop token "
+        f"{cut:,} of {counted(counts.used, 'row')} {verbs[0]} cut to max_length={max_length} and {verbs[1]} stop token "
         f"({_numbers(counts, 'truncated')}): raise max_length, or leave such rows out."
     )
     return result("stop_token", sentence, warning=True)
@@ -73,11 +75,14 @@ def stop_tokens(counts: Counts, max_length: int) -> dict[str, str]:
 def dropped_rows(counts: Counts) -> list[dict[str, str]]:
     """One warning for each reason for which rows were left out; one that all is well where there is none."""
     dropped = [
-        result(name, f"{getattr(counts, name):,} rows left out {why} ({_numbers(counts, name)}).", warning=True)
+        result(
+            name, f"{counted(getattr(counts, name), 'row')} left out {why} ({_numbers(counts, name)}).", warning=True
+        )
         for name, why in DROPPED.items()
         if getattr(counts, name)
     ]
-    return dropped or [result("dropped", f"All {counts.rows:,} rows are trained on.")]
+    everyone = "The only row is" if counts.rows == 1 else f"All {counts.rows:,} rows are"
+    return dropped or [result("dropped", f"{everyone} trained on.")]
 
 
 def _numbers(counts: Counts, kind: str) -> str:
@@ -89,8 +94,9 @@ def _numbers(counts: Counts, kind: str) -> str:
 def enough_rows(config: TrainingConfig, rows: int) -> dict[str, str]:
     batch = effective_batch(config) * config.processes
     if rows >= batch:
-        return result("rows", f"{rows:,} rows, {batch:,} in a step.")
-    sentence = f"{rows:,} rows do not fill one step of {batch:,}: lower batch_size, or annotate more."
+        return result("rows", f"{counted(rows, 'row')}, {batch:,} in a step.")
+    do = "does" if rows == 1 else "do"
+    sentence = f"{counted(rows, 'row')} {do} not fill one step of {batch:,}: lower batch_size, or annotate more."
     return result("rows", sentence, warning=True)
 
 
