@@ -32,7 +32,8 @@ def find_same_reading(*, compared: bool, origins: Sequence[str] | None) -> None:
         return
     with connection.chunked_cursor() as rows, connection.cursor() as cursor:
         rows.execute(SEVERAL_TEXTS, {"origins": None if origins is None else list(origins)})
-        alike = look_alikes(rows)
+        # Django's cursor fetches a hundred rows a trip.
+        alike = look_alikes(row for some in iter(lambda: rows.fetchmany(AT_ONCE), []) for row in some)
         while chunk := list(islice(alike, AT_ONCE)):
             ids, words = zip(*chunk, strict=True)
             cursor.execute(INSERT, [list(ids), list(words)])
