@@ -33,8 +33,16 @@ LONGEST = (
     "tests/stories/test_serve.py",
     "tests/stories/browser/test_story.py",
 )
-# A real site or the trainers for minutes, outside tests/stories: not part of `make test-fast`.
-SLOW = ("tests/stories/", "tests/annotation/queue/test_race.py")
+# Real sites, processes that wait for each other, every page in every language: not part of `make test-fast`.
+SLOW = (
+    "tests/stories/",
+    "tests/walks/",
+    "tests/annotation/queue/test_race.py",
+    "tests/training/cli/test_commands.py",
+    "tests/training/rounds/",
+    "tests/training/runs/test_learning_curves.py",
+    "tests/training/supervision/",
+)
 # Seconds, and so many that only a page that never gets there fails: a busy machine is no failure.
 BROWSER_SECONDS = 60
 

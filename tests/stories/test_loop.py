@@ -198,7 +198,7 @@ def test_once_round_the_loop(site, manager, annotator):
         manager.fill(f"/imports/{number}/columns/")
         record = manager.page_url.removeprefix(site.url)
         wait_until(lambda record=record: " read:" in manager.get(record).text_content())
-    assert "All rows were already present" in manager.page.text_content()
+    assert "Nothing in it was new." in manager.page.text_content()
     site.manage("generate", PROJECT, "--model", model, "--limit", "6", "--max-new-tokens", "60")
 
     # The four kinds, on thirty of the forty prompts, answered through HTTP by somebody without JavaScript.

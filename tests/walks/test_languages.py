@@ -140,7 +140,17 @@ SAME = {
     "Shift",
     "Ctrl",
 }
-COLUMN_NAMES = {"text", "candidate_…", "reference", "id", "document", "split", "metadata.…"}
+COLUMN_NAMES = {
+    "text",
+    "candidate_…",
+    "chosen, rejected",
+    "reference",
+    "id",
+    "document",
+    "context",
+    "split",
+    "metadata.…",
+}
 
 
 @pytest.mark.parametrize("path", sorted(path.relative_to(TEMPLATES) for path in TEMPLATES.rglob("*.html")), ids=str)
