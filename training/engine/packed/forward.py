@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl.kernels import ChunkedLogProbFunction
 
-from training.engine.packed import layout
+from training.engine.packed import layout, masks
 from training.engine.packed.layout import MicroBatch, Row
 
 log = logging.getLogger("konomi.engine")
@@ -124,18 +124,17 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
     longest = int(batch.position_ids.max()) + 1
     if window is not None and window >= longest:
         window = None
-    one_document_a_line = batch.input_ids.shape[0] == len(batch.rows)
-    if window is None and one_document_a_line and len(batch.rows[0].tails) == 1:
-        return {}  # padding on the right is never seen from the left
+    if window is None and batch.is_causal:
+        return {}
 
     def mask(window: int | None) -> Any:
         if config._attn_implementation == "flex_attention":
-            return layout.block_mask(batch, window)
-        return layout.dense_mask(batch, dtype, window)
+            return masks.block_mask(batch, window)
+        return masks.dense_mask(batch, dtype, window)
 
     if len(kinds) > 1:
-        masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
-        return {"position_ids": batch.position_ids, "attention_mask": masks}
+        by_kind = {"full_attention": mask(None), "sliding_attention": mask(window)}
+        return {"position_ids": batch.position_ids, "attention_mask": by_kind}
     return {"position_ids": batch.position_ids, "attention_mask": mask(window)}
 
 
@@ -153,8 +152,7 @@ def mismatch(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_d
     worst = 0.0
     number = 0
     for row in rows:
-        for tail in row.tails:
-            ids = row.shared + tail
+        for ids in row.texts:
             with autocast(device, mask_dtype):
                 logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
             plain = logits.float().log_softmax(-1).gather(1, torch.tensor(ids[1:], device=device)[:, None])[:, 0]
