@@ -127,6 +127,8 @@ def main() -> None:
         cases, turns = [replace(case, rows=2 * case.batch_size) for case in cases], 1
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="konomi-dpo-") as folder:
+        if arguments.keep:
+            arguments.keep.mkdir(parents=True, exist_ok=True)
         bench = Bench(arguments.keep or Path(folder), arguments.threads, QUICK_SHAPE if arguments.quick else SHAPE)
         measured = {case.key: bench.run(case, contenders, turns) for case in cases}
         first = bench.first_steps(quick=arguments.quick) if FIRST in wanted else {}
