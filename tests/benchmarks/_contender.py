@@ -53,10 +53,6 @@ class Meter:
         transformers.trainer.DEFAULT_CALLBACKS.append(Stopwatch)
 
     def look(self) -> None:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
         self.ends.append((time.perf_counter(), time.process_time()))
 
     def figures(self) -> dict[str, Any]:
@@ -86,28 +82,24 @@ def make_model(task: dict[str, Any]) -> dict[str, Any]:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(task["model"])
     torch.manual_seed(SEED)
     config = LlamaConfig(**task["shape"], tie_word_embeddings=True, bos_token_id=None, eos_token_id=2, pad_token_id=1)
-    LlamaForCausalLM(config).to(getattr(torch, task.get("dtype", "float32"))).save_pretrained(task["model"])
+    LlamaForCausalLM(config).save_pretrained(task["model"])
     return {}
 
 
 def with_trl(task: dict[str, Any]) -> dict[str, Any]:
     """TRL's DPOTrainer from the text rows, with its defaults but for what `task` and the lines below say."""
-    import torch
     from datasets import load_dataset
     from peft import LoraConfig
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    gpu = bool(task.get("gpu")) and torch.cuda.is_available()
     changed: dict[str, Any] = {} if task["contender"] != "trl_unchecked" else {"gradient_checkpointing": False}
     if task["sequential"]:
         changed["train_sampling_strategy"] = "sequential"
-    if task["contender"] == "trl_best":
-        changed |= at_its_best(task)
     arguments = DPOConfig(
         output_dir=task["work"],
-        bf16=gpu,
-        use_cpu=not gpu,
+        bf16=False,
+        use_cpu=True,
         per_device_train_batch_size=task["batch_size"],
         num_train_epochs=task["epochs"],
         max_length=task["max_length"],
@@ -118,7 +110,7 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        precompute_ref_log_probs=task["contender"] in ("trl_cached", "trl_best"),
+        precompute_ref_log_probs=task["contender"] == "trl_cached",
         **changed,
     )
     rows = load_dataset("parquet", data_files=task["rows"], split="train", cache_dir=task["work"])
@@ -132,26 +124,11 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
         args=arguments,
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=None if task.get("full") else LoraConfig(**LORA),
+        peft_config=LoraConfig(**LORA),
     )
     trainer.train()
     trainer.save_model(str(Path(task["work"]) / "model"))
     return {}
-
-
-def at_its_best(task: dict[str, Any]) -> dict[str, Any]:
-    """Settings of DPOConfig for a GPU: frozen weights in bf16, the fastest attention, no gradient checkpointing where
-    activations fit. Its fused head is on anyway."""
-    import torch
-    from transformers.utils import is_flash_attn_2_available
-
-    model: dict[str, Any] = {} if task.get("full") else {"dtype": "bfloat16"}
-    if is_flash_attn_2_available():
-        model["attn_implementation"] = "flash_attention_2"
-    memory = torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else 0
-    weights = sum(file.stat().st_size for file in Path(task["model"]).glob("*.safetensors"))  # two bytes each
-    fits = memory > (10 if task.get("full") else 3) * weights
-    return {"model_init_kwargs": model, "gradient_checkpointing": not fits}
 
 
 def order_of_ours(prompts: list[str], batch_size: int) -> list[int]:
@@ -173,12 +150,6 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
     from training.engine import train_dpo
     from training.engine.runtime.program import main
 
-    if task["contender"] == "ours_unshared":  # no two texts have anything in common
-        from training.engine.packed import trie
-
-        trie.common_start = lambda one, other: 0
-    gpu = bool(task.get("gpu"))
-    method = {"lora": None} if task.get("full") else {}
     config = TrainingConfig(
         program="train_dpo",
         run_id="benchmark",
@@ -192,11 +163,10 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
         max_length=task["max_length"],
         beta=BETA,
         losses=("sigmoid",),
-        precision="auto" if gpu else "fp32",
+        precision="fp32",
         seed=SEED,
         save_steps=500,
         threads=task["threads"],
-        **method,
     )
     directory = RunDirectory(Path(task["work"]))
     directory.create(config)
@@ -280,10 +250,9 @@ def main() -> None:
     else:
         meter = Meter()
         begin = time.perf_counter()
-        answer = with_ours(task) if task["contender"].startswith("ours") else with_trl(task)
+        answer = with_ours(task) if task["contender"] == "ours" else with_trl(task)
         answer |= {"wall_s": time.perf_counter() - begin, **meter.figures()}
         answer["first_step_s"] = meter.ends[1][0] - begin
-        answer["gpu_bytes"] = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
         answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     Path(task["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 

@@ -22,7 +22,8 @@ this alone): loading, tokenising, checks. `--gpu` measures other things (see `te
 The limit beside it is tokens that must be computed (each prompt and common start once), times seconds a token of one
 dense forward and backward, without padding, mask, reference or optimizer, on the same cores.
 
-    python -m tests.benchmarks.dpo [--only a,hh] [--turns 3] [--threads 2] [--quick] [--keep DIR] [--gpu]
+    python -m tests.benchmarks.dpo [--only a,hh] [--turns 3] [--threads 2] [--quick] [--keep DIR]
+    python -m tests.benchmarks.dpo --gpu …
 """
 
 import argparse
@@ -108,13 +109,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one turn on small shapes: does it run, not how fast")
     parser.add_argument("--unchecked", action="store_true", help="TRL without gradient checkpointing, too")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
-    parser.add_argument("--gpu", action="store_true", help="shapes of 1B and 8B parameters on a GPU instead")
-    arguments = parser.parse_args()
-    if arguments.gpu:
+    parser.add_argument("--gpu", action="store_true", help="shapes of 1B and 8B parameters on a GPU instead (see there)")
+    if "--gpu" in sys.argv:
         from tests.benchmarks import dpo_gpu
 
-        dpo_gpu.measure(quick=arguments.quick, turns=arguments.turns, keep=arguments.keep)
+        dpo_gpu.main([argument for argument in sys.argv[1:] if argument != "--gpu"])
         return
+    arguments = parser.parse_args()
     if not DATA.is_dir():
         raise SystemExit(f"no data at {DATA}: set PREFERENCE_DATA to its folder")
     wanted = arguments.only.split(",") if arguments.only else [*KEYS, FIRST]
