@@ -33,6 +33,7 @@ MAX_LENGTH = 4096
 END, FIRST_WORD = 2, 3
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 ERROR_CHARACTERS = 1500
+LEAST_BUDGET = 1024  # tokens of a micro-batch of ours
 
 Pair = dict[str, list[int]]
 
@@ -190,7 +191,7 @@ def train_trl(task: dict[str, Any], log: Log, *, micro: int, **changed: Any) -> 
         pairs = [pairs[position] for position in order_of_ours(pairs, task["batch"])]
         changed["train_sampling_strategy"] = "sequential"
     columns = {
-        name: [" ".join("w%d" % token for token in one[f"{name}_ids"] if token != END) for one in pairs]
+        name: [" ".join(f"w{token}" for token in one[f"{name}_ids"] if token != END) for one in pairs]
         for name in ("prompt", "chosen", "rejected")
     }
     columns["prompt"] = [f"{prompt}\n" for prompt in columns["prompt"]]
@@ -235,6 +236,7 @@ def train_trl(task: dict[str, Any], log: Log, *, micro: int, **changed: Any) -> 
         peft_config=None if task["full"] else LoraConfig(**LORA),
         callbacks=[steps],
     )
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
 
 
@@ -289,6 +291,7 @@ def run_ours(task: dict[str, Any], log: Log) -> None:
     run = Run(directory=RunDirectory(task["work"] / f"run-{log.who}"), config=config)
     run.directory.create(config)
     layout = packed_setup.make_layout(config, model, task["tokenizer"])
+    task["budget"] = layout.budget
     packed_setup.make_packable(model)
     count = len(task["pairs"])
     columns: dict[str, list[Any]] = {
@@ -299,6 +302,7 @@ def run_ours(task: dict[str, Any], log: Log) -> None:
     steps = Steps(log, task["meter"])
     trainer = train_dpo.packed_trainer(run, model, task["tokenizer"], columns, layout)
     trainer.args.save_strategy = "no"
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(steps)
     method_now = {"attention": model.config._attn_implementation, "budget": layout.budget, "lines": layout.one_line}
     log.add("method", **method_now, frozen_copy=trainer.frozen is not None)
@@ -339,8 +343,27 @@ def clean() -> None:
         torch.cuda.empty_cache()
 
 
+def run(who: str, task: dict[str, Any], log: Log) -> bool:
+    """Whether to try again: ours with half the budget, where it ran out of memory."""
+    try:
+        CONTENDERS[who](task, log)
+    except Exception as error:
+        budget = task.pop("budget", 0)
+        if isinstance(error, torch.OutOfMemoryError) and budget >= 2 * LEAST_BUDGET:
+            task["micro_batch_tokens"] = budget // 2
+            log.add("short", budget=budget)
+            return True
+        log.add("failed", error=f"{type(error).__name__}: {error}"[-ERROR_CHARACTERS:])
+        traceback.print_exc()
+        return False
+    log.add("end", peak=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0)
+    return False
+
+
 def main() -> None:
     task = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if not (task["quick"] or torch.cuda.is_available()):
+        raise SystemExit("no GPU is visible: --gpu needs one (--quick tries the code on a CPU)")
     task["work"] = Path(task["work"])
     log = Log(Path(task["log"]), task["case"])
     task["meter"] = Tokens()
@@ -349,20 +372,23 @@ def main() -> None:
     task["sequential"] = task["mix"]["answers"] > 2
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    log.add("case", gpu=gpu, **versions, **needs_of(task["pairs"]), shape=task["shape"], full=task["full"], steps=task["steps"])
+    log.add(
+        "case",
+        gpu=gpu,
+        **versions,
+        **needs_of(task["pairs"]),
+        shape=task["shape"],
+        full=task["full"],
+        steps=task["steps"],
+    )
     for who in task["contenders"]:
+        task.pop("budget", None)
         log.who = who
         log.add("start")
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        try:
-            CONTENDERS[who](task, log)
-        except Exception as error:
-            log.add("failed", error=f"{type(error).__name__}: {error}"[-ERROR_CHARACTERS:])
-            traceback.print_exc()
-        else:
-            peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
-            log.add("end", peak=peak)
+        while run(who, task, log):
+            clean()
         clean()
     shutil.rmtree(task["work"], ignore_errors=True)
 

@@ -109,7 +109,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one turn on small shapes: does it run, not how fast")
     parser.add_argument("--unchecked", action="store_true", help="TRL without gradient checkpointing, too")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
-    parser.add_argument("--gpu", action="store_true", help="shapes of 1B and 8B parameters on a GPU instead (see there)")
+    parser.add_argument(
+        "--gpu", action="store_true", help="shapes of 1B and 8B parameters on a GPU instead (see there)"
+    )
     if "--gpu" in sys.argv:
         from tests.benchmarks import dpo_gpu
 

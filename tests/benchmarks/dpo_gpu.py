@@ -14,10 +14,11 @@ FlashAttention where that is installed; its fused head is on anyway. Ours is mea
 references in its steps, `ours` reads them from the cache. "Without sharing" is ours with each text on its own. The
 first step of each, which compiles, is left out.
 
-Neither Django nor a data folder is needed, and nothing is downloaded. Each step is a line of the log (var/bench/
-dpo_gpu.jsonl, or `--log`) as soon as it is done: after `--minutes` what was measured until then is reported, and
-`--from` reports logs of several calls together. `--quick` runs everything on tiny shapes, on a CPU too: does it run,
-not how fast.
+Neither Django nor a data folder is needed, and nothing is downloaded. Beside torch, transformers, peft, accelerate,
+pyarrow, numpy, rich and psutil it needs trl, datasets, dill, multiprocess, xxhash and pandas. Each step is a line of
+the log (var/bench/dpo_gpu.jsonl, or `--log`) as soon as it is done: after `--minutes` what was measured until then is
+reported, and `--from` reports logs of several calls together. `--quick` runs everything on tiny shapes, on a CPU too:
+does it run, not how fast.
 """
 
 import argparse
@@ -117,6 +118,8 @@ def main(arguments: list[str]) -> None:
         return
     cases = given.cases.split(",") if given.cases else CASES if given.quick else DEFAULT_CASES
     contenders = given.contenders.split(",")
+    if "ours_first" not in contenders and {"ours", "ours_unshared"} & set(contenders):
+        contenders = ["ours_first", *contenders]  # it computes the references that those read
     for wanted, known in ((cases, CASES), (contenders, CONTENDERS)):
         if unknown := sorted(set(wanted) - set(known)):
             parser.error(f"unknown: {', '.join(unknown)} (there are {', '.join(known)})")
@@ -138,6 +141,7 @@ def run(case: str, contenders: list[str], folder: Path, given: argparse.Namespac
         "work": str(folder / case),
         "shape": QUICK_SHAPE if given.quick else SHAPES[shape],
         "mix": MIXES[mix] | ({"prompt": 20, "answer": 10} if given.quick else {}),
+        "quick": given.quick,
         "full": case.endswith("-full"),
         "batch": BATCH[mix],
         "steps": min(given.steps, 2) if given.quick else given.steps,
@@ -190,7 +194,11 @@ def summarize(name: str, logs: list[Path]) -> None:
     found = measurements(lines)
     facts = {line["case"]: line for line in lines if line["event"] == "case"}
     figures: dict[str, float | int | str] = {}
-    for key, who in (("gpu_ratio_trl", "trl"), ("gpu_ratio_trl_best", "trl_best"), ("gpu_ratio_unshared", "ours_unshared")):
+    for key, who in (
+        ("gpu_ratio_trl", "trl"),
+        ("gpu_ratio_trl_best", "trl_best"),
+        ("gpu_ratio_unshared", "ours_unshared"),
+    ):
         of_cases = {case: ratio for case, each in found.items() if (ratio := ratio_of(each, who)) is not None}
         if of_cases:
             figures[key] = min(of_cases.values())

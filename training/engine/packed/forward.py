@@ -27,6 +27,11 @@ LAYERS = {"full_attention", "sliding_attention"}
 # Largest allowed difference of a token's log-probability between the packed and the plain forward.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 LINE_MULTIPLE = 128  # FlexAttention's block size
+# A line of one block would be compiled for itself: torch.compile has a kernel for all sizes from 2 on.
+LEAST_LINE = 2 * LINE_MULTIPLE
+# Kernels that are compiled before FlexAttention falls back to an eager one, which computes the whole matrix: with and
+# without gradients, for the first size and for all others, for each window. torch's own limit is 8.
+COMPILED_KERNELS = 64
 # Columns of the head that are computed at a time: on CUDA as in TRL. On a CPU larger tiles leave the caches, and their
 # memory is allocated again for each operation.
 VOCABULARY_TILE = {"cuda": 32_768, "cpu": 4_096}
@@ -53,6 +58,13 @@ def unsupported_reason(model: Any) -> str | None:
     if getattr(config, "router_aux_loss_coef", 0) and getattr(config, "output_router_logits", False):
         return f"{config.model_type} balances its experts by a loss over whole batches"
     return None
+
+
+def allow_kernels() -> None:
+    """Let torch.compile keep a kernel of FlexAttention for each way that a training computes it."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = max(COMPILED_KERNELS, torch._dynamo.config.recompile_limit)
 
 
 def add_packed_forward(model: PreTrainedModel) -> None:

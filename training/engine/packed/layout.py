@@ -73,11 +73,13 @@ class MicroBatch:
         return [logps_N[self.sum_targets[self.sum_sequences == number]] for number in range(self.sequences)]
 
 
-def lay_out(rows: Sequence[Row], *, pad_id: int, one_line: bool = False, multiple: int = 1) -> MicroBatch:
-    """Rows as lines padded to the longest, or (`one_line`) all in one line, padded to a multiple of `multiple`."""
+def lay_out(
+    rows: Sequence[Row], *, pad_id: int, one_line: bool = False, multiple: int = 1, least: int = 1
+) -> MicroBatch:
+    """Rows as lines padded to the longest, or (`one_line`) all in one line; each `least` long, and a `multiple`."""
     lengths = [row.computed for row in rows]
     width = sum(lengths) if one_line else max(lengths)
-    width = -(-width // multiple) * multiple
+    width = -(-max(width, least) // multiple) * multiple
     lines = 1 if one_line else len(rows)
     input_ids = torch.full((lines, width), pad_id)
     position_ids = torch.zeros((lines, width), dtype=torch.long)

@@ -35,12 +35,16 @@ def block_mask(batch: MicroBatch, window: int | None = None) -> Any:
 
 
 def mask_function(batch: MicroBatch, window: int | None = None) -> Callable[..., Tensor]:
-    """FlexAttention's `mask_mod(b, h, q, k)` of a micro-batch."""
+    """FlexAttention's `mask_mod(b, h, q, k)` of a micro-batch.
+
+    It closes over tensors only: what the compiler guards on is then the same for all micro-batches.
+    """
+    ends, positions = batch.ends, batch.position_ids
 
     def attends(line: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        allowed = (key <= query) & (query < batch.ends[line, key])
-        if window is None:
-            return allowed
-        return allowed & (batch.position_ids[line, query] - batch.position_ids[line, key] < window)
+        return (key <= query) & (query < ends[line, key])
 
-    return attends
+    def attends_nearby(line: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return attends(line, head, query, key) & (positions[line, query] - positions[line, key] < window)
+
+    return attends if window is None else attends_nearby

@@ -34,8 +34,11 @@ class Layout:
         return cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
 
     def lay_out(self, rows: Sequence[Row]) -> MicroBatch:
-        multiple = forward.LINE_MULTIPLE if self.one_line else 1
-        return lay_out(rows, pad_id=self.pad_id, one_line=self.one_line, multiple=multiple)
+        if not self.one_line:
+            return lay_out(rows, pad_id=self.pad_id)
+        return lay_out(
+            rows, pad_id=self.pad_id, one_line=True, multiple=forward.LINE_MULTIPLE, least=forward.LEAST_LINE
+        )
 
 
 @dataclass

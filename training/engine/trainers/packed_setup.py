@@ -70,6 +70,7 @@ def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTr
     one_line = False
     if kind == "cuda" and model._supports_flex_attn and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation("flex_attention")
+        forward.allow_kernels()
         one_line = True
     text = model.config.get_text_config()
     parameters = sum(p.numel() for p in model.base_model.parameters()) or 1
