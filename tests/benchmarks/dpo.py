@@ -6,7 +6,7 @@ is the median over the turns. "As it comes" is DPOConfig's defaults (gradient ch
 again at each step) but for bf16=False, because fp32 is several times faster on most processors; max_length=512 where
 that is the model's context; and the learning rate. "Unchecked" is TRL without gradient checkpointing, for comparison.
 Ours is the program that the site starts, as it is configured by default; it computes references in the steps that come
-to a text first. "Ours, cached" is the same once more, as another run on the same rows: it reads them, as any later
+to a text first. "Ours, cached" is the same again, as another run on the same rows: it reads them, as any later
 epoch does.
 
     a         30 layers of 576, 49,152 words (135 million random weights), lognormal lengths: prompts about 160 tokens,
