@@ -1,6 +1,6 @@
 """Forms of imports and datasets."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -99,6 +99,7 @@ class ColumnsForm(forms.Form):
         label=_("Import the valid rows if some are faulty"),
         help_text=_("Otherwise a single faulty row rejects the file. You can download the rows left out."),
     )
+    choices: ClassVar[list[Any]] = MEANINGS
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class ColumnsForm(forms.Form):
         for number, column in enumerate(columns):
             name = column or _("column %(number)s") % {"number": number + 1}
             self.fields[f"meaning-{number}"] = forms.ChoiceField(
-                choices=MEANINGS,
+                choices=self.choices,
                 required=False,
                 initial=column_meanings.get(column, ""),
                 label=_("Meaning of %(name)s") % {"name": name},
