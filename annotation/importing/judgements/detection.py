@@ -35,7 +35,7 @@ WINNER_WORDS = {"tie": TIE, "draw": TIE, "both_bad": ALL_BAD, "bothbad": ALL_BAD
 def choose(
     texts: MappingWords, judgements: JudgementWords, columns: Sequence[str], first: Sequence[dict[str, Any]] = ()
 ) -> tuple[Mapping, JudgementMapping]:
-    """What the columns mean, by what was said and by their names; `first` are rows to look into."""
+    """What the columns mean, by what was chosen and by their names; `first` are rows to look into."""
     said = judgements.changes()
     found: dict[str, Any] = {**names_among(columns), **said}
     if "answers" not in said and found["answers"] and not asks_about(columns, found):

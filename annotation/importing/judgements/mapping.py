@@ -142,7 +142,7 @@ class JudgementWords:
     scales: tuple[str, ...] = ()
 
     def changes(self) -> dict[str, Any]:
-        """The fields of a JudgementMapping that were said."""
+        """The fields of a JudgementMapping that they name."""
         changes: dict[str, Any] = {}
         for word in self.fields:
             name, column = split(word, "--map", "FIELD=COLUMN")

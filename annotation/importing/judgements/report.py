@@ -217,8 +217,8 @@ def sentence_of(kind: str, count: int) -> str | None:
             count,
         ),
         "answers twice": ngettext(
-            "%(count)s answer stands twice in the file with the same time, and was added once.",
-            "%(count)s answers stand twice in the file with the same time, and were added once.",
+            "%(count)s answer occurs twice in the file with the same time, and was added once.",
+            "%(count)s answers occur twice in the file with the same time, and were added once.",
             count,
         ),
         "look-alikes": ngettext(

@@ -373,7 +373,7 @@ def test_further_answers_of_a_person_about_the_same_texts(load):
     lines = load(as_jsonl(rows))
     further = "2 answers are further ones of their person about the same texts, in tasks of their own."
     assert further in lines
-    assert "1 answer stands twice in the file with the same time, and was added once." in lines
+    assert "1 answer occurs twice in the file with the same time, and was added once." in lines
     assert (Task.objects.count(), Annotation.objects.count()) == (3, 3)
     before = totals()
     load(as_jsonl(rows))
