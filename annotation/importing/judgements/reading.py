@@ -103,6 +103,9 @@ class RowReader:
 
     def notes(self) -> list[Note]:
         """What was left out, of which columns, and who is known by a place only."""
+        judgements, passed_over = self.settled.judgements, self.parser.cells.passed_over
+        for key in (judgements.item_rank, judgements.item_best, *judgements.item_scores):
+            passed_over.pop(f"{self.mapping.candidate_list}: {key}", None)  # for the texts it is, for the answers not
         notes = [*self.summary.notes(), *self.left_out.notes(self.parser.cells)]
         if names := sorted(self.answers.cells.positional):
             shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")

@@ -14,6 +14,7 @@ from annotation.importing.judgements.answers import ReadRow, RecordedAnswer
 from annotation.importing.judgements.census import Settled
 from annotation.importing.judgements.mapping import JudgementMapping
 from annotation.importing.judgements.numbers import SCHEMES, SIGNED
+from annotation.importing.judgements.verdicts import ALL_BAD, SKIP, TIE
 from annotation.importing.report import SHOWN, Note, in_rows, note
 
 MOST_VALUES = 200  # different answers that are counted one by one
@@ -135,8 +136,10 @@ def assumptions(settled: Settled) -> list[str]:
         lines.append(_("A number up to %(half)s is slightly better, a larger one clearly better.") % {"half": half})
     if judgements.best:
         lines.append(_("In every row “%(name)s” is the better text.") % {"name": judgements.best})
+    special = {TIE: _("tie"), ALL_BAD: _("all bad"), SKIP: _("nothing: it is left out")}
     for value, meaning in judgements.meanings.items():
-        lines.append(_("“%(value)s” means %(meaning)s.") % {"value": value, "meaning": meaning})
+        means = special.get(meaning.casefold(), meaning)
+        lines.append(_("“%(value)s” means %(meaning)s.") % {"value": value, "meaning": means})
     for aspect, scale in settled.scales.items():
         worst, *_rest, best = scale.values()
         lines.append(
@@ -152,7 +155,7 @@ def describe(a_note: Note) -> str:
     sentence = sentence_of(a_note["kind"], count)
     if sentence is None:
         return importing.describe(a_note)
-    place = _(" (row %(rows)s)") % {"rows": in_rows(rows)} if rows else ""
+    place = ngettext(" (row %(rows)s)", " (rows %(rows)s)", len(rows)) % {"rows": in_rows(rows)} if rows else ""
     return sentence % {"count": in_numbers(count), "name": a_note["name"], "place": place}
 
 
@@ -269,7 +272,7 @@ def described_people(known: int, new: int) -> str:
     without = ngettext("%(count)s gets one without sign-in", "%(count)s get one without sign-in", new) % {
         "count": in_numbers(new)
     }
-    return f"{total}: {with_account}, {without}"
+    return f"{total}: {', '.join(part for part, count in ((with_account, known), (without, new)) if count) or '–'}"
 
 
 def listed(names: Iterable[Any], most: int = 8) -> str:

@@ -10,7 +10,7 @@ from annotation.core.messages import Message, stored
 from annotation.importing.judgements.census import Census, CensusTaker, Settled, own_aspect, own_scale, settle
 from annotation.importing.judgements.mapping import JudgementMapping
 from annotation.importing.judgements.numbers import candidates_for
-from annotation.importing.judgements.people import address_of
+from annotation.importing.judgements.people import address_of, own_address
 from annotation.importing.judgements.reading import RowReader
 from annotation.importing.judgements.report import Summary
 from annotation.importing.report import Note, note
@@ -23,11 +23,13 @@ PEOPLE_SHOWN = 30
 
 
 class Person(NamedTuple):
-    """`account` is the address of the account that the worker has; empty where one is made."""
+    """`account` is the address of the account that the worker has; empty where one is made, or was by an earlier import
+    (`is_known`)."""
 
     name: str
     answers: int
     account: str
+    is_known: bool
 
 
 class AspectScale(NamedTuple):
@@ -155,6 +157,7 @@ def count_people(people: Counter[str], project: Project, result: JudgementSurvey
     result.people_count = len(set(addresses.values()))
     result.people_known = len(known)
     result.people = [
-        Person(worker, count, addresses[worker] if addresses[worker] in known else "")
+        Person(worker, count, own_address(addresses[worker]) if is_known else "", is_known)
         for worker, count in people.most_common(PEOPLE_SHOWN)
+        for is_known in (addresses[worker] in known,)
     ]

@@ -236,7 +236,7 @@ def test_a_dry_run_writes_nothing(load, settings):
         "answers: first text 1",
         "1 time has no time zone and is read as UTC (row 1).",
         "Column “question” was not read: 1 row has a value there (first in row 1).",
-        "1 person: 0 have an account, 1 gets one without sign-in",
+        "1 person: 1 gets one without sign-in",
         "dry run, nothing written; 1 row, 1 prompt added, 2 candidates added, 1 task added, 1 answer added in batch "
         + lines[-1].rpartition(" ")[2],
     ]
