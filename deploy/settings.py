@@ -71,6 +71,7 @@ CONTENT_SECURITY_POLICY = {
 }
 # Uploads are streamed; this limits what a form may hold in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000  # a file may have 1,000 columns, and a column has up to four fields
 UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
 
 # ---- apps, middleware, templates ----

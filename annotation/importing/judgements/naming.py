@@ -94,8 +94,9 @@ def names_of(
     index = 0
     for column, origin in mapping.candidates:
         value = values.get(column)
-        if type(unpacked(value)) is list and not is_chat(unpacked(value)):
+        if type(value) is list and len(value) > 1 and not is_chat(value):
             return loose_names(candidates or ())  # a list in a column: no telling which text is at which place
+        value = value[0] if type(value) is list and len(value) == 1 and not is_chat(value) else value
         names = [column, origin.removeprefix("import:"), model_of.get(column, "")]
         slots.append((EMPTY if is_blank(value) else index, names, suffix_of(column)))
         index += not is_blank(value)

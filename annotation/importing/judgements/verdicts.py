@@ -171,6 +171,11 @@ def by_place(value: dict[str, Any], names: Names) -> list[list[int]]:
         if number is None:
             text = gettext_noop("“%(value)s” is not a place; write a number, 1 for the best")
             raise ValueError(Message(text, value=shown(place)[:40]))
+        if not 1 <= number <= len(names.places):
+            text = gettext_noop(
+                "%(value)s is not a place among %(count)s texts, 1 for the best; if these are scores, say so"
+            )
+            raise ValueError(Message(text, value=shown(place)[:40], count=len(names.places)))
         places.setdefault(number, []).append(names.find(str(name)))
     if not places:
         raise ValueError(EMPTY_ANSWER)

@@ -1,5 +1,6 @@
 """The form of a file of recorded judgements: what its columns, answers, numbers and scores mean."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -28,6 +29,7 @@ ANSWERS = [
 ]
 OF_A_TEXT = ("rank", "winner", "score", "model")
 VALUES_SHOWN = 20
+COLUMNS_LISTED = 40  # that each column may be about: the page grows with their square
 SPECIAL = [(TIE, _("tie")), (ALL_BAD, _("all bad")), (SKIP, _("leave out"))]
 LETTERS = "abcdef"
 
@@ -71,8 +73,8 @@ class JudgementColumnsForm(ColumnsForm):
         self.preview = preview
         self.of_columns()
         # What was posted is chosen among all columns: which of them are texts is in the same form.
-        candidates = self.columns if self.is_bound else [column for column, _origin in preview.mapping.candidates]
-        texts = [(column, column) for column in candidates if column]
+        candidates = [column for column, _origin in preview.mapping.candidates]
+        texts = named_columns(self.columns if self.is_bound else candidates)
         self.choose_from("best", [("", _("– the answers say it –")), *texts])
         self.choose_from("numbers", [("", _("– as the file shows –")), *SCHEMES.items()])
         self.value_count = self.of_values(texts)
@@ -83,13 +85,18 @@ class JudgementColumnsForm(ColumnsForm):
 
     def of_columns(self) -> None:
         chosen = columns_of(self.judgements)
-        texts = [("", _("– the row's text –")), *((column, column) for column in self.columns if column)]
+        candidates = [column for column, _origin in self.preview.mapping.candidates]
+        listed = dict.fromkeys([*candidates, *self.columns[:COLUMNS_LISTED]])
         for number, column in enumerate(self.columns):
             meaning, of, aspect = chosen.get(column, ("", "", ""))
             if meaning:
                 self.fields[f"meaning-{number}"].initial = meaning
             self.fields[f"of-{number}"] = forms.ChoiceField(
-                choices=[*texts, *SPECIAL[:2]],
+                choices=[
+                    ("", _("– the row's text –")),
+                    *named_columns(dict.fromkeys([*listed, *self.posted(f"of-{number}"), of])),
+                    *SPECIAL[:2],
+                ],
                 required=False,
                 initial=of,
                 label=_("Text that %(name)s is about") % {"name": column},
@@ -100,6 +107,11 @@ class JudgementColumnsForm(ColumnsForm):
                 initial=aspect or column,
                 label=_("Aspect that %(name)s scores") % {"name": column},
             )
+
+    def posted(self, name: str) -> list[str]:
+        """A column that was chosen may be any of the file's."""
+        value = str(self.data.get(name, ""))
+        return [value] if value in self.columns else []
 
     def of_values(self, texts: list[tuple[str, str]]) -> int:
         """A choice for each answer of the file, of those that occur most and of all that mean nothing so far."""
@@ -252,6 +264,10 @@ class JudgementColumnsForm(ColumnsForm):
             else:
                 scales[cleaned[f"scale-{number}"]] = f"{worst}..{best}"
         return scales
+
+
+def named_columns(columns: Iterable[str]) -> list[tuple[str, str]]:
+    return [(column, column) for column in columns if column]
 
 
 def columns_of(judgements: JudgementMapping) -> dict[str, tuple[str, str, str]]:

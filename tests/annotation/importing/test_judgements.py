@@ -144,7 +144,7 @@ YES, YEP = "It is, madam.", "Yep."
         *[(word, "both_bad") for word in ("both_bad", "tie (bothbad)", "Both bad")],
         (["b", "a"], YEP),
         ({"a": 1, "b": 2}, YES),
-        ({"a": 2.5, "b": 0.5}, YEP),
+        ({"a": 1.5, "b": 1}, YEP),
         ({"A": 1, "B": 1}, "tie"),
     ],
 )
@@ -194,6 +194,8 @@ def test_what_other_answers_mean_can_be_told(load, value, told, said):
         ([row(seconds=-1)], [], "“-1” is not a number of seconds"),
         ([row(tie="perhaps")], [], "“perhaps” is neither true nor false"),
         ([row([1, 2])], [], "a list of numbers may be places or an order"),
+        ([row({"a": 2.5, "b": 0.5})], [], "2.5 is not a place among 2 texts, 1 for the best; if these are scores"),
+        ([row({"a": 0, "b": 1})], [], "0 is not a place among 2 texts"),
         ([row("A>A")], [], "the ranking names a text twice"),
         ([row("A>B<A")], [], "has both < and >"),
         ([row("A>B", candidate_c="Third.")], [], "the ranking leaves out text C"),
