@@ -269,7 +269,7 @@ def described_people(known: int, new: int) -> str:
     with_account = ngettext("%(count)s has an account", "%(count)s have an account", known) % {
         "count": in_numbers(known)
     }
-    without = ngettext("%(count)s gets one without sign-in", "%(count)s get one without sign-in", new) % {
+    without = ngettext("%(count)s gets an account without sign-in", "%(count)s get an account without sign-in", new) % {
         "count": in_numbers(new)
     }
     return f"{total}: {', '.join(part for part, count in ((with_account, known), (without, new)) if count) or '–'}"

@@ -114,7 +114,7 @@ def test_an_answer_keeps_its_person_time_seconds_and_order_of_sides(load, hotel)
 def test_people_are_matched_by_e_mail(load, hotel):
     known = UserFactory(email="ryo@example.org", name="Ryo")
     lines = load(as_jsonl([row(worker=name) for name in ("Ryo@Example.org", "mika@example.org", "17", "W1", "w1")]))
-    assert "5 people: 1 has an account, 4 get one without sign-in" in lines
+    assert "5 people: 1 has an account, 4 get an account without sign-in" in lines
     assert Annotation.objects.filter(annotator=known).count() == 1
     assert User.objects.get(email="mika@example.org").has_usable_password() is False
     assert User.objects.get(name="17").email == "17@hotel.recorded.invalid"

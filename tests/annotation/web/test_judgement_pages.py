@@ -64,7 +64,7 @@ def test_upload_preview_confirm_result(client, hotel):
     survey = context["survey"]
     assert (survey.prompts, survey.tasks, survey.summary.answers, survey.faulty_rows) == (1, 1, 4, 0)
     assert "second text 2 · first text 1 · tie 1" in page
-    assert "4 people: 1 has an account, 3 get one without sign-in" in page
+    assert "4 people: 1 has an account, 3 get an account without sign-in" in page
     assert known.email in page
     assert "1 row has fewer than two texts and was left out (row 5)." in page
     assert "Column “note” was not read: 1 row has a value there (first in row 2)." in page
