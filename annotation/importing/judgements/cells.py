@@ -9,12 +9,14 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from annotation.core.messages import Message
+from annotation.text.normalization import has_ink, normal_form
 
 WORKER_LIMIT = 150
 LONGEST_SECONDS = 86_400.0
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 MILLISECONDS_FROM = 1e11  # as seconds, the year 5138
 TRUE, FALSE = {"true", "yes", "1"}, {"false", "no", "0", ""}
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 EMPTY_ANSWER = Message(gettext_noop("the answer is empty; fill it in or delete the row"))
 
 
@@ -27,7 +29,10 @@ class Unusable(Exception):
 
 
 def worker_of(value: Any, column: str) -> str:
-    name = " ".join(shown(value).split()) if not is_blank(value) else ""
+    """The name in the form that names have in common which read the same: one person, however it is typed."""
+    name = normal_form(shown(value)) if not is_blank(value) else ""
+    if ADDRESS.fullmatch(name):
+        name = name.lower()
     if not name:
         raise Unusable(
             Message(gettext_noop("nobody is named as the one who answered; fill it in or delete the row")), column
@@ -97,7 +102,7 @@ def unpacked(value: Any) -> Any:
 
 
 def is_blank(value: Any) -> bool:
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
+    return value is None or value != value or (isinstance(value, str) and not has_ink(value))
 
 
 def number_of(value: Any) -> float | None:

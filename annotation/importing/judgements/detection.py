@@ -15,7 +15,7 @@ from annotation.preparation.mapping import Mapping, MappingWords, detect_mapping
 
 FIRST_ROWS = 20
 WORKER_COLUMN = re.compile(r"(?:worker|annotator|judge|rater|evaluator|labell?er)[ _.-]?\d{1,3}", re.IGNORECASE)
-RANK_COLUMN = re.compile(r"rank[ _.-]?(.+)|(.+)[ _.-]rank", re.IGNORECASE)
+RANK_COLUMN = re.compile(r"rank[ _.-]?(.+)|(.+?)[ _.-]?rank", re.IGNORECASE)
 WINNER_COLUMN = re.compile(r"(?:winner|wins|win|won|preferred|is_best)[ _.-](.+)", re.IGNORECASE)
 MODEL_COLUMN = re.compile(
     r"(?:model|system|generator|policy)(?:[ _.-]?(?:name|id))?[ _.-]?([a-z]|\d{1,2})", re.IGNORECASE
@@ -117,8 +117,8 @@ def paired(
         if not (match := pattern.fullmatch(column)):
             continue
         key = next(group for group in match.groups() if group).casefold()
-        if key not in texts and ending:
-            key = re.split(r"[ _.-]", key)[-1]
+        if key not in texts:
+            key = re.split(r"[ _.-]", key)[-1] if ending else suffix_of(key)
         if key in texts:
             pairs.append((column, texts[key]))
     return tuple(pairs)

@@ -80,6 +80,9 @@ class RowReader:
         for answer in found.answers:
             if answer.verdict is not None:
                 verdict, kept = answer.verdict.over(readings)
+                if len(kept) < 2:  # no choice
+                    self.summary.leave_out("look-alikes", row)
+                    continue
                 answer = replace(answer, verdict=verdict)
             else:
                 answer, kept = self.without_look_alikes(answer, readings, row)

@@ -27,7 +27,6 @@ class Tally:
     added: int = 0
     there_already: int = 0
     twice: int = 0  # the same answer at the same time
-    look_alikes: int = 0
     tasks: int = 0
     repeated: int = 0  # of the added ones: further answers of somebody about the same texts
 
@@ -77,7 +76,6 @@ def notes_of_tally(tally: Tally) -> list[Note]:
     counts = {
         "answers known": tally.there_already,
         "answers twice": tally.twice,
-        "look-alikes": tally.look_alikes,
         "repeated answers": tally.repeated,
     }
     return [note(kind, count) for kind, count in counts.items() if count]
@@ -225,8 +223,8 @@ def sentence_of(kind: str, count: int) -> str | None:
             count,
         ),
         "look-alikes": ngettext(
-            "%(count)s answer is about texts that read the same, and was left out.",
-            "%(count)s answers are about texts that read the same, and were left out.",
+            "%(count)s answer is about texts that read the same, and was left out%(place)s.",
+            "%(count)s answers are about texts that read the same, and were left out%(place)s.",
             count,
         ),
         "repeated answers": ngettext(

@@ -145,9 +145,8 @@ def read(table: Table, reader: RowReader, result: JudgementSurvey) -> None:
             continue
         about = (parsed.reads_as, parsed.source_document, parsed.context)
         prompts.add(hash(about))
-        for answer, kept in answered:
-            if len(kept) > 1 or answer.verdict is None:
-                tasks.add(hash((about, frozenset(parsed.candidates[place][1:] for place in kept))))
+        for _answer, kept in answered:
+            tasks.add(hash((about, frozenset(parsed.candidates[place][1:] for place in kept))))
     result.prompts, result.tasks = len(prompts), len(tasks)
 
 

@@ -75,13 +75,11 @@ class Recorder:
 
     def write(self, chunk: Sequence[StagedAnswer]) -> None:
         """Call it inside a transaction."""
-        compared = [answer for answer in chunk if len(answer.kept) > 1 or answer.groups is None]
-        self.tally.look_alikes += len(chunk) - len(compared)
         there = recorded_answers(
-            self.source.project_id, {answer.prompt_id for answer in compared}, until=self.newest_before
+            self.source.project_id, {answer.prompt_id for answer in chunk}, until=self.newest_before
         )
         new: list[tuple[StagedAnswer, Key, int, dict[str, Any]]] = []
-        for answer in compared:
+        for answer in chunk:
             person = self.workers.account(answer.worker)
             shown, payload = payload_of(answer, self.aspects)
             key = answer.prompt_id, tuple(sorted(shown))

@@ -123,6 +123,24 @@ def test_people_are_matched_by_e_mail(load, hotel):
     assert not known.memberships.exists(), "an import lets nobody into a project"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("José", "Jose\u0301"),
+        ("Ryo@Example.org", "ryo@example.org"),
+        ("W 17", "W\u00a0 17 "),
+        ("Ｗ１７", "W17"),
+        (5, 5.0),
+        ("山田\u200b", "山田"),
+    ],
+)
+def test_one_person_however_the_name_is_typed(load, one, other):
+    lines = load(as_jsonl([row(worker=one), row("b", worker=other)]))
+    assert "1 person: 1 gets an account without sign-in" in lines
+    assert len({person for person, *_ in answers()}) == 1
+    assert "1 answer is a further one of its person about the same texts, in a task of its own." in lines
+
+
 @pytest.mark.parametrize("worker", ["山田", "a..b", "x" * 140, "A B", "not@an@address", "naïve", ".", "a@b"])
 def test_every_name_has_an_address_of_its_own(hotel, worker):
     from django.core.validators import validate_email
@@ -238,7 +256,7 @@ def test_a_dry_run_writes_nothing(load, settings):
         "answers: first text 1",
         "1 time has no time zone and is read as UTC (row 1).",
         "Column “question” was not read: 1 row has a value there (first in row 1).",
-        "1 person: 1 gets one without sign-in",
+        "1 person: 1 gets an account without sign-in",
         "dry run, nothing written; 1 row, 1 prompt added, 2 candidates added, 1 task added, 1 answer added in batch "
         + lines[-1].rpartition(" ")[2],
     ]
@@ -397,7 +415,8 @@ def test_what_reads_the_same_is_no_choice(load):
     rows = [row(b="It is,\u00a0madam."), {**RANKED, "candidate_Y": "w\u200b", "annotator": "w1", "answer": "Y>X>W"}]
     rows = [{**rows[0], "annotator": "w1"}, rows[1]]
     lines = load(as_jsonl([{key: value for key, value in each.items() if key != "worker"} for each in rows]))
-    assert "1 answer is about texts that read the same, and was left out." in lines
+    assert [line for line in lines if line.startswith("answers:")] == ["answers: second text 1"]
+    assert "1 answer is about texts that read the same, and was left out (row 1)." in lines
     assert answers() == [("w1", ["x", "w\u200b"], "w\u200b")]
 
 

@@ -124,7 +124,7 @@ def test_columns_are_chosen_by_hand(client, hotel):
 def test_numbers_are_asked_about(client, hotel, numbers, said):
     address = upload(client, as_jsonl([row(0), row(1, "w2")]))
     context, page = look(client, address)
-    assert "the answers are the numbers 0, 1, which may mean several things; say what they mean" in page
+    assert "The answers are the numbers 0, 1, which may mean several things; say what they mean" in page
     assert context["survey"].settled is None
     values = values_of(context["form"])
     assert client.post(address, values).status_code == 422, "nothing is guessed"
@@ -140,7 +140,7 @@ def test_scales_are_asked_about(client, hotel):
     ]
     address = upload(client, as_jsonl(rows))
     context, page = look(client, address)
-    assert "the scores of “helpfulness” go from 1 to 3; say what the worst and the best possible score are" in page
+    assert "The scores of “helpfulness” go from 1 to 3; say what the worst and the best possible score are" in page
     assert [tuple(row["scale"])[:3] for row in context["scale_rows"]] == [
         ("helpfulness", "1", "3"),
         ("verbosity", "0.5", "1"),
@@ -212,7 +212,7 @@ def test_each_meaning_of_a_column(client, hotel, name):
     values |= {f"meaning-{number}": meaning for number, meaning in enumerate(meanings)} | more
     if name == "scores side by side":
         asked = client.post(address, values)
-        assert "the scores of “Ton” go from 1 to 5" in asked.content.decode()
+        assert "The scores of “Ton” go from 1 to 5" in asked.content.decode()
         values = values_of(asked.context["form"]) | {"worst-0": "1", "best-0": "5"}
     assert client.post(address, values).status_code == 302
     jobs.import_file(Import.objects.get().pk)
