@@ -29,6 +29,7 @@ from annotation.importing.judgements.scores import Scale, Scored, named, scale_o
 from annotation.importing.judgements.verdicts import LeftOut, Verdict, VerdictReader, ranking, tie
 from annotation.preparation.mapping import Mapping, model_origin
 from annotation.preparation.parsed import Fault, ParsedCandidate
+from annotation.text.normalization import folded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +73,7 @@ class AnswerReader:
         self.mapping, self.judgements, self.now = mapping, judgements, now
         self.scales = scales or {}
         self.cells = CellReader(mapping, judgements)
-        meanings = {value.casefold(): meaning.casefold() for value, meaning in judgements.meanings.items()}
+        meanings = {folded(value): folded(meaning) for value, meaning in judgements.meanings.items()}
         self.verdicts = VerdictReader(meanings, judgements.numbers, largest)
 
     def read(self, row: int, values: dict[str, Any], candidates: Sequence[ParsedCandidate]) -> ReadRow:

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from annotation.core.messages import Message
-from annotation.text.normalization import has_ink, normal_form
+from annotation.text.normalization import folded, has_ink, normal_form
 
 WORKER_LIMIT = 150
 LONGEST_SECONDS = 86_400.0
@@ -84,7 +84,7 @@ def duration(value: Any, column: str) -> tuple[float, bool]:
 
 
 def truth(value: Any, column: str) -> bool:
-    word = "" if is_blank(value) else shown(value).casefold()
+    word = "" if is_blank(value) else folded(shown(value))
     if word not in TRUE | FALSE:
         message = gettext_noop("“%(value)s” is neither true nor false; write one of them")
         raise Unusable(Message(message, value=word[:40]), column)

@@ -19,6 +19,7 @@ from annotation.models import Aspect, Project
 from annotation.preparation.files import Unreadable
 from annotation.preparation.formats import Row, Table
 from annotation.preparation.mapping import Mapping
+from annotation.text.normalization import folded
 
 NOW = datetime.max.replace(tzinfo=UTC)
 
@@ -52,7 +53,7 @@ class CensusTaker:
 
     def __init__(self, mapping: Mapping, judgements: JudgementMapping) -> None:
         self.reader = AnswerReader(mapping, judgements, NOW)
-        self.told = {value.casefold() for value in judgements.meanings}
+        self.told = {folded(value) for value in judgements.meanings}
         self.census = Census()
 
     def add(self, row: Row) -> None:
@@ -76,7 +77,7 @@ class CensusTaker:
             elif not (judgements.ranks or judgements.winners or judgements.best):
                 word = shown(cells.values.get("answer"))
                 number = whole_number(word)
-                if number is not None and word.casefold() not in self.told:
+                if number is not None and folded(word) not in self.told:
                     self.census.numbers.add(number, row.number, names)
 
 

@@ -14,6 +14,7 @@ from annotation.preparation.answers import ORIGIN_KEYS, TEXT_KEYS
 from annotation.preparation.chats import is_chat, is_message
 from annotation.preparation.mapping import CANDIDATE_COLUMN, Mapping
 from annotation.preparation.parsed import ParsedCandidate
+from annotation.text.normalization import folded, normal_form
 
 EMPTY = -1  # a place of the row without a text: models say nothing at times
 SEVERAL = -2  # a name that several texts of the row have
@@ -52,10 +53,10 @@ class Names:
 
     def find(self, word: str) -> int:
         """The candidate's index, EMPTY, or Unknown."""
-        key = word.strip().casefold()
+        key = folded(word)
         found = self.by_name.get(key, self.letters.get(key))
-        if found is None and word in self.texts:
-            return self.texts.index(word)
+        if found is None and (text := self.text_at(word)) is not None:
+            return text
         if found is None and (place := PLACE.fullmatch(key)):
             number = place[1]
             found = self.letters.get(number, self.numbers.get(int(number)) if number.isdecimal() else None)
@@ -64,11 +65,18 @@ class Names:
         if found is None and key in SIDES and len(self.places) == 2:
             found = self.places[SIDES[key]]
         if found is None:
-            raise Unknown(word, self)
+            raise Unknown(word.strip(), self)
         if found == SEVERAL:
             message = gettext_noop("“%(value)s” is the name of several texts of this row; write A, B … instead")
             raise ValueError(Message(message, value=word[:60]))
         return found
+
+    def text_at(self, word: str) -> int | None:
+        """The text that the word is, or that reads the same."""
+        if word in self.texts:
+            return self.texts.index(word)
+        reading = normal_form(word)
+        return next((at for at, text in enumerate(self.texts) if normal_form(text) == reading), None)
 
     def has(self, word: str) -> bool:
         try:
@@ -126,7 +134,7 @@ def names_of(
 
 
 def add_names(result: Names, slot: int, names: Iterable[str]) -> None:
-    for name in {name.strip().casefold() for name in names if name.strip()}:
+    for name in {folded(name) for name in names} - {""}:
         result.by_name[name] = slot if result.by_name.get(name, slot) == slot and slot != SEVERAL else SEVERAL
 
 

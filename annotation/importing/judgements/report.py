@@ -16,6 +16,7 @@ from annotation.importing.judgements.mapping import JudgementMapping
 from annotation.importing.judgements.numbers import SCHEMES, SIGNED
 from annotation.importing.judgements.verdicts import ALL_BAD, SKIP, TIE
 from annotation.importing.report import SHOWN, Note, in_rows, note
+from annotation.text.normalization import folded
 
 MOST_VALUES = 200  # different answers that are counted one by one
 
@@ -136,7 +137,7 @@ def assumptions(settled: Settled) -> list[str]:
         lines.append(_("In every row “%(name)s” is the better text.") % {"name": judgements.best})
     special = {TIE: _("tie"), ALL_BAD: _("all bad"), SKIP: _("nothing: it is left out")}
     for value, meaning in judgements.meanings.items():
-        means = special.get(meaning.casefold(), meaning)
+        means = special.get(folded(meaning), meaning)
         lines.append(_("“%(value)s” means %(meaning)s.") % {"value": value, "meaning": means})
     for aspect, scale in settled.scales.items():
         worst, *_rest, best = scale.values()

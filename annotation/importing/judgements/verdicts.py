@@ -12,6 +12,7 @@ from annotation.core.messages import Message
 from annotation.importing.judgements.cells import EMPTY_ANSWER, is_blank, number_of, shown, unpacked, whole_number
 from annotation.importing.judgements.naming import EMPTY, Names, Unknown
 from annotation.importing.judgements.numbers import CLEARLY, SIGNED, TIE_OF_ALL, place_of, strength_of
+from annotation.text.normalization import folded, normal_form
 
 TIE, ALL_BAD, SKIP = "tie", "both_bad", "skip"
 WORDS = {
@@ -72,7 +73,7 @@ class VerdictReader:
         if type(value) is list:
             return ranking(self.in_order(value, names), names)
         word = shown(value)
-        key = word.casefold()
+        key = folded(word)
         meaning = self.meanings.get(key) or ("" if names.has(key) else WORDS.get(key, ""))
         if meaning == SKIP:
             raise LeftOut("answers to skip")
@@ -80,14 +81,14 @@ class VerdictReader:
             return tie(names)
         if meaning == ALL_BAD:
             return Verdict()
-        if not meaning and (number := whole_number(word)) is not None and word not in names.texts:
+        if not meaning and (number := whole_number(word)) is not None and names.text_at(word) is None:
             return self.of_number(number, word, names)
-        if not meaning and not names.has(word) and re.search("[<>=~]", word):
-            return self.inequality(word, names)
+        if not meaning and not names.has(word) and re.search("[<>=~]", plain := normal_form(word)):
+            return self.inequality(plain, names)
         return best_of(self.candidate(meaning or word, names), names)
 
     def candidate(self, word: str, names: Names) -> int:
-        return names.find(self.meanings.get(word.strip().casefold(), word))
+        return names.find(self.meanings.get(folded(word), word))
 
     def of_number(self, number: int, word: str, names: Names) -> Verdict:
         if self.scheme:
@@ -98,7 +99,7 @@ class VerdictReader:
                 raise Unknown(word, names)
             found = best_of(names.places[place], names)
             return replace(found, strength=strength_of(number, self.largest)) if self.scheme in SIGNED else found
-        if word.casefold() in names.by_name:
+        if folded(word) in names.by_name:
             return best_of(names.find(word), names)
         if number not in names.numbers:
             raise Unknown(word, names)

@@ -56,9 +56,10 @@ def lost_units(source: str, target: str, present: Sequence[Number], languages: t
 def symbol_at(text: str, number: Number) -> str:
     """The international symbol behind a number, or the sign of money before or behind it; else empty."""
     if before := MONEY_SIGN_BEFORE.search(text, max(0, number.start - 3), number.start):
-        return before[1]
+        return str(before[1])
     found = SYMBOL_AFTER.match(text, number.end)
-    return SAME.get(found[1], found[1]) if found else ""
+    symbol = str(found[1]) if found else ""
+    return SAME.get(symbol, symbol)
 
 
 def is_other(symbol: str, numbers: Sequence[Number], target: str) -> bool:

@@ -160,6 +160,9 @@ YES, YEP = "It is, madam.", "Yep."
         *[(word, YEP) for word in ("b", "B", "2", 2, 2.0, "candidate_b", "right", YEP, "A<B", "B>A", "B>>A")],
         *[(word, "tie") for word in ("tie", "Tie", "draw", "=", "A=B", [["a", "b"]])],
         *[(word, "both_bad") for word in ("both_bad", "tie (bothbad)", "Both bad")],
+        # typed with full width, other blanks, signs that cannot be seen
+        *[(word, YES) for word in ("Ａ", "ａ\u200b", "Response\u00a0A", "It\u00a0is,  madam.", "Ａ＞Ｂ")],
+        ("ＴＩＥ", "tie"),
         (["b", "a"], YEP),
         ({"a": 1, "b": 2}, YES),
         ({"a": 1.5, "b": 1}, YEP),
@@ -169,6 +172,19 @@ YES, YEP = "It is, madam.", "Yep."
 def test_how_an_answer_may_be_written(load, answer, said):
     load(as_jsonl([row(answer)]))
     assert answers() == [("w1", [YES, YEP], said)]
+
+
+def test_an_answer_that_is_the_text_may_be_written_otherwise(load):
+    load(as_jsonl([row("cafe\u0301", a="caf\u00e9"), row("Ⅻ", worker="w2", a="XII")]))
+    assert [said for *_, said in answers()] == ["caf\u00e9", "XII"]
+
+
+def test_a_part_of_an_order_can_be_told(load):
+    """The remedy names the part as it is typed, without the spaces around it."""
+    with pytest.raises(CommandError, match="--answer=good=MEANING"):
+        load(as_jsonl([row("good > B")]))
+    load(as_jsonl([row("good > B")]), "--answer=good=a")
+    assert answers() == [("w1", [YES, YEP], YES)]
 
 
 def test_a_clear_preference_keeps_its_strength(load):
