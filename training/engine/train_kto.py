@@ -14,6 +14,7 @@ from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.contract.run_directory import TRAIN
 from training.contract.wording import counted
+from training.engine.data.rows import check_labels
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
@@ -116,12 +117,7 @@ def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
     """The label of each row (true: desirable). Raises DatasetError unless all rows have one, and both kinds occur."""
     if "label" not in rows[0]:
         raise DatasetError(f"{where} lacks the column label: freeze the dataset for kto")
-    unlabelled = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
-    if unlabelled:
-        raise DatasetError(
-            f"{where}: {counted(len(unlabelled), 'row')} without a label (true or false), the first is row "
-            f"{unlabelled[0]}"
-        )
+    check_labels(rows, where)
     labels = [row["label"] for row in rows]
     check_both_kinds(labels, where)
     return labels
