@@ -99,7 +99,7 @@ def train(run: Run) -> Outcome:
             model=kto.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None,
+            packed=None,
         ),
     )
 
