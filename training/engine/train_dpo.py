@@ -29,7 +29,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
-    from training.engine.trainers import losses, packed_setup, preflight, setup, training
+    from training.engine.trainers import losses, packed_setup, preflight, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -48,6 +48,7 @@ def train(run: Run) -> Outcome:
             stop_ids=loading.stop_token_ids(model, tokenizer),
             where=TRAIN,
             keep_ties=packable and config.ties == "learn",
+            **tokenizing.options(run),
         )
 
     reason = packed_setup.plain_trl_reason(config, model, losses.LOSSES)
@@ -57,7 +58,7 @@ def train(run: Run) -> Outcome:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
         reason = packed_setup.mismatch(
-            model, [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences], layout
+            model, [make_row(item.number - 1, item.prompt_ids, item.completion_ids) for item in sequences], layout
         )
         if reason:
             sequences, counts = prepare(packable=False)
@@ -71,7 +72,7 @@ def train(run: Run) -> Outcome:
     if reason or layout is None:
         dpo = plain_trainer(run, model, tokenizer, columns, length)
     else:
-        columns |= {"row": [item.row for item in sequences]}
+        columns |= {"row": [item.number - 1 for item in sequences]}  # for errors
         columns |= pair_terms(
             [rows[item.row] for item in sequences],
             soft_labels=config.soft_labels,

@@ -13,7 +13,6 @@ from typing import Any
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.contract.run_directory import TRAIN
-from training.contract.wording import counted
 from training.engine.data.rows import check_labels
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import log, main
@@ -33,7 +32,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import plain_trl, preflight, setup, training
+    from training.engine.trainers import plain_trl, preflight, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     check_batch_size(config)
@@ -50,6 +49,7 @@ def train(run: Run) -> Outcome:
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         where=TRAIN,
+        **tokenizing.options(run),
     )
     run.stop_if_cancelled()
     # TRL reads KTO rows in order, so that mismatched completions stay with their rows: shuffled once, here.

@@ -102,7 +102,9 @@ def check_columns(rows: Sequence[Mapping[str, Any]], purpose: str, where: str) -
         if empty:
             have = "has" if len(empty) == 1 else "have"
             first = row_number(rows, empty[0])
-            raise DatasetError(f"{where}: {counted(len(empty), 'row')} {have} an empty {name}, the first is row {first}")
+            raise DatasetError(
+                f"{where}: {counted(len(empty), 'row')} {have} an empty {name}, the first is row {first}"
+            )
         kinds = {is_conversational(row[name]) for row in rows}
         if len(kinds) > 1:
             raise DatasetError(f"{where}: column {name} mixes text and messages")

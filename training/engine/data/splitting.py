@@ -44,9 +44,7 @@ class Split:
         self.completion_ids.append([ids[len(prompt) :] for ids in full])
 
 
-def split_texts(
-    encoder: Encoder, rows: Rows, positions: Sequence[int], columns: Sequence[str], ended: bool
-) -> Split:
+def split_texts(encoder: Encoder, rows: Rows, positions: Sequence[int], columns: Sequence[str], ended: bool) -> Split:
     """Of plain rows; `ended`: all completions have their end of text already."""
     texts = [encoder.plain_prompt(rows[position]["prompt"]) for position in positions]
     for column in columns:
@@ -145,6 +143,4 @@ def unmarked(text: str) -> str:
 
 def escaped(text: str) -> str:
     """As in JSON, without the quotation marks."""
-
-
     return json.dumps(text, ensure_ascii=False)[1:-1]

@@ -56,11 +56,15 @@ class TokenCache:
         size = (len(positions), len(columns))
         found = None
         if self.leads:
-            found = self._read(path, *size)
-            if found is None:
-                found = compute()
-                self._write(path, found)
-        self.barrier()
+            try:
+                found = self._read(path, *size)
+                if found is None:
+                    found = compute()
+                    self._write(path, found)
+            finally:  # the others must not wait for one that failed or was cancelled
+                self.barrier()
+        else:
+            self.barrier()
         if found is None:
             found = self._read(path, *size)
         return compute() if found is None else found

@@ -116,7 +116,9 @@ def split(
     for start in range(0, len(positions), CHUNK):
         chunk = positions[start : start + CHUNK]
         advance(start, len(positions))
-        done = split_chats(encoder, rows, chunk, columns) if chats else split_texts(encoder, rows, chunk, columns, ended)
+        done = (
+            split_chats(encoder, rows, chunk, columns) if chats else split_texts(encoder, rows, chunk, columns, ended)
+        )
         whole.extend(done)
     advance(len(positions), len(positions))
     return whole

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from training.engine.packed import forward
+from training.engine.packed.cutting import cut
 from training.engine.packed.grouping import Costs, Group, grouped
-from training.engine.packed.layout import MicroBatch, Row, cut, lay_out
+from training.engine.packed.layout import MicroBatch, Row, lay_out
 
 Example = dict[str, Any]
 
@@ -18,7 +19,7 @@ Example = dict[str, Any]
 class Layout:
     """How rows become micro-batches.
 
-    budget: tokens of one micro-batch, padding included. overhead: cost of a further one, in tokens (see `layout.cut`).
+    budget: tokens of one micro-batch, padding included. overhead: cost of a further one, in tokens (see `cutting.cut`).
     one_line: all rows in one line (FlexAttention) instead of one row per line. mask_dtype: that of the attention.
     place_cost: what a place of a line's dense mask costs, in tokens; 0 where masked places cost nothing.
     """

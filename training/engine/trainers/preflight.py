@@ -60,6 +60,8 @@ def check(
         row_checks.padding(tokenizer),
         row_checks.chat_template(tokenizer, rows),
         row_checks.stop_tokens(counts, max_length),
+        row_checks.typed_control_tokens(counts),
+        *row_checks.reasoning(counts),
         *row_checks.dropped_rows(counts),
         row_checks.enough_rows(config, len(sequences)),
     ]
@@ -77,6 +79,7 @@ def check(
         "checks": checks,
         "lengths": row_checks.lengths(sequences),
         "truncated": {"count": counts.truncated, "rows": counts.listed.get("truncated", [])},
+        "control_text": {"count": counts.control_text, "rows": counts.listed.get("control_text", [])},
         "dropped": {
             name.removeprefix("dropped_"): {"count": getattr(counts, name), "rows": counts.listed.get(name, [])}
             for name in row_checks.DROPPED
