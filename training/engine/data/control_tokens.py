@@ -1,6 +1,6 @@
 """Control tokens that people typed: found in texts, and encoded as the text that they are.
 
-A tokenizer turns `</s>` or `<|im_end|>` into a control token wherever it stands. In a person's text that would end the
+A tokenizer turns `</s>` or `<|im_end|>` into a control token wherever it occurs. In a person's text that would end the
 answer, or open another turn. Such places are marked before a chat template or a border sees them, and encoded as
 ordinary text; the control tokens that the template writes, and the end of text that a completion gets, stay real.
 The marks and the encoding are transformers' own (`apply_chat_template(sanitize_control_tokens=True)`). Texts without

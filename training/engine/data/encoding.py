@@ -99,7 +99,7 @@ class Encoder:
 
     def plain_full(self, prompt: str, completion: str, *, ended: bool) -> str:
         """Prompt and completion with an end of text behind; `ended`: the completion has it already."""
-        end = self.tokenizer.eos_token
+        end = str(self.tokenizer.eos_token)
         if ended:
             completion = completion.removesuffix(end)
         across = self.control.across(prompt, completion)
@@ -119,7 +119,8 @@ class Encoder:
         tools, kwargs = messages.tools_of(row, number), messages.template_kwargs_of(row, number)
         if self.control.find([values, tools, kwargs]) is None:
             return Chat(number, values, tools, kwargs)
-        return Chat(number, *map(self.control.mark, (values, tools, kwargs)), marked=True)
+        values, tools, kwargs = map(self.control.mark, (values, tools, kwargs))
+        return Chat(number, values, tools, kwargs, marked=True)
 
     def prompts(self, chats: Sequence[Chat], *, styled: bool = True) -> list[str]:
         """What the model is given before it answers; `styled` as for rows without reasoning."""

@@ -6,7 +6,7 @@ or with an empty block at the end of the prompt. Which of them follows from the 
 evaluation and generation write the same prompt.
 """
 
-import os
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -85,7 +85,8 @@ def prompt_style(render: Render, encode: Encode) -> PromptStyle:
         prompt, full = texts()
         if fits(prompt, full) or ANSWER not in full or QUESTION not in prompt:
             return PromptStyle()
-        base = os.path.commonprefix([prompt, full])
+        alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(prompt, full, strict=False))
+        base = prompt[: sum(1 for _ in alike)]
         if QUESTION not in base:
             return PromptStyle()
         for name in SETTINGS:
