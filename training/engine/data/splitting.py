@@ -1,6 +1,7 @@
 """Prompt and completions of rows as token ids, and where the completions begin. One chunk of rows at a time."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,12 +126,19 @@ def check_tools_are_written(chat: Chat, text: str) -> None:
     if not (chat.tools or calls or answers):
         return
     bare = unmarked(text)
-    for what, parts in (
-        ("tools", messages.names_of(chat.tools)),
-        ("tool calls", messages.names_of(calls)),
-        ("answers of tools", [answer.strip() for answer in answers if isinstance(answer, str)]),
+
+    def has(text: str) -> bool:
+        return text in bare or escaped(text) in bare
+
+    def has_name(name: str) -> bool:  # not as a part of another word
+        return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", bare) is not None
+
+    for what, parts, is_written in (
+        ("tools", messages.names_of(chat.tools), has_name),
+        ("tool calls", messages.names_of(calls), has_name),
+        ("answers of tools", [answer.strip() for answer in answers if isinstance(answer, str)], has),
     ):
-        if missing := [part for part in map(unmarked, parts) if part not in bare and escaped(part) not in bare]:
+        if missing := [part for part in map(unmarked, parts) if not is_written(part)]:
             raise DatasetError(
                 f"Row {chat.number}: the chat template does not write {what} ({missing[0][:60]!r}), so the model would "
                 "not see them. Use a model whose chat template writes them, or leave such rows out"
