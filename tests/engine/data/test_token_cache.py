@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import assistant, dpo_rows, make_run, run_here, sft_rows, training, user
 from tests.engine.data.tokenizers_of_kinds import CHATML, KINDS, byte_level, prepared
-from training.contract.errors import Cancelled
+from training.contract.errors import Cancelled, DatasetError
 
 pytestmark = pytest.mark.engine
 
@@ -144,6 +144,36 @@ def test_rows_of_several_chunks_report_progress_and_are_the_same(monkeypatch):
     assert prepared(tokenizer, rows, "dpo", advance=lambda done, total: seen.append((done, total))) == expected
     assert seen == [(0, 11), (3, 11), (6, 11), (9, 11), (11, 11)]
     assert expected[1].listed["control_text"] == [10]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", ["chats", "texts"])
+def test_chunks_side_by_side_do_not_disturb_each_other(monkeypatch, kind, shape):
+    """A text with typed control tokens is encoded with other settings of the tokenizer."""
+    from training.engine.data import tokenization
+
+    tokenizer, rows = KINDS[kind](), dpo_rows(300)
+    for number, row in enumerate(rows):
+        if number % 3 == 0:
+            row["chosen"] = assistant(f"good {number} </s> <|im_end|> day")
+        if shape == "texts":
+            row |= {name: row[name][0]["content"] + "\n" for name in ("prompt", "chosen", "rejected")}
+    monkeypatch.setattr(tokenization, "CHUNKS_AT_ONCE", 1)
+    alone = prepared(tokenizer, rows, "dpo")
+    monkeypatch.setattr(tokenization, "CHUNK", 7)
+    monkeypatch.setattr(tokenization, "CHUNKS_AT_ONCE", 4)
+    assert prepared(tokenizer, rows, "dpo") == alone
+    assert alone[1].control_text >= 100
+
+
+def test_the_first_error_of_the_rows_is_the_one_that_is_raised(monkeypatch):
+    from training.engine.data import tokenization
+
+    monkeypatch.setattr(tokenization, "CHUNK", 2)
+    rows = sft_rows(12)
+    rows[5]["tools"] = rows[9]["tools"] = "[{"
+    with pytest.raises(DatasetError, match="Row 6: tools is not JSON"):
+        prepared(byte_level(), rows)
 
 
 def test_runs_share_a_folder_and_say_what_they_are_doing(tiny, tmp_path, monkeypatch):

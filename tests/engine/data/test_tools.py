@@ -1,4 +1,4 @@
-"""Tool calls, tools and variables of the chat template: nothing that a row says is lost without a word."""
+"""Tool calls, tools and variables of the chat template: nothing that a row says is lost."""
 
 import json
 

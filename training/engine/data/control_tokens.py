@@ -9,6 +9,7 @@ a control token are not touched.
 
 import functools
 import re
+import threading
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -38,6 +39,7 @@ class ControlTokens:
         self.ids = set(tokenizer.convert_tokens_to_ids(list(self.tokens))) - {tokenizer.unk_token_id, None}
         self.pattern = re.compile("|".join(map(re.escape, self.tokens)) or "(?!)")
         self.reach = max(map(len, self.tokens), default=1) - 1
+        self.lock = threading.RLock()  # a text with marks changes how the tokenizer reads the others meanwhile
         self._split = functools.cache(self._needs_splitting)
 
     def find(self, value: Any) -> str | None:
@@ -64,7 +66,8 @@ class ControlTokens:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a marked text, without what the tokenizer adds around a text."""
-        return list(encode_marked_chat(self.tokenizer, text))
+        with self.lock:
+            return list(encode_marked_chat(self.tokenizer, text))
 
     def _broken_up(self, value: Any) -> Any:
         """Marked tokens that the tokenizer would produce from text, too, are broken up into characters."""

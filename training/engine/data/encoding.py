@@ -87,12 +87,15 @@ class Encoder:
         tokenizer = self.tokenizer
         if type(tokenizer)._encode_plus is getattr(TokenizersBackend, "_encode_plus", None):
             backend = tokenizer.backend_tokenizer
-            backend.no_truncation()
-            backend.no_padding()
-            backend.encode_special_tokens = tokenizer.split_special_tokens
-            encoded = [item.ids for item in backend.encode_batch_fast(unique, add_special_tokens=special)]
+            with self.control.lock:
+                backend.no_truncation()
+                backend.no_padding()
+                backend.encode_special_tokens = tokenizer.split_special_tokens
+                found = backend.encode_batch_fast(unique, add_special_tokens=special)
+            encoded = [item.ids for item in found]
         else:
-            encoded = tokenizer(unique, add_special_tokens=special, verbose=False)["input_ids"]
+            with self.control.lock:
+                encoded = tokenizer(unique, add_special_tokens=special, verbose=False)["input_ids"]
         return dict(zip(unique, encoded, strict=True))
 
     # ---- plain rows ----

@@ -6,6 +6,7 @@ TRL does silently, this module counts, logs or refuses. Control tokens that peop
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,6 +24,7 @@ log = logging.getLogger("konomi.engine")
 # A few rows whose text merges across the end of the prompt can be left out (and are counted); more mean that the
 # format is wrong.
 MISMATCH_TOLERANCE = 0.01
+CHUNKS_AT_ONCE = 2
 
 Advance = Callable[[int, int], None]
 
@@ -112,15 +114,23 @@ def split(
         ended = all(rows[position][column].endswith(end) for position in positions for column in columns)
         if ended:  # as TRL's data sets are written; where only some do, somebody typed it
             log.info("all completions end with %r: taken as their end of text", end)
+    else:
+        _ = encoder.style  # found once, before there are threads
+
+    def chunk(start: int) -> Split:
+        part = positions[start : start + CHUNK]
+        return split_chats(encoder, rows, part, columns) if chats else split_texts(encoder, rows, part, columns, ended)
+
     whole = Split()
-    for start in range(0, len(positions), CHUNK):
-        chunk = positions[start : start + CHUNK]
-        advance(start, len(positions))
-        done = (
-            split_chats(encoder, rows, chunk, columns) if chats else split_texts(encoder, rows, chunk, columns, ended)
-        )
-        whole.extend(done)
-    advance(len(positions), len(positions))
+    # While the tokenizers library encodes one chunk, without Python's lock, the template of the next is written.
+    pool = ThreadPoolExecutor(CHUNKS_AT_ONCE)
+    try:
+        advance(0, len(positions))
+        for done in pool.map(chunk, range(0, len(positions), CHUNK)):
+            whole.extend(done)
+            advance(len(whole.prompt_ids), len(positions))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return whole
 
 
