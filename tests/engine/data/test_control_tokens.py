@@ -151,3 +151,34 @@ def test_chatml_rows_end_with_their_own_stop_token():
     (found,), _ = prepared(tokenizer, sft_rows(1))
     assert len(stops(tokenizer)) == 2
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") in found.completion_ids[0]
+
+
+def test_a_real_model_s_tokenizer_reads_real_dialogues_as_ever(real_data):
+    """Without typed control tokens the ids are the tokenizer's own; with one, only that changes."""
+    import itertools
+    import json
+
+    from training.contract.config import ModelSource
+    from training.engine.models import loading
+
+    tokenizer = loading.load_tokenizer(ModelSource(base=str(real_data / "models" / "stories260K-hf")))
+    rows = []
+    with (real_data / "hh_rlhf_harmless_base_test.jsonl").open() as file:
+        for line in itertools.islice(file, 60):
+            pair = json.loads(line)
+            sides = {name: assistant(pair[name].strip()) for name in ("chosen", "rejected")}
+            rows.append({"prompt": user(pair["prompt"].strip()), **sides})
+    rows = [row for row in rows if all(row[name][0]["content"] for name in row)]
+    found, counts = prepared(tokenizer, rows, "dpo", max_length=1 << 20)
+    assert counts.control_text == counts.dropped_prefix_mismatch == 0
+    assert len(found) > 50
+    for item in found:
+        row = rows[item.row]
+        for side, ids in zip(("chosen", "rejected"), item.completion_ids, strict=True):
+            whole = tokenizer.apply_chat_template(row["prompt"] + row[side], return_dict=True)["input_ids"]
+            assert item.prompt_ids + ids == whole
+    typed = {"prompt": rows[0]["prompt"], "completion": assistant("Yes.</s> <s> No.")}
+    (item,), counts = prepared(tokenizer, [typed], max_length=1 << 20)
+    assert counts.control_text == 1
+    assert item.completion_ids[0].count(tokenizer.eos_token_id) == 1
+    assert tokenizer.bos_token_id not in item.completion_ids[0]
