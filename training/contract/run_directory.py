@@ -10,6 +10,7 @@ lock               held (flock) by the engine for as long as it lives: how other
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
+tokens/            token ids of the training rows, where runs do not share a cache
 quantization-base/ the chain's adapters merged, for a quantized base
 tensorboard/       and mlruns/: where trackers write
 model/             the trained model, with lineage.json
@@ -43,7 +44,7 @@ CANCEL, LOCK = "cancel", "lock"
 PREFLIGHT = "preflight.json"
 CHECKPOINT_PREFIX = "checkpoint-"
 TRAINER_STATE = "trainer_state.json"  # in a checkpoint; transformers' own name
-REFERENCE, QUANTIZATION_BASE = "reference", "quantization-base"
+REFERENCE, TOKENS, QUANTIZATION_BASE = "reference", "tokens", "quantization-base"
 TENSORBOARD, MLRUNS = "tensorboard", "mlruns"
 MODEL, LINEAGE = "model", "lineage.json"
 SCORES, SAMPLES = "scores.jsonl", "samples.jsonl"

@@ -1,11 +1,12 @@
 """Preferences in DPO rows: which rows state one, and the numbers that the loss takes from them. Free of torch."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 from training.contract.errors import DatasetError
 from training.contract.wording import counted
-from training.engine.data.rows import Counts, Row
+from training.engine.data.rows import Counts, Row, row_number
 
 log = logging.getLogger("konomi.engine")
 
@@ -19,9 +20,9 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
     kept = []
     for position, row in enumerate(rows):
         if row["chosen"] == row["rejected"]:
-            counts.add("dropped_equal", position)
+            counts.add("dropped_equal", row_number(rows, position))
         elif not keep_ties and is_tie(row):
-            counts.add("dropped_ties", position)
+            counts.add("dropped_ties", row_number(rows, position))
         else:
             kept.append(position)
     if all(is_tie(rows[position]) for position in kept):
@@ -48,7 +49,7 @@ def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float
 
     `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
     majority's: 0 or 1 (½ for an even split).
-    Raises DatasetError where no row has a weight.
+    Raises DatasetError where no row has a weight, or where they are too large to be added up.
     """
     terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
     for row in rows:
@@ -62,6 +63,8 @@ def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float
         terms["weight"].append(1.0 if weight is None else float(weight))
         terms["tie"].append(tie)
     total = sum(terms["weight"])
+    if math.isinf(total):
+        raise DatasetError(f"The weights of {counted(len(rows), 'row')} are too large to be added up: divide them")
     if rows and total <= 0:
         raise DatasetError(f"The weights of {counted(len(rows), 'row')} are all 0: nothing would be learnt")
     terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]

@@ -98,7 +98,7 @@ class Scorer:
             with torch.inference_mode():
                 batch = layout.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
                 batch = batch.to(self.model.device)
-                sums = batch.sums(forward.score(self.model, batch, self.model.dtype).logps).tolist()
+                sums = batch.by_row(batch.sums(forward.score(self.model, batch, self.model.dtype).logps))
             sums_by_position.update(zip(positions, sums, strict=True))
             advance(sum(len(texts[position][1]) for position in positions))
 

@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl.kernels import ChunkedLogProbFunction
 
-from training.engine.packed import layout
+from training.engine.packed import layout, masks
 from training.engine.packed.layout import MicroBatch, Row
 
 log = logging.getLogger("konomi.engine")
@@ -27,6 +27,11 @@ LAYERS = {"full_attention", "sliding_attention"}
 # Largest allowed difference of a token's log-probability between the packed and the plain forward.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 LINE_MULTIPLE = 128  # FlexAttention's block size
+# A line of one block would be compiled for itself: torch.compile has a kernel for all sizes from 2 on.
+LEAST_LINE = 2 * LINE_MULTIPLE
+# Kernels that are compiled before FlexAttention falls back to an eager one, which computes the whole matrix: with and
+# without gradients, for the first size and for all others, for each window. torch's own limit is 8.
+COMPILED_KERNELS = 64
 # Columns of the head that are computed at a time: on CUDA as in TRL. On a CPU larger tiles leave the caches, and their
 # memory is allocated again for each operation.
 VOCABULARY_TILE = {"cuda": 32_768, "cpu": 4_096}
@@ -53,6 +58,13 @@ def unsupported_reason(model: Any) -> str | None:
     if getattr(config, "router_aux_loss_coef", 0) and getattr(config, "output_router_logits", False):
         return f"{config.model_type} balances its experts by a loss over whole batches"
     return None
+
+
+def allow_kernels() -> None:
+    """Let torch.compile keep a kernel of FlexAttention for each way that a training computes it."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = max(COMPILED_KERNELS, torch._dynamo.config.recompile_limit)
 
 
 def add_packed_forward(model: PreTrainedModel) -> None:
@@ -124,18 +136,17 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
     longest = int(batch.position_ids.max()) + 1
     if window is not None and window >= longest:
         window = None
-    one_document_a_line = batch.input_ids.shape[0] == len(batch.rows)
-    if window is None and one_document_a_line and len(batch.rows[0].tails) == 1:
-        return {}  # padding on the right is never seen from the left
+    if window is None and batch.is_causal:
+        return {}
 
     def mask(window: int | None) -> Any:
         if config._attn_implementation == "flex_attention":
-            return layout.block_mask(batch, window)
-        return layout.dense_mask(batch, dtype, window)
+            return masks.block_mask(batch, window)
+        return masks.dense_mask(batch, dtype, window)
 
     if len(kinds) > 1:
-        masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
-        return {"position_ids": batch.position_ids, "attention_mask": masks}
+        by_kind = {"full_attention": mask(None), "sliding_attention": mask(window)}
+        return {"position_ids": batch.position_ids, "attention_mask": by_kind}
     return {"position_ids": batch.position_ids, "attention_mask": mask(window)}
 
 
@@ -153,8 +164,7 @@ def mismatch(model: PreTrainedModel, rows: Sequence[Row], *, pad_id: int, mask_d
     worst = 0.0
     number = 0
     for row in rows:
-        for tail in row.tails:
-            ids = row.shared + tail
+        for ids in row.texts:
             with autocast(device, mask_dtype):
                 logits = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits[0, :-1]
             plain = logits.float().log_softmax(-1).gather(1, torch.tensor(ids[1:], device=device)[:, None])[:, 0]
