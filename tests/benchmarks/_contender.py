@@ -167,6 +167,7 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
         seed=SEED,
         save_steps=500,
         threads=task["threads"],
+        reference_cache=task.get("references", ""),
     )
     directory = RunDirectory(Path(task["work"]))
     directory.create(config)
@@ -249,9 +250,9 @@ def main() -> None:
         answer = limit(task)
     else:
         meter = Meter()
-        begin = time.perf_counter()
-        answer = with_ours(task) if task["contender"] == "ours" else with_trl(task)
-        answer |= {"wall_s": time.perf_counter() - begin, **meter.figures()}
+        begin, cpu = time.perf_counter(), time.process_time()
+        answer = with_ours(task) if task["contender"].startswith("ours") else with_trl(task)
+        answer |= {"wall_s": time.perf_counter() - begin, "cpu_s": time.process_time() - cpu, **meter.figures()}
         answer["first_step_s"] = meter.ends[1][0] - begin
         answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     Path(task["answer"]).write_text(json.dumps(answer), encoding="utf-8")

@@ -28,8 +28,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.packed.layout import make_row
-    from training.engine.trainers import losses, packed_setup, preflight, setup, tokenizing, training
+    from training.engine.trainers import checked_rows, losses, packed_setup, preflight, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -57,9 +56,7 @@ def train(run: Run) -> Outcome:
     if not reason:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
-        reason = packed_setup.mismatch(
-            model, [make_row(item.number - 1, item.prompt_ids, item.completion_ids) for item in sequences], layout
-        )
+        reason = packed_setup.mismatch(model, checked_rows.rows_to_check(config, sequences), layout)
         if reason:
             sequences, counts = prepare(packable=False)
     details: dict[str, Any] = {"method": packed_setup.describe_method(reason, layout)}

@@ -21,8 +21,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.packed.layout import make_row
-    from training.engine.trainers import packed_setup, preflight, setup, tokenizing, training
+    from training.engine.trainers import checked_rows, packed_setup, preflight, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -44,8 +43,7 @@ def train(run: Run) -> Outcome:
     if not reason:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
-        packable = [make_row(item.number - 1, item.prompt_ids, item.completion_ids) for item in sequences]
-        reason = packed_setup.mismatch(model, packable, layout)
+        reason = packed_setup.mismatch(model, checked_rows.rows_to_check(config, sequences), layout)
     details = {"method": packed_setup.describe_method(reason, layout)}
     run.stop_if_cancelled()
     sft = make_trainer(run, model, tokenizer, sequences, length, None if reason else layout)

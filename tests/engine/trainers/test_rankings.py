@@ -164,3 +164,67 @@ def test_rankings_resume_to_the_same_weights(tiny, tmp_path):
         assert run_here("train_dpo", again) == 0, again.read_result()
         assert again.read_result()["resumed_from"] == f"checkpoint-{steps}"
         assert equal(weights(again.model), weights(alone.model))
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        [(0, 1), (0, 1), (0, 1)],  # three people agree
+        [(0, 1), (1, 0), (0, 1)],  # one turns it round
+        [(0, 1), (1, 2), (2, 0)],  # a circle
+        [(0, 3), (1, 3), (2, 3), (3, 0)],  # one answer against all others, and once the other way
+    ],
+)
+def test_pairs_of_one_prompt_from_different_people_each_count(tiny, tmp_path, judged):
+    """As many terms of the loss as people gave, from each answer computed once: plain TRL has the same numbers."""
+    rows = []
+    for number in range(3):
+        texts = answers(number, 4)
+        rows += [{"prompt": f"{chat(number)[0]}\n", "chosen": texts[a], "rejected": texts[b]} for a, b in judged]
+    logs, batch = [], len(rows)
+    for packing in (True, False):
+        config = training("train_dpo", tiny, batch_size=batch, epochs=3, save_steps=100, packing=packing)
+        directory = make_run(tmp_path / str(packing), config, rows)
+        assert run_here("train_dpo", directory) == 0, directory.read_result()
+        logs.append(logged(directory))
+        if packing:
+            distinct = len({side for pair in judged for side in pair})
+            assert directory.read_result()["reference_cache"] == {"hits": 0, "computed": 3 * distinct}
+    assert len(logs[0]) == 3
+    for step in logs[0]:
+        for name in (
+            "loss",
+            "grad_norm",
+            "token_accuracy",
+            "tokens",
+            "logps_chosen",
+            "logps_rejected",
+            "reward_margin",
+        ):
+            if name in logs[1][step]:
+                near = 2e-4 if name == "grad_norm" else 1e-5  # a circle's gradients cancel, but for rounding
+                assert logs[0][step][name] == pytest.approx(logs[1][step][name], rel=1e-4, abs=near), (step, name)
+
+
+def test_votes_on_one_pair_weigh_as_their_own_rows_do(tiny, tmp_path):
+    """Two rows of one pair with other labels are the loss of each by itself, not of one that hides the other."""
+    review, texts = chat(0)[0], answers(0, 2)
+    pair = {"prompt": f"{review}\n", "chosen": texts[0], "rejected": texts[1]}
+    labels = [
+        {"probability": 0.9, "weight": 2.0},
+        {"probability": 0.3, "weight": 1.0},
+        {"probability": 1.0, "weight": 0.5},
+    ]
+    from training.engine.trainers.losses import dpo_loss
+
+    config = training("train_dpo", tiny, batch_size=3, max_steps=3, learning_rate=1e-2, warmup_ratio=0.0)
+    directory = make_run(tmp_path / "run", config, [pair | label for label in labels])
+    assert run_here("train_dpo", directory) == 0, directory.read_result()
+    line = logged(directory)[3]
+    import torch
+
+    margin = torch.tensor(line["reward_margin"], dtype=torch.float64)
+    total = sum(label["weight"] for label in labels) / 3
+    expected = sum(float(dpo_loss(margin, label["probability"], 0.0, label["weight"] / total)) for label in labels) / 3
+    assert line["loss"] == pytest.approx(expected, abs=1e-5)
+    assert abs(line["reward_margin"]) > 1e-4

@@ -98,6 +98,8 @@ class StepSampler(Sampler[list[int]]):  # type: ignore[misc]
 
 
 def _pieces(group: Sequence[int], most: int) -> list[Sequence[int]]:
+    if len(group) <= most:
+        return [group]
     count = math.ceil(len(group) / most)
     ends = [round(len(group) * number / count) for number in range(count + 1)]
     return [group[start:end] for start, end in pairwise(ends)]
