@@ -72,6 +72,7 @@ class MicroBatch:
     the shared part and 1…k in the tails, both PADDING where there is no token.
     target_positions (N,) into the flattened B·L: where a token is predicted. target_ids (N,): which.
     sum_targets, sum_sequences (M,): scored token → sequence (row · k + completion); common tokens count for each.
+    passes: the forwards that it takes, one but for position encodings that change with the length (see `rope`).
     """
 
     rows: tuple[Row, ...]
@@ -83,6 +84,7 @@ class MicroBatch:
     target_ids: Tensor
     sum_targets: Tensor
     sum_sequences: Tensor
+    passes: tuple[bool | None, ...] = (None,)
 
     @property
     def sequences(self) -> int:
@@ -99,7 +101,9 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> "MicroBatch":
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return MicroBatch(**{k: v.to(device, non_blocking=True) if k != "rows" else v for k, v in moved.items()})
+        return MicroBatch(
+            **{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in moved.items()}
+        )
 
     def sums(self, logps_N: Tensor) -> Tensor:
         """Log-probabilities of the sequences (R, k), summed in float64: summing hundreds in float32 loses precision."""

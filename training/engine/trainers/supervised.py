@@ -27,11 +27,11 @@ class PackedSupervisedTrainer(PackedTrainer):
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         batch = part.batch
         scored = forward.score(model, batch, self.layout.mask_dtype)
-        loss = -scored.logps.double().sum() / totals["scored"]
+        loss = -batch.sums(scored.logps).sum() / max(1.0, totals["scored"])
         with torch.no_grad():
             sums = {
-                "scored": float(len(scored.logps)),
-                "top1": float(scored.top1.sum()),
+                "scored": float(len(batch.sum_targets)),
+                "top1": float(scored.top1[batch.sum_targets].sum()),
                 "tokens": float(sum(row.prompt_tokens + row.completion_tokens[0] for row in batch.rows)),
             }
         return loss.float(), sums
