@@ -40,10 +40,10 @@ class Meter:
         class Stopwatch(transformers.TrainerCallback):  # type: ignore[misc]
             def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
                 meter.before = meter.tokens
-                meter.ends.append((time.perf_counter(), time.process_time()))
+                meter.look()
 
             def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-                meter.ends.append((time.perf_counter(), time.process_time()))
+                meter.look()
 
             def on_log(self, *args: Any, logs: dict[str, Any], **kwargs: Any) -> None:
                 if "loss" in logs:
@@ -51,6 +51,13 @@ class Meter:
 
         torch.nn.Embedding.forward = counted
         transformers.trainer.DEFAULT_CALLBACKS.append(Stopwatch)
+
+    def look(self) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.ends.append((time.perf_counter(), time.process_time()))
 
     def figures(self) -> dict[str, Any]:
         wall, cpu = (
@@ -79,22 +86,28 @@ def make_model(task: dict[str, Any]) -> dict[str, Any]:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(task["model"])
     torch.manual_seed(SEED)
     config = LlamaConfig(**task["shape"], tie_word_embeddings=True, bos_token_id=None, eos_token_id=2, pad_token_id=1)
-    LlamaForCausalLM(config).save_pretrained(task["model"])
+    LlamaForCausalLM(config).to(getattr(torch, task.get("dtype", "float32"))).save_pretrained(task["model"])
     return {}
 
 
 def with_trl(task: dict[str, Any]) -> dict[str, Any]:
     """TRL's DPOTrainer from the text rows, with its defaults but for what `task` and the lines below say."""
+    import torch
     from datasets import load_dataset
     from peft import LoraConfig
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    changed = {} if task["contender"] != "trl_unchecked" else {"gradient_checkpointing": False}
+    gpu = bool(task.get("gpu")) and torch.cuda.is_available()
+    changed: dict[str, Any] = {} if task["contender"] != "trl_unchecked" else {"gradient_checkpointing": False}
+    if task["sequential"]:
+        changed["train_sampling_strategy"] = "sequential"
+    if task["contender"] == "trl_best":
+        changed |= at_its_best(task)
     arguments = DPOConfig(
         output_dir=task["work"],
-        bf16=False,
-        use_cpu=True,
+        bf16=gpu,
+        use_cpu=not gpu,
         per_device_train_batch_size=task["batch_size"],
         num_train_epochs=task["epochs"],
         max_length=task["max_length"],
@@ -105,10 +118,12 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
         report_to="none",
         disable_tqdm=True,
         dataloader_pin_memory=False,
-        precompute_ref_log_probs=task["contender"] == "trl_cached",
+        precompute_ref_log_probs=task["contender"] in ("trl_cached", "trl_best"),
         **changed,
     )
     rows = load_dataset("parquet", data_files=task["rows"], split="train", cache_dir=task["work"])
+    if task["sequential"]:
+        rows = rows.select(order_of_ours(rows["prompt"], task["batch_size"]))
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
@@ -117,11 +132,36 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
         args=arguments,
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=LoraConfig(**LORA),
+        peft_config=None if task.get("full") else LoraConfig(**LORA),
     )
     trainer.train()
     trainer.save_model(str(Path(task["work"]) / "model"))
     return {}
+
+
+def at_its_best(task: dict[str, Any]) -> dict[str, Any]:
+    """Settings of DPOConfig for a GPU: frozen weights in bf16, the fastest attention, no gradient checkpointing where
+    activations fit. Its fused head is on anyway."""
+    import torch
+    from transformers.utils import is_flash_attn_2_available
+
+    model: dict[str, Any] = {} if task.get("full") else {"dtype": "bfloat16"}
+    if is_flash_attn_2_available():
+        model["attn_implementation"] = "flash_attention_2"
+    memory = torch.cuda.mem_get_info()[1] if torch.cuda.is_available() else 0
+    weights = sum(file.stat().st_size for file in Path(task["model"]).glob("*.safetensors"))  # two bytes each
+    fits = memory > (10 if task.get("full") else 3) * weights
+    return {"model_init_kwargs": model, "gradient_checkpointing": not fits}
+
+
+def order_of_ours(prompts: list[str], batch_size: int) -> list[int]:
+    """The rows in the order in which ours draws them where prompts have several: its steps must be full ones."""
+    from training.engine.packed.sampling import StepSampler, groups_of
+
+    steps = list(StepSampler(groups_of(prompts), most=batch_size, seed=SEED))
+    if any(len(step) != batch_size for step in steps):
+        raise SystemExit(f"steps of {sorted(map(len, steps))} rows cannot be TRL's of {batch_size}")
+    return list(itertools.chain(*steps))
 
 
 def with_ours(task: dict[str, Any]) -> dict[str, Any]:
@@ -133,11 +173,18 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
     from training.engine import train_dpo
     from training.engine.runtime.program import main
 
+    if task["contender"] == "ours_unshared":  # no two texts have anything in common
+        from training.engine.packed import trie
+
+        trie.common_start = lambda one, other: 0
+    gpu = bool(task.get("gpu"))
+    method = {"lora": None} if task.get("full") else {}
     config = TrainingConfig(
         program="train_dpo",
         run_id="benchmark",
         model=ModelSource(base=task["model"]),
         epochs=task["epochs"],
+        max_steps=task.get("max_steps", -1),
         learning_rate=task["learning_rate"],
         lr_scheduler="linear",
         warmup_ratio=0.0,
@@ -145,10 +192,11 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
         max_length=task["max_length"],
         beta=BETA,
         losses=("sigmoid",),
-        precision="fp32",
+        precision="auto" if gpu else "fp32",
         seed=SEED,
         save_steps=500,
         threads=task["threads"],
+        **method,
     )
     directory = RunDirectory(Path(task["work"]))
     directory.create(config)
@@ -177,14 +225,19 @@ def limit(task: dict[str, Any]) -> dict[str, Any]:
 
     from training.engine.data.rows import Counts
     from training.engine.data.tokenization import fit, tokenize
-    from training.engine.packed import layout
+    from training.engine.packed import grouping
 
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     rows = pq.read_table(task["rows"]).to_pylist()
     counts = Counts()
     tokenized = tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
     sequences = fit(tokenized, task["max_length"], counts)
-    packed = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+    examples = [
+        {"prompt_ids": item.prompt_ids, "chosen_ids": item.completion_ids[0], "rejected_ids": item.completion_ids[1]}
+        for item in sequences
+    ]
+    groups = grouping.grouped(examples, ("chosen_ids", "rejected_ids"), grouping.Costs(budget=1 << 40))
+    packed = [group.row for group in groups]
     needed = sum(row.computed for row in packed)
     plain = sum(2 * len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences)
     share = sum(row.scored for row in packed) / needed
@@ -227,8 +280,10 @@ def main() -> None:
     else:
         meter = Meter()
         begin = time.perf_counter()
-        answer = with_ours(task) if task["contender"] == "ours" else with_trl(task)
+        answer = with_ours(task) if task["contender"].startswith("ours") else with_trl(task)
         answer |= {"wall_s": time.perf_counter() - begin, **meter.figures()}
+        answer["first_step_s"] = meter.ends[1][0] - begin
+        answer["gpu_bytes"] = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
         answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     Path(task["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, in packed rows or by plain TRL.
 
 The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference. Its
-log-probabilities are computed once, before an adapter is added, and cached (see `reference_cache`).
+log-probabilities are computed once, in the steps that come to a text first, and cached (see `packed.reference`).
 
 `python -m training.engine.train_dpo RUN_DIR`
 """
@@ -56,8 +56,9 @@ def train(run: Run) -> Outcome:
     if not reason:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
-        pairs = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        reason = packed_setup.mismatch(model, pairs, layout)
+        reason = packed_setup.mismatch(
+            model, [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences], layout
+        )
         if reason:
             sequences, counts = prepare(packable=False)
     details: dict[str, Any] = {"method": packed_setup.describe_method(reason, layout)}
@@ -70,18 +71,14 @@ def train(run: Run) -> Outcome:
     if reason or layout is None:
         dpo = plain_trainer(run, model, tokenizer, columns, length)
     else:
-        reference, use = cached_reference(run, model, pairs, layout)
-        details["reference_cache"] = use.as_dict()
-        columns |= {
-            "ref_chosen_logps": [logps[0] for logps in reference],
-            "ref_rejected_logps": [logps[1] for logps in reference],
-            **pair_terms(
-                [rows[item.row] for item in sequences],
-                soft_labels=config.soft_labels,
-                strength_offset=config.strength_offset,
-            ),
-        }
+        columns |= {"row": [item.row for item in sequences]}
+        columns |= pair_terms(
+            [rows[item.row] for item in sequences],
+            soft_labels=config.soft_labels,
+            strength_offset=config.strength_offset,
+        )
         dpo = packed_trainer(run, model, tokenizer, columns, layout)
+        details["reference_cache"] = dpo.reference.use
     return training.run_training(
         run,
         dpo,
@@ -97,48 +94,49 @@ def train(run: Run) -> Outcome:
             model=dpo.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if reason else dpo.dry_run,
+            packed=None if reason else dpo,
         ),
     )
 
 
-def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -> Any:
-    """Log-probabilities of the pairs under the model without an adapter [R][2], and how many came from the cache."""
-    from training.engine.models import loading
-    from training.engine.packed import reference_cache
+def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
+    """The trainer on packed rows, with the reference's log-probabilities or with what computes them."""
+    import copy
+
+    from transformers import TrainingArguments
+
+    from training.engine.packed import reference
+    from training.engine.packed.sampling import Examples
+    from training.engine.trainers import preference, resources, setup
 
     config: TrainingConfig = run.config
     folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / REFERENCE
-    dtype = str(loading.compute_dtype(config.precision))
-    key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
-    cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")
-    return reference_cache.reference_logps(run, model, pairs, layout, cache)
-
-
-def quantization(config: TrainingConfig) -> str:
-    return config.lora.quantization if config.lora else "none"
-
-
-def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
-    """The trainer on packed rows. `columns` include the reference's log-probabilities."""
-    from datasets import Dataset
-    from transformers import TrainingArguments
-
-    from training.engine.trainers import preference, setup
-
-    config: TrainingConfig = run.config
-    return preference.PackedPreferenceTrainer(
+    start = reference.open_reference(folder, config.model, model, layout, quantization(config))
+    beforehand = resources.is_sharded() or (config.lora is None and not resources.copy_fits(model, config.processes))
+    frozen = None
+    if config.lora is None and not beforehand:
+        frozen = start.model = copy.deepcopy(model).requires_grad_(False).eval()
+    dpo = preference.PackedPreferenceTrainer(
         model=model,
         args=TrainingArguments(**setup.training_arguments(run, packed=True)),
         data_collator=preference.collator(layout),
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=Examples(columns),
         processing_class=tokenizer,
         lora=setup.lora_config(config.lora),
         beta=config.beta,
         loss_types=config.losses,
         loss_weights=config.loss_weights or None,
         tie_threshold=config.tie_threshold,
+        reference=start,
+        frozen=frozen,
     )
+    if beforehand:
+        dpo.compute_references(run, config)
+    return dpo
+
+
+def quantization(config: TrainingConfig) -> str:
+    return config.lora.quantization if config.lora else "none"
 
 
 def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int) -> Any:

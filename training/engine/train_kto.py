@@ -98,7 +98,7 @@ def train(run: Run) -> Outcome:
             model=kto.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None,
+            packed=None,
         ),
     )
 

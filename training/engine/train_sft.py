@@ -63,7 +63,7 @@ def train(run: Run) -> Outcome:
             model=sft.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if reason else sft.dry_run,
+            packed=None if reason else sft,
         ),
     )
 
@@ -72,14 +72,15 @@ def make_trainer(
     run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int, layout: "Layout | None"
 ) -> Any:
     """The trainer on packed rows with a layout, TRL's own without."""
-    from datasets import Dataset
     from transformers import TrainingArguments
 
+    from training.engine.packed.sampling import Examples
     from training.engine.trainers import setup, supervised
 
     if layout is None:
         return plain_trainer(run, model, tokenizer, sequences, length)
-    columns = {
+    columns: dict[str, list[Any]] = {
+        "row": [item.row for item in sequences],
         "prompt_ids": [item.prompt_ids for item in sequences],
         "completion_ids": [item.completion_ids[0] for item in sequences],
     }
@@ -87,7 +88,7 @@ def make_trainer(
         model=model,
         args=TrainingArguments(**setup.training_arguments(run, packed=True)),
         data_collator=supervised.collator(layout),
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=Examples(columns),
         processing_class=tokenizer,
         lora=setup.lora_config(run.config.lora),
     )

@@ -36,10 +36,12 @@ class Both:
         from tests.engine.trainers import trl_side
         from training.engine.data.rows import Counts
         from training.engine.data.tokenization import Sequences, fit
-        from training.engine.packed import forward, reference_cache
+        from training.engine.packed import forward
         from training.engine.packed.layout import make_row
+        from training.engine.packed.reference import Reference
+        from training.engine.packed.reference_cache import ReferenceCache
+        from training.engine.packed.sampling import Examples
         from training.engine.packed.step import Layout
-        from training.engine.runtime.run import Run
         from training.engine.trainers import preference
 
         reference = trl_side.make_model(family)
@@ -57,25 +59,19 @@ class Both:
         self.rows = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
         layout = Layout(pad_id=0, budget=BUDGET)
         forward.add_packed_forward(reference)
-        directory = make_run(folder / "ours", training("train_dpo", ModelSource(base="")))
-        cache = reference_cache.ReferenceCache(folder / "reference.sqlite3")
-        run = Run(directory=directory, config=directory.read_config())
-        self.reference, _ = reference_cache.reference_logps(run, reference, self.rows, layout, cache)
         certain = dict(zip(("p", "offset", "weight", "tie"), ([1.0], [0.0], [1.0], [0.0]), strict=True))
         forward.add_packed_forward(policy)
+        columns = trl_side.columns([(item.prompt_ids, *item.completion_ids) for item in sequences])
         self.ours = preference.PackedPreferenceTrainer(
             model=policy,
             args=trl_side.arguments(folder / "ours", remove_unused_columns=False),
             beta=0.1,
             loss_types=["sigmoid"],
             data_collator=preference.collator(layout),
-            train_dataset=trl_side.dataset(
-                [(item.prompt_ids, *item.completion_ids) for item in sequences],
-                ref_chosen_logps=[logps[0] for logps in self.reference],
-                ref_rejected_logps=[logps[1] for logps in self.reference],
-                **{name: value * len(sequences) for name, value in certain.items()},
-            ),
+            train_dataset=Examples(columns | {name: value * len(sequences) for name, value in certain.items()}),
             processing_class=tokenizer,
+            reference=Reference(ReferenceCache(folder / "reference.sqlite3")),
+            frozen=reference,
         )
         self.trl_batch = self.trl.data_collator([self.trl.train_dataset[number] for number in range(len(pairs))])
 
@@ -122,9 +118,11 @@ def test_tokens_losses_and_gradients_are_trls(both, family):
             count = len(pair.rows)
             totals = torch.stack([torch.stack([logps.sum() for logps in expected[at::count]]) for at in range(count)])
             if side is None:
-                torch.testing.assert_close(
-                    torch.tensor(pair.reference, dtype=torch.float32), totals, atol=CLOSE, rtol=CLOSE
-                )
+                pair.learn_with(["sigmoid"])
+                with torch.enable_grad():
+                    pair.our_step()  # computes the reference of what it trains on
+                found = pair.ours.reference.of(pair.rows).view(-1, 2).float()
+                torch.testing.assert_close(found, totals, atol=CLOSE, rtol=CLOSE)
                 continue
             batch = pair.ours.layout.lay_out(pair.rows)
             found = batch.by_sequence(forward.score(side, batch, torch.float32).logps)
@@ -181,7 +179,7 @@ def chats(count=40):
     rows = []
     for number in range(count):
         review, formal, casual = chat(number)
-        prompt = user(review)
+        prompt = user(f"{review} {number}")  # a prompt with several pairs would keep them in one step
         if number % 3 == 1:
             prompt = [*prompt, *assistant(formal), *user("Shorter, please. " * (1 + number % 7))]
         elif number % 3 == 2:
@@ -197,7 +195,7 @@ def post_edits(count=40):
         review, formal, casual = chat(number)
         words = f"{formal} {casual}".split()
         edited = [*words[: 3 + number % 6], "certainly", *words[4 + number % 6 :]]
-        rows.append({"prompt": f"{review}\n", "chosen": " ".join(edited), "rejected": " ".join(words)})
+        rows.append({"prompt": f"{review} {number}\n", "chosen": " ".join(edited), "rejected": " ".join(words)})
     return rows
 
 
@@ -275,7 +273,7 @@ def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_pat
     assert abs(ours[-1]["loss"] - ours[0]["loss"]) > 1e-3
 
 
-def trl_trajectory(model, tokenizer, rows, config, folder):
+def trl_trajectory(model, tokenizer, rows, config, folder, **changes):
     from datasets import Dataset
     from peft import LoraConfig
     from trl import DPOTrainer
@@ -295,6 +293,7 @@ def trl_trajectory(model, tokenizer, rows, config, folder):
         args=trl_side.arguments(
             folder,
             max_steps=STEPS,
+            **changes,
             per_device_train_batch_size=config.batch_size,
             max_length=config.max_length,
             learning_rate=config.learning_rate,

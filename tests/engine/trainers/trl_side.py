@@ -90,9 +90,13 @@ def awkward_pairs() -> list[Pair]:
 MAX_LENGTH = 80
 
 
-def dataset(pairs: list[Pair], **columns: list[float]) -> Dataset:
+def columns(pairs: list[Pair]) -> dict[str, list[Any]]:
     prompts, chosen, rejected = (list(side) for side in zip(*pairs, strict=True))
-    return Dataset.from_dict({"prompt_ids": prompts, "chosen_ids": chosen, "rejected_ids": rejected, **columns})
+    return {"prompt_ids": prompts, "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def dataset(pairs: list[Pair]) -> Dataset:
+    return Dataset.from_dict(columns(pairs))
 
 
 class TokenisedTRL(DPOTrainer):  # type: ignore[misc]

@@ -85,9 +85,7 @@ class Scorer:
     def _lay_out(self, rows: Sequence[layout.Row]) -> layout.MicroBatch:
         return rope.with_passes(layout.lay_out(rows, pad_id=self.pad_id), self.threshold)
 
-    def _in_batches(
-        self, lengths: Sequence[int], sides: Sequence[int], compute: Callable[[list[int]], None]
-    ) -> None:
+    def _in_batches(self, lengths: Sequence[int], sides: Sequence[int], compute: Callable[[list[int]], None]) -> None:
         """`compute` with positions of `lengths`, batch by batch; texts that are encoded in another way stay apart."""
         token = self.costs.working_token
         mask = self.model.dtype.itemsize + 1  # of two places: a number, and the truth value that it is made from
@@ -106,7 +104,7 @@ class Scorer:
         def compute(positions: list[int]) -> None:
             with torch.inference_mode():
                 batch = self._lay_out([rows[position] for position in positions]).to(self.model.device)
-                sums = batch.sums(forward.score(self.model, batch, self.model.dtype).logps).tolist()
+                sums = batch.by_row(batch.sums(forward.score(self.model, batch, self.model.dtype).logps))
             sums_by_position.update(zip(positions, sums, strict=True))
             advance(sum(len(texts[position][1]) for position in positions))
 

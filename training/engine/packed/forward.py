@@ -17,8 +17,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 from trl.kernels import ChunkedLogProbFunction
 
-from training.engine.packed import layout, rope
-from training.engine.packed.layout import MicroBatch, Row
+from training.engine.packed import masks, rope
+from training.engine.packed.layout import MicroBatch
 
 log = logging.getLogger("konomi.engine")
 
@@ -150,18 +150,17 @@ def attention_inputs(config: Any, batch: MicroBatch, dtype: torch.dtype) -> dict
     longest = int(batch.position_ids.max()) + 1
     if window is not None and window >= longest:
         window = None
-    one_document_a_line = batch.input_ids.shape[0] == len(batch.rows)
-    if window is None and one_document_a_line and len(batch.rows[0].tails) == 1:
-        return {}  # padding on the right is never seen from the left
+    if window is None and batch.is_causal:
+        return {}
 
     def mask(window: int | None) -> Any:
         if config._attn_implementation == "flex_attention":
-            return layout.block_mask(batch, window)
-        return layout.dense_mask(batch, dtype, window)
+            return masks.block_mask(batch, window)
+        return masks.dense_mask(batch, dtype, window)
 
     if len(kinds) > 1:
-        masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
-        return {"position_ids": batch.position_ids, "attention_mask": masks}
+        by_kind = {"full_attention": mask(None), "sliding_attention": mask(window)}
+        return {"position_ids": batch.position_ids, "attention_mask": by_kind}
     return {"position_ids": batch.position_ids, "attention_mask": mask(window)}
 
 
@@ -177,7 +176,7 @@ def mismatch(model: PreTrainedModel, batches: Sequence[MicroBatch], mask_dtype: 
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             return f"{kind} does not take packed rows ({type(error).__name__}: {str(error)[:200]})"
-        texts = [(row.shared + tail, row.prompt_tokens) for row in batch.rows for tail in row.tails]
+        texts = [text for row in batch.rows for text in zip(row.texts, row.prompt_tokens, strict=True)]
         for logps, (ids, prompt_tokens) in zip(packed, texts, strict=True):
             alone = _alone(model, ids, prompt_tokens, mask_dtype)
             if len(logps):

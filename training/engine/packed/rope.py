@@ -82,8 +82,8 @@ def choosing(model: nn.Module, long: bool | None) -> Iterator[None]:
 
 
 def text_lengths(row: Row) -> list[int]:
-    """Tokens of each completion with its prompt before it, the last one included, which transformers counts as well."""
-    return [row.prompt_tokens + tokens for tokens in row.completion_tokens]
+    """Tokens of each text, the last one included, which transformers counts as well."""
+    return [len(text) for text in row.texts]
 
 
 def with_passes(batch: MicroBatch, limit: int | None, *, always_both: bool = False) -> MicroBatch:

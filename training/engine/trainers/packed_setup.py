@@ -27,6 +27,8 @@ LEAST_TOKENS, MOST_TOKENS = 256, 16_384
 UNKNOWN_TOKENS = 2_048  # for architectures that the memory estimate does not know
 # A further micro-batch costs about a millisecond per layer; here in tokens of 6 · parameters operations at 50 GFLOP/s.
 OVERHEAD = 8e6
+# A place of a dense mask costs 4 · width · layers operations, a token 2 · parameters; the former are slower ones.
+PLACE_FACTOR = 2 * 3
 # Rows on which packed and plain forward are compared before a training.
 CHECKED_ROWS = 3
 
@@ -96,6 +98,7 @@ def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTr
         overhead=math.ceil(OVERHEAD * text.num_hidden_layers / parameters),
         one_line=one_line,
         mask_dtype=dtype,
+        place_cost=0.0 if one_line else PLACE_FACTOR * text.hidden_size * text.num_hidden_layers / parameters,
         threshold=threshold,
         # FSDP gathers weights at each forward of each process.
         always_both=threshold is not None and config.processes > 1 and bool(config.accelerate_config),

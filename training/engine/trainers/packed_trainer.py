@@ -8,10 +8,11 @@ trainers compute what cannot be packed (see `plain_trl`), and are the reference 
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from datasets import Dataset
+from accelerate.data_loader import DataLoaderShard
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from training.contract.errors import EngineError, ModelError
 from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.packed.sampling import Examples, StepSampler
 from training.engine.packed.step import Part, Step, StepCollator
 
 
@@ -33,7 +35,7 @@ class PackedTrainer(WholeCheckpoints):
         *,
         model: PreTrainedModel,
         args: TrainingArguments,
-        train_dataset: Dataset,
+        train_dataset: Examples,
         processing_class: PreTrainedTokenizerBase,
         data_collator: StepCollator,
         lora: LoraConfig | None = None,
@@ -59,8 +61,31 @@ class PackedTrainer(WholeCheckpoints):
             train_dataset=train_dataset,
             processing_class=processing_class,
         )
+        self.data_collator = replace(data_collator, stand_in=self.train_dataset[0])
+        self._steps: StepSampler | None = None
         if not dropout:
             switch_dropout_off(self.model)
+
+    def groups(self) -> list[list[int]]:
+        """Positions of the training rows that belong into one step."""
+        return [[position] for position in range(len(self.train_dataset))]
+
+    @property
+    def steps(self) -> StepSampler:
+        """This process's rows of each step."""
+        if self._steps is None:
+            self._steps = StepSampler(
+                self.groups(),
+                most=self.args.per_device_train_batch_size * self.accelerator.num_processes,
+                seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+                processes=self.accelerator.num_processes,
+                rank=self.accelerator.process_index,
+            )
+        return self._steps
+
+    def get_train_dataloader(self) -> DataLoaderShard:
+        """Not by way of accelerate's `prepare`, which fills up an epoch's last step with rows of its beginning."""
+        return DataLoaderShard(self.train_dataset, batch_sampler=self.steps, collate_fn=self.data_collator)
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         raise NotImplementedError
