@@ -22,7 +22,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
     from training.engine.packed.layout import make_row
-    from training.engine.trainers import packed_setup, preflight, setup, training
+    from training.engine.trainers import packed_setup, preflight, run_checks, setup, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -64,6 +64,7 @@ def train(run: Run) -> Outcome:
             tokenizer=tokenizer,
             max_length=length,
             packed=None if reason else sft,
+            more=[*run_checks.settings(config, reason), *run_checks.position_encoding(model, sequences, reason)],
         ),
     )
 
