@@ -106,7 +106,7 @@ def furthest(one, other):
     import torch
 
     assert one.keys() == other.keys()
-    least = 1e-4 * max(gradient.norm() for gradient in one.values())
+    least = 1e-2 * max(gradient.norm() for gradient in one.values())
     return max(float(torch.dist(one[name], other[name]) / max(one[name].norm(), least)) for name in one)
 
 
