@@ -70,7 +70,7 @@ def training(program: str, model: ModelSource, **changes) -> TrainingConfig:
     return TrainingConfig(program=program, model=model, **{**values, **changes})
 
 
-def start(program: str, directory: RunDirectory) -> subprocess.Popen:
+def start(program: str, directory: RunDirectory, **options) -> subprocess.Popen:
     """The program as the site launches it: a process of its own."""
     with directory.log_path.open("ab") as output:
         return subprocess.Popen(
@@ -79,6 +79,7 @@ def start(program: str, directory: RunDirectory) -> subprocess.Popen:
             stdout=output,
             stderr=output,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            **options,
         )
 
 

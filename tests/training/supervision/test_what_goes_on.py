@@ -2,12 +2,14 @@
 
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError
 
 from deploy import engines
 from tests.training.conftest import until, watched
+from training.contract.run_directory import RunDirectory
 from training.models import Evaluation, Generation, Run
 from training.reports.progress import read_progress
 from training.supervision import launch
@@ -35,14 +37,17 @@ def test_a_run_goes_on_and_the_command_that_is_shown_stops_it(fake_run):
 
 
 @pytest.mark.parametrize("kind", [Run, Generation, Evaluation])
-def test_every_kind_of_engine_is_named_and_a_dead_one_is_not(fake_run, kind, monkeypatch):
-    run = fake_run("slow")
-    monkeypatch.setattr(engines, "JOBS", (Run,))
-    Run.objects.filter(pk=run.pk).update(status="running")
+def test_every_kind_of_engine_is_named_and_a_dead_one_is_not(kind, tmp_path, monkeypatch):
+    folder = RunDirectory(tmp_path / "it's here")
+    job = SimpleNamespace(_meta=kind._meta, pk=7, directory=folder)
+    manager = SimpleNamespace(filter=lambda status: [job] if status == "running" else [])
+    monkeypatch.setattr(engines, "JOBS", (SimpleNamespace(_default_manager=manager),))
     assert said() == []  # nobody holds its lock
-    monkeypatch.setattr(Run, "_meta", kind._meta)
-    with run.directory.acquire_lock():
-        assert said()[0].startswith(f"{kind.__name__} {run.pk} goes on")
+    with folder.acquire_lock():
+        (line,) = said()
+    assert line.startswith(f"{kind.__name__} 7 goes on")
+    subprocess.run(shlex.split(line.partition(":  ")[2]), check=True)
+    assert folder.cancel_requested()
 
 
 def test_a_database_that_is_gone_is_no_obstacle(monkeypatch):
