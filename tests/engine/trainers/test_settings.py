@@ -41,7 +41,7 @@ CHANGED = {
     "undesirable_weight": (2.0, {}),
     "save_steps": (3, {}),
     "save_total_limit": (1, {}),
-    "logging_steps": (2, {"epochs": 2.0}),
+    "logging_steps": (2, {"epochs": 2.0, "save_steps": 100}),
     "threads": (2, {}),
     "gradient_checkpointing": (True, {}),
     "precision": ("bf16", {}),
