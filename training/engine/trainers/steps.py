@@ -1,7 +1,7 @@
 """The learning rate of a step, and rows that a step has in excess: what all trainers do alike around transformers."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class KonomiSteps(WholeCheckpoints):
         warmup = self.args.get_warmup_steps(num_training_steps)
         if not fresh or not warmup or not isinstance(schedule, LambdaLR) or _is_constant(self.args):
             return schedule
-        schedule.lr_lambdas = [_Rising(factor, warmup) for factor in schedule.lr_lambdas]
+        schedule.lr_lambdas = [_rising(factor, warmup) for factor in schedule.lr_lambdas]
         for group, rate, factor in zip(
             schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
         ):
@@ -45,14 +45,16 @@ def _is_constant(args: Any) -> bool:
     return str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)) == "constant"
 
 
-class _Rising:
-    """A factor of the learning rate by step, with another warm-up."""
+def _rising(factor: Callable[[int], float], warmup: int) -> Callable[[int], float]:
+    """A factor of the learning rate by step, with another warm-up.
 
-    def __init__(self, factor: Any, warmup: int) -> None:
-        self.factor, self.warmup = factor, warmup
+    A function, as LambdaLR saves the attributes of other callables, and a checkpoint is read as weights only.
+    """
 
-    def __call__(self, step: int) -> float:
-        return (step + 1) / (self.warmup + 1) if step < self.warmup else float(self.factor(step))
+    def at(step: int) -> float:
+        return (step + 1) / (warmup + 1) if step < warmup else float(factor(step))
+
+    return at
 
 
 class EachRowOnce:
