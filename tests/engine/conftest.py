@@ -94,6 +94,13 @@ def run_here(program: str, directory: RunDirectory) -> int:
     return main(program, work, [str(directory.path)])
 
 
+def run_for_the_site(program: str, directory: RunDirectory) -> int:
+    """The same with the lock handed over: a request to cancel that was made before the engine began is heeded."""
+    with directory.acquire_lock() as lock:
+        os.environ["KONOMI_RUN_LOCK_FD"] = str(lock.fileno())
+        return run_here(program, directory)
+
+
 def texts(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.engine.conftest import assistant, chat, make_run, run_here, training, user
+from tests.engine.conftest import assistant, chat, make_run, run_for_the_site, run_here, training, user
 from tests.engine.trainers.test_training import equal, events, logged, weights
 from training.contract.config import ModelSource, TrainingConfig
 from training.contract.run_directory import RunDirectory
@@ -55,7 +55,7 @@ def test_all_weights_can_be_trained_on_a_share_of_the_prompts(tiny, tmp_path):
     assert loading.chain_of(directory.model) == ModelSource(base=str(directory.model))
 
 
-def test_a_cancelled_run_resumes_to_the_same_weights(tiny, tmp_path, monkeypatch):
+def test_a_cancelled_run_resumes_to_the_same_weights(tiny, tmp_path):
     config = training("train_kto", tiny, max_steps=8, save_steps=3)
     alone = make_run(tmp_path / "alone", config, kto_rows())
     assert run_here("train_kto", alone) == 0, alone.read_result()
@@ -71,9 +71,7 @@ def test_a_cancelled_run_resumes_to_the_same_weights(tiny, tmp_path, monkeypatch
 
     asked = make_run(tmp_path / "asked", config, kto_rows())
     asked.request_cancel()
-    with asked.acquire_lock() as lock:  # by the site: what is started by hand would not heed an earlier request
-        monkeypatch.setenv("KONOMI_RUN_LOCK_FD", str(lock.fileno()))
-        assert run_here("train_kto", asked) == 3
+    assert run_for_the_site("train_kto", asked) == 3
 
 
 def without_label(rows):
