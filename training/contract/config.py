@@ -90,8 +90,10 @@ class TrainingConfig(Hyperparameters, RunSubject):
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(
                 f"loss_weights has {counted(len(self.loss_weights), 'entry', 'entries')} for "
-                f"{counted(len(self.losses), 'loss', 'losses')}"
+                f"{counted(len(self.losses), 'loss', 'losses')}: give one for each of {', '.join(self.losses)}"
             )
+        if self.loss_weights and not any(self.loss_weights):
+            raise ConfigError("loss_weights are all 0: nothing would be learnt")
 
     @property
     def trainer(self) -> str:

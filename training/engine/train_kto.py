@@ -32,7 +32,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import plain_trl, preflight, setup, tokenizing, training
+    from training.engine.trainers import dropout, plain_trl, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     check_batch_size(config)
@@ -74,7 +74,16 @@ def train(run: Run) -> Outcome:
         desirable_weight=desirable_weight,
         undesirable_weight=undesirable_weight,
         precompute_ref_log_probs=False,
+        disable_dropout=False,  # the model's own is off already, whereas TRL would switch lora.dropout off as well
     )
+    reason = "KTO is computed by TRL only"
+    dropout.switch_off(model)
+    more = [
+        *run_checks.settings(config, reason),
+        *run_checks.position_encoding(model, sequences, reason),
+        *run_checks.repeated_rows(config, len(sequences), reason),
+        *run_checks.random_draws(model, sequences),
+    ]
     full = config.lora is None
     kto = plain_trl.UnpairedTrainer(
         model=model,
@@ -89,7 +98,7 @@ def train(run: Run) -> Outcome:
         kto,
         tokenizer,
         counts,
-        details={"method": {"packing": False, "why": "KTO is computed by TRL only"}},
+        details={"method": {"packing": False, "why": reason}},
         preflight=lambda: preflight.check(
             run,
             purpose="kto",
@@ -100,6 +109,7 @@ def train(run: Run) -> Outcome:
             tokenizer=tokenizer,
             max_length=length,
             packed=None,
+            more=more,
         ),
     )
 

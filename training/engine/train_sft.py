@@ -21,7 +21,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import checked_rows, packed_setup, preflight, setup, tokenizing, training
+    from training.engine.trainers import checked_rows, packed_setup, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -63,6 +63,7 @@ def train(run: Run) -> Outcome:
             tokenizer=tokenizer,
             max_length=length,
             packed=None if reason else sft,
+            more=[*run_checks.settings(config, reason), *run_checks.position_encoding(model, sequences, reason)],
         ),
     )
 

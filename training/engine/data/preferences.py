@@ -44,11 +44,13 @@ def is_tie(row: Row) -> bool:
     return float(row.get("tie") or 0) >= 0.5 or row.get("probability") == 0.5
 
 
-def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float) -> dict[str, list[float]]:
+def pair_terms(
+    rows: Sequence[Row], *, soft_labels: bool, strength_offset: float, learn_ties: bool = True
+) -> dict[str, list[float]]:
     """The arguments of `losses.dpo_loss` for each row: p, offset, weight (1 on average) and tie.
 
     `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
-    majority's: 0 or 1 (½ for an even split).
+    majority's: 0 or 1 (½ for an even split). Without `learn_ties`, those who called a pair equal count for nothing.
     Raises DatasetError where no row has a weight, or where they are too large to be added up.
     """
     terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
@@ -61,7 +63,7 @@ def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float
         terms["offset"].append(strength_offset * float(row.get("strength") or 0))
         weight = row.get("weight")
         terms["weight"].append(1.0 if weight is None else float(weight))
-        terms["tie"].append(tie)
+        terms["tie"].append(tie if learn_ties else 0.0)
     total = sum(terms["weight"])
     if math.isinf(total):
         raise DatasetError(f"The weights of {counted(len(rows), 'row')} are too large to be added up: divide them")

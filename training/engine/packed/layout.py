@@ -20,6 +20,7 @@ class MicroBatch:
     input_ids, position_ids, ends (B, L): `ends` is the first place in the line after a token's subtree; of padding, the
     place after it. target_positions (N,) into the flattened B·L: where a token is predicted. target_ids (N,): which.
     sum_targets, sum_sequences (M,): scored token → text, numbered row by row; shared tokens count for each.
+    passes: the forwards that it takes, one but for position encodings that change with the length (see `rope`).
     """
 
     rows: tuple[Row, ...]
@@ -30,6 +31,7 @@ class MicroBatch:
     target_ids: Tensor
     sum_targets: Tensor
     sum_sequences: Tensor
+    passes: tuple[bool | None, ...] = (None,)
 
     @property
     def sequences(self) -> int:
@@ -56,7 +58,9 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> "MicroBatch":
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return MicroBatch(**{k: v.to(device, non_blocking=True) if k != "rows" else v for k, v in moved.items()})
+        return MicroBatch(
+            **{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in moved.items()}
+        )
 
     def sums(self, logps_N: Tensor) -> Tensor:
         """Log-probabilities of the texts' completions (S,), summed in float64: hundreds in float32 lose precision."""

@@ -47,11 +47,13 @@ def check(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     packed: "PackedTrainer | None",
+    more: Sequence[dict[str, str]] = (),
 ) -> dict[str, Any]:
     """Check everything that can be known before the first step; returns the content of preflight.json.
 
     `sequences` are in the order of the training dataset. `packed` tries the longest batch of them, and keeps nothing;
     where there are few steps its first one is measured, and the file written again. Plain TRL (None) is not tried.
+    `more` are checks that the program made itself.
     Raises DatasetError for held-out prompts in the training rows, MemoryShortError where that batch does not fit.
     """
     config: TrainingConfig = run.config
@@ -64,6 +66,7 @@ def check(
         *row_checks.reasoning(counts),
         *row_checks.dropped_rows(counts),
         row_checks.enough_rows(config, len(sequences)),
+        *more,
     ]
     sizes = [len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences]
     longest = resources.longest_batch(config, sizes)
