@@ -118,7 +118,8 @@ def test_the_program_reports_failures_and_ends_with_1(tmp_path, capsys):
     assert verify(*trainers, *only, "--json", str(figures), "--markdown", str(page)) == 1
     shown = capsys.readouterr()
     assert "crashed: ZeroDivisionError: no rows" in shown.out
-    assert "broken 1/4 initial-loss … fail" in shown.err
+    assert "broken 1/4 initial-loss … " in shown.err
+    assert "fail (0." in shown.err
     statuses = [
         {result["name"]: result["status"] for result in trainer["results"]}
         for trainer in json.loads(figures.read_text())["trainers"]

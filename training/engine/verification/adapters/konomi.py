@@ -1,5 +1,6 @@
 """Our DPO trainer, as its users run it: a run directory, and the engine's program on it in a process of its own."""
 
+import json
 import shutil
 from collections.abc import Callable
 from importlib import metadata
@@ -61,7 +62,7 @@ class Konomi:
         log = outcome.trained.parent / "merge.txt"
         if self.call(merge_program, outcome.base, outcome.adapters, folder, log=log):
             lines = log.read_text(encoding="utf-8").strip().splitlines() if log.exists() else []
-            raise Refused(lines[-1] if lines else "merging failed")
+            raise Refused(json.loads(lines[-1])["error"] if lines else "merging failed")
 
 
 def configuration(job: Job) -> TrainingConfig:

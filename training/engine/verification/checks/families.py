@@ -16,11 +16,12 @@ from training.engine.verification.pairs import make_pairs
 
 GROUP = "architectures"
 PAIRS = make_pairs(8, seed=9)
-SHORT_PAIRS = make_pairs(6, seed=12, prompt=(4, 12))
+SHORT_PAIRS = make_pairs(10, seed=12, prompt=(4, 12))
 # Of one length, since dynamic frequencies are those of the longest sequence so far.
-LONG_PAIRS = make_pairs(2, seed=13, prompt=(100, 100), chosen=20, rejected=20)
-# Long ones between short ones: each step of four has a long one, or none.
-MIXED = (*SHORT_PAIRS[:3], LONG_PAIRS[0], *SHORT_PAIRS[3:], LONG_PAIRS[1])
+LONG_PAIRS = make_pairs(2, seed=13, prompt=(20, 20), chosen=100, rejected=100)
+# Steps of two: most have short pairs only, while a reference that is computed in larger batches meets a long one.
+MIXED = (*SHORT_PAIRS[:5], LONG_PAIRS[0], *SHORT_PAIRS[5:], LONG_PAIRS[1])
+EPOCH = 6
 STILL = Settings(steps=1, batch_size=8, learning_rate=1e-12)
 LOSS, RELATIVE = 1e-5, 1e-5
 
@@ -55,7 +56,7 @@ def dropout_attention(bench: Bench) -> Finding:
 
 def steady_losses(bench: Bench, family: str) -> Finding:
     """The reference is computed in other batches than the policy, or in the same: the loss at rate 0 is ln 2."""
-    settings = replace(STILL, steps=4, batch_size=4)
+    settings = replace(STILL, steps=EPOCH, batch_size=2)
     losses = bench.train(MIXED, settings, model=bench.model(family)).reported("loss")
     worst = max(abs(loss - LN_2) for loss in losses)
     return within(worst, LOSS, "losses at rate 0: " + " ".join(f"{loss:.5f}" for loss in losses))
@@ -66,9 +67,9 @@ def rows_alone(bench: Bench, family: str) -> Finding:
 
     A trainer that cuts rows at the length before frequencies change is right as well: then all rows are cut alike.
     """
-    settings = replace(STILL, steps=2, batch_size=4)
+    settings = replace(STILL, steps=EPOCH, batch_size=2)
     reported = bench.first_reported(family, MIXED, settings)
-    measured = [sum(reported[side::2]) / 2 for side in (0, 1)]  # two steps of as many rows
+    measured = [sum(reported[side::2]) / EPOCH for side in (0, 1)]  # steps of as many rows
     folder = bench.model(family)
     whole = alone(bench, family, models.CONTEXT)
     distances = {}
