@@ -29,12 +29,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep models, run directories and logs there")
     options = parser.parse_args()
     prepare_environment()
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
-    from tests.sweep_architectures import report
+    from tests.sweep_architectures import configurations, report
     from training.engine.verification.report import write_markdown
 
-    families = list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    families, left_out = configurations.families()
     only = [name for given in options.only for name in given.split(",")]
     unknown = sorted(set(only) - set(families))
     if unknown or (only and options.write):
@@ -45,7 +43,7 @@ def main() -> int:
     if options.json:
         content = {"rows": [dataclasses.asdict(row) for row in rows], "crashed": crashed}
         options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = report.markdown(rows, crashed)
+    text = report.markdown(rows, crashed, left_out)
     if options.write:
         write_markdown(text, PAGE, begin=report.BEGIN)
     else:

@@ -6,6 +6,17 @@ A family that an upgrade of transformers adds is built by the same names, or the
 import dataclasses
 from typing import Any
 
+# Not models that continue a text by themselves: transformers lists them under these tasks, too, or they are named here.
+OTHER_TASKS = (
+    "MASKED_LM",
+    "SEQ_TO_SEQ_CAUSAL_LM",
+    "IMAGE_TEXT_TO_TEXT",
+    "SPEECH_SEQ_2_SEQ",
+    "MULTIMODAL_LM",
+    "TEXT_TO_WAVEFORM",
+)
+OTHERS = ("bert-generation", "gemma4_assistant", "gemma4_unified_assistant", "moshi", "trocr", "xlnet")
+
 LAYERS = 4
 WINDOW = 24  # shorter than most texts
 CONTEXT = 256
@@ -18,12 +29,10 @@ TINY: dict[str, Any] = {
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "n_embed", "embedding_size", "word_embed_proj_dim"), 32),
     **dict.fromkeys(("dim", "lru_width", "emb_dim", "decoder_hidden_size", "attention_hidden_size"), 32),
     **dict.fromkeys(("embed_dim", "width", "input_embedding_size", "query_pre_attn_scalar"), 32),
-    **dict.fromkeys(("intermediate_size", "ffn_dim", "n_inner", "d_ff", "decoder_ffn_dim", "encoder_ffn_dim"), 64),
+    **dict.fromkeys(("intermediate_size", "ffn_dim", "n_inner", "d_ff"), 64),
     **dict.fromkeys(("ffn_hidden_size", "dff", "mlp_hidden_size", "dense_intermediate_size", "dim_ff"), 64),
-    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers"), LAYERS),
-    **dict.fromkeys(("encoder_layers", "num_decoder_layers", "num_encoder_layers"), 2),
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads", "decoder_attention_heads"), 4),
-    "encoder_attention_heads": 4,
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers", "num_layers"), LAYERS),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "num_heads"), 4),
     **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "n_kv_heads", "swa_num_key_value_heads"), 2),
     "swa_num_attention_heads": 4,
     **dict.fromkeys(("head_dim", "attention_head_dim", "global_head_dim", "swa_head_dim", "rotary_dim"), 8),
@@ -68,16 +77,25 @@ TINY: dict[str, Any] = {
     "num_kv_shared_layers": 0,
     # Random weights wide enough that tokens' probabilities differ by orders of magnitude.
     **dict.fromkeys(("initializer_range", "init_std"), 0.1),
-    # Nothing here is an encoder with a decoder.
-    "is_decoder": True,
     "use_cache": False,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
 
+ATTENTIONS = ("full_attention", "sliding_attention")
+
 # What a family needs besides, where the names above give no valid configuration or leave a kind of layer out.
 FAMILIES: dict[str, dict[str, Any]] = {
+    "cohere_compass_text": {
+        "rope_parameters": {kind: {"rope_theta": 1e4, "rope_type": "default"} for kind in ATTENTIONS}
+    },
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 64},
+    },
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "zaya": {"num_experts_per_tok": 1},
     "bamba": {"attn_layer_indices": [1, 3]},
     "falcon_h1": {"mamba_d_ssm": 64},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False},
@@ -101,6 +119,17 @@ KEPT_NONE = (
 )
 
 
+def families() -> tuple[list[str], list[str]]:
+    """Names of the families of decoders for text, and of those left out because they are something else besides."""
+    from transformers.models.auto import modeling_auto
+
+    others = {*OTHERS}
+    for task in OTHER_TASKS:
+        others.update(getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES"))
+    every = list(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    return [name for name in every if name not in others], [name for name in every if name in others]
+
+
 def tiny(cls: type[Any], family: str = "") -> Any:
     """A tiny configuration of this class. Raises whatever its own checks raise."""
     values: dict[str, Any] = {}
@@ -110,4 +139,6 @@ def tiny(cls: type[Any], family: str = "") -> Any:
     for name, sub in (getattr(cls, "sub_configs", None) or {}).items():
         if dataclasses.is_dataclass(sub) and name in {field.name for field in dataclasses.fields(cls)}:
             values[name] = tiny(sub)
+    if values.get("kv_lora_rank"):  # keys and values of latent attention have as many heads as queries
+        values["num_key_value_heads"] = values["num_attention_heads"]
     return cls(**{**values, **FAMILIES.get(family, {})})

@@ -33,6 +33,7 @@ class Row:
     rows: float | None = None
     reported: float | None = None
     lora: str = ""
+    unmoved: tuple[str, ...] = ()
     lora_refused: str = ""
     merge: float | None = None
     merge_refused: str = ""
@@ -64,7 +65,7 @@ def examine(family: str, folder: Path) -> Row:
         settings = dataclasses.replace(SETTINGS, lora=None)
         outcome = train(Job(folder / "full", source, PAIRS, settings), row, refusal="refused")
     else:
-        adapted(outcome, row)
+        adapted(source, outcome, row)
         merge(outcome, folder / "merged", row)
     if outcome is not None:
         compare(source, outcome, row)
@@ -101,11 +102,30 @@ def train(job: Job, row: Row, *, refusal: str) -> Outcome | None:
     return outcome
 
 
-def adapted(outcome: Outcome, row: Row) -> None:
+def adapted(source: Path, outcome: Outcome, row: Row) -> None:
+    """How many adapters have moved, and those among the others that a plain backward pass gives a gradient."""
     from training.engine.verification.bench import tensors
 
-    moved = [bool(t.abs().max() > 0) for name, t in tensors(outcome.trained).items() if "lora_B" in name]
-    row.lora = f"{sum(moved)} of {len(moved)}"
+    moved = {name for name, t in tensors(outcome.trained).items() if "lora_B" in name and t.abs().max() > 0}
+    learnable, others = reached(source, outcome.trained)
+    row.lora = f"{len(moved)} of {len(learnable) + len(others)}"
+    row.unmoved = tuple(sorted(learnable - moved))
+
+
+def reached(source: Path, adapter: Path) -> tuple[set[str], set[str]]:
+    """Names of the new adapter's matrices B that a backward pass over all rows gives a gradient, and of the rest."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    settings = LoraConfig.from_pretrained(adapter)
+    settings.inference_mode = False
+    torch.manual_seed(7)
+    model = get_peft_model(models.load(source), settings)
+    logps = torch.cat([oracle.logps(model, models.load_tokenizer(source), (pair,)) for pair in PAIRS])
+    (logps @ torch.tensor([1.0, -1.0], dtype=torch.float64)).sum().backward()
+    grads = {name.replace(".default", ""): p.grad for name, p in model.named_parameters() if "lora_B" in name}
+    learnable = {name for name, grad in grads.items() if grad is not None and grad.abs().max() > 0}
+    return learnable, grads.keys() - learnable
 
 
 def merge(outcome: Outcome, to: Path, row: Row) -> None:
@@ -143,4 +163,4 @@ def packed(model: Any, tokenizer: Any) -> Any:
     forward.add_packed_forward(model)
     rows = [make_row(number, *oracle.sequences(tokenizer, pair)) for number, pair in enumerate(PAIRS)]
     batch = lay_out(rows, pad_id=tokenizer.pad_token_id)
-    return batch.sums(forward.score(model, batch, torch.float32).logps)
+    return batch.sums(forward.score(model, batch, torch.float32).logps).view(len(PAIRS), 2)

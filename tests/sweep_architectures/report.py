@@ -31,12 +31,12 @@ def problems(row: Row) -> list[str]:
         found.append(f"the first loss is {row.first_loss:.5f}, without the router's loss")
     if row.merge is not None and not row.merge <= MERGE:
         found.append(f"logits differ by {row.merge:.2g} after merging")
-    if row.lora and len(set(row.lora.split(" of "))) > 1:
-        found.append(f"{row.lora} adapters have moved")
+    if row.unmoved:
+        found.append(f"{len(row.unmoved)} adapters have not moved, which have a gradient: {row.unmoved[0]}")
     return found
 
 
-def markdown(rows: Sequence[Row], crashed: dict[str, str]) -> str:
+def markdown(rows: Sequence[Row], crashed: dict[str, str], left_out: Sequence[str] = ()) -> str:
     built = [row for row in rows if not row.not_built]
     packed = [row for row in built if row.packed]
     plain = [row for row in built if row.plain]
@@ -61,6 +61,8 @@ def markdown(rows: Sequence[Row], crashed: dict[str, str]) -> str:
     lines += section("LoRA on all linear modules refused", {r.family: r.lora_refused for r in built if r.lora_refused})
     lines += section("Merging refused", {row.family: row.merge_refused for row in built if row.merge_refused})
     lines += section("Not built", {row.family: row.not_built for row in rows if row.not_built})
+    other = "no decoder of text, or not by itself: encoders, halves of translators, models of images and sound"
+    lines += section("Left out", dict.fromkeys(left_out, other))
     return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,7 @@ FAULTS = {
     "dropout on": ("dropout", "dropout-functional", "dropout-attention"),
     "one batch for the policy": ("longrope-loss", "dynamic-rope-loss"),
     "one batch for both": ("longrope-rows", "dynamic-rope-rows"),
+    "head read directly": ("head-scale", "head-softcap", "head-layer"),
     "auxiliary loss dropped": ("moe-auxiliary-loss",),
     "control tokens": ("control-tokens", "control-tokens-prompt"),
     "optimizer not resumed": ("resume", "resume-lora"),

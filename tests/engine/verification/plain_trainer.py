@@ -209,7 +209,10 @@ class Training:
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids])
         more = {"output_router_logits": True} if getattr(model.config, "router_aux_loss_coef", 0) else {}
         output = model(input_ids=batch, attention_mask=mask, use_cache=False, **more)
-        logps = output.logits[:, :-1].double().log_softmax(-1).gather(2, batch[:, 1:, None])[:, :, 0]
+        logits = output.logits
+        if "head read directly" in self.faults:
+            logits = model.get_output_embeddings()(model.base_model(input_ids=batch, attention_mask=mask)[0])
+        logps = logits[:, :-1].double().log_softmax(-1).gather(2, batch[:, 1:, None])[:, :, 0]
         prompts = torch.tensor([len(prompt) for prompt, _ in rows] * 2)[:, None]
         place = torch.arange(1, longest)[None]
         scored = place >= prompts

@@ -48,7 +48,7 @@ def test_a_family_that_cannot_be_built_is_named_with_its_reason(tmp_path, monkey
         ({"first_loss": 0.7}, "the first loss is 0.70000"),
         ({"first_loss": 0.69, "auxiliary": True}, "without the router's loss"),
         ({"merge": 0.1}, "logits differ by 0.1 after merging"),
-        ({"lora": "3 of 4"}, "3 of 4 adapters have moved"),
+        ({"unmoved": ("q_proj.lora_B",)}, "1 adapters have not moved, which have a gradient: q_proj.lora_B"),
         ({"refused": "no such layer"}, "refused: no such layer"),
     ],
 )

@@ -1,6 +1,6 @@
 """A check: its name, what it asserts, and a function that measures it and returns a Finding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +51,11 @@ class Result:
 def within(figure: float, tolerance: float, words: str) -> Finding:
     """Passes where the figure (a distance from the right value, ≥ 0) is at most the tolerance; never for NaN."""
     return Finding(figure <= tolerance, words, figure, tolerance)
+
+
+def off(values: Iterable[float], right: Iterable[float]) -> float:
+    """The largest distance of a value from the right one, in parts of the right one."""
+    return max(abs(value / correct - 1) for value, correct in zip(values, right, strict=True))
 
 
 def decisive(figure: float, tolerance: float, what: str) -> None:

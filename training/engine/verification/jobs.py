@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class Refused(Exception):
@@ -146,21 +146,3 @@ def without_labels(job: Job, *, name: str) -> None:
     """For adapters of trainers that know certain pairs only: raises NotOffered where a pair has votes."""
     if any(pair.labels != CERTAIN for pair in job.pairs):
         raise NotOffered(f"soft labels, ties, weights or margins as columns of {name}'s dataset")
-
-
-def from_json(data: dict[str, Any]) -> Job:
-    """The job that `dataclasses.asdict` turned into plain values, with paths as strings."""
-    settings = dict(data["settings"])
-    lora = settings.pop("lora")
-    pairs = tuple(Pair(**{**pair, "labels": Labels(**pair["labels"])}) for pair in data["pairs"])
-    return Job(
-        folder=Path(data["folder"]),
-        model=Path(data["model"]),
-        pairs=pairs,
-        settings=Settings(
-            **{**settings, "losses": tuple(settings["losses"])},
-            lora=Lora(**{**lora, "targets": tuple(lora["targets"])}) if lora else None,
-        ),
-        adapter=Path(data["adapter"]) if data["adapter"] else None,
-        resume_after=data["resume_after"],
-    )

@@ -13,8 +13,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    CohereConfig,
+    Gemma2Config,
     GPT2Config,
     LlamaConfig,
+    ModernBertDecoderConfig,
     OPTConfig,
     Phi3Config,
     PreTrainedModel,
@@ -80,6 +83,16 @@ FAMILIES: dict[str, Callable[[dict[str, Any]], Any]] = {
         num_experts=4,
         num_experts_per_tok=2,
         router_aux_loss_coef=AUX_COEFFICIENT,
+    ),
+    "cohere": lambda common: CohereConfig(**{**SHAPE, **common, "tie_word_embeddings": True}, logit_scale=0.25),
+    "gemma2": lambda common: Gemma2Config(
+        **{**SHAPE, **common, "tie_word_embeddings": True},
+        head_dim=8,
+        query_pre_attn_scalar=8,
+        final_logit_softcapping=2.0,
+    ),
+    "modernbert-decoder": lambda common: ModernBertDecoderConfig(
+        **{name: value for name, value in SHAPE.items() if name != "num_key_value_heads"}, **common
     ),
     "gpt2-dropout": lambda common: GPT2Config(
         n_embd=32,

@@ -1,22 +1,18 @@
 """TRL's DPOTrainer as its documentation has it: a model folder, conversational rows, DPOConfig, LoraConfig.
 
-Several processes are started by accelerate: `accelerate launch -m training.engine.verification.adapters.plain_trl JOB`.
+Of several processes each gets the environment variables that torchrun and `accelerate launch` set.
 """
 
-import dataclasses
-import json
 import os
-import subprocess
-import sys
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from training.contract.metrics import TRL_NAMES
 from training.engine.verification import apart
-from training.engine.verification.jobs import Job, NotOffered, Outcome, Refused, from_json, without_labels
-
-ANSWER = "answer.json"
+from training.engine.verification.jobs import Job, NotOffered, Outcome, Refused, without_labels
 
 
 class PlainTRL:
@@ -46,21 +42,19 @@ class PlainTRL:
 
 
 def in_several_processes(job: Job, log: Path) -> list[dict[str, float]]:
-    description = job.folder / "job.json"
-    description.write_text(json.dumps(dataclasses.asdict(job), default=str), encoding="utf-8")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(job.settings.processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--multi_gpu"]
-    command += ["--num_cpu_threads_per_process", "1", "-m", __name__, str(description)]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
-    with log.open("ab") as output:
-        code = subprocess.run(
-            command, env=environment, stdout=output, stderr=output, check=False, timeout=apart.LIMIT_S
-        ).returncode
-    answer = job.folder / ANSWER
-    if not answer.exists():
-        raise apart.Crashed(f"accelerate launch ended with exit code {code} (log: {log})")
-    steps: list[dict[str, float]] = json.loads(answer.read_text(encoding="utf-8"))
-    return steps
+    count = job.settings.processes
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "ACCELERATE_USE_CPU": "true"}
+    with ThreadPoolExecutor(count) as threads:
+        environments = [{**common, "RANK": rank, "LOCAL_RANK": rank} for rank in range(count)]
+        ranks = [threads.submit(apart.call, train_as_rank, job, each, log=log) for each in environments]
+        return [rank.result() for rank in ranks].pop(0)
+
+
+def train_as_rank(job: Job, environment: dict[str, Any]) -> list[dict[str, float]]:
+    os.environ.update({name: str(value) for name, value in environment.items()})
+    return train_here(job)
 
 
 def train_here(job: Job) -> list[dict[str, float]]:
@@ -137,16 +131,3 @@ def merge_adapter(base: Path, adapter: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     PeftModel.from_pretrained(model, adapter).merge_and_unload().save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-
-
-def main(arguments: list[str]) -> int:
-    """One of the processes that accelerate started; the first one writes the answer."""
-    job = from_json(json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
-    steps = train_here(job)
-    if os.environ.get("RANK", "0") == "0":
-        (job.folder / ANSWER).write_text(json.dumps(steps), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from training.engine.verification.bench import Bench, TwoSteps, tensors
-from training.engine.verification.check import Check, Finding, within
+from training.engine.verification.check import Check, Finding, off, within
 from training.engine.verification.jobs import Lora, NotOffered, Settings
 from training.engine.verification.pairs import make_pairs
 
@@ -62,9 +62,8 @@ def merged(bench: Bench, steps: TwoSteps, name: str) -> Finding:
     merge(steps.one, folder)
     values = bench.logps(folder, (), PAIRS).mean(dim=0).tolist()
     reported = [steps.two.reported(side)[1] for side in ("logps_chosen", "logps_rejected")]
-    worst = max(abs(a / b - 1) for a, b in zip(values, reported, strict=True))
     return within(
-        worst,
+        off(values, reported),
         RELATIVE,
         f"log-probabilities when trained {reported[0]:.4f} and {reported[1]:.4f}, "
         f"when merged {values[0]:.4f} and {values[1]:.4f}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from training.engine.verification import models, oracle
 from training.engine.verification.bench import Bench
-from training.engine.verification.check import Check, Finding, decisive, within
+from training.engine.verification.check import Check, Finding, decisive, off, within
 from training.engine.verification.jobs import Lora, Pair, Settings
 from training.engine.verification.oracle import LN_2
 from training.engine.verification.pairs import make_pairs
@@ -33,7 +34,7 @@ def without_dropout(bench: Bench, family: str, lora: Lora | None = None) -> Find
     losses = outcome.reported("loss")
     expected = bench.logps(bench.model(family), (), PAIRS).mean(dim=0).tolist()
     reported = [outcome.reported(name)[0] for name in ("logps_chosen", "logps_rejected")]
-    relative = max(abs(a / b - 1) for a, b in zip(reported, expected, strict=True))
+    relative = off(reported, expected)
     worst = max(relative, *(abs(loss - LN_2) for loss in losses))
     return within(
         worst,
@@ -75,7 +76,7 @@ def rows_alone(bench: Bench, family: str) -> Finding:
     distances = {}
     for length in (models.CONTEXT, models.SHORT):
         expected = (whole if length == models.CONTEXT else alone(bench, family, length)).mean(dim=0).tolist()
-        distances[length] = max(abs(a / b - 1) for a, b in zip(measured, expected, strict=True))
+        distances[length] = off(measured, expected)
     mixed = in_one_batch(folder, MIXED)
     decisive(abs(mixed / float(whole[:, 0].mean()) - 1), RELATIVE, "computing all rows in one batch")
     length = min(distances, key=lambda each: distances[each])
@@ -119,6 +120,18 @@ def in_one_batch(folder: Path, pairs: Sequence[Pair]) -> float:
     return total / len(pairs)
 
 
+def own_logits(bench: Bench, family: str) -> Finding:
+    """Trainers that multiply hidden states by the head's weight, to save memory, must not leave out what is between."""
+    expected = bench.logps(bench.model(family), (), PAIRS).mean(dim=0).tolist()
+    reported = bench.first_reported(family, PAIRS, STILL)
+    return within(
+        off(reported, expected),
+        RELATIVE,
+        f"reported {reported[0]:.4f} and {reported[1]:.4f}, by the model's own logits {expected[0]:.4f} and "
+        f"{expected[1]:.4f}",
+    )
+
+
 def auxiliary_loss(bench: Bench) -> Finding:
     """All rows are one batch, since the loss is one of whole batches. Sharing prompts changes it by a few percent."""
     folder = bench.model("qwen3-moe")
@@ -158,6 +171,20 @@ CHECKS = (
     Check("dropout", GROUP, "dropout of the model's modules is off for policy and reference (GPT-2)", dropout_modules),
     Check("dropout-functional", GROUP, "dropout in the model's code is off, too (OPT)", dropout_functional),
     Check("dropout-attention", GROUP, "dropout of attention is off, under LoRA (Llama)", dropout_attention),
+    *(
+        Check(
+            f"head-{kind}",
+            GROUP,
+            f"log-probabilities are those of the model's own logits, where {what}",
+            partial(own_logits, family=family),
+            may_refuse=True,
+        )
+        for kind, family, what in (
+            ("scale", "cohere", "these are scaled (Cohere)"),
+            ("softcap", "gemma2", "these are capped (Gemma 2)"),
+            ("layer", "modernbert-decoder", "a layer lies before the head (ModernBERT decoder)"),
+        )
+    ),
     *checks_of("phi3-longrope", "longrope"),
     *checks_of("llama-dynamic", "dynamic-rope"),
     Check(

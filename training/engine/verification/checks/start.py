@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training.engine.verification import models, oracle
 from training.engine.verification.bench import Bench
-from training.engine.verification.check import Check, Finding, decisive, within
+from training.engine.verification.check import Check, Finding, decisive, off, within
 from training.engine.verification.jobs import Lora, Settings
 from training.engine.verification.oracle import LN_2
 from training.engine.verification.pairs import make_pairs
@@ -35,9 +35,8 @@ def initial_loss_after_sft(bench: Bench) -> Finding:
 def log_probabilities(bench: Bench) -> Finding:
     expected = bench.logps(bench.model("llama"), (), PAIRS).mean(dim=0).tolist()
     reported = bench.first_reported("llama", PAIRS, ONE_STEP)
-    worst = max(abs(value / right - 1) for value, right in zip(reported, expected, strict=True))
     return within(
-        worst,
+        off(reported, expected),
         RELATIVE,
         f"reported {reported[0]:.4f} and {reported[1]:.4f}, alone {expected[0]:.4f} and {expected[1]:.4f}",
     )

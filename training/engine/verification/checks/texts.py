@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from training.engine.verification import models
 from training.engine.verification.bench import Bench
-from training.engine.verification.check import Check, Finding, Indecisive, within
+from training.engine.verification.check import Check, Finding, Indecisive, off, within
 from training.engine.verification.jobs import Pair, Settings
 from training.engine.verification.pairs import make_pairs
 
@@ -21,9 +21,8 @@ def as_text(bench: Bench, pairs: tuple[Pair, ...]) -> Finding:
         raise Indecisive("the texts have no control token")
     expected = bench.logps(bench.model("llama"), (), pairs).mean(dim=0).tolist()
     reported = bench.first_reported("llama", pairs, STILL)
-    worst = max(abs(value / right - 1) for value, right in zip(reported, expected, strict=True))
     return within(
-        worst,
+        off(reported, expected),
         RELATIVE,
         f"log-probabilities {reported[0]:.3f} and {reported[1]:.3f}, as text {expected[0]:.3f} and {expected[1]:.3f}",
     )
