@@ -49,7 +49,8 @@ def in_several_processes(job: Job, log: Path) -> list[dict[str, float]]:
     with ThreadPoolExecutor(count) as threads:
         environments = [{**common, "RANK": rank, "LOCAL_RANK": rank} for rank in range(count)]
         ranks = [threads.submit(apart.call, train_as_rank, job, each, log=log) for each in environments]
-        return [rank.result() for rank in ranks].pop(0)
+        steps: list[list[dict[str, float]]] = [rank.result() for rank in ranks]
+    return steps[0]
 
 
 def train_as_rank(job: Job, environment: dict[str, Any]) -> list[dict[str, float]]:
