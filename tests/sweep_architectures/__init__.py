@@ -1,1 +1,1 @@
-"""Train every causal language model of the installed transformers, tiny, with our DPO trainer: see `__main__`."""
+"""Train every text decoder of the installed transformers, tiny, with our DPO trainer: see `__main__`."""

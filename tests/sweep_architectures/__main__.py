@@ -1,4 +1,4 @@
-"""Sweep over architectures: a tiny model of every family of AutoModelForCausalLM through our DPO trainer.
+"""Sweep over architectures: a tiny model of every text decoder of transformers through our DPO trainer.
 
 `python -m tests.sweep_architectures [--only FAMILY …] [--write]`
 
