@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,7 +23,6 @@ class Bench:
         self.trainer = trainer
         self.folder = folder
         self.sources = sources or folder / "models"
-        self.trainings = 0
         self._outcomes: dict[JobKey, Outcome | Refused | NotOffered] = {}
         self._folders: dict[JobKey, Path] = {}
 
@@ -71,7 +70,6 @@ class Bench:
         key = (self.model("llama"), None, tuple(pairs), settings)
         self.train(pairs, settings)
         copy = models.copy(self._folders[key], self._new_folder())
-        self.trainings += 1
         return self.trainer.train(replace(self._job(key, copy), resume_after=after))
 
     def _job(self, key: JobKey, folder: Path | None = None) -> Job:
@@ -79,7 +77,6 @@ class Bench:
         if folder is None:
             folder = self._folders[key] = self._new_folder()
             folder.mkdir(parents=True)
-            self.trainings += 1
         return Job(folder=folder, model=model, pairs=pairs, settings=settings, adapter=adapter)
 
     def _new_folder(self) -> Path:
@@ -115,11 +112,11 @@ class Bench:
         one = self.train(pairs, settings, model=model, adapter=adapter)
         two = self.train(pairs, replace(settings, steps=2), model=model, adapter=adapter)
         start = self.logps(model, (adapter,) if adapter else (), pairs)
-        return TwoSteps(
-            one, two, start, self.logps(one.base, one.adapters, pairs), tuple(pairs), settings.beta, (model, adapter)
-        )
+        policy = self.logps(one.base, one.adapters, pairs)
+        return TwoSteps(one, two, start, policy, tuple(pairs), settings.beta)
 
 
+@dataclass(frozen=True)
 class TwoSteps:
     """A policy that has left its reference, and the loss that the trainer computed for it.
 
@@ -127,20 +124,12 @@ class TwoSteps:
     depends; `start` those of the model that the training started from, its reference.
     """
 
-    def __init__(
-        self,
-        one: Outcome,
-        two: Outcome,
-        start: Tensor,
-        policy: Tensor,
-        pairs: tuple[Pair, ...],
-        beta: float,
-        source: tuple[Path, Path | None],
-    ) -> None:
-        self.one, self.two = one, two
-        self.start, self.policy = start, policy
-        self.pairs, self.beta = pairs, beta
-        self.source = source
+    one: Outcome
+    two: Outcome
+    start: Tensor
+    policy: Tensor
+    pairs: tuple[Pair, ...]
+    beta: float
 
     @property
     def measured(self) -> float:

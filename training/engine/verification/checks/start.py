@@ -1,6 +1,7 @@
 """The first steps: ln 2, the log-probabilities, the loss and its gradient, and the reference under LoRA."""
 
 from dataclasses import replace
+from functools import partial
 
 from training.engine.verification import models, oracle
 from training.engine.verification.bench import Bench
@@ -16,19 +17,9 @@ LOSS = 1e-5  # of losses around 1, in float32
 RELATIVE = 1e-5  # of log-probabilities, which are in the hundreds
 
 
-def initial_loss(bench: Bench) -> Finding:
-    loss = bench.train(PAIRS, ONE_STEP).reported("loss")[0]
-    return within(abs(loss - LN_2), LOSS, f"first loss {loss:.7f}, ln 2 is {LN_2:.7f}")
-
-
-def initial_loss_lora(bench: Bench) -> Finding:
-    loss = bench.train(PAIRS, replace(ONE_STEP, lora=Lora())).reported("loss")[0]
-    return within(abs(loss - LN_2), LOSS, f"first loss {loss:.7f}, ln 2 is {LN_2:.7f}")
-
-
-def initial_loss_after_sft(bench: Bench) -> Finding:
-    settings = replace(ONE_STEP, lora=Lora())
-    loss = bench.train(PAIRS, settings, adapter=bench.sft_adapter()).reported("loss")[0]
+def initial_loss(bench: Bench, lora: Lora | None = None, *, after_sft: bool = False) -> Finding:
+    adapter = bench.sft_adapter() if after_sft else None
+    loss = bench.train(PAIRS, replace(ONE_STEP, lora=lora), adapter=adapter).reported("loss")[0]
     return within(abs(loss - LN_2), LOSS, f"first loss {loss:.7f}, ln 2 is {LN_2:.7f}")
 
 
@@ -98,8 +89,13 @@ def first_rate(bench: Bench) -> Finding:
 
 CHECKS = (
     Check("initial-loss", GROUP, "the first loss is ln 2 (all weights)", initial_loss),
-    Check("initial-loss-lora", GROUP, "the first loss is ln 2 (new LoRA adapter)", initial_loss_lora),
-    Check("initial-loss-after-sft", GROUP, "the first loss is ln 2 on top of an SFT adapter", initial_loss_after_sft),
+    Check("initial-loss-lora", GROUP, "the first loss is ln 2 (new LoRA adapter)", partial(initial_loss, lora=Lora())),
+    Check(
+        "initial-loss-after-sft",
+        GROUP,
+        "the first loss is ln 2 on top of an SFT adapter",
+        partial(initial_loss, lora=Lora(), after_sft=True),
+    ),
     Check(
         "log-probabilities",
         GROUP,
