@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from tests.sweep_architectures.family import Row
-from training.engine.verification.report import one_line
+from training.engine.verification.report import items, one_line
 
 BEGIN = "<!-- begin: python -m tests.sweep_architectures --write -->"
 LN_2 = math.log(2)
@@ -74,8 +74,4 @@ def section(title: str, reasons: dict[str, str]) -> list[str]:
     """A list of families by reason."""
     if not reasons:
         return []
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        by_reason.setdefault(one_line(reason), []).append(name)
-    items = [f"- {', '.join(f'`{name}`' for name in names)}: {reason}" for reason, names in by_reason.items()]
-    return ["", f"## {title}", "", *items]
+    return ["", f"## {title}", "", *items(reasons)]

@@ -78,7 +78,7 @@ def markdown(reports: Sequence[Report]) -> str:
     for report in reports:
         versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
         totals = suite.counts(report.results)
-        summary = ", ".join(f"{count} {WORDS[name].strip('*')}" for name, count in totals.items() if count)
+        summary = ", ".join(f"{count} {name}" for name, count in totals.items() if count)
         lines.append(f"- {report.trainer} ({versions}): {summary}.")
     lines += ["", "| check | what is asserted | " + " | ".join(report.trainer for report in reports) + " |"]
     lines.append("|---" * (2 + len(reports)) + "|")
@@ -86,11 +86,18 @@ def markdown(reports: Sequence[Report]) -> str:
         cells = [f"{WORDS[result.status]}{' ' + figure(result) if figure(result) else ''}" for result in row]
         lines.append(f"| `{row[0].name}` | {row[0].asserts} | " + " | ".join(cells) + " |")
     for report in reports:
-        others = [result for result in report.results if result.status != "pass"]
+        others = {result.name: result.words for result in report.results if result.status != "pass"}
         if others:
-            lines += ["", f"What {report.trainer} did where it does not pass:", ""]
-            lines += [f"- `{result.name}`: {one_line(result.words)}" for result in others]
+            lines += ["", f"What {report.trainer} did where it does not pass:", "", *items(others)]
     return "\n".join(lines) + "\n"
+
+
+def items(reasons: dict[str, str]) -> list[str]:
+    """A list of names by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        by_reason.setdefault(one_line(reason), []).append(name)
+    return [f"- {', '.join(f'`{name}`' for name in names)}: {reason}" for reason, names in by_reason.items()]
 
 
 def one_line(text: str) -> str:
