@@ -23,7 +23,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "architectures.md"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sweep_architectures", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", default=[], metavar="FAMILY", help="may be repeated, or a,b")
-    parser.add_argument("--limit", type=float, default=90.0, metavar="SECONDS", help="for each family; default 90")
+    parser.add_argument("--limit", type=float, default=180.0, metavar="SECONDS", help="for each family; default 180")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep models, run directories and logs there")
