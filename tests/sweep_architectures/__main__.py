@@ -4,12 +4,13 @@
 
 For each family: whether packed rows or plain TRL compute it, and why; packed rows against sequences alone; LoRA on all
 linear modules; the difference that merging makes; the first loss. Each family runs in a process of its own with a time
-limit. `--write` puts the table into docs/architectures.md. Exit code 1 where a family has a problem.
+limit. `--keep FOLDER` goes on from what an interrupted sweep left there. `--write` puts the table into docs/architectures.md. Exit code 1 where a family has a problem.
 """
 
 import argparse
 import dataclasses
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -26,7 +27,12 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=180.0, metavar="SECONDS", help="for each family; default 180")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep models, run directories and logs there")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep models, run directories, logs and rows there; a run that was interrupted goes on from them",
+    )
     options = parser.parse_args()
     prepare_environment()
     from tests.sweep_architectures import configurations, report
@@ -62,13 +68,19 @@ def sweep(families, folder, limit):
         sys.stderr.write(f"{number}/{len(families)} {name} … ")
         sys.stderr.flush()
         place = folder / name
+        kept = place / "row.json"
         try:
-            row = apart.call(family.examine, name, place, log=place / "log.txt", limit=limit)
+            if kept.exists():
+                row = family.Row(**json.loads(kept.read_text(encoding="utf-8")))
+            else:
+                shutil.rmtree(place, ignore_errors=True)
+                row = apart.call(family.examine, name, place, log=place / "log.txt", limit=limit)
+                row.seconds = round(time.monotonic() - began, 1)
+                kept.write_text(json.dumps(dataclasses.asdict(row)), encoding="utf-8")
         except apart.Crashed as crash:
             crashed[name] = f"crashed: {crash}"
             words = str(crash)
         else:
-            row.seconds = round(time.monotonic() - began, 1)
             rows.append(row)
             problems = "; ".join(report.problems(row))
             words = problems or (f"not built: {row.not_built}" if row.not_built else row.how)
