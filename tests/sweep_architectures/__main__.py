@@ -4,7 +4,8 @@
 
 For each family: whether packed rows or plain TRL compute it, and why; packed rows against sequences alone; LoRA on all
 linear modules; the difference that merging makes; the first loss. Each family runs in a process of its own with a time
-limit. `--keep FOLDER` goes on from what an interrupted sweep left there. `--write` puts the table into docs/architectures.md. Exit code 1 where a family has a problem.
+limit. `--keep FOLDER` goes on from what an interrupted sweep left there, `--write` puts the table into
+docs/architectures.md. Exit code 1 where a family has a problem.
 """
 
 import argparse
