@@ -9,7 +9,7 @@ from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
 from annotation.models.review import GuidelineReading, Remark
-from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent
+from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
 from annotation.models.user import Invitation, User
 
 __all__ = [
@@ -42,4 +42,5 @@ __all__ = [
     "TimeSpent",
     "User",
     "WeightSet",
+    "WorkClock",
 ]
