@@ -229,6 +229,7 @@ CELERY_BEAT_SCHEDULE = {
     "watch engine jobs": {"task": "training.jobs.watch_engine_jobs", "schedule": 5.0},
     "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},
     "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
+    "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},
 }
 
 LOGGING = {

@@ -2,7 +2,7 @@
 
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.dataset import DatasetVersion
-from annotation.models.event import Event
+from annotation.models.event import Event, EventSeal
 from annotation.models.guideline import Guideline
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
@@ -21,6 +21,7 @@ __all__ = [
     "DatasetVersion",
     "Draft",
     "Event",
+    "EventSeal",
     "GlossaryTerm",
     "Guideline",
     "GuidelineReading",
