@@ -132,8 +132,17 @@ CHECK_FRAGMENT_CACHE = False
 # ---- data ----
 DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# File-based, so that all web processes share the counters of sign-in attempts.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
+CACHES = {
+    # The counters of sign-in attempts, which all web processes share. A full cache drops entries, and with them locks:
+    # the limit is far above what is counted within the minutes that an entry lives.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "annotation_counter",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    },
+    # Figures that each process may compute for itself.
+    "memory": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
 DATASETS_DIR = VAR / "datasets"
 UPLOADS_DIR = VAR / "uploads"
 # Folders below which a model may be loaded, separated by os.pathsep. Our own runs are always included.
@@ -158,6 +167,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+# Failures are counted, by account and by address; a whole office may sign in at nine o'clock.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "30/m/ip,5/300s/key", "join": "20/m/ip,20/m/key"}
 # allauth limits sign-in and reset attempts by address and account; behind a proxy the address is the forwarded one.
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if flag("KONOMI_BEHIND_PROXY", False) else 0
 LOGIN_URL = "account_login"
