@@ -5,6 +5,7 @@ from pathlib import Path
 from celery import shared_task
 from django.conf import settings
 
+from annotation.core import journal
 from annotation.core.errors import Conflict
 from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
@@ -37,3 +38,9 @@ def resume_imports() -> None:
 def expire_leases() -> None:
     """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
     claims.expire_leases()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def seal_events() -> None:
+    """Add new events to their projects' hash chains. Its twin is `manage.py verify_events --seal`."""
+    journal.seal_all()

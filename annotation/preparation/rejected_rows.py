@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +14,29 @@ from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTa
 from annotation.preparation.parsed import Fault
 
 FIRST_FAULTS = 50
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
+# What spreadsheets take for the beginning of a formula, also after characters that they skip or do not show.
+FORMULA_MARKS = frozenset("=+-@\N{MINUS SIGN}")
+DELIMITERS = re.compile(r"([,;|\t\r\n]+)")
 
 
 def neutral_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe goes before = + - @ and the like."""
-    return f"'{text}" if text.startswith(FORMULA_MARKS) else text
+    """A cell that no spreadsheet takes for a formula: an apostrophe goes before = + - @ and the like.
+
+    Blanks, control and invisible characters before such a sign are skipped, as spreadsheets do, and so are quotation
+    marks. What follows a delimiter counts as the beginning of a cell, since the reader's language may decide on another
+    delimiter than the comma.
+    """
+    parts = DELIMITERS.split(text)
+    return "".join(part if number % 2 else neutral_part(part) for number, part in enumerate(parts))
+
+
+def neutral_part(text: str) -> str:
+    visible = next((sign for sign in text if not is_skipped(sign)), "")
+    return f"'{text}" if unicodedata.normalize("NFKC", visible) in FORMULA_MARKS else text
+
+
+def is_skipped(sign: str) -> bool:
+    return sign.isspace() or sign in "'\"" or unicodedata.category(sign) in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 class FaultLog:

@@ -33,6 +33,7 @@ from annotation.importing.locks import import_lock, lock_project
 from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.importing.report import Note, note
 from annotation.models import Batch, Import, Kind, Project, User
+from annotation.preparation.apart import memory_limit
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, MappingWords
@@ -137,7 +138,8 @@ def judgements_lock(project: Project) -> Iterator[None]:
 def read_judgements(record: Import, path: Path, progress: run.Progress | None) -> Recorded:
     project = record.project
     options = ReadOptions(**record.mapping["read"])
-    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, run.languages_of(project))
+    with memory_limit(record.filename, run.MEMORY):
+        table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, run.languages_of(project))
     with path.open("rb") as file:
         record.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     mapping, found = understood(record, table)
@@ -149,7 +151,8 @@ def read_judgements(record: Import, path: Path, progress: run.Progress | None) -
         with FaultLog(run.import_folder(record) / "faults.csv") as faults:
             staging.open_staging()
             answers_staging.open_answers()
-            record.rows_read = stage_rows(table, reader, faults, lambda rows, share: report(rows, share / 2))
+            with memory_limit(record.filename, run.MEMORY):
+                record.rows_read = stage_rows(table, reader, faults, lambda rows, share: report(rows, share / 2))
             check_whole(record, reader)
             Import.objects.filter(pk=record.pk).update(
                 rows_read=record.rows_read, share_read=0.5, report={"writing": reader.summary.answers}

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import current_app
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,11 +14,11 @@ from annotation.core.messages import Message, stored
 from annotation.importing.judgements.detection import choose
 from annotation.importing.judgements.mapping import JudgementMapping, JudgementWords, checked_judgements
 from annotation.importing.judgements.survey import JudgementSurvey, first_of, survey
-from annotation.importing.run import languages_of, stored_mapping
-from annotation.importing.uploads import changeable, shown, upload_path
+from annotation.importing.run import stored_mapping
+from annotation.importing.uploads import changeable, shown, upload_path, upload_table
 from annotation.models import Import
 from annotation.preparation.files import ReadOptions
-from annotation.preparation.formats import Table, open_table
+from annotation.preparation.formats import Table
 from annotation.preparation.mapping import Mapping, MappingError, MappingWords, checked_mapping
 
 UNDECIDED: dict[str, Any] = {"columns": None, "words": {}, "name": ""}
@@ -50,14 +49,19 @@ def preview_judgements(
     record: Import, mapping: Mapping | None = None, judgements: JudgementMapping | None = None
 ) -> Preview:
     """Look at an upload, with the columns given or stored, else those that its columns' names suggest."""
-    options = ReadOptions(**record.mapping["read"])
     try:
-        path = upload_path(record)
-        table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(record.project))
-        first = first_of(table)
-        list(table.rows()) if table.format == "jsonl" and path.stat().st_size < 2**24 else None  # keys of later rows
+        with upload_table(record) as table:
+            return look(record, table, mapping, judgements)
     except InvalidInput as error:
         return Preview(problem=message_of(error), encodings=getattr(error, "encodings", ()))
+
+
+def look(record: Import, table: Table, mapping: Mapping | None, judgements: JudgementMapping | None) -> Preview:
+    path = upload_path(record)
+    first = first_of(table)
+    if table.format == "jsonl" and path.stat().st_size < 2**24:
+        for _ in table.rows():  # for the keys of later rows
+            pass
     chosen = record.mapping["judgements"]["columns"]
     if mapping is None and chosen:
         mapping, judgements = Mapping.from_dict(record.mapping["columns"]), JudgementMapping.from_dict(chosen)

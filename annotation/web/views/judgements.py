@@ -25,11 +25,12 @@ from annotation.models import Batch, Import, Project, User
 from annotation.preparation.mapping import detect_mapping
 from annotation.web.forms.data import ENCODING_LABELS, ReadForm, UploadForm
 from annotation.web.forms.judgements import JudgementColumnsForm
-from annotation.web.http import SignedInRequest
+from annotation.web.http import SignedInRequest, takes_files
 
 CHANGEABLE = (Import.Status.UPLOADED, Import.Status.REFUSED)
 
 
+@takes_files
 @csrf_exempt  # for a moment: the handler must be set before anything reads the body; `take_upload` checks the token
 @login_required
 @require_http_methods(["GET", "POST"])
