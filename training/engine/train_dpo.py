@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import TrainingConfig
 from training.contract.run_directory import REFERENCE, TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import main
+from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -28,7 +28,19 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import checked_rows, losses, packed_setup, preflight, setup, training
+    from training.engine.trainers import (
+        checked_rows,
+        dropout,
+        label_terms,
+        losses,
+        packed_setup,
+        preflight,
+        row_checks,
+        run_checks,
+        setup,
+        tokenizing,
+        training,
+    )
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -47,6 +59,7 @@ def train(run: Run) -> Outcome:
             stop_ids=loading.stop_token_ids(model, tokenizer),
             where=TRAIN,
             keep_ties=packable and config.ties == "learn",
+            **tokenizing.options(run),
         )
 
     reason = packed_setup.plain_trl_reason(config, model, losses.LOSSES)
@@ -65,15 +78,29 @@ def train(run: Run) -> Outcome:
         "chosen_ids": [item.completion_ids[0] for item in sequences],
         "rejected_ids": [item.completion_ids[1] for item in sequences],
     }
-    if reason or layout is None:
-        dpo = plain_trainer(run, model, tokenizer, columns, length)
-    else:
-        columns |= {"row": [item.row for item in sequences]}
-        columns |= pair_terms(
-            [rows[item.row] for item in sequences],
+    dropout.switch_off(model)
+    used = [rows[item.row] for item in sequences]
+    terms = None
+    if not reason:
+        terms = pair_terms(
+            used,
             soft_labels=config.soft_labels,
             strength_offset=config.strength_offset,
+            learn_ties=config.ties == "learn",
         )
+    details["labels"] = label_terms.describe(config, used, terms)
+    log.info("%s", details["labels"]["words"])
+    more = [
+        row_checks.result("labels", details["labels"]["words"]),
+        *run_checks.settings(config, reason),
+        *run_checks.position_encoding(model, sequences, reason),
+        *run_checks.repeated_rows(config, len(sequences), reason),
+        *run_checks.random_draws(model, sequences),
+    ]
+    if terms is None or layout is None:
+        dpo = plain_trainer(run, model, tokenizer, columns, length)
+    else:
+        columns |= {"row": [item.number - 1 for item in sequences], **terms}  # `row` is for errors
         dpo = packed_trainer(run, model, tokenizer, columns, layout)
         details["reference_cache"] = dpo.reference.use
     return training.run_training(
@@ -92,6 +119,7 @@ def train(run: Run) -> Outcome:
             tokenizer=tokenizer,
             max_length=length,
             packed=None if reason else dpo,
+            more=more,
         ),
     )
 
@@ -153,6 +181,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
         loss_type=list(config.losses),
         loss_weights=list(config.loss_weights) or None,
         precompute_ref_log_probs=False,
+        disable_dropout=False,  # the model's own is off already, whereas TRL would switch lora.dropout off as well
     )
     full = config.lora is None
     return plain_trl.PlainPreferenceTrainer(

@@ -21,7 +21,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import checked_rows, packed_setup, preflight, setup, training
+    from training.engine.trainers import checked_rows, packed_setup, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -36,6 +36,7 @@ def train(run: Run) -> Outcome:
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         where=TRAIN,
+        **tokenizing.options(run),
     )
     reason = packed_setup.plain_trl_reason(config, model)
     layout = None
@@ -62,6 +63,7 @@ def train(run: Run) -> Outcome:
             tokenizer=tokenizer,
             max_length=length,
             packed=None if reason else sft,
+            more=[*run_checks.settings(config, reason), *run_checks.position_encoding(model, sequences, reason)],
         ),
     )
 
@@ -78,7 +80,7 @@ def make_trainer(
     if layout is None:
         return plain_trainer(run, model, tokenizer, sequences, length)
     columns: dict[str, list[Any]] = {
-        "row": [item.row for item in sequences],
+        "row": [item.number - 1 for item in sequences],
         "prompt_ids": [item.prompt_ids for item in sequences],
         "completion_ids": [item.completion_ids[0] for item in sequences],
     }

@@ -119,30 +119,6 @@ def test_later_turns_of_a_conversation_go_on_after_the_earlier_ones():
     assert [len(own) for own in batch.by_sequence(torch.zeros(4))] == [2, 2]
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=24), st.integers(1, 200), st.integers(0, 50), st.booleans())
-def test_a_cut_keeps_every_row_once_and_the_budget(lengths, budget, overhead, one_line):
-    cuts = layout.cut(lengths, budget, overhead, one_line)
-    assert sorted(itertools.chain(*cuts)) == list(range(len(lengths)))
-    for cut in cuts:
-        held = [lengths[position] for position in cut]
-        tokens = sum(held) if one_line else len(cut) * max(held)
-        assert tokens <= budget or len(cut) == 1
-
-
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=9), st.integers(20, 90), st.integers(0, 20))
-def test_no_cut_of_the_sorted_rows_is_cheaper(lengths, budget, overhead):
-    def cost(cuts):
-        return sum(len(cut) * max(cut) + overhead for cut in cuts)
-
-    ordered = sorted(lengths, reverse=True)
-    found = cost([[lengths[position] for position in cut] for cut in layout.cut(lengths, budget, overhead)])
-    for places in itertools.product([False, True], repeat=len(ordered) - 1):
-        ends = [n + 1 for n, here in enumerate(places) if here] + [len(ordered)]
-        cuts = [ordered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        if all(len(cut) == 1 or len(cut) * max(cut) <= budget for cut in cuts):
-            assert found <= cost(cuts)
-
-
 def test_a_prompt_without_tokens_is_refused():
     with pytest.raises(ValueError, match="row 8"):
         layout.make_row(7, [], [[1], [2]])

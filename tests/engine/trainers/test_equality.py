@@ -11,7 +11,9 @@ pytestmark = pytest.mark.engine
 
 LN_2 = 0.6931471805599453
 CLOSE = 1e-5
-FAMILIES = ("llama", "mistral", "qwen3", "gemma2", "gemma3")
+FAMILIES = ("llama", "mistral", "qwen3", "gemma2", "gemma3", "phi3", "opt")
+# Computed by plain TRL, and equal to it all the same.
+UNPACKABLE = ("qwen3_moe", "lfm2")
 LOSSES = (["sigmoid"], ["ipo"], ["sigmoid_norm"], ["sigmoid", "sft"])
 BUDGET = 100  # tokens of a micro-batch: the pairs do not fit in one
 
@@ -97,11 +99,15 @@ def gradients(model):
 
 
 def furthest(one, other):
-    """The largest distance of any parameter's gradients, in parts of their norm."""
+    """The largest distance of any parameter's gradients, in parts of their norm.
+
+    A gradient that is 0 but for rounding (that of a key's bias, which moves no softmax) counts in parts of the whole.
+    """
     import torch
 
     assert one.keys() == other.keys()
-    return max(float(torch.dist(one[name], other[name]) / one[name].norm()) for name in one)
+    least = 1e-2 * max(gradient.norm() for gradient in one.values())
+    return max(float(torch.dist(one[name], other[name]) / max(one[name].norm(), least)) for name in one)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -233,6 +239,10 @@ def family_folder(tokenizer, tmp_path_factory):
         ("mistral", post_edits(), LoraSettings(r=4, alpha=8), ("sigmoid", "sft")),
         ("qwen3", chats(), None, ("ipo",)),
         ("gemma2", post_edits(), None, ("sigmoid",)),
+        ("phi3", post_edits(), None, ("sigmoid",)),
+        ("opt", chats(), LoraSettings(r=4, alpha=8), ("sigmoid",)),
+        ("qwen3_moe", post_edits(), None, ("sigmoid",)),
+        ("lfm2", chats(), None, ("sigmoid", "sft")),
     ],
 )
 def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_path, family, rows, lora, losses):
@@ -257,14 +267,16 @@ def test_ten_steps_are_trls(tiny, sft_adapter, family_folder, tokenizer, tmp_pat
     directory = make_run(tmp_path / "ours", config, rows)
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     result = directory.read_result()
-    assert result["method"]["packing"] is True
+    assert result["method"]["packing"] is (family not in UNPACKABLE)
     assert (result["rows"]["truncated"] > 0) == (rows[0]["prompt"] == chats(1)[0]["prompt"])
     ours = [line for line in directory.read_metrics()[0] if "loss" in line]
 
     theirs = trl_trajectory(loading.load_model(source), tokenizer, rows, config, tmp_path / "trl")
     assert len(ours) == len(theirs) == STEPS
     if losses == ("sigmoid",):
-        assert ours[0]["loss"] == pytest.approx(LN_2, abs=1e-6)
+        router = 0.1 if family == "qwen3_moe" else 0.0  # at least 1 times the coefficient, from its auxiliary loss
+        assert ours[0]["loss"] >= LN_2 + router - 1e-6
+        assert router or ours[0]["loss"] == pytest.approx(LN_2, abs=1e-6)
     for mine, yours in zip(ours, theirs, strict=True):
         for theirs_name, name in FIELDS.items():
             if name == "reward_accuracy" and mine["step"] == 1:

@@ -1,4 +1,4 @@
-"""Rows as tensors for a model, and how they are cut into micro-batches of little padding.
+"""Rows as tensors for a model.
 
 Shapes: B lines, L tokens in a line, S texts of all rows, N scored tokens.
 """
@@ -20,6 +20,7 @@ class MicroBatch:
     input_ids, position_ids, ends (B, L): `ends` is the first place in the line after a token's subtree; of padding, the
     place after it. target_positions (N,) into the flattened B·L: where a token is predicted. target_ids (N,): which.
     sum_targets, sum_sequences (M,): scored token → text, numbered row by row; shared tokens count for each.
+    passes: the forwards that it takes, one but for position encodings that change with the length (see `rope`).
     """
 
     rows: tuple[Row, ...]
@@ -30,6 +31,7 @@ class MicroBatch:
     target_ids: Tensor
     sum_targets: Tensor
     sum_sequences: Tensor
+    passes: tuple[bool | None, ...] = (None,)
 
     @property
     def sequences(self) -> int:
@@ -56,7 +58,9 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> "MicroBatch":
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return MicroBatch(**{k: v.to(device, non_blocking=True) if k != "rows" else v for k, v in moved.items()})
+        return MicroBatch(
+            **{k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in moved.items()}
+        )
 
     def sums(self, logps_N: Tensor) -> Tensor:
         """Log-probabilities of the texts' completions (S,), summed in float64: hundreds in float32 lose precision."""
@@ -116,48 +120,3 @@ def lay_out(
         sum_targets=torch.tensor(sum_targets, dtype=torch.long),
         sum_sequences=torch.tensor(sum_sequences, dtype=torch.long),
     )
-
-
-def cut(lengths: Sequence[int], budget: int, overhead: int = 0, one_line: bool = False) -> list[list[int]]:
-    """Positions of `lengths` in micro-batches of at most `budget` tokens with their padding, the longest first.
-
-    Sorted by length, then cut where the padding and `overhead` (what a further micro-batch costs, in tokens) are
-    least in sum, by dynamic programming. A row longer than the budget is a micro-batch of its own. With
-    `one_line` nothing is padded, and lines are filled by first fit.
-    """
-    order = sorted(range(len(lengths)), key=lambda position: (-lengths[position], position))
-    if one_line:
-        return _fill(order, lengths, budget)
-    best: list[float] = [0.0]  # best[n]: least cost of the first n
-    last: list[int] = [0]  # last[n]: where the last micro-batch of the first n begins
-    for end in range(1, len(order) + 1):
-        costs = []
-        for start in range(end - 1, -1, -1):
-            tokens = (end - start) * lengths[order[start]]
-            if tokens > budget and end - start > 1:
-                break
-            costs.append((best[start] + tokens + overhead, start))
-        cost, start = min(costs)
-        best.append(cost)
-        last.append(start)
-    cuts: list[list[int]] = []
-    end = len(order)
-    while end:
-        cuts.append(order[last[end] : end])
-        end = last[end]
-    return cuts[::-1]
-
-
-def _fill(order: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """First fit: each into the first line that has room for it."""
-    lines: list[list[int]] = []
-    room: list[int] = []
-    for position in order:
-        fitting = next((n for n, left in enumerate(room) if left >= lengths[position]), None)
-        if fitting is None:
-            lines.append([])
-            room.append(budget)
-            fitting = -1
-        lines[fitting].append(position)
-        room[fitting] -= lengths[position]
-    return lines

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.engine.packed import forward
+from training.engine.packed import forward, rope
+from training.engine.packed.cutting import cut
 from training.engine.packed.grouping import Costs, Group, grouped
-from training.engine.packed.layout import MicroBatch, Row, cut, lay_out
+from training.engine.packed.layout import MicroBatch, Row, lay_out
 
 Example = dict[str, Any]
 
@@ -18,9 +19,11 @@ Example = dict[str, Any]
 class Layout:
     """How rows become micro-batches.
 
-    budget: tokens of one micro-batch, padding included. overhead: cost of a further one, in tokens (see `layout.cut`).
+    budget: tokens of one micro-batch, padding included. overhead: cost of a further one, in tokens (see `cutting.cut`).
     one_line: all rows in one line (FlexAttention) instead of one row per line. mask_dtype: that of the attention.
     place_cost: what a place of a line's dense mask costs, in tokens; 0 where masked places cost nothing.
+    threshold: length at which the model's position encoding changes, if rows reach it (see `rope`). always_both: each
+    micro-batch is computed with both encodings, since processes must make equally many forwards.
     """
 
     pad_id: int
@@ -29,16 +32,27 @@ class Layout:
     one_line: bool = False
     mask_dtype: torch.dtype = torch.float32
     place_cost: float = 0.0
+    threshold: int | None = None
+    always_both: bool = False
 
     def cut(self, rows: Sequence[Row]) -> list[list[int]]:
-        return cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
+        if self.threshold is None:
+            return cut([row.computed for row in rows], self.budget, self.overhead, self.one_line)
+        sides = [rope.side(rope.text_lengths(row), self.threshold) for row in rows]
+        return [
+            [group[position] for position in positions]
+            for group in rope.by_side(range(len(rows)), sides)
+            for positions in cut([rows[n].computed for n in group], self.budget, self.overhead, self.one_line)
+        ]
 
     def lay_out(self, rows: Sequence[Row]) -> MicroBatch:
-        if not self.one_line:
-            return lay_out(rows, pad_id=self.pad_id)
-        return lay_out(
-            rows, pad_id=self.pad_id, one_line=True, multiple=forward.LINE_MULTIPLE, least=forward.LEAST_LINE
-        )
+        if self.one_line:
+            batch = lay_out(
+                rows, pad_id=self.pad_id, one_line=True, multiple=forward.LINE_MULTIPLE, least=forward.LEAST_LINE
+            )
+        else:
+            batch = lay_out(rows, pad_id=self.pad_id)
+        return rope.with_passes(batch, self.threshold, always_both=self.always_both)
 
 
 @dataclass

@@ -26,4 +26,4 @@ def rows_to_check(config: TrainingConfig, sequences: Sequence[Sequences]) -> lis
     last = len(order) - 1
     places = {round(number * last / max(1, count - 1)) for number in range(count)} if count > 1 else {last}
     chosen = [sequences[order[place]] for place in sorted(places)]
-    return [make_row(item.row, item.prompt_ids, item.completion_ids) for item in chosen]
+    return [make_row(item.number - 1, item.prompt_ids, item.completion_ids) for item in chosen]

@@ -15,19 +15,20 @@ import torch
 from accelerate.data_loader import DataLoaderShard
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from training.contract.errors import EngineError, ModelError
-from training.engine.artifacts.checkpoints import WholeCheckpoints
 from training.engine.packed.sampling import Examples, StepSampler
 from training.engine.packed.step import Part, Step, StepCollator
+from training.engine.trainers import dropout
+from training.engine.trainers.steps import KonomiSteps
 
 
-class PackedTrainer(WholeCheckpoints):
+class PackedTrainer(KonomiSteps):
     """A subclass computes `part_loss`: one micro-batch's contribution to the step's loss, and sums for the log.
 
-    `lora` puts an adapter on the model. `dropout=False` switches dropout off, the adapter's included.
+    `lora` puts an adapter on the model. Without `model_dropout` only the adapter's own dropout is left.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class PackedTrainer(WholeCheckpoints):
         processing_class: PreTrainedTokenizerBase,
         data_collator: StepCollator,
         lora: LoraConfig | None = None,
-        dropout: bool = True,
+        model_dropout: bool = True,
     ) -> None:
         if args.n_gpu > 1:
             raise EngineError(
@@ -52,6 +53,8 @@ class PackedTrainer(WholeCheckpoints):
         set_seed(args.seed)  # for the adapter's random start
         model.config.get_text_config().pad_token_id = processing_class.pad_token_id
         model.generation_config.pad_token_id = processing_class.pad_token_id
+        if not model_dropout:
+            dropout.switch_off(model)
         if lora is not None:
             model = add_adapter(model, lora, checkpointing=bool(args.gradient_checkpointing))
         super().__init__(
@@ -63,8 +66,6 @@ class PackedTrainer(WholeCheckpoints):
         )
         self.data_collator = replace(data_collator, stand_in=self.train_dataset[0])
         self._steps: StepSampler | None = None
-        if not dropout:
-            switch_dropout_off(self.model)
 
     def groups(self) -> list[list[int]]:
         """Positions of the training rows that belong into one step."""
@@ -187,10 +188,3 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, checkpointing: bool
             if parameter.requires_grad and "lora_magnitude_vector" not in name:
                 parameter.data = parameter.data.to(torch.bfloat16)
     return adapted
-
-
-def switch_dropout_off(model: nn.Module) -> None:
-    """Policy and reference must be computed alike: the DPO paper's loss starts at log 2."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0

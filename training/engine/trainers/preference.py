@@ -28,7 +28,7 @@ TERMS = ("p", "offset", "weight", "tie")
 def totals(examples: Sequence[Example]) -> dict[str, float]:
     """Denominators of the losses: pairs, and tokens of chosen sides (ties have none)."""
     sided = sum(len(example["chosen_ids"]) * (1 - example["tie"]) for example in examples)
-    return {"pairs": float(len(examples)), "chosen_tokens": max(1.0, float(sided))}
+    return {"pairs": float(len(examples)), "chosen_tokens": float(sided)}
 
 
 def collator(layout: Layout) -> StepCollator:
@@ -58,7 +58,7 @@ class PackedPreferenceTrainer(PackedTrainer):
         self.loss_weights = loss_weights or [1.0] * len(loss_types)
         self.reference, self.frozen = reference, frozen
         self.trying = False
-        super().__init__(dropout=False, **kwargs)
+        super().__init__(model_dropout=False, **kwargs)
         self.add_callback(KeepReference(reference))
 
     def groups(self) -> list[list[int]]:
@@ -94,7 +94,7 @@ class PackedPreferenceTrainer(PackedTrainer):
             beta=self.beta,
             threshold=self.tie_threshold,
             pairs=totals["pairs"],
-            chosen_tokens=totals["chosen_tokens"],
+            chosen_tokens=max(1.0, totals["chosen_tokens"]),  # of all processes
         )
         return loss.float(), self._sums(part, logps, scored)
 

@@ -47,11 +47,13 @@ def check(
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     packed: "PackedTrainer | None",
+    more: Sequence[dict[str, str]] = (),
 ) -> dict[str, Any]:
     """Check everything that can be known before the first step; returns the content of preflight.json.
 
     `sequences` are in the order of the training dataset. `packed` tries the longest batch of them, and keeps nothing;
     where there are few steps its first one is measured, and the file written again. Plain TRL (None) is not tried.
+    `more` are checks that the program made itself.
     Raises DatasetError for held-out prompts in the training rows, MemoryShortError where that batch does not fit.
     """
     config: TrainingConfig = run.config
@@ -60,8 +62,11 @@ def check(
         row_checks.padding(tokenizer),
         row_checks.chat_template(tokenizer, rows),
         row_checks.stop_tokens(counts, max_length),
+        row_checks.typed_control_tokens(counts),
+        *row_checks.reasoning(counts),
         *row_checks.dropped_rows(counts),
         row_checks.enough_rows(config, len(sequences)),
+        *more,
     ]
     sizes = [len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences]
     longest = resources.longest_batch(config, sizes)
@@ -77,6 +82,7 @@ def check(
         "checks": checks,
         "lengths": row_checks.lengths(sequences),
         "truncated": {"count": counts.truncated, "rows": counts.listed.get("truncated", [])},
+        "control_text": {"count": counts.control_text, "rows": counts.listed.get("control_text", [])},
         "dropped": {
             name.removeprefix("dropped_"): {"count": getattr(counts, name), "rows": counts.listed.get(name, [])}
             for name in row_checks.DROPPED

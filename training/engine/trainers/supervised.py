@@ -27,7 +27,7 @@ class PackedSupervisedTrainer(PackedTrainer):
         batch, own = part.batch, part.texts[:, 0]
         scored = forward.score(model, batch, self.layout.mask_dtype)
         # Through the texts: a token that several completions begin with counts for each of them.
-        loss = -batch.sums(scored.logps)[own].sum() / totals["scored"]
+        loss = -batch.sums(scored.logps)[own].sum() / max(1.0, totals["scored"])
         with torch.no_grad():
             lengths = batch.completion_tokens
             sums = {

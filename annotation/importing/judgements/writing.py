@@ -13,9 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.core.events import insert_events, record
-from annotation.importing.judgements_people import Workers
-from annotation.importing.judgements_staging import StagedAnswer
+from annotation.importing.judgements.people import Workers
+from annotation.importing.judgements.report import Tally
+from annotation.importing.judgements.staging import StagedAnswer
+from annotation.kinds import KINDS
 from annotation.kinds.choosing.payload import ChoosingPayload
+from annotation.kinds.scoring.payload import ScoringPayload
 from annotation.models import Annotation, Assignment, Batch, Import, Kind, Task, User
 
 Key = tuple[int, tuple[int, ...]]  # a prompt, and the candidates that were compared
@@ -30,7 +33,7 @@ WITH answer AS (
 ), written AS (
     INSERT INTO annotation_annotation (assignment_id, task_id, annotator_id, kind, version, is_current, payload,
         guideline_id, weight_set_id, active_seconds, idle_seconds, created_at)
-    SELECT assignment, task, annotator, 'choosing', 1, true, payload::jsonb, NULL, NULL, seconds, 0, at
+    SELECT assignment, task, annotator, %(kind)s, 1, true, payload::jsonb, NULL, NULL, seconds, 0, at
     FROM answer ORDER BY place
     RETURNING *
 ), spent AS (
@@ -56,42 +59,30 @@ WITH answer AS (
 
 
 @dataclass
-class Tally:
-    """The outcome of the answers."""
-
-    added: int = 0
-    there_already: int = 0
-    twice: int = 0  # the same answer at the same time
-    look_alikes: int = 0
-    tasks: int = 0
-    repeated: int = 0  # of the added ones: further answers of somebody about the same texts
-
-
-@dataclass
 class Recorder:
-    """Writes the answers of one import, chunk by chunk."""
+    """Writes the answers of one import, chunk by chunk. `aspects` are the keys of the aspects that the file names."""
 
     source: Import
     actor: User | None
     name: str
     workers: Workers
+    kind: Kind = Kind.CHOOSING
+    aspects: dict[str, str] = field(default_factory=dict)
     batch: Batch | None = None
     tally: Tally = field(default_factory=Tally)
-    most_texts: int = 2
+    most_texts: int = 1
     newest_before: int = field(default_factory=lambda: Annotation.objects.aggregate(last=Max("id"))["last"] or 0)
 
     def write(self, chunk: Sequence[StagedAnswer]) -> None:
         """Call it inside a transaction."""
-        compared = [answer for answer in chunk if len(answer.kept) > 1]
-        self.tally.look_alikes += len(chunk) - len(compared)
         there = recorded_answers(
-            self.source.project_id, {answer.prompt_id for answer in compared}, until=self.newest_before
+            self.source.project_id, {answer.prompt_id for answer in chunk}, until=self.newest_before
         )
         new: list[tuple[StagedAnswer, Key, int, dict[str, Any]]] = []
-        for answer in compared:
+        for answer in chunk:
             person = self.workers.account(answer.worker)
-            payload = payload_of(answer).to_json()
-            key = answer.prompt_id, tuple(sorted(payload["shown"]))
+            shown, payload = payload_of(answer, self.aspects)
+            key = answer.prompt_id, tuple(sorted(shown))
             times = there[key, person, stored(payload)]
             # Without a time, the second of two equal answers is in the project if two of them are.
             if answer.at in times if answer.at else answer.nth <= len(times):
@@ -105,7 +96,7 @@ class Recorder:
 
     def add(self, new: Sequence[tuple[StagedAnswer, Key, int, dict[str, Any]]]) -> None:
         batch = self.batch = self.batch or self.open()
-        self.most_texts = max(self.most_texts, *(len(payload["shown"]) for _answer, _key, _person, payload in new))
+        self.most_texts = max(self.most_texts, *(len(candidates) for _answer, (_prompt, candidates), *_ in new))
         slots = self.slots_of(batch, [(key, person) for _answer, key, person, _payload in new])
         now = timezone.now()
         assignments = [
@@ -131,6 +122,7 @@ class Recorder:
             "times": [row.finished_at for row in assignments],
             "rows": [answer.number for answer, *_ in new],
             "batch": batch.pk,
+            "kind": batch.kind,
             "project": batch.project_id,
             "actor": self.actor.pk if self.actor else None,
             "import": self.source.pk,
@@ -140,18 +132,19 @@ class Recorder:
         self.tally.added += len(new)
 
     def open(self) -> Batch:
-        """The batch of this file: a new one, or that which an import of it began and did not finish. It is closed:
-        there is nothing to do in it."""
+        """The batch of this file: a new one, or that of an earlier import of it, of which other answers were new. It is
+        closed: there is nothing to do in it."""
         project, file = self.source.project, {"file": self.source.filename, "sha256": self.source.sha256}
-        begun = Batch.objects.filter(project=project, selection__judgements__sha256=self.source.sha256).first()
+        of_file = Batch.objects.filter(project=project, selection__judgements__sha256=self.source.sha256)
+        begun = of_file.filter(kind=self.kind).first()
         if begun is not None:
             return begun
         batch = Batch.objects.create(
             project=project,
             name=(self.name or _("Recorded: %(file)s") % {"file": self.source.filename})[:120],
-            kind=Kind.CHOOSING,
+            kind=self.kind,
             overlap=1,
-            alternatives=2,
+            alternatives=KINDS[self.kind].fewest_alternatives,
             status=Batch.Status.CLOSED,
             closed_at=timezone.now(),
             seed=self.source.pk % SEED_LIMIT,
@@ -214,18 +207,27 @@ class Recorder:
         batch.save(update_fields=["overlap", "alternatives", "selection"])
 
 
-def payload_of(answer: StagedAnswer) -> ChoosingPayload:
-    """What `submit` would have stored of it, sides in the order of the file."""
+def payload_of(answer: StagedAnswer, aspects: dict[str, str]) -> tuple[list[int], dict[str, Any]]:
+    """(the candidates, what `submit` would have stored of it), sides in the order of the file."""
     ids = answer.candidate_ids
+    if answer.groups is None:
+        scores: dict[int, dict[str, int]] = {}
+        for place, aspect, point in answer.scores:
+            scores.setdefault(ids[place], {})[aspects[aspect]] = point
+        return list(scores), ScoringPayload(scores=scores).to_json()
     shown = list(dict.fromkeys(ids[place] for place in answer.kept))
     groups = [[ids[place] for place in group] for group in answer.groups]
     if not groups:
-        return ChoosingPayload(shown=shown, choice="both_bad")
-    if len(shown) > 2:
-        return ChoosingPayload(shown=shown, choice="ranking", ranking=groups)
-    if len(groups) == 1:
-        return ChoosingPayload(shown=shown, choice="tie")
-    return ChoosingPayload(shown=shown, choice="one", chosen=groups[0][0], strength=answer.strength)
+        payload = ChoosingPayload(shown=shown, choice="both_bad")
+    elif answer.is_best_only and len(groups) > 1:
+        payload = ChoosingPayload(shown=shown, choice="one", chosen=groups[0][0])
+    elif len(shown) > 2:
+        payload = ChoosingPayload(shown=shown, choice="ranking", ranking=groups)
+    elif len(groups) == 1:
+        payload = ChoosingPayload(shown=shown, choice="tie")
+    else:
+        payload = ChoosingPayload(shown=shown, choice="one", chosen=groups[0][0], strength=answer.strength)
+    return shown, payload.to_json()
 
 
 def stored(payload: dict[str, Any]) -> str:

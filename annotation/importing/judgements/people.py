@@ -31,6 +31,11 @@ def address_of(worker: str, project: Project) -> str:
     return f"{local}@{place}.{DOMAIN}"
 
 
+def own_address(address: str) -> str:
+    """The address, unless it was made up for a name in a file."""
+    return "" if address.endswith(f".{DOMAIN}") else address
+
+
 def is_address(text: str) -> bool:
     try:
         validate_email(text)

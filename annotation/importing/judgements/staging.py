@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from annotation.importing.judgements_answers import RecordedAnswer
+from annotation.importing.judgements.answers import RecordedAnswer
 from annotation.models import Project
 from annotation.text.digests import distinction
 from annotation.text.normalization import normal_form
@@ -15,8 +15,8 @@ from annotation.text.normalization import normal_form
 CREATE = """
     DROP TABLE IF EXISTS pg_temp.staged_answer, pg_temp.located_answer;
     CREATE TEMPORARY TABLE staged_answer (
-        number integer, place integer, worker text, groups jsonb, kept jsonb, strength smallint, at timestamptz,
-        seconds float8, PRIMARY KEY (number, place)
+        number integer, place integer, worker text, groups jsonb, best_only boolean, strength smallint, scores jsonb,
+        kept jsonb, at timestamptz, seconds float8, PRIMARY KEY (number, place)
     );
 """
 # In files of judgements an id may name the prompt, the pair or the answer. It is the prompt's where it tells prompts
@@ -43,7 +43,7 @@ WITHOUT_ID = """
 LOCATE_ANSWERS = """
     CREATE TEMPORARY TABLE located_answer AS
     SELECT a.*, r.prompt_id, r.candidate_ids, row_number() OVER (
-        PARTITION BY r.prompt_id, r.candidate_ids, a.worker, a.groups, a.kept, a.strength, a.at
+        PARTITION BY r.prompt_id, r.candidate_ids, a.worker, a.groups, a.best_only, a.strength, a.scores, a.kept, a.at
         ORDER BY a.number, a.place) AS nth
     FROM staged_answer a JOIN (
         SELECT c.number, p.id AS prompt_id, array_agg(k.id ORDER BY c.place) AS candidate_ids
@@ -57,7 +57,8 @@ LOCATE_ANSWERS = """
     ANALYZE located_answer;
 """
 CHUNK = """
-    SELECT number, place, worker, groups::text, kept::text, strength, at, seconds, prompt_id, candidate_ids, nth
+    SELECT number, place, worker, groups::text, best_only, strength, scores::text, kept::text, at, seconds, prompt_id,
+           candidate_ids, nth
     FROM located_answer
     WHERE (number, place) > (%(number)s, %(place)s)
     ORDER BY number, place LIMIT %(size)s
@@ -65,15 +66,18 @@ CHUNK = """
 
 
 class StagedAnswer(NamedTuple):
-    """One answer with the ids of what it is about. `groups` and `kept` are places in `candidate_ids`; `nth` is 2 for
-    the second answer of the file that is the same in all parts."""
+    """One answer with the ids of what it is about. `groups`, `kept` and the texts of `scores` (text, aspect, point) are
+    places in `candidate_ids`; `groups` is None where texts were scored. `nth` is 2 for the second answer of the file
+    that is the same in all parts."""
 
     number: int
     place: int
     worker: str
-    groups: list[list[int]]
-    kept: list[int]
+    groups: list[list[int]] | None
+    is_best_only: bool
     strength: int | None
+    scores: list[tuple[int, str, int]]
+    kept: list[int]
     at: datetime | None
     seconds: float
     prompt_id: int
@@ -95,10 +99,12 @@ def stage_answers(answers: Sequence[tuple[int, int, RecordedAnswer, list[int]]])
     """(row, place in the row, answer, the candidates that read differently)."""
     with connection.cursor() as cursor, cursor.copy("COPY staged_answer FROM STDIN") as copy:
         for number, place, answer, kept in answers:
-            groups, verdict = json.dumps(answer.verdict.groups), answer.verdict
-            copy.write_row(
-                (number, place, answer.worker, groups, json.dumps(kept), verdict.strength, answer.at, answer.seconds)
-            )
+            verdict = answer.verdict
+            groups = None if verdict is None else verdict.groups
+            best_only = verdict is not None and verdict.is_best_only
+            strength = None if verdict is None else verdict.strength
+            said = (json.dumps(groups), best_only, strength, json.dumps(answer.scores), json.dumps(kept))
+            copy.write_row((number, place, answer.worker, *said, answer.at, answer.seconds))
 
 
 def unstage_answers_of(rows: Sequence[int]) -> None:
@@ -140,5 +146,6 @@ def staged_answers(size: int) -> Iterator[list[StagedAnswer]]:
 
 
 def read_answer(row: Sequence[Any]) -> StagedAnswer:
-    number, place, worker, groups, kept, *others = row
-    return StagedAnswer(number, place, worker, json.loads(groups), json.loads(kept), *others)
+    number, place, worker, groups, best_only, strength, scores, kept, *others = row
+    read = json.loads(groups), best_only, strength, json.loads(scores), json.loads(kept)
+    return StagedAnswer(number, place, worker, *read, *others)
