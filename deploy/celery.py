@@ -4,6 +4,7 @@ import os
 
 from celery import Celery
 
+os.umask(0o077)  # as manage.py: what the site writes is its own
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 
 app = Celery("konomi")

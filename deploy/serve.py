@@ -7,6 +7,7 @@ whatever a killed child left behind. Engines run in their own sessions and survi
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -18,12 +19,16 @@ from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
+from deploy.embedded import embedded_server
+from deploy.embedded.watch import Watch
+from deploy.health import NO_DISK
 from deploy.listening import CannotServe, address_of, listen, only_one
+from deploy.private import UMASK, tighten
 from deploy.service import Service
 
 Say = Callable[[str], None]
@@ -53,6 +58,10 @@ def serve(
     var = Path(settings.VAR)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
+        os.umask(UMASK)
+        if told := tighten(var).sentence(var):
+            say(told)
+        database = None if os.environ.get("DATABASE_URL") else Watch(embedded_server(var), say)
         prepare(say)
         if before:
             before()
@@ -68,7 +77,7 @@ def serve(
                 say(f"Konomi is at {address}  (Ctrl-C stops it)")
                 if on_ready:
                     on_ready(address)
-            watch(services, stopping, say, each_second)
+            watch(services, stopping, say, each_second, database)
         finally:
             say("Stopping …")
             stop(services)
@@ -124,7 +133,9 @@ def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
     client = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         client.request("GET", "/healthz", headers={"Host": name})
-        return client.getresponse().status == http.HTTPStatus.OK
+        answer = client.getresponse()
+        # A full disk is no reason to stay down: pages are read, and freeing space may need them.
+        return answer.status == http.HTTPStatus.OK or answer.read() == NO_DISK.encode()
     except (OSError, http.client.HTTPException):
         return False
     finally:
@@ -132,12 +143,21 @@ def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
 
 
 def watch(
-    services: list[Service], stopping: list[int], say: Say, each_second: Callable[[], None] | None = None
+    services: list[Service],
+    stopping: list[int],
+    say: Say,
+    each_second: Callable[[], None] | None = None,
+    database: Callable[[], None] | None = None,
 ) -> None:
-    """Until asked to stop, restart children that exit: at once the first time, then after increasing delays."""
+    """Until asked to stop, restart children that exit: at once the first time, then after increasing delays.
+
+    `database` does the same for the embedded server, which is not a child: it outlives a killed `serve`.
+    """
     next_call = time.monotonic() + 1
     while not stopping:
         now = time.monotonic()
+        if database:
+            database()
         for service in services:
             service.kill_orphans()
             if service.process is not None and (code := service.process.poll()) is not None:
@@ -150,7 +170,8 @@ def watch(
             if service.process is None and now >= service.due:
                 service.start()
         if each_second and now >= next_call:
-            each_second()
+            with contextlib.suppress(DatabaseError):  # killed this very moment, and about to be started again
+                each_second()
             next_call = now + 1
         time.sleep(0.2)
 

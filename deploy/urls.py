@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from deploy.health import health
 
+handler500 = "deploy.outage.error_page"
 urlpatterns = [
     path("healthz", health, name="healthz"),
     path("accounts/", include("annotation.web.urls.accounts")),

@@ -5,6 +5,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+os.umask(0o077)  # as manage.py: what the site writes is its own
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 application = get_wsgi_application()
 # Freeze what is loaded now: the collector does not scan it again, and its memory pages stay shared after the fork.
