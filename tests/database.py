@@ -5,7 +5,7 @@ import os
 
 
 def allow_test_statements() -> None:
-    """The site's role creates no databases and skips no triggers; on an embedded server, let it do both.
+    """Let the site's role create databases, skip triggers and make checkpoints, on an embedded server.
 
     With DATABASE_URL the role named there needs these rights already.
     """
@@ -24,3 +24,4 @@ def allow_test_statements() -> None:
             connection.execute(f"ALTER ROLE {ROLE} CREATEDB")
         with contextlib.suppress(psycopg.errors.InternalError, psycopg.errors.UniqueViolation):
             connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
+            connection.execute(f"GRANT pg_checkpoint TO {ROLE}")

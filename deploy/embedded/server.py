@@ -121,7 +121,9 @@ class Server(PostgresServer):  # type: ignore[misc]
             if len(lines) == 8 and lines[7].strip() == "ready":
                 return PostmasterInfo(lines)
             time.sleep(0.05)
-        raise CannotStart(f"PostgreSQL is not ready after {SECONDS_TO_START} s; {self.log} ends with:\n{self.log_tail()}")
+        raise CannotStart(
+            f"PostgreSQL is not ready after {SECONDS_TO_START} s; {self.log} ends with:\n{self.log_tail()}"
+        )
 
     def _stop(self) -> None:
         """Stop the server that runs now; it may not be the one that this process started or joined."""

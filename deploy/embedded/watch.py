@@ -20,7 +20,7 @@ class Watch:
         if now < self.due:
             return
         if not self.wait:
-            self.say(f"PostgreSQL has ended (killed, as by a lack of memory?); starting it again. Its log: {self.server.log}")
+            self.say(f"PostgreSQL has ended, or was killed; starting it again. Its log: {self.server.log}")
         try:
             self.server.start_again()
         except CannotStart as error:

@@ -19,12 +19,13 @@ PEOPLE, TASKS = 6, 400
 LONGEST_OUTAGE_SECONDS = 10.0
 STANDING = """
 import json
-from annotation.models import Annotation, Draft
+from annotation.models import Annotation, Assignment, Draft
 batch = {batch}
 print(json.dumps({{
     "answers": list(Annotation.objects.filter(assignment__batch=batch, is_current=True)
         .values_list("assignment_id", flat=True)),
-    "drafts": {{draft.assignment_id: draft.payload for draft in Draft.objects.filter(assignment__batch=batch)}},
+    "drafts": {{slot.pk: draft.payload for draft in Draft.objects.filter(task__batch=batch)
+        for slot in Assignment.objects.filter(task=draft.task_id, annotator=draft.annotator_id)}},
 }}))
 """
 
