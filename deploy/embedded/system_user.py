@@ -114,7 +114,7 @@ def open_the_way(path: Path, user: SystemUser) -> None:
 
 
 def make_runnable(programs: Path, user: SystemUser) -> None:
-    """Let the server's user run the wheel's programs, which hold nothing of the site."""
+    """Let the server's user run the wheel's programs, which hold no data of the site."""
     if not user.is_other:
         return
     open_the_way(programs, user)

@@ -230,7 +230,7 @@ def checkpoint_step(folder: Path) -> int:
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it (`mkstemp` does not heed it: always 0600)."""
+    """The process's umask, which can only be read by setting it (`mkstemp` ignores it: always 0600)."""
     umask = os.umask(0o077)
     os.umask(umask)
     return umask
