@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control
@@ -14,10 +15,11 @@ class SignedInPagesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Signing out ends the session in the view: its answer counts as well.
-        before = request.session.accessed and SESSION_KEY in request.session
         response = self.get_response(request)
-        is_signed_in = before or (request.session.accessed and SESSION_KEY in request.session)
+        # Signing out ends the session in the view: then the cookie shows that there was one.
+        is_signed_in = request.session.accessed and (
+            settings.SESSION_COOKIE_NAME in request.COOKIES or SESSION_KEY in request.session
+        )
         if is_signed_in and not response.has_header("Cache-Control"):
             patch_cache_control(response, private=True, no_store=True)
         return response

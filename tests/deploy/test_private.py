@@ -85,9 +85,11 @@ def test_what_was_open_is_closed_and_said_once(tmp_path):
     for name, bits in (("mail/reset.log", 0o644), ("uploads/a.csv", 0o640), ("log/web.log", 0o666)):
         path = var / name
         path.parent.mkdir(parents=True)
+        path.parent.chmod(0o755)
         path.write_text("private")
         path.chmod(bits)
-    (var / "runs").mkdir(mode=0o755)
+    (var / "runs").mkdir()
+    (var / "runs").chmod(0o755)
     (var / "link").symlink_to(outside)
     sentence = tighten(var).sentence(var)
     assert "7 files and folders" in sentence
