@@ -49,7 +49,7 @@ COUNTERS = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0010_glossary_terms_by_lookup_form'),
+        ('annotation', '0011_similar_texts_by_how_they_read'),
     ]
 
     operations = [
