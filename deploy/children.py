@@ -24,7 +24,7 @@ def web_service(var: Path, listener: socket.socket, *, workers: int, threads: in
         "--bind",
         f"fd://{listener.fileno()}",
         "--worker-class",
-        "gthread",
+        "deploy.web_worker.BufferingWorker",
         "--workers",
         str(workers),
         "--threads",
