@@ -160,6 +160,7 @@ def watch(
             database()
         for service in services:
             service.kill_orphans()
+            service.bound_log()
             if service.process is not None and (code := service.process.poll()) is not None:
                 service.retire()
                 service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)

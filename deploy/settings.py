@@ -74,6 +74,9 @@ CONTENT_SECURITY_POLICY = {
 # Uploads are streamed; this limits what a form may hold in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
+# What an address takes that expects no file: from somebody signed in, the longest texts; from visitors, a sign-in form.
+BODY_LIMIT_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE
+VISITORS_BODY_LIMIT_BYTES = 64 * 1024
 
 # ---- apps, middleware, templates ----
 INSTALLED_APPS = [
@@ -98,18 +101,20 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "deploy.csp.OnePolicyMiddleware",
+    "deploy.requests.RefuseMalformedMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "deploy.requests.LimitBodiesMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "deploy.cache_control.SignedInPagesMiddleware",
     "deploy.language.PersonsLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]

@@ -26,7 +26,7 @@ from annotation.models import Candidate, Import, Project, Prompt, User
 from annotation.preparation.mapping import Mapping, detect_mapping
 from annotation.web.downloads import download
 from annotation.web.forms.data import ENCODING_LABELS, ColumnsForm, ReadForm, UploadForm
-from annotation.web.http import SignedInRequest
+from annotation.web.http import SignedInRequest, takes_files
 
 PROMPTS_A_PAGE = 50
 IMPORTS_SHOWN = 10
@@ -64,6 +64,7 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     return render(request, "annotation/imports/prompts.html", context)
 
 
+@takes_files
 @csrf_exempt  # for a moment: the handler must be set before anything reads the body; `take_upload` checks the token
 @login_required
 @require_http_methods(["GET", "POST"])
