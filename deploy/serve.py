@@ -23,6 +23,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
+from deploy.broker import broker_problem
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
 from deploy.embedded import embedded_server
 from deploy.embedded.watch import Watch
@@ -30,10 +31,12 @@ from deploy.health import NO_DISK
 from deploy.listening import CannotServe, address_of, listen, only_one
 from deploy.private import UMASK, tighten
 from deploy.service import Service
+from deploy.status import OFTEN, last_message, status_file, write_status
 
 Say = Callable[[str], None]
 
 SECONDS_TO_START = 60
+REPEATED = 20  # after so many more ends of the same process, its message is printed again
 STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
 
 
@@ -58,6 +61,8 @@ def serve(
     var = Path(settings.VAR)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
+        if problem := broker_problem(settings.CELERY_BROKER_URL):
+            raise CannotServe(problem)
         os.umask(UMASK)
         if told := tighten(var).sentence(var):
             say(told)
@@ -81,6 +86,7 @@ def serve(
         finally:
             say("Stopping …")
             stop(services)
+            status_file().unlink(missing_ok=True)
     say("Stopped.")
 
 
@@ -154,6 +160,7 @@ def watch(
     `database` does the same for the embedded server, which is not a child: it outlives a killed `serve`.
     """
     next_call = time.monotonic() + 1
+    changed = True
     while not stopping:
         now = time.monotonic()
         if database:
@@ -162,19 +169,50 @@ def watch(
             service.kill_orphans()
             service.bound_log()
             if service.process is not None and (code := service.process.poll()) is not None:
-                service.retire()
-                service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)
-                service.due = now + service.wait
-                reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                note_end(service, code, now)
                 pause = f" in {service.wait:.0f} s" if service.wait else ""
-                say(f"The {service.name} process {reason}; starting it again{pause}. Its log: {service.log}")
+                say(f"The {service.name} process {service.ended}; starting it again{pause}. Its log: {service.log}")
+                if service.failures == OFTEN or (service.failures > OFTEN and service.failures % REPEATED == 0):
+                    say(
+                        f"The {service.name} process has ended {service.failures} times in a row soon after its start. "
+                        "Its last message:\n" + indented(service.message or "(none)")
+                    )
+                changed = True
+            elif service.failures and service.process is not None and now - service.started > STEADY_SECONDS:
+                service.failures, changed = 0, True
             if service.process is None and now >= service.due:
                 service.start()
+                changed = True
+        if changed:
+            report_status(services)
+            changed = False
         if each_second and now >= next_call:
             with contextlib.suppress(DatabaseError):  # killed this very moment, and about to be started again
                 each_second()
             next_call = now + 1
         time.sleep(0.2)
+
+
+def note_end(service: Service, code: int, now: float) -> None:
+    """Keep how a child ended and what it said, and decide when it is started again."""
+    service.ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    service.message = last_message(service.log, service.log_start)
+    service.retire()
+    if now - service.started > STEADY_SECONDS:
+        service.failures, service.wait = 0, 0.0
+    else:
+        service.failures += 1
+        service.wait = min(max(1.0, service.wait * 2), 30.0)
+    service.due = now + service.wait
+
+
+def report_status(services: list[Service]) -> None:
+    with contextlib.suppress(OSError):  # a full disk: the console has said it
+        write_status([service.status() for service in services])
+
+
+def indented(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
 
 
 def stop(services: list[Service]) -> None:
