@@ -231,7 +231,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not flag("KONOMI_MANIFEST_STATIC", False)
 
 # ---- background work ----
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "filesystem://localhost//")
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True

@@ -24,7 +24,7 @@ import pytest
 import requests
 
 from tests.site import PASSWORD, ROOT, Person, Site, free_port
-from tests.stories.test_loop import latest, said, wait_until, work_through
+from tests.stories.test_loop import latest, reviews, said, wait_until, work_through
 
 SECONDS = 60
 POSTGRESQL = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
@@ -180,9 +180,7 @@ def test_once_round_the_loop_on_servers_of_the_operators(broker):
         manager, annotator = Person(site, "manager@example.org"), Person(site, "annotator@example.org")
 
         # A file through the page. The message reaches the worker: the job that looks for lost ones comes after 60 s.
-        upload = Path(name) / "texts.csv"
-        rows = [f"Could room {number} be quieter?,Certainly sir {number},sure {number}" for number in range(12)]
-        upload.write_text("\n".join(["text,a,b", *rows]))
+        upload = reviews(site.var)
         manager.get("/projects/hotel/import/")
         with upload.open("rb") as file:
             manager.fill("/projects/hotel/import/", files={"file": file})
@@ -193,7 +191,7 @@ def test_once_round_the_loop_on_servers_of_the_operators(broker):
         wait_until(lambda: " read:" in manager.get(record).text_content(), SECONDS)
         assert time.monotonic() - begun < 45
 
-        batch = said(site.manage("open_batch", "hotel", "choosing", "--overlap", "1"), "batch")
+        batch = said(site.manage("open_batch", "hotel", "choosing", "--limit", "12", "--overlap", "1"), "batch")
         assert work_through(annotator, batch) == 12
         dataset = said(site.manage("freeze_dataset", "hotel", "--for", "dpo"), "dataset")
 
