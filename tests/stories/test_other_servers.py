@@ -203,5 +203,7 @@ def test_once_round_the_loop_on_servers_of_the_operators(broker):
         manager.get("/projects/hotel/runs/")
         manager.fill("/projects/hotel/runs/", dataset=dataset, start=f"model:{model}", epochs=1, batch_size=8)
         run = latest(manager, "/projects/hotel/runs/", "runs")
-        wait_until(lambda: "ucceeded" in manager.get(f"/runs/{run}/").text_content(), SECONDS)
-        assert latest(manager, "/projects/hotel/checkpoints/", "checkpoints")
+        state = f"import json; from training.models import Run; print(json.dumps(Run.objects.get(pk={run}).status))"
+        result = site.var / "runs" / str(run) / "result.json"
+        wait_until(result.exists, SECONDS)
+        wait_until(lambda: site.ask(state) == "succeeded", SECONDS)
