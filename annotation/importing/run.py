@@ -17,6 +17,7 @@ from annotation.importing.locks import import_lock, lock_project
 from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.importing.report import LeftOut, notes_on_adding, reading
 from annotation.models import Import, Project, User
+from annotation.preparation.apart import memory_limit
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, MappingError, MappingWords, checked_mapping
@@ -29,6 +30,7 @@ Progress = Callable[[int, float], None]  # rows read so far, share of the file (
 CHUNK_ROWS = 5000
 CHUNK_CHARACTERS = 16 * 1024 * 1024
 PROGRESS_SECONDS = 0.5
+MEMORY = 2 << 30  # bytes that an import may take, whatever its file unpacks to
 
 
 class ImportRefused(InvalidInput):
@@ -127,7 +129,8 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
             raise Conflict(f"the import of {record.filename} is finished, or being read by another worker")
         record.refresh_from_db()
         try:
-            read_into_project(record, path, progress)
+            with memory_limit(record.filename, MEMORY):
+                read_into_project(record, path, progress)
         except InvalidInput as error:
             if not isinstance(error, ImportRefused):
                 if isinstance(error, Unreadable) and error.row and not record.faults:

@@ -149,7 +149,8 @@ def join_with_new_account(request: HttpRequest, invitation: Invitation) -> HttpR
     form = JoinForm(email=invitation.email)
     if request.method == "POST":
         # An invitation for anybody answers whether an address has an account: not to a program that tries thousands.
-        if too_many := ratelimit.consume_or_429(request, action="join", key=invitation.token):
+        too_many: HttpResponse | None = ratelimit.consume_or_429(request, action="join", key=invitation.token)
+        if too_many:
             return too_many
         form = JoinForm(request.POST, email=invitation.email)
         done = attempt(form, lambda: join(invitation=invitation, **form.account()))
