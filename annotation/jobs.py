@@ -4,6 +4,7 @@ from pathlib import Path
 
 from celery import shared_task
 from django.conf import settings
+from django.core.management import call_command
 
 from annotation.core import journal
 from annotation.core.errors import Conflict
@@ -38,6 +39,12 @@ def resume_imports() -> None:
 def expire_leases() -> None:
     """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
     claims.expire_leases()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def clear_sessions() -> None:
+    """Delete sessions that have expired. Its twin is `manage.py clearsessions`."""
+    call_command("clearsessions")
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -22,7 +23,7 @@ def web_service(var: Path, listener: socket.socket, *, workers: int, threads: in
         "--bind",
         f"fd://{listener.fileno()}",
         "--worker-class",
-        "gthread",
+        "deploy.web_worker.BufferingWorker",
         "--workers",
         str(workers),
         "--threads",
@@ -73,7 +74,7 @@ def child_environment() -> dict[str, str]:
     if not environment.get("DATABASE_URL"):
         # The embedded server runs as long as this process holds a handle; children may be killed and get none.
         folder = database["HOST"] or database["OPTIONS"].get("host", "")
-        environment["DATABASE_URL"] = f"postgresql://{database['USER']}@/{database['NAME']}?host={folder}"
+        environment["DATABASE_URL"] = f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(folder)}"
     return environment
 
 

@@ -7,6 +7,7 @@ whatever a killed child left behind. Engines run in their own sessions and survi
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import subprocess
@@ -18,18 +19,25 @@ from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
+from deploy.broker import broker_problem
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
+from deploy.embedded import embedded_server
+from deploy.embedded.watch import Watch
 from deploy.engines import say_what_goes_on
+from deploy.health import NO_DISK
 from deploy.listening import CannotServe, address_of, listen, only_one
+from deploy.private import UMASK, tighten
 from deploy.service import Service
+from deploy.status import OFTEN, last_message, status_file, write_status
 
 Say = Callable[[str], None]
 
 SECONDS_TO_START = 60
+REPEATED = 20  # after so many more ends of the same process, its message is printed again
 STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
 
 
@@ -54,6 +62,12 @@ def serve(
     var = Path(settings.VAR)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
+        if problem := broker_problem(settings.CELERY_BROKER_URL):
+            raise CannotServe(problem)
+        os.umask(UMASK)
+        if told := tighten(var).sentence(var):
+            say(told)
+        database = None if os.environ.get("DATABASE_URL") else Watch(embedded_server(var), say)
         prepare(say)
         if before:
             before()
@@ -69,12 +83,13 @@ def serve(
                 say(f"Konomi is at {address}  (Ctrl-C stops the site, not a training)")
                 if on_ready:
                     on_ready(address)
-            watch(services, stopping, say, each_second)
+            watch(services, stopping, say, each_second, database)
         finally:
             say("Stopping …")
             say_what_goes_on(say)
             connections.close_all()
             stop(services)
+            status_file().unlink(missing_ok=True)
     say("Stopped.")
 
 
@@ -127,7 +142,9 @@ def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
     client = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         client.request("GET", "/healthz", headers={"Host": name})
-        return client.getresponse().status == http.HTTPStatus.OK
+        answer = client.getresponse()
+        # A full disk is no reason to stay down: pages are read, and freeing space may need them.
+        return answer.status == http.HTTPStatus.OK or answer.read() == NO_DISK.encode()
     except (OSError, http.client.HTTPException):
         return False
     finally:
@@ -135,28 +152,70 @@ def healthy(listener: socket.socket, timeout: float = 2.0) -> bool:
 
 
 def watch(
-    services: list[Service], stopping: list[int], say: Say, each_second: Callable[[], None] | None = None
+    services: list[Service],
+    stopping: list[int],
+    say: Say,
+    each_second: Callable[[], None] | None = None,
+    database: Callable[[], None] | None = None,
 ) -> None:
-    """Until asked to stop, restart children that exit: at once the first time, then after increasing delays."""
+    """Until asked to stop, restart children that exit: at once the first time, then after increasing delays.
+
+    `database` does the same for the embedded server, which is not a child: it outlives a killed `serve`.
+    """
     next_call = time.monotonic() + 1
+    changed = True
     while not stopping:
         now = time.monotonic()
+        if database:
+            database()
         for service in services:
             service.kill_orphans()
             service.bound_log()
             if service.process is not None and (code := service.process.poll()) is not None:
-                service.retire()
-                service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)
-                service.due = now + service.wait
-                reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                note_end(service, code, now)
                 pause = f" in {service.wait:.0f} s" if service.wait else ""
-                say(f"The {service.name} process {reason}; starting it again{pause}. Its log: {service.log}")
+                say(f"The {service.name} process {service.ended}; starting it again{pause}. Its log: {service.log}")
+                if service.failures == OFTEN or (service.failures > OFTEN and service.failures % REPEATED == 0):
+                    say(
+                        f"The {service.name} process has ended {service.failures} times in a row soon after its start. "
+                        "Its last message:\n" + indented(service.message or "(none)")
+                    )
+                changed = True
+            elif service.failures and service.process is not None and now - service.started > STEADY_SECONDS:
+                service.failures, changed = 0, True
             if service.process is None and now >= service.due:
                 service.start()
+                changed = True
+        if changed:
+            report_status(services)
+            changed = False
         if each_second and now >= next_call:
-            each_second()
+            with contextlib.suppress(DatabaseError):  # killed this very moment, and about to be started again
+                each_second()
             next_call = now + 1
         time.sleep(0.2)
+
+
+def note_end(service: Service, code: int, now: float) -> None:
+    """Keep how a child ended and what it said, and decide when it is started again."""
+    service.ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    service.message = last_message(service.log, service.log_start)
+    service.retire()
+    if now - service.started > STEADY_SECONDS:
+        service.failures, service.wait = 0, 0.0
+    else:
+        service.failures += 1
+        service.wait = min(max(1.0, service.wait * 2), 30.0)
+    service.due = now + service.wait
+
+
+def report_status(services: list[Service]) -> None:
+    with contextlib.suppress(OSError):  # a full disk: the console has said it
+        write_status([service.status() for service in services])
+
+
+def indented(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
 
 
 def stop(services: list[Service]) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -30,10 +31,16 @@ class Service:
     started: float = 0.0
     wait: float = 0.0
     due: float = 0.0
+    since: float = 0.0  # when it was started, as Unix time
+    log_start: int = 0  # bytes of the log before it was started
+    failures: int = 0  # ends in a row, each soon after the start
+    ended: str = ""  # how it ended last, in words
+    message: str = ""  # the end of what it wrote then
     orphans: dict[int, float] = field(default_factory=dict)  # process group → when it is killed
 
     def start(self) -> None:
         with self.log.open("ab") as log:
+            self.log_start = log.tell()
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -46,6 +53,7 @@ class Service:
                 preexec_fn=end_with_parent,  # safe: this process has one thread
             )
         self.started = time.monotonic()
+        self.since = time.time()
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the child only; it forwards the signal to its own children as needed."""
@@ -58,6 +66,14 @@ class Service:
             self.orphans[self.process.pid] = time.monotonic() + ORPHAN_SECONDS
             signal_group(self.process.pid, signal.SIGTERM)
             self.process = None
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "is_running": self.process is not None,
+            **{"since": self.since, "ended": self.ended, "failures": self.failures, "message": self.message},
+            "log": str(self.log),
+        }
 
     def kill_orphans(self) -> None:
         for group in [group for group, at in self.orphans.items() if time.monotonic() > at]:

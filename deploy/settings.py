@@ -8,6 +8,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from deploy.database import database_settings
+from deploy.private import private_folder
+from deploy.secret_key import weakness
 
 
 def flag(name: str, default: bool) -> bool:
@@ -16,7 +18,7 @@ def flag(name: str, default: bool) -> bool:
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR = Path(os.environ.get("KONOMI_VAR", BASE_DIR / "var")).resolve()
-VAR.mkdir(parents=True, exist_ok=True)
+private_folder(VAR)
 
 # ---- security ----
 PRODUCTION = flag("KONOMI_PRODUCTION", False)
@@ -37,10 +39,10 @@ def local_secret_key() -> str:
 
 
 SECRET_KEY = os.environ.get("KONOMI_SECRET_KEY", "")
-if PRODUCTION and len(SECRET_KEY) < 32:
+if PRODUCTION and (reason := weakness(SECRET_KEY)):
     raise ImproperlyConfigured(
-        "KONOMI_PRODUCTION=1 needs KONOMI_SECRET_KEY with at least 32 characters of its own. Make one with: "
-        "python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        f"KONOMI_PRODUCTION=1 needs KONOMI_SECRET_KEY with at least 32 random characters of its own ({reason}). Make "
+        "one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
     )
 if PRODUCTION and DEBUG:
     raise ImproperlyConfigured("KONOMI_PRODUCTION=1 and KONOMI_DEBUG=1 exclude each other")
@@ -53,6 +55,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # called internally, not through the proxy that terminates TLS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+# HSTS for subdomains, and preloading, bind other sites of the domain: its owner's choice (docs/operators.md).
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("KONOMI_BEHIND_PROXY", False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_ENGINE = "deploy.sessions"
@@ -111,6 +115,7 @@ MIDDLEWARE = [
     "deploy.requests.LimitBodiesMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "deploy.cache_control.SignedInPagesMiddleware",
     "deploy.language.PersonsLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -149,6 +154,9 @@ CACHES = {
     # Figures that each process may compute for itself.
     "memory": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
+# Whitenoise serves the static files and views the others: no other user of the machine reads them.
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 DATASETS_DIR = VAR / "datasets"
 UPLOADS_DIR = VAR / "uploads"
 # Folders below which a model may be loaded, separated by os.pathsep. Our own runs are always included.
@@ -224,7 +232,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not flag("KONOMI_MANIFEST_STATIC", False)
 
 # ---- background work ----
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "filesystem://localhost//")
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or "filesystem://localhost//"
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_IGNORE_RESULT = True
@@ -232,6 +240,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celery" / "schedule")
+(VAR / "celery").mkdir(mode=0o700, exist_ok=True)
 if CELERY_BROKER_URL.startswith("filesystem:"):
     CELERY_FOLDERS = {
         "data_folder_in": str(VAR / "celery" / "queue"),
@@ -239,7 +248,7 @@ if CELERY_BROKER_URL.startswith("filesystem:"):
         "control_folder": str(VAR / "celery" / "control"),
     }
     for folder in CELERY_FOLDERS.values():
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = CELERY_FOLDERS
 # Any job may be lost (a killed worker, a broken broker): these find what is due and do it.
 CELERY_BEAT_SCHEDULE = {
@@ -247,12 +256,14 @@ CELERY_BEAT_SCHEDULE = {
     "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},
     "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
     "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},
+    "clear sessions": {"task": "annotation.jobs.clear_sessions", "schedule": 6 * 3600.0},
 }
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"outage": {"()": "deploy.outage.OneLine"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outage"]}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("KONOMI_LOG_LEVEL", "WARNING")},
 }

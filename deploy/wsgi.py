@@ -5,6 +5,7 @@ import os
 
 import django
 
+os.umask(0o077)  # as manage.py: what the site writes is its own
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 django.setup(set_prefix=False)
 

@@ -9,6 +9,7 @@ import pytest
 from django.utils import translation
 from hypothesis import settings as hypothesis_settings
 
+from tests.database import allow_test_statements
 from tests.signals import restore_interrupt
 
 restore_interrupt()
@@ -102,6 +103,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     """
     import psycopg
 
+    allow_test_statements()
     host = embedded_test_server()
     if host:
         with psycopg.connect(host=host, user="postgres", dbname="konomi", autocommit=True) as connection:

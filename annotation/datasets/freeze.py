@@ -164,7 +164,6 @@ def keep_files(folder: Path, directory: Path) -> None:
     """Move the written files to their content address. If equal content is there already, it is kept."""
     if all((directory / name).is_file() for name in FILES):
         return
-    folder.chmod(0o755)
     try:
         folder.rename(directory)
     except OSError:

@@ -207,7 +207,10 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
         )
         after = {"columns": mapping.as_dict(), "keep_good": keep_good}
         record_event(verb="import.confirmed", target=record, actor=actor, project=record.project, after=after)
-        transaction.on_commit(lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk]))
+        # A lost message costs a minute: `resume_imports` finds what waits.
+        transaction.on_commit(
+            lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk], retry=False), robust=True
+        )
     record.refresh_from_db()
     return record
 

@@ -1,6 +1,6 @@
 """Taking a test: start, answer item by item, and get the result at the end.
 
-One attempt at a time; submitted answers are final, and expected answers leave the server only after the end.
+One attempt at a time; submitted answers are final, and expected answers leave the server only once it is passed.
 """
 
 import hashlib

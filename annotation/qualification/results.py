@@ -44,7 +44,7 @@ class Taker:
 
 @dataclass(frozen=True)
 class Rate:
-    """One item: how many first attempts got it right. Later attempts have seen the answer."""
+    """One item: how many first attempts got it right. Later attempts know the items."""
 
     item: QualificationItem
     tries: int

@@ -34,6 +34,7 @@ def fill(question: dict) -> dict:
     from annotation.projects.settings import create_project
     from annotation.queue.batches import open_batch
     from deploy.sessions import SessionStore
+    from tests.database import allow_test_statements
 
     tasks = question["tasks"]
     project = create_project(
@@ -42,6 +43,7 @@ def fill(question: dict) -> dict:
     publish_guideline(project=project, text="# Polite\n\nPrefer the polite one.", based_on=0, actor=None)
     for position, name in enumerate(("Meaning", "Register", "Fluency")):
         ReasonTag.objects.create(project=project, name=name, position=position)
+    allow_test_statements()
     with connection.cursor() as cursor:
         # Rows that cannot be wrong are not looked up one by one; everything else is as an import leaves it.
         cursor.execute("SET session_replication_role = replica")

@@ -236,6 +236,13 @@ def checkpoint_step(folder: Path) -> int:
     return int(folder.name.removeprefix(CHECKPOINT_PREFIX))
 
 
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it (`mkstemp` ignores it: always 0600)."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write to a temporary file, then rename: a reader sees the old file or the new one, never a part of either."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -244,7 +251,7 @@ def write_atomically(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
+        os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -39,7 +39,7 @@ from annotation.web.script_messages import page_person, script_messages
 @signed_in
 @require_GET
 def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
-    """Before: what the test is. After: how it went, and what was wrong."""
+    """Before: what the test is. After: how it went, and, once it is passed, what was wrong."""
     test = qualification_for(request.user, qualification_id)
     now = standing(request.user, test)
     context: dict[str, Any] = {
@@ -54,12 +54,13 @@ def detail(request: SignedInRequest, qualification_id: int) -> HttpResponse:
     }
     if now.last is not None:
         now.last.qualification = test
-        context |= {"share": percentage(now.last.share or 0), **verdict_on(test, now.last, show_wrong=not now.running)}
+        # After a failure the same items are asked again, at once or when a manager grants another attempt.
+        context |= {"share": percentage(now.last.share or 0), **verdict_on(test, now.last, show_wrong=now.passed)}
     return render(request, "annotation/qualifications/qualification.html", context)
 
 
 def verdict_on(test: Qualification, attempt: QualificationAttempt, *, show_wrong: bool) -> dict[str, Any]:
-    """How many were right, and the wrong ones with both answers in words: not while another attempt is running."""
+    """How many were right, and the wrong ones with both answers in words: not while they may be asked again."""
     items = list(test.items.select_related("prompt"))
     right = grade(test, items, attempt.answers)
     wrong = [item for item in items if not right[item.pk]]

@@ -24,7 +24,7 @@ def add(project, count=1, **values):
 
 
 def past_the_triggers(statement, parameters=()):
-    """What a superuser of the database can do."""
+    """What a superuser of the database can do (tests/conftest.py allows it)."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(statement, parameters)

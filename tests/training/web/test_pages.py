@@ -8,9 +8,10 @@ from annotation.models import Event, Role
 from annotation.queue.batches import open_batch
 from tests.factories import CandidateFactory, UserFactory, join
 from tests.training.conftest import watched
-from training.models import Checkpoint, Evaluation, Round, Run
+from training.models import Checkpoint, EngineJob, Evaluation, Round, Run
 from training.results.checkpoints import promote
 from training.supervision import launch
+from training.web.views import runs
 
 pytestmark = pytest.mark.django_db
 
@@ -243,3 +244,14 @@ def test_the_administration_lists_are_for_looking(sign_in, project):
 def test_watching_is_a_command_too(capsys, db):
     call_command("watch_engine_jobs", "--once")
     assert capsys.readouterr().out == "engine jobs: 0 running, 0 waiting\n"
+
+
+@pytest.mark.parametrize("status", EngineJob.Status.values)
+def test_the_title_of_the_runs_is_read_at_once(fake_run, project, django_assert_num_queries, status):
+    """A run may start or end while the page is made."""
+    run = fake_run("succeeds")
+    Run.objects.filter(pk=run.pk).update(status=status)
+    with django_assert_num_queries(1):
+        title = runs.list_title(project)
+    assert ("queued" in title) == (status == EngineJob.Status.QUEUED)
+    assert (str(run.pk) in title) == (status != EngineJob.Status.QUEUED)

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -62,16 +63,17 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
 
 
 def list_title(project: Project) -> str:
-    runs = Run.objects.filter(project=project)
-    live = runs.filter(status=EngineJob.Status.RUNNING).first()
-    if live is not None:
-        return _("Run %(number)s is training") % {"number": live.pk}
-    if runs.filter(status=EngineJob.Status.QUEUED).exists():
-        return _("A run is queued")
-    last = runs.first()
-    if last is None:
+    """Read by one statement: a run that starts or ends meanwhile is seen once, in one of its states."""
+    running, queued = EngineJob.Status.RUNNING, EngineJob.Status.QUEUED
+    first = Case(When(status=running, then=0), When(status=queued, then=1), default=2)
+    run = Run.objects.filter(project=project).order_by(first, "-pk").first()
+    if run is None:
         return _("Nothing has been trained yet")
-    return IDLE[EngineJob.Status(last.status)] % {"number": last.pk}
+    if run.status == running:
+        return _("Run %(number)s is training") % {"number": run.pk}
+    if run.status == queued:
+        return _("A run is queued")
+    return IDLE[EngineJob.Status(run.status)] % {"number": run.pk}
 
 
 IDLE = {

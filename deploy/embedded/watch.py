@@ -1,0 +1,32 @@
+"""The embedded server is watched like web and worker."""
+
+import time
+from collections.abc import Callable
+
+from deploy.embedded.server import CannotStart, Server
+
+
+class Watch:
+    """Supervision of the embedded server by `manage.py serve`: call it a few times a second."""
+
+    def __init__(self, server: Server, say: Callable[[str], None]) -> None:
+        self.server, self.say = server, say
+        self.wait, self.due = 0.0, 0.0
+
+    def __call__(self) -> None:
+        if self.server.is_alive():
+            return
+        now = time.monotonic()
+        if now < self.due:
+            return
+        if not self.wait:
+            self.say(f"PostgreSQL has ended, or was killed; starting it again. Its log: {self.server.log}")
+        try:
+            self.server.start_again()
+        except CannotStart as error:
+            self.wait = min(max(1.0, self.wait * 2), 30.0)
+            self.due = time.monotonic() + self.wait
+            self.say(f"{error}\nTrying again in {self.wait:.0f} s.")
+        else:
+            self.wait = self.due = 0.0
+            self.say(f"PostgreSQL is back after {time.monotonic() - now:.1f} s; nothing that was confirmed is lost.")

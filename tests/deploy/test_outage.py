@@ -1,0 +1,150 @@
+"""What a request gets while the database or the disk cannot serve it, and what health, caches and keys say."""
+
+import errno
+import logging
+import secrets
+
+import psycopg
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+
+from deploy import health, outage
+from deploy.secret_key import weakness
+from tests.factories import UserFactory
+
+
+def raised(error, cause=None):
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (raised(OperationalError("server closed the connection"), psycopg.OperationalError("gone")), 503),
+        (raised(OperationalError("starting up"), psycopg.errors.CannotConnectNow("starting up")), 503),
+        (raised(OperationalError("shut down"), psycopg.errors.AdminShutdown("shut down")), 503),
+        (raised(OperationalError("crash"), psycopg.errors.CrashShutdown("crash")), 503),
+        (raised(OperationalError("many"), psycopg.errors.TooManyConnections("many")), 503),
+        (raised(InterfaceError("the connection is closed")), 503),
+        (raised(OperationalError("full"), psycopg.errors.DiskFull("full")), 507),
+        (raised(OSError(errno.ENOSPC, "No space left on device")), 507),
+        (raised(OSError(errno.EDQUOT, "Disk quota exceeded")), 507),
+        (raised(RuntimeError("the import failed"), OSError(errno.ENOSPC, "No space left on device")), 507),
+        (raised(OperationalError("cancelled"), psycopg.errors.QueryCanceled("cancelled")), None),
+        (raised(OperationalError("deadlock"), psycopg.errors.DeadlockDetected("deadlock")), None),
+        (raised(ProgrammingError("no such column"), psycopg.errors.UndefinedColumn("x")), None),
+        (raised(DatabaseError("other")), None),
+        (raised(OSError(errno.EACCES, "Permission denied")), None),
+        (raised(ValueError("ours")), None),
+        (None, None),
+    ],
+)
+def test_what_counts_as_an_outage(error, status):
+    assert outage.outage_status(error) == status
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (OperationalError("server closed the connection unexpectedly\nThis probably means"), 503, "starting again"),
+        (OSError(errno.ENOSPC, "No space left on device"), 507, "The disk is full"),
+        (ValueError("a fault of ours"), 500, "Something went wrong"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/accounts/login/", "/projects/new/"])
+def test_the_page_is_clear_and_has_our_headers(client, monkeypatch, error, status, words, path, caplog):
+    """Also where the middleware fails: the session's first query is the first that fails."""
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("deploy.language.PersonsLanguageMiddleware.__call__", fail)
+    client.raise_request_exception = False
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert words in answer.content.decode()
+    assert answer["Content-Security-Policy"]
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    if status != 500:
+        assert answer["Retry-After"] == "5"
+        for record in caplog.records:
+            outage.OneLine().filter(record)
+            assert "\n" not in logging.Formatter().format(record)
+
+
+@pytest.mark.django_db
+def test_a_full_disk_is_not_healthy(client, monkeypatch):
+    assert client.get("/healthz").content == b"ok\n"
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.content.decode()) == (503, health.NO_DISK)
+
+
+@pytest.mark.django_db
+def test_health_leaves_no_file(client, own_var):
+    before = sorted(own_var.iterdir())
+    client.get("/healthz")
+    assert sorted(own_var.iterdir()) == before
+
+
+@pytest.mark.django_db
+def test_pages_of_signed_in_people_are_not_kept(client, sign_in):
+    assert "no-store" not in client.get("/accounts/password/reset/").get("Cache-Control", "")
+    sign_in(UserFactory())
+    for path in ("/", "/my-work/", "/preferences/"):
+        said = client.get(path)["Cache-Control"]
+        assert {"private", "no-store"} <= set(said.split(", ")), path
+    assert "no-store" in client.post("/accounts/logout/")["Cache-Control"]
+
+
+@pytest.mark.django_db
+def test_expired_sessions_are_cleared(client, sign_in):
+    from datetime import timedelta
+
+    from django.contrib.sessions.models import Session
+    from django.utils import timezone
+
+    from annotation.jobs import clear_sessions
+    from deploy.settings import CELERY_BEAT_SCHEDULE
+
+    sign_in(UserFactory())
+    assert Session.objects.count() == 1
+    clear_sessions()
+    assert Session.objects.count() == 1
+    Session.objects.update(expire_date=timezone.now() - timedelta(seconds=1))
+    clear_sessions()
+    assert Session.objects.count() == 0
+    assert clear_sessions.name in {job["task"] for job in CELERY_BEAT_SCHEDULE.values()}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "short",
+        "a" * 50,
+        "ab" * 25,
+        "abcdefgh12" * 5,
+        "0123456789abcdefghijklmnopqrstuvwxyz",
+        "aabbccddee" * 3 + "x" * 9,
+        "django-insecure-" + "q8!x7_zk2@vb1" * 3,
+        "please-CHANGEME-3k2j4h5g6f7d8s9a0",
+        "\n" * 40,
+        "zyxwvutsrqponmlkjihgfedcba9876543210",
+    ],
+)
+def test_a_key_that_can_be_guessed_is_refused(key):
+    assert weakness(key)
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_random_keys_are_accepted(attempt):
+    assert weakness(secrets.token_urlsafe(50)) == ""
+    assert weakness(secrets.token_hex(32)) == ""

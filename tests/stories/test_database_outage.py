@@ -1,0 +1,134 @@
+"""PostgreSQL is killed under load: the site comes back by itself, and all that was acknowledged is there."""
+
+import contextlib
+import http.client
+import random
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.embedded.processes import backends, postmaster
+from tests.benchmarks.annotate import FORM, TOKEN, Clerk, ask_inside
+from tests.site import running_site
+
+PEOPLE, TASKS = 6, 400
+LONGEST_OUTAGE_SECONDS = 10.0
+STANDING = """
+import json
+from annotation.models import Annotation, Assignment, Draft
+batch = {batch}
+print(json.dumps({{
+    "answers": list(Annotation.objects.filter(assignment__batch=batch, is_current=True)
+        .values_list("assignment_id", flat=True)),
+    "drafts": {{slot.pk: draft.payload for draft in Draft.objects.filter(task__batch=batch)
+        for slot in Assignment.objects.filter(task=draft.task_id, annotator=draft.annotator_id)}},
+}}))
+"""
+
+
+class Patient(Clerk):
+    """A client that asks again, and notes what was acknowledged, how long it waited, and what it was told meanwhile."""
+
+    def again(self, method, path, fields=None):
+        self.longest = getattr(self, "longest", 0.0)
+        self.told = getattr(self, "told", [])
+        begun = time.monotonic()
+        while time.monotonic() - begun < 60:
+            try:
+                status, content = self.ask(method, path, fields)
+            except (OSError, http.client.HTTPException):
+                self.connection = None
+                status = 0
+            if 0 < status < 500:
+                self.longest = max(self.longest, time.monotonic() - begun)
+                return status, content
+            if status:
+                self.told.append((status, content))
+            time.sleep(0.1)
+        raise AssertionError(f"no answer to {method} {path}: {self.told[-1:]}")
+
+    def label(self, batch, until):
+        self.drafted = {}
+        chance = random.Random(self.number)
+        _, page = self.again("GET", f"/batches/{batch}/work/")
+        while time.monotonic() < until and (form := FORM.search(page)):
+            path, assignment = form[1].decode(), int(form[2])
+            choice = chance.choice(["a", "b"])
+            fields = {"csrfmiddlewaretoken": TOKEN.search(page)[1].decode(), "choice": choice}
+            status, _ = self.again("POST", path.replace("/submit/", "/draft/"), fields)
+            assert status in (200, 204, 409), status
+            if status == 204:
+                self.drafted = {assignment: choice}
+            status, answer = self.again("POST", path, fields)
+            assert status in (200, 409), answer[:500]
+            if status == 200:
+                self.acknowledged.append(assignment)
+                page = answer
+            else:  # submitted before the kill, and the answer did not arrive
+                _, page = self.again("GET", f"/batches/{batch}/work/")
+        # Leave a draft behind.
+        if form := FORM.search(page):
+            fields = {"csrfmiddlewaretoken": TOKEN.search(page)[1].decode(), "choice": "a"}
+            status, _ = self.again("POST", form[1].decode().replace("/submit/", "/draft/"), fields)
+            assert status == 204
+            self.drafted = {int(form[2]): "a"}
+
+    def work_on(self, batch, until):
+        try:
+            self.label(batch, until)
+        except BaseException as error:
+            self.failures.append(repr(error))
+
+
+def kill(process):
+    with contextlib.suppress(psutil.Error):
+        process.kill()
+
+
+@pytest.mark.timeout(240)
+def test_postgresql_is_killed_under_load():
+    with tempfile.TemporaryDirectory(prefix="konomi-outage-") as folder, running_site(Path(folder) / "var") as site:
+        data = (site.var / "postgres").resolve()
+        made = ask_inside(site, what="fill", tasks=TASKS, overlap=1, people=PEOPLE)
+        people = [Patient(site.port, session, number) for number, session in enumerate(made["sessions"])]
+        until = time.monotonic() + 12
+        threads = [threading.Thread(target=person.work_on, args=(made["batch"], until)) for person in people]
+        for thread in threads:
+            thread.start()
+        socket = (data / "postmaster.pid").read_text().splitlines()[4]
+        time.sleep(1.5)
+        first = postmaster(data)
+        kill(first)
+        time.sleep(5)
+        second = postmaster(data)
+        assert second is not None
+        assert second.pid != first.pid
+        assert (data / "postmaster.pid").read_text().splitlines()[4] == socket
+        # A single backend: PostgreSQL itself ends the others and recovers.
+        kill(next(process for process in backends(data) if process.pid != second.pid and process.ppid() == second.pid))
+        for thread in threads:
+            thread.join(90)
+        standing = site.ask(STANDING.format(batch=made["batch"]))
+        said = (site.var / "serve.log").read_text()
+        log = (site.var / "log" / "web.log").read_text()
+    assert [failure for person in people for failure in person.failures] == []
+    answers = standing["answers"]
+    assert len(answers) == len(set(answers))
+    acknowledged = {assignment for person in people for assignment in person.acknowledged}
+    assert len(acknowledged) > PEOPLE
+    assert acknowledged <= set(answers)
+    for person in people:
+        for assignment, choice in person.drafted.items():
+            if assignment not in answers:
+                assert standing["drafts"][str(assignment)]["choice"] == choice
+    assert max(person.longest for person in people) < LONGEST_OUTAGE_SECONDS
+    told = [answer for person in people for answer in person.told]
+    assert {status for status, _ in told} <= {503}
+    assert all(b"starting again" in content for _, content in told)
+    assert "PostgreSQL has ended" in said
+    assert "PostgreSQL is back after" in said
+    assert log.count("Traceback") == 0, log[-3000:]
