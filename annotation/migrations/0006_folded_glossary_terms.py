@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from annotation.text.normalization import folded
+from annotation.migrations._reading_2026_11 import folded
 
 
 def fold(apps, schema_editor):

@@ -8,8 +8,7 @@ from itertools import islice
 
 from django.db import migrations, models
 
-from annotation.text.digests import context_key, distinction, prompt_identity
-from annotation.text.normalization import normal_form
+from annotation.migrations._reading_2026_11 import context_key, distinction, normal_form, prompt_identity
 
 CHUNK = 5000
 

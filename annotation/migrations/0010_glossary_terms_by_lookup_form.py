@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from annotation.text.typography import lookup_form
+from annotation.migrations._reading_2026_11 import lookup_form
 
 
 def fold(apps, schema_editor):

@@ -12,6 +12,7 @@ SUFFIXES = {
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",  # one object a line, or one value: the content shows it
     ".parquet": "parquet",
     ".pq": "parquet",
 }
@@ -90,26 +91,36 @@ def identify(path: Path, filename: str, options: ReadOptions, size_limit: int | 
             f"{filename} has {status.st_size:,} bytes and the limit is {size_limit:,}; split it, or raise "
             "the site's setting KONOMI_UPLOAD_LIMIT_MB"
         )
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise Unreadable(f"{filename}: cannot be opened ({error.strerror}); check its permissions") from error
     format = options.format or SUFFIXES.get(Path(filename).suffix.lower(), "")
+    for signature, what, remedy in SIGNATURES:
+        if head.startswith(signature):
+            raise Unreadable(f"{filename} is {what}, not {format or 'a table of texts'}; {remedy}")
     if format not in FORMATS:
         suffix = Path(filename).suffix.lower()
         hint = f"the ending {suffix!r} is not known" if suffix else "the name has no ending"
-        if suffix == ".json":
-            hint = "a .json file is one value; write one object a line, as JSONL"
+        like = looks_like(head)
         raise Unreadable(
-            f"{filename}: {hint}. Readable are .csv, .tsv, .jsonl and .parquet",
-            commands=("jq -c '.[]' FILE > FILE.jsonl",) if suffix == ".json" else (),
+            f"{filename}: {hint}. Readable are .csv, .tsv, .jsonl, .json and .parquet; this one looks like {like}: "
+            "give it that ending",
+            options=(f"--format {like}",),
         )
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise Unreadable(f"{filename}: cannot be opened ({error.strerror}); check its permissions") from error
-    for signature, what, remedy in SIGNATURES:
-        if head.startswith(signature):
-            raise Unreadable(f"{filename} is {what}, not {format}; {remedy}")
     if head.startswith(b"PAR1") != (format == "parquet"):
         if format == "parquet":
             raise Unreadable(f"{filename} is not Parquet: it does not begin with PAR1; check how it was written")
         raise Unreadable(f"{filename} is a Parquet file, not {format}; name it .parquet, or choose that format")
     return format
+
+
+def looks_like(head: bytes) -> str:
+    """The format that a file's beginning looks like."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    text = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+    if text.startswith((b"{", b"[{")):
+        return "jsonl"
+    return "tsv" if b"\t" in text.split(b"\n")[0] else "csv"

@@ -38,6 +38,8 @@ SENTENCES = {
     "placeholder.missing": gettext_lazy("{text} is in the source and missing here."),
     "placeholder.extra": gettext_lazy("{text} is not in the source."),
     "number": gettext_lazy("The number {text} is missing or different here."),
+    "unit": gettext_lazy("{text}: the unit is missing or different here."),
+    "sign": gettext_lazy("{text}: the sign is missing here."),
     "end.missing": gettext_lazy("The source ends with a punctuation mark; this does not."),
     "end.extra": gettext_lazy("This ends with “{sign}”; the source has no mark at its end."),
     "end.script": gettext_lazy("Ends with “{sign}”; this language uses “{right}”."),

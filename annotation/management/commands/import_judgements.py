@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", metavar="PROJECT", help="The project's slug.")
-        parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl or .parquet file.")
+        parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl, .json or .parquet file.")
         repeatable: dict[str, Any] = {"action": "append", "default": []}
         parser.add_argument(
             "--map", **repeatable, metavar="FIELD=COLUMN", dest="fields", help="Which column a field is read from."

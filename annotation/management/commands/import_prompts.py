@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", metavar="PROJECT", help="The project's slug.")
-        parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl or .parquet file.")
+        parser.add_argument("file", metavar="FILE", type=Path, help="A .csv, .tsv, .jsonl, .json or .parquet file.")
         parser.add_argument(
             "--map",
             action="append",

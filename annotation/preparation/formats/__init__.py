@@ -1,10 +1,11 @@
-"""CSV, TSV, JSONL and Parquet as one stream of numbered rows, in memory that does not grow with the file.
+"""CSV, TSV, JSONL, JSON and Parquet as one stream of numbered rows, in memory that does not grow with the file.
 
 table      what they have in common
 text_file  lines of a text file
 delimited  CSV and TSV
 quoting    whether the cells of a TSV are quoted: from the whole of its content
 jsonl      one JSON object a line
+json_values  JSON in other layouts: a list of objects, columns
 parquet    Parquet
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from annotation.preparation.encodings import detect_encoding
 from annotation.preparation.files import ReadOptions, Unreadable, identify
 from annotation.preparation.formats.delimited import DelimitedTable
+from annotation.preparation.formats.json_values import JsonTable, is_lines
 from annotation.preparation.formats.jsonl import JsonlTable
 from annotation.preparation.formats.parquet import ParquetTable
 from annotation.preparation.formats.table import Row, Table
@@ -31,7 +33,7 @@ def open_table(
         return ParquetTable(path, filename)
     encoding = detect_encoding(path, options.encoding)
     if format == "jsonl":
-        return JsonlTable(path, filename, encoding, languages)
+        return (JsonlTable if is_lines(path, filename, encoding) else JsonTable)(path, filename, encoding, languages)
     delimiter = {"tab": "\t", "\\t": "\t"}.get(options.delimiter, options.delimiter)
     if delimiter and (len(delimiter) != 1 or delimiter in '"\r\n' or ord(delimiter) > 127):
         raise Unreadable(f"{options.delimiter!r} is no delimiter; give one character such as ; or the word tab")

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from annotation.preparation.files import Unreadable
@@ -13,13 +14,17 @@ from annotation.preparation.formats.text_file import MAX_LINE, TextFile
 # The line by which Excel is told the delimiter; it is no row, and Excel does not show it.
 SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
 
+# Looked for where the header is one cell by the usual one.
+OTHER_DELIMITERS = (";", "\t", "|", ",")
+LOOKED_AT = 1_000  # lines
+
 csv.field_size_limit(MAX_LINE)
 
 
 class DelimitedTable:
     """CSV (RFC 4180, strictly) or TSV. `quoted` tells whether cells may be in quotation marks: None means yes in CSV,
     and in TSV what the content shows. An empty `delimiter` is the one that a first line `sep=;` names, else the
-    format's."""
+    format's, or another by which the rows have as many cells as the header while by the format's they have not."""
 
     def __init__(
         self,
@@ -38,7 +43,12 @@ class DelimitedTable:
         lines.close()
         named = SEPARATOR_LINE.fullmatch(first)
         self.skipped_lines = 1 if named else 0
-        self.delimiter = delimiter or (named[1] if named else "," if format == "csv" else "\t")
+        usual = "," if format == "csv" else "\t"
+        self.delimiter = delimiter or (named[1] if named else usual)
+        if not delimiter and not named:
+            widths = self.first_widths(usual)
+            if widths[:1] == [1] or len(set(widths)) > 1:
+                self.delimiter = self.other_delimiter() or usual
         self.quotation_marks = False
         self.quoted = format == "csv" if quoted is None else quoted
         if quoted is None and format == "tsv":
@@ -48,6 +58,29 @@ class DelimitedTable:
         header = next(records, (1, []))[1]
         records.close()
         self.columns = self.checked_header(header)
+
+    def first_widths(self, delimiter: str) -> list[int]:
+        """How many cells the first rows have with this delimiter; 0 for those that cannot be read so."""
+        lines = self.text.lines()
+        rows = csv.reader(islice(lines, LOOKED_AT), delimiter=delimiter, strict=True)
+        widths: list[int] = []
+        try:
+            for row in rows:
+                widths += [len(row)] if row else []
+        except csv.Error:
+            widths.append(0)  # perhaps a cell of several lines that is cut off
+        lines.close()
+        return widths
+
+    def other_delimiter(self) -> str | None:
+        """The one delimiter by which all of the first rows have as many cells as the header, two at least: programs
+        write semicolons where the comma is the decimal sign. None if it is not plain."""
+        fitting = []
+        for mark in OTHER_DELIMITERS:
+            widths = self.first_widths(mark)
+            if widths and widths[0] > 1 and len(set(widths) - {0}) == 1:
+                fitting.append(mark)
+        return fitting[0] if len(fitting) == 1 else None
 
     def reading(self) -> list[str]:
         """How the file is read, in words."""

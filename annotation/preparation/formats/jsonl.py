@@ -66,8 +66,6 @@ class JsonlTable:
             except RecursionError:
                 yield Row(number, None, "nested too deeply; flatten it", line)
             except json.JSONDecodeError as error:
-                if number == 1 and (stripped[0] == "[" or stripped == "{"):
-                    raise self.not_lines() from None
                 yield Row(number, None, f"not JSON: {error.msg} at character {error.colno}", line)
             except ValueError as error:
                 yield Row(number, None, f"not usable JSON: {error}", line)
@@ -76,17 +74,8 @@ class JsonlTable:
                     if not value.keys() <= self.first_rows.keys():
                         self.learn(number, value)
                     yield Row(number, value, "", line)
-                elif number == 1 and type(value) is list:
-                    raise self.not_lines()
                 else:
                     yield Row(number, None, "not an object; each line is one {…} with names and values", line)
-
-    def not_lines(self) -> Unreadable:
-        return Unreadable(
-            f"{self.filename}: row 1 begins a value that spans the file; JSONL has one object a line",
-            row=1,
-            commands=("jq -c '.[]' FILE > FILE.jsonl",),
-        )
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

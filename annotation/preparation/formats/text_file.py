@@ -36,6 +36,16 @@ class TextFile:
             except UnicodeError:
                 raise undecodable(self.path, self.filename, self.encoding, self.languages) from None
 
+    def pieces(self, size: int) -> Generator[str, None, None]:
+        """The text in pieces of `size` characters."""
+        with self.path.open("rb") as raw, io.TextIOWrapper(raw, self.encoding) as file:
+            try:
+                while piece := file.read(size):
+                    self.position = raw.tell()
+                    yield piece
+            except UnicodeError:
+                raise undecodable(self.path, self.filename, self.encoding, self.languages) from None
+
     def without_mark(self) -> Unreadable:
         """The error for a text with NUL characters where names or texts should be."""
         return utf16_without_mark(self.path, self.filename)

@@ -4,7 +4,7 @@
 (`annotation.reference.feedback`). The same rules serve the annotation page, imports and quality figures.
 
     placeholders   what a program replaces goes into the target as it is
-    numbers        each number of the source is in the target; numerals: how people write them
+    numbers        each number of the source is in the target, with its unit and sign; numerals: how people write them
     end_marks      both end with the same kind of mark, of their own language
     form           spaces, brackets, length
     terms          the glossary's translations are used
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from annotation.text.checks.end_marks import ending_findings, ending_of
 from annotation.text.checks.finding import Finding
 from annotation.text.checks.form import bracket_findings, length_findings, space_findings, visible_length, width
-from annotation.text.checks.numbers import missing_numbers
+from annotation.text.checks.numbers import number_findings
 from annotation.text.checks.placeholders import placeholder_findings, without_placeholders
 from annotation.text.checks.terms import term_findings
 from annotation.text.languages import base_language
@@ -56,12 +56,9 @@ def check(
     findings += placeholder_findings(source, target, *languages, complete=complete)
     if not complete:
         return findings
-    findings += [
-        Finding("number", {"text": number})
-        for number in missing_numbers(
-            without_placeholders(source, source_language), without_placeholders(target, target_language), *languages
-        )
-    ]
+    findings += number_findings(
+        without_placeholders(source, source_language), without_placeholders(target, target_language), *languages
+    )
     findings += ending_findings(source.strip(), target.strip(), *languages)
     findings += length_findings(source, target, *languages, ratio)
     return [*findings, *term_findings(target, terms)]

@@ -3,10 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import regex
 
-from annotation.text.checks.numerals import HAN_VALUES, Number, compounds, tokens_of
+from annotation.text.checks.numerals import HAN_VALUES, Number, compounds, tokens_of, units_after
 from annotation.text.languages import base_language
 
 # Each line has its value, the next one 1 more.
@@ -89,7 +90,7 @@ def english_words(text: str) -> Iterator[Number]:
 
 def numbers_in(text: str, language: str, *, words: bool = False) -> list[Number]:
     """The numbers of a `prepared` text in reading order; with `words`, also those that are written out."""
-    found = list(compounds(text, list(tokens_of(text, language))))
+    found = list(compounds(text, list(units_after(text, list(tokens_of(text, language)), language))))
     base = base_language(language)
     if words and base == "en":
         found += english_words(text)
@@ -97,7 +98,45 @@ def numbers_in(text: str, language: str, *, words: bool = False) -> list[Number]
         for match in regex.finditer("|".join(JAPANESE), text):
             found.append(Number(match.group(), match.start(), match.end(), frozenset({float(JAPANESE[match.group()])})))
     found.sort(key=lambda number: number.start)
-    return with_shares(text, with_halves(text, found))
+    return with_ranges(text, mixed(text, with_shares(text, with_halves(text, found))))
+
+
+def mixed(text: str, numbers: list[Number]) -> list[Number]:
+    """1 1/2 is one and a half; it may as well be two numbers, or three."""
+    result: list[Number] = []
+    for number in numbers:
+        before = result[-1] if result else None
+        if (
+            before
+            and before.text.isdecimal()
+            and regex.fullmatch(r"\d{1,2}\s?[/⁄]\s?\d{1,2}", number.text)
+            and text[before.end : number.start] in (" ", "\u00a0", "-")
+            and (fraction := min(number.values, default=1)) < 1
+        ):
+            whole = min(before.values)
+            written = text[before.start : number.end]
+            result[-1] = Number(
+                written, before.start, number.end, frozenset({whole + fraction}), (whole, *number.parts)
+            )
+        else:
+            result.append(number)
+    return result
+
+
+def with_ranges(text: str, numbers: list[Number]) -> list[Number]:
+    """The end of a range whose first digits are left out: 20 of 2019–20 is 2020 as well."""
+    result = numbers[:1]
+    for before, number in pairwise(numbers):
+        if (
+            before.text.isdecimal()
+            and number.text.isdecimal()
+            and len(number.text) < len(before.text)
+            and text[before.end : number.start] in ("-", "–", "—", "/", "~", "〜")
+            and (full := before.text[: -len(number.text)] + number.text) > before.text
+        ):
+            number = replace(number, values=number.values | {float(full)})
+        result.append(number)
+    return result
 
 
 def with_halves(text: str, numbers: list[Number]) -> list[Number]:

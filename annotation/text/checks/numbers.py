@@ -1,4 +1,4 @@
-"""Whether the target has every number of the source, with its fraction and its magnitude."""
+"""Whether the target has every number of the source, with its fraction, magnitude, unit and sign."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
@@ -8,8 +8,13 @@ from functools import lru_cache
 
 import regex
 
+from annotation.text.checks.finding import Finding
 from annotation.text.checks.number_words import NUMBER_WORDS, numbers_in
 from annotation.text.checks.numerals import Number, prepared, word_pattern
+from annotation.text.checks.roman import roman_numbers
+from annotation.text.checks.signs import lost_signs
+from annotation.text.checks.spelled import is_spelled, plain
+from annotation.text.checks.units import lost_units
 from annotation.text.languages import base_language, day_periods, month_names
 
 # 24/7 is an idiom, and 1st is as well "first".
@@ -35,16 +40,38 @@ def missing_numbers(source: str, target: str, source_language: str, target_langu
     that are not known here, small numbers are not missed.
     """
     source, target = prepared(source), prepared(target)
+    return missing(source, target, present_numbers(target, target_language), (source_language, target_language))
+
+
+def number_findings(source: str, target: str, source_language: str, target_language: str) -> Iterator[Finding]:
+    """Missing numbers, and those that are there without their unit or sign."""
+    source, target = prepared(source), prepared(target)
+    if not any(sign.isnumeric() for sign in source):
+        return
+    languages = source_language, target_language
+    present = present_numbers(target, target_language)
+    for number in missing(source, target, present, languages):
+        yield Finding("number", {"text": number})
+    for number in lost_units(source, target, present, languages):
+        yield Finding("unit", {"text": number})
+    for number in lost_signs(source, target, present, languages):
+        yield Finding("sign", {"text": number})
+
+
+def missing(source: str, target: str, found: list[Number], languages: tuple[str, str]) -> list[str]:
+    """`missing_numbers` of prepared texts; `found` are the target's numbers."""
+    source_language, target_language = languages
     asked = list(asked_numbers(source, source_language))
     if not asked:
         return []
-    present = Present(present_numbers(target, target_language))
+    present = Present(found)
     unknown_words = base_language(target_language) not in NUMBER_WORDS
     # A number with one reading takes its counterpart before one that may be it: 03, then 3 p.m., which is 15 as well.
     left = [number for number in sorted(asked, key=lambda number: len(number.values)) if not number.is_sequence]
     left = [number for number in left if not present.take(number.values, exact=True)]
     left += [number for number in asked if number.is_sequence]
-    missing = set()
+    in_words = plain(target)
+    absent = set()
     for number in left:
         if number.is_sequence:
             is_present = number.text in target
@@ -54,8 +81,10 @@ def missing_numbers(source: str, target: str, source_language: str, target_langu
             continue
         if unknown_words and (number.values or set(number.parts)) <= WITH_SMALL:
             continue
-        missing.add(number)
-    return list(dict.fromkeys(number.text.strip() for number in asked if number in missing))
+        if unknown_words and any(is_spelled(value, in_words, target_language) for value in number.values):
+            continue
+        absent.add(number)
+    return list(dict.fromkeys(number.text.strip() for number in asked if number in absent))
 
 
 def asked_numbers(text: str, language: str) -> Iterator[Number]:
@@ -66,7 +95,7 @@ def asked_numbers(text: str, language: str) -> Iterator[Number]:
 
 
 def present_numbers(text: str, language: str) -> list[Number]:
-    numbers = with_times(text, language, words=True)
+    numbers = [*with_times(text, language, words=True), *roman_numbers(text)]
     for month, number in month_names(language).items():
         for match in regex.finditer(rf"(?<!\p{{L}}){regex.escape(month)}(?!\p{{L}})", text):
             numbers.append(Number(month, match.start(), match.end(), frozenset({float(number)})))

@@ -22,13 +22,27 @@ MORE_UNITS = {
     "en": {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
     | {"lakh": 1e5, "crore": 1e7, "dozen": 12.0, "mn": 1e6, "bn": 1e9, "tn": 1e12},
     "ko": {"십": 10.0, "백": 1e2, "천": 1e3},
+    "bn": {"লক্ষ": 1e5, "লাখ": 1e5, "কোটি": 1e7},
+    "as": {"লাখ": 1e5, "কোটি": 1e7},
+    "or": {"ଲକ୍ଷ": 1e5, "କୋଟି": 1e7},
+    "si": {"ලක්ෂ": 1e5, "කෝටි": 1e7},
+    # As words begin: endings follow.
+    "ta": {"லட்ச": 1e5, "இலட்ச": 1e5, "கோடி": 1e7, "ஆயிர": 1e3},
+    "te": {"లక్ష": 1e5, "కోట": 1e7, "వేల": 1e3, "వెయ్యి": 1e3},
+    "kn": {"ಲಕ್ಷ": 1e5, "ಕೋಟಿ": 1e7, "ಸಾವಿರ": 1e3},
+    "ml": {"ലക്ഷ": 1e5, "കോടി": 1e7, "ആയിര": 1e3},
 }
+# Languages that write the magnitude before the digits: milioni 5, මිලියන 5.
+UNIT_FIRST = {"sw", "si", "ha", "ak", "dz", "ee", "om"}
 MONEY = {"k": 1e3, "m": 1e6, "b": 1e9, "tn": 1e12}  # after an amount of money, £5m
 # Short forms that mean other things as well: K, M, B of English; 10 m are also ten metres.
 MAX_AMBIGUOUS = 2
 
 # Words of these have no spaces around them, or endings without a space.
-UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+UNSPACED = regex.compile(
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+    r"\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}]"
+)
 DIGITS = r"\d+(?:[.,'’٬٫]\d+|[\u00a0\u202f\u2009 ]\d{3}(?!\d))*"
 VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 
@@ -177,8 +191,8 @@ def digits_number(token: str, start: int, language: str) -> Number:
         values.add(float("".join(digits)))
     if fraction:
         values.add(float(f"{''.join(digits[:-1])}.{digits[-1]}"))
-    # A fraction that is written as the language writes it is no date.
-    is_plain = fraction and last in own.decimal and not grouped
+    # A fraction that is written as the language writes it is no date, and millions in groups are no list.
+    is_plain = (fraction and last in own.decimal and not grouped) or (grouped and len(signs) > 1)
     is_sequence = not values and len(signs) > 1 and not may_be_date(digits)
     return replace(number, values=frozenset(values), parts=() if is_plain else parts, is_sequence=is_sequence)
 
@@ -201,6 +215,25 @@ def is_grouped(digits: list[str]) -> bool:
         and len(last) == 3
         and all(2 <= len(part) <= 3 for part in middle)
     )
+
+
+def units_after(text: str, tokens: list[Number | Unit], language: str) -> Iterator[Number | Unit]:
+    """In languages that write the magnitude first, each such pair as one number: milioni 5."""
+    at = 0
+    while at < len(tokens):
+        unit, number = tokens[at], tokens[at + 1] if at + 1 < len(tokens) else None
+        if (
+            base_language(language) in UNIT_FIRST
+            and isinstance(unit, Unit)
+            and isinstance(number, Number)
+            and text[unit.end : number.start].strip() == ""
+        ):
+            values = frozenset(value * unit.value for value in number.values)
+            yield replace(number, text=text[unit.start : number.end], start=unit.start, values=values, parts=())
+            at += 2
+        else:
+            yield unit
+            at += 1
 
 
 def compounds(text: str, tokens: list[Number | Unit]) -> Iterator[Number]:

@@ -64,7 +64,7 @@ QUOTING = [
 class UploadForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
-        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.tab,.jsonl,.ndjson,.parquet"}),
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.tab,.jsonl,.ndjson,.json,.parquet"}),
         help_text=_("CSV, TSV, JSONL or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added."),
     )
 

@@ -107,8 +107,8 @@ WRONG_KIND = [
     bad("picture.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(100), "PNG picture"),
     bad("document.tsv", b"%PDF-1.7\n" + bytes(100), "PDF document"),
     bad("parquet.csv", GOOD_PARQUET, "Parquet file, not csv", "name it .parquet"),
-    bad("workbook.xlsx", zipped("xl/workbook.xml", "<x/>"), "ending '.xlsx' is not known", "Readable are .csv"),
-    bad("array.json", '[{"text": "a"}]', "a .json file is one value", "jq"),
+    bad("workbook.xlsx", zipped("xl/workbook.xml", "<x/>"), "a ZIP archive", "save the sheet as CSV"),
+    bad("array.json", '[{"text": "a"}', "the list is not closed", "Export the file again"),
     bad("noending", GOOD_CSV, "the name has no ending", "Readable are"),
 ]
 
@@ -123,7 +123,7 @@ CELLS = [
         "'id', 'body'",
         "--map text=",
     ),
-    bad("semicolons.csv", "id;text\n1;Hello\n", "no column is the prompt's text", "--delimiter ';'"),
+    bad("semicolons.csv", "id;text|x\n1;Hello|y\n", "no column is the prompt's text", "--delimiter ';'"),
     bad(
         "mapped-to-nothing.csv",
         GOOD_CSV,
@@ -194,8 +194,7 @@ CELLS = [
 ]
 
 LINES = [
-    bad("array.jsonl", '[{"text": "One"}, {"text": "Two"}]', "one object a line", "jq", row=1),
-    bad("pretty.jsonl", '{\n  "text": "One"\n}\n', "spans the file", row=1),
+    bad("array.jsonl", '[{"text": "One"}, {"text": "Two"}] x', "more follows after the end of the list"),
     bad("not-json.jsonl", GOOD + '{"text": "Two"\n', "not JSON: Expecting ',' delimiter at character 15", row=2),
     bad("a-number.jsonl", GOOD + "42\n", "not an object", row=2),
     bad("an-array-later.jsonl", GOOD + '["Two"]\n', "not an object", row=2),

@@ -1,16 +1,24 @@
 """How text files are read: encodings, delimiters and quotation marks; and every remedy that an error names works."""
 
+import json
 import re
 import shlex
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
 
 import annotation
 from annotation.importing.run import ImportRefused
 from annotation.models import Candidate, Import, Prompt, Role
 from annotation.preparation.encodings import likely_encodings
+from annotation.preparation.formats import json_values
+from annotation.preparation.formats.text_file import TextFile
 from tests.factories import ProjectFactory, join
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +86,87 @@ def test_rows_are_counted_as_the_spreadsheet_shows_them(tmp_path):
     project()
     with pytest.raises(CommandError, match="row 3, column 'text': the text is empty"):
         load(tmp_path, "a.csv", "sep=;\ntext;id\nOne;1\n;2\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mark"),
+    [
+        ("a.csv", "id;text\n1;Hello, you\n2;Bye\n", ";"),
+        ("b.csv", "id|text\n1|Hello, you\n", "|"),
+        ("c.csv", "id\ttext\n1\tHello, you\n", "tab"),
+        ("d.csv", "id;text;a, b\n1;Hello, you;x\n2;Bye;x\n", ";"),
+        ("e.csv", 'id;text\n1;"Hello, you"\n2;"two\nlines; here"\n', ";"),
+        ("f.tsv", "id;text\n1;Hello, you\n", ";"),
+        ("g.tsv", 'id,text\n1,"Hello, you"\n', ","),
+        ("h.csv", "id,text\n1,Hello; you\n", ","),
+        ("i.csv", "text\nHello; you\nBye\n", ","),
+    ],
+)
+def test_cells_are_separated_by_what_all_rows_show(tmp_path, capsys, name, content, mark):
+    project()
+    load(tmp_path, name, content)
+    assert Prompt.objects.order_by("pk")[0].text in ("Hello, you", "Hello; you")
+    assert f"separated by {mark}" in capsys.readouterr().out
+
+
+# ---- JSON that is not one object a line ----
+
+ITEMS = [{"text": "One", "candidate_a": "1"}, {"text": "Two", "candidate_a": "2"}]
+COLUMNS = {"text": ["One", "Two"], "candidate_a": ["1", "2"]}
+JSON = {
+    "a list of objects": json.dumps(ITEMS, indent=1),
+    "a list in one line": json.dumps(ITEMS),
+    "columns": json.dumps(COLUMNS),
+    "columns as pandas writes them": json.dumps({k: dict(enumerate(v)) for k, v in COLUMNS.items()}, indent=2),
+    "a list inside": json.dumps({"version": "1.1", "data": ITEMS}),
+    "objects over several lines": "\n".join(json.dumps(item, indent=2) for item in ITEMS),
+    "one object a line": "\n".join(map(json.dumps, ITEMS)),
+    "a byte order mark": "\ufeff" + json.dumps(ITEMS),
+}
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize("content", JSON.values(), ids=JSON)
+def test_json_files_load_in_the_layouts_that_programs_write(tmp_path, capsys, content, ending):
+    project()
+    if ending == "jsonl" and "\n" not in content and content.startswith("{"):
+        return  # one line with one object is one row there
+    load(tmp_path, f"a.{ending}", content)
+    assert [(p.text, p.candidates.get().text) for p in Prompt.objects.order_by("pk")] == [("One", "1"), ("Two", "2")]
+    assert "read as JSON" in capsys.readouterr().out
+
+
+def test_a_json_file_with_one_prompt_is_one_row(tmp_path):
+    project()
+    chat = {"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}
+    load(tmp_path, "a.json", json.dumps(chat))
+    load(tmp_path, "b.json", json.dumps({"text": "Bye", "candidates": ["a", "b"]}, indent=2))
+    assert [p.text for p in Prompt.objects.order_by("pk")] == ["Hello", "Bye"]
+    assert Candidate.objects.count() == 2
+
+
+def test_faults_of_a_list_are_named_by_its_items(tmp_path):
+    project()
+    with pytest.raises(CommandError, match="row 2: not an object"):
+        load(tmp_path, "a.json", '[{"text": "One"}, 5]')
+    with pytest.raises(CommandError, match="after 1 items: not JSON: Unterminated string"):
+        load(tmp_path, "b.json", '[{"text": "One"}, {"text": "Tw')
+    with pytest.raises(CommandError, match="more follows after the end of the list"):
+        load(tmp_path, "c.json", '[{"text": "One"}] {}')
+    load(tmp_path, "d.json", '[{"text": "One"}, {"text": 5}, {"text": "Two"}]', "--keep-good")
+    rest = Path(settings.VAR) / Import.objects.latest("pk").rest_path
+    assert json.loads(rest.read_text()) == {"text": 5}
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=400) | st.floats(allow_nan=False)), max_size=8))
+def test_a_list_is_read_in_pieces_as_json_reads_it(items):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(json_values, "PIECE", 37):
+        path = Path(folder) / "a.json"
+        path.write_text(json.dumps(items, indent=len(items) % 3, ensure_ascii=False), encoding="utf-8")
+        table = json_values.JsonTable.__new__(json_values.JsonTable)
+        table.text, table.filename = TextFile(path, "a.json", "utf-8"), "a.json"
+        table.decoder = json.JSONDecoder()
+        assert list(table.values()) == items
 
 
 # ---- encodings ----
@@ -151,9 +240,11 @@ REMEDIES = [
     ("latin.tsv", "text\nUn café\n".encode("cp1252"), 1),
     ("no-mark.csv", "text\nHello\n".encode("utf-16-le"), 1),
     ("no-mark-be.csv", "text\nHello\n".encode("utf-16-be"), 1),
-    ("semicolons.csv", "id;text\n1;Hello\n", 1),
-    ("bars.csv", "id|text\n1|Hello\n", 1),
-    ("tabs.csv", "id\ttext\n1\tHello\n", 1),
+    ("two-marks.csv", "id;text;note|x\n1;Hello;a|b\n", 1),
+    ("notes.txt", "id,text\n1,Hello\n", 1),
+    ("tabs.txt", "id\ttext\n1\tHello\n", 1),
+    ("no-ending", '{"text": "Hello"}\n', 1),
+    ("list.data", '[{"text": "Hello"}]', 1),
     ("no-text.csv", "id,body\n1,Hello\n", 1),
     ("no-text.jsonl", '{"id": 1, "body": "Hello"}\n', 1),
 ]
@@ -170,23 +261,6 @@ def test_every_option_that_an_error_names_works(tmp_path, name, content, prompts
         Prompt.objects.all().delete()
         load(tmp_path, name, content, *shlex.split(option.replace("COLUMN", "body")))
         assert Prompt.objects.count() == prompts, option
-
-
-def test_shell_commands_that_errors_name_work(tmp_path):
-    import shutil
-    import subprocess
-
-    project()
-    for name in ("array.json", "array.jsonl"):
-        with pytest.raises(CommandError) as refused:
-            load(tmp_path, name, '[{"text": "One"},\n {"text": "Two"}]')
-        (command,) = re.findall(r"^Command: (.+)$", str(refused.value), re.MULTILINE)
-        if not shutil.which("jq"):
-            pytest.skip("jq is not installed here")
-        line = command.replace("FILE.jsonl", "made.jsonl").replace("FILE", name)
-        subprocess.run(line, shell=True, cwd=tmp_path, check=True)  # noqa: S602 - our own words
-        load(tmp_path, "made.jsonl", (tmp_path / "made.jsonl").read_bytes())
-        assert Prompt.objects.count() == 2
 
 
 def test_pages_do_not_speak_command_line():

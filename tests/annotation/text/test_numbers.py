@@ -7,6 +7,7 @@ from babel.numbers import format_decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.text.checks import check
 from annotation.text.checks.numbers import missing_numbers
 
 PRESENT = [
@@ -133,6 +134,40 @@ PRESENT = [
     ("en", "ja", "€3bn", "30億ユーロ"),
     ("en", "ja", "6:00–10:00", "6時から10時まで"),
     ("en", "ja", "1½ cups", "1カップ半"),
+    ("en", "de", "1 1/2 cups", "1,5 Tassen"),
+    ("en", "ja", "1 1/2 cups", "1と2分の1カップ"),
+    ("en", "fr", "2 3/4 hours", "2,75 heures"),
+    ("en", "de", "2019–20", "2019–2020"),
+    ("en", "fr", "pages 123-7", "pages 123 à 127"),
+    ("en", "ja", "10–12 people", "10人から12人"),
+    ("en", "bn", "1 lakh", "১ লক্ষ"),
+    ("en", "ta", "1 crore", "1 கோடி"),
+    ("en", "te", "3 crore", "3 కోట్లు"),
+    ("en", "ml", "1.5 lakh", "1.5 ലക്ഷത്തിൽ"),
+    ("en", "sw", "5 million", "milioni 5"),
+    ("en", "si", "5 million", "මිලියන 5"),
+    # words of other languages, in their cases
+    ("en", "de", "25 rooms", "fünfundzwanzig Zimmer"),
+    ("en", "de", "a 25-year-old", "eine Fünfundzwanzigjährige"),
+    ("en", "fr", "80 rooms", "quatre-vingts chambres"),
+    ("en", "es", "21 rooms", "veintiún habitaciones"),
+    ("en", "it", "100 rooms", "cento camere"),
+    ("en", "pt", "200 pessoas", "duzentas pessoas"),
+    ("en", "ru", "25 rooms", "двадцатью пятью комнатами"),
+    ("en", "pl", "15 rooms", "piętnaście pokoi"),
+    ("en", "ko", "25 people", "스물다섯 명"),
+    ("en", "th", "25 rooms", "ห้องยี่สิบห้าห้อง"),
+    ("en", "ar", "25 rooms", "خمسة وعشرون غرفة"),
+    ("en", "hi", "25 rooms", "पच्चीस कमरे"),
+    ("en", "vi", "25 rooms", "hai mươi lăm phòng"),
+    ("en", "tr", "100 rooms", "yüz oda"),
+    # Roman numerals answer for numbers, and are not asked for
+    ("en", "fr", "in the 19th century", "au XIXe siècle"),
+    ("en", "es", "in the 19th century", "en el siglo XIX"),
+    ("en", "ru", "in the 20th century", "в XX веке"),
+    ("ja", "en", "エリザベス2世", "Elizabeth II"),
+    ("ja", "en", "第14章", "Chapter XIV"),
+    ("en", "ja", "World War II, Chapter IV, CD, MIX", "第二次世界大戦、第4章"),
 ]
 MISSING = [
     ("en", "ja", "Add 2.5 kg of flour.", "小麦粉を25kg加えます。", ["2.5"]),
@@ -155,6 +190,93 @@ MISSING = [
     ("en", "es", "2.5 million", "25 millones", ["2.5 million"]),
     ("ru", "en", "5 млн рублей", "5 roubles", ["5 млн"]),
     ("ja", "en", "十二万三千四百五十六円", "123,465 yen", ["十二万三千四百五十六"]),
+    ("en", "hi", "1,000,000", "1,00,00,000", ["1,000,000"]),
+    ("en", "de", "25 rooms", "fünfzig Zimmer", ["25"]),
+    ("en", "fr", "25 rooms", "vingt chambres", ["25"]),
+    ("en", "es", "the 19th century", "el siglo XVIII", ["19"]),
+    ("en", "ja", "10-12 people", "10人", ["12"]),
+    ("en", "ja", "10–12", "1012", ["10", "12"]),
+    ("en", "de", "1 1/2 cups", "2,5 Tassen", ["1 1/2"]),
+    ("en", "de", "2019–20", "2019–2021", ["20"]),
+    ("en", "ta", "1 crore", "1 லட்சம்", ["1 crore"]),
+]
+# (languages, source, target, what the finding names): a unit or a sign is lost while the number stays
+UNITS = [
+    ("en", "ja", "It is 25 m long.", "長さは25です。", "25 m"),
+    ("en", "ja", "5 % of guests", "宿泊客の5", "5 %"),
+    ("en", "ja", "It costs €20.", "20です。", "€20"),
+    ("en", "de", "It is 3 °C.", "Es sind 3.", "3 °C"),
+    ("en", "de", "$20 per night", "20 pro Nacht", "$20"),
+    ("en", "de", "20 dollars a night", "20 pro Nacht", "20 dollars"),
+    ("en", "de", "USD 20 a night", "20 pro Nacht", "USD 20"),
+    ("en", "de", "20 USD", "20", "20 USD"),
+    ("ja", "en", "20円です。", "It is 20.", "20円"),
+    ("ja", "en", "25メートル", "25", "25メートル"),
+    ("zh", "en", "5元", "5", "5元"),
+    ("ko", "en", "5만원", "50,000", "5만원"),
+    ("fr", "en", "20 % de rabais", "20 off", "20 %"),
+    ("ru", "en", "25 км", "25", "25 км"),
+    ("ru", "en", "5 рублей", "5", "5 рублей"),
+    ("pl", "en", "5 złotych", "5", "5 złotych"),
+    ("en", "de", "€20 million", "20 Millionen", "€20 million"),
+    ("en", "de", "100 MB", "100", "100 MB"),
+    ("en", "ja", "20 m²", "20", "20 m²"),
+    ("en", "fr", "2 kg of rice", "2 de riz", "2 kg"),
+]
+WITH_UNITS = [
+    ("en", "ja", "25 m", "25メートル"),
+    ("en", "ja", "5%", "5パーセント"),
+    ("en", "zh", "5%", "百分之五"),
+    ("en", "ja", "30% off", "3割引"),
+    ("en", "zh", "30% off", "七折"),
+    ("en", "de", "50 % of it", "die Hälfte davon"),
+    ("en", "ja", "3 °C", "摂氏3度"),
+    ("en", "fr", "3 °C", "3 degrés"),
+    ("en", "ru", "10 km", "10 километров"),
+    ("en", "ru", "$5", "5 долларов"),
+    ("en", "he", "$20", "20 דולר"),
+    ("en", "hi", "₹500", "500 रुपये"),
+    ("en", "th", "500 baht", "500 บาท"),
+    ("en", "zh", "20 pounds", "20英镑"),
+    ("en", "ja", "20 pounds", "20ポンド"),
+    ("en", "fr", "5 GB", "5 Go"),
+    ("en", "tr", "5%", "yüzde 5"),
+    ("en", "ja", "10 m users", "1000万人"),
+    ("en", "ja", "4500 mph", "時速4500マイル"),
+    ("en", "de", "195 km/h", "195 km / h"),
+    ("en", "de", "180 km²", "180 km ²"),
+    ("ru", "en", "в 2024 г.", "in 2024"),
+    ("ja", "en", "3度行きました", "went 3 times"),
+    ("en", "de", "20 real problems", "20 echte Probleme"),
+    ("en", "de", "5 degrees in physics", "5 Abschlüsse in Physik"),
+    ("en", "xx", "25 m", "25"),  # a language of which CLDR has no names
+    ("en", "haw", "25 km", "25"),
+]
+SIGNS = [
+    ("en", "ja", "-5 °C", "5℃", "-5"),
+    ("en", "de", "It was −5 °C.", "Es waren 5 °C.", "−5"),
+    ("ja", "en", "気温は-5℃です。", "It is 5 °C.", "-5"),
+    ("en", "de", "a balance of -$20", "ein Saldo von $20", "-$20"),
+    ("en", "de", "±5 minutes", "5 Minuten", "±5"),
+    ("en", "fr", "+/-3 mm", "3 mm", "+/-3"),
+    ("en", "ja", "Call +81 3 1234 5678", "電話81 3 1234 5678", "+81"),
+]
+WITH_SIGNS = [
+    ("en", "ja", "-5 °C", "-5℃"),
+    ("en", "ja", "-5 °C", "マイナス5度"),
+    ("en", "ja", "-5 °C", "氷点下5度"),
+    ("en", "zh", "-5 °C", "零下5度"),
+    ("en", "ko", "-5 °C", "영하 5도"),
+    ("en", "de", "-5 °C", "minus 5 Grad"),
+    ("en", "de", "-5 °C", "5 Grad unter null"),
+    ("en", "fr", "-5 °C", "5 degrés au-dessous de zéro"),
+    ("en", "ar", "-5", "\u200e-5"),
+    ("en", "de", "COVID-19, 10-12, B-2", "COVID-19, 10 bis 12, B2"),
+    ("en", "de", "10 -12 people", "10 bis 12 Leute"),
+    ("en", "ja", "±5 minutes", "前後5分"),
+    ("en", "de", "+3 % this year", "3 % mehr in diesem Jahr"),
+    ("en", "de", "Call +49 30 123456", "Tel. 0049 30 123456"),
+    ("en", "yo", "-5", "5"),  # a language whose words for it are not known
 ]
 
 
@@ -166,6 +288,31 @@ def test_a_number_is_the_same_however_it_is_written(from_language, to_language, 
 @pytest.mark.parametrize(("from_language", "to_language", "source", "target", "missing"), MISSING)
 def test_another_number_is_named_as_the_source_writes_it(from_language, to_language, source, target, missing):
     assert missing_numbers(source, target, from_language, to_language) == missing
+
+
+def named(kind, source, target, from_language, to_language):
+    findings = check(source, target, source_language=from_language, target_language=to_language)
+    return [finding.values["text"] for finding in findings if finding.name == kind]
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target", "text"), UNITS)
+def test_a_unit_that_is_lost_is_named_with_its_number(from_language, to_language, source, target, text):
+    assert named("unit", source, target, from_language, to_language) == [text]
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target"), WITH_UNITS)
+def test_a_unit_is_the_same_however_it_is_written(from_language, to_language, source, target):
+    assert named("unit", source, target, from_language, to_language) == []
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target", "text"), SIGNS)
+def test_a_sign_that_is_lost_is_named_with_its_number(from_language, to_language, source, target, text):
+    assert named("sign", source, target, from_language, to_language) == [text]
+
+
+@pytest.mark.parametrize(("from_language", "to_language", "source", "target"), WITH_SIGNS)
+def test_a_sign_is_the_same_however_it_is_written(from_language, to_language, source, target):
+    assert named("sign", source, target, from_language, to_language) == []
 
 
 def in_japanese(number: int, digits: str = "0123456789") -> str:
