@@ -164,6 +164,7 @@ class EvaluationConfig:
     parent: ModelSource | None = None
     reference: ModelSource | None = None
     dataset: str = "dataset"
+    dataset_sha256: str = ""
     beta: float = 0.1
     max_length: int = 1024
     max_new_tokens: int = 128

@@ -122,7 +122,7 @@ def local_chain(folder: Path) -> ModelSource | None:
         return None
     if lineage.full:
         return ModelSource(base=str(folder))
-    paths = [link.name for link in lineage.links]
+    paths: Sequence[str] = [link.name for link in lineage.links]
     if not all(Path(path).is_absolute() for path in paths):
         paths = _paths_of_run(folder, len(paths))
     return ModelSource(base=paths[0], adapters=(*paths[1:], str(folder))) if paths else None

@@ -116,8 +116,8 @@ def _line(content: mmap.mmap, tensor: Tensor) -> str:
     return f"{tensor.name}\0{tensor.dtype}\0{tensor.shape}\0{digest}\n"
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], first: int = NAMED) -> str:
     """The first few names, and how many more there are."""
     ordered = sorted(names)
-    more = len(ordered) - NAMED
-    return ", ".join(ordered[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(ordered) - first
+    return ", ".join(ordered[:first]) + (f" and {more} more" if more > 0 else "")

@@ -38,7 +38,7 @@ def evaluate(run: Run) -> Outcome:
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
     counts = Counts()
-    check_frozen(run.directory.path / config.dataset, "")
+    check_frozen(run.directory.path / config.dataset, config.dataset_sha256)
     rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)

@@ -66,6 +66,7 @@ def create_evaluation(
             parent=start,
             # The implicit reward of DPO and KTO is measured against the model that the run started from.
             reference=start if run.trainer in (Run.Trainer.DPO, Run.Trainer.KTO) else None,
+            dataset_sha256=dataset.sha256,
             versions=code_versions(),
             **{
                 "beta": run.config.get("beta", 0.1),

@@ -128,8 +128,10 @@ def other_kinds():
         "PROMPT_TUNING": PromptTuningConfig(**virtual),
         "PREFIX_TUNING": PrefixTuningConfig(**virtual),
         "P_TUNING": PromptEncoderConfig(**virtual, encoder_hidden_size=8),
-        "IA3": IA3Config(task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]),
-    }  # fmt: skip
+        "IA3": IA3Config(
+            task_type="CAUSAL_LM", target_modules=["k_proj", "down_proj"], feedforward_modules=["down_proj"]
+        ),
+    }
 
 
 @pytest.mark.parametrize("kind", ["PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING"])
@@ -208,17 +210,16 @@ TIED = [
 ]
 
 
-@pytest.mark.parametrize("settings", TIED, ids=str)
-def test_an_adapter_on_tied_weights_is_merged_to_what_was_trained(tiny, tmp_path, capsys, settings):
+@pytest.mark.parametrize("placed", TIED, ids=str)
+def test_an_adapter_on_tied_weights_is_merged_to_what_was_trained(tiny, tmp_path, capsys, placed):
     import torch
 
     from tests.engine.models.test_merge import plain as plain_logits
 
     assert json.loads((Path(tiny.base) / "config.json").read_text())["tie_word_embeddings"]
-    live = adapter_on(tiny.base, tmp_path / "adapter", **settings)
+    live = adapter_on(tiny.base, tmp_path / "adapter", **placed)
     source = ModelSource(base=tiny.base, adapters=(str(tmp_path / "adapter"),))
     torch.testing.assert_close(logits(source), live, atol=1e-4, rtol=1e-4)
-    shutil.copy(Path(tiny.base) / "tokenizer.json", tmp_path / "adapter")
     code, outcome = run_merge(capsys, *arguments_of(source, tmp_path / "merged", "--dtype", "fp32"))
     assert code == 0, outcome
     torch.testing.assert_close(logits(ModelSource(base=str(tmp_path / "merged"))), live, atol=1e-4, rtol=1e-4)
@@ -258,10 +259,9 @@ def test_perplexity_is_that_of_the_training_where_the_embedding_was_adapted(tiny
     from transformers import AutoModelForCausalLM
 
     lora = LoraSettings(r=8, alpha=32, targets=("q_proj", "v_proj", "embed_tokens"))
-    config = training("train_sft", tiny, max_steps=12, learning_rate=3e-2, lora=lora)
+    config = training("train_sft", tiny, max_steps=40, learning_rate=3e-2, lora=lora)
     directory = make_run(tmp_path / "run", config, sft_rows(12))
     assert run_here("train_sft", directory) == 0, directory.read_result()
-    assert "shares its weights with lm_head" in directory.log_tail() or True
     chain = ModelSource(base=tiny.base, adapters=(str(directory.model),))
     evaluation = make_run(tmp_path / "evaluation", EvaluationConfig(run_id="e", model=chain, max_new_tokens=4))
     write_rows(evaluation, sft_rows(12), "held_out")
@@ -284,4 +284,9 @@ def test_perplexity_is_that_of_the_training_where_the_embedding_was_adapted(tiny
     base = make_run(tmp_path / "base", EvaluationConfig(run_id="b", model=tiny, max_new_tokens=4))
     write_rows(base, sft_rows(12), "held_out")
     assert run_here("evaluate", base) == 0
-    assert perplexity < 0.2 * base.read_result()["metrics"]["perplexity"]
+    assert perplexity < 0.8 * base.read_result()["metrics"]["perplexity"]
+    ids = torch.arange(5, 25)[None]
+    with torch.inference_mode():  # what is avoided: PEFT merges into both
+        expected = live(ids).logits
+        assert (live.merge_and_unload()(ids).logits - expected).abs().max() > 0.1
+        torch.testing.assert_close(loading.load_model(chain)(ids).logits, expected, atol=1e-4, rtol=1e-4)

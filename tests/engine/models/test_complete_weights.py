@@ -137,9 +137,9 @@ def test_an_index_that_names_a_tensor_that_its_shard_lacks(sharded, tmp_path):
     from training.engine.models import loading
 
     copy = Path(shutil.copytree(sharded, tmp_path / "copy"))
-    shard = sorted(copy.glob("*.safetensors"))[0]
+    shard = next(file for file in sorted(copy.glob("*.safetensors")) if any("mlp" in name for name in load_file(file)))
     tensors = load_file(shard)
-    dropped = sorted(tensors)[0]
+    dropped = next(name for name in sorted(tensors) if "mlp" in name)
     save_file({name: t for name, t in tensors.items() if name != dropped}, shard, metadata={"format": "pt"})
     with pytest.raises(ModelError, match=rf"1 tensor missing, which would be random \({dropped}"):
         loading.load_model(ModelSource(base=str(copy)))
@@ -214,11 +214,26 @@ def deepseek():
     from transformers import DeepseekV3Config
 
     return DeepseekV3Config(
-        vocab_size=64, hidden_size=16, intermediate_size=16, moe_intermediate_size=8, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, q_lora_rank=8, kv_lora_rank=8, qk_rope_head_dim=4,
-        qk_nope_head_dim=4, v_head_dim=4, n_routed_experts=4, n_group=2, topk_group=1, num_experts_per_tok=2,
-        first_k_dense_replace=1, num_nextn_predict_layers=1, max_position_embeddings=64,
-    )  # fmt: skip
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=16,
+        moe_intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        q_lora_rank=8,
+        kv_lora_rank=8,
+        qk_rope_head_dim=4,
+        qk_nope_head_dim=4,
+        v_head_dim=4,
+        n_routed_experts=4,
+        n_group=2,
+        topk_group=1,
+        num_experts_per_tok=2,
+        first_k_dense_replace=1,
+        num_nextn_predict_layers=1,
+        max_position_embeddings=64,
+    )
 
 
 def test_layers_that_predict_ahead_are_left_out_and_layers_beyond_them_are_not(tmp_path):
@@ -240,10 +255,18 @@ def moe():
     from transformers import Qwen3MoeConfig
 
     return Qwen3MoeConfig(
-        vocab_size=64, hidden_size=16, intermediate_size=16, moe_intermediate_size=8, num_hidden_layers=2,
-        num_attention_heads=2, num_key_value_heads=2, head_dim=8, num_experts=4, num_experts_per_tok=2,
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=16,
+        moe_intermediate_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_experts=4,
+        num_experts_per_tok=2,
         max_position_embeddings=64,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("lost", ["layers.1.mlp.experts.3.", "experts.0.up_proj", "layers.0.mlp.gate.", "experts."])

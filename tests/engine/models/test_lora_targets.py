@@ -25,12 +25,18 @@ def config_of(kind):
             **sizes, **heads, mamba_n_heads=4, mamba_d_head=8, mamba_n_groups=1, mamba_d_state=8, attn_layer_indices=[1]
         ),
         "jamba": lambda: t.JambaConfig(
-            **sizes, **heads, mamba_d_state=4, mamba_dt_rank=4, num_experts=2, attn_layer_period=2, attn_layer_offset=1,
+            **sizes,
+            **heads,
+            mamba_d_state=4,
+            mamba_dt_rank=4,
+            num_experts=2,
+            attn_layer_period=2,
+            attn_layer_offset=1,
             use_mamba_kernels=False,
         ),
         "gpt2": lambda: t.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2, n_positions=64),
         "llama": lambda: t.LlamaConfig(**sizes, **heads),
-    }[kind]()  # fmt: skip
+    }[kind]()
 
 
 def model_of(kind):
@@ -109,7 +115,7 @@ def test_gpt2_trains_on_c_attn(tiny, tmp_path):
 
 
 def test_a_name_that_is_nowhere_lists_what_there_is():
-    with pytest.raises(ModelError, match="no module named query_key_value. It has .*q_proj"):
+    with pytest.raises(ModelError, match=r"no module named query_key_value\. It has .*q_proj"):
         adapted(model_of("llama"), LoraSettings(r=2, targets=("query_key_value",)))
-    with pytest.raises(ModelError, match="It has .*c_attn"):
+    with pytest.raises(ModelError, match=r"It has .*c_attn"):
         adapted(model_of("gpt2"), LoraSettings(r=2, targets=("q_proj",)))

@@ -57,9 +57,9 @@ def attach(model: PreTrainedModel | PeftModel, folder: str, name: str = "default
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelError(f"{folder} cannot be loaded onto its base: {_reason(error)}") from error
+        raise ModelError(f"{folder} cannot be loaded onto its base: {_reason(error, name)}") from error
     _untie(model, ties)
-    _check_complete(folder, result.missing_keys, result.unexpected_keys)
+    _check_complete(folder, *(_as_in_file(names, name) for names in (result.missing_keys, result.unexpected_keys)))
     _note_unknown_targets(model, folder, name)
     if changes_nothing(model, name):
         log.warning("%s changes nothing: all its B matrices are zero, as before its first step", folder)
@@ -128,12 +128,17 @@ def changes_nothing(live: PeftModel, name: str) -> bool:
     return not any(bool(weight.any()) for weight in second)
 
 
+def _as_in_file(names: Sequence[str], adapter: str) -> list[str]:
+    """Names of tensors without the adapter's, which PEFT puts before the last part or at the end."""
+    return [f"{name}.".replace(f".{adapter}.", ".").rstrip(".") for name in names]
+
+
 def _check_complete(folder: str, missing: Sequence[str], unknown: Sequence[str]) -> None:
     faults = []
     if missing:
-        faults.append(f"{counted(len(missing), 'tensor')} missing, which would do nothing ({listed(missing)})")
+        faults.append(f"{counted(len(missing), 'tensor')} missing, which would do nothing ({listed(missing, 2)})")
     if unknown:
-        faults.append(f"{counted(len(unknown), 'tensor')} in the file without a place ({listed(unknown)})")
+        faults.append(f"{counted(len(unknown), 'tensor')} in the file without a place ({listed(unknown, 2)})")
     if faults:
         raise ModelError(
             f"{folder} does not fit its adapter_config.json and its base: {'; '.join(faults)}. {AGAIN}, or name the "
@@ -183,27 +188,25 @@ def _inner(module: nn.Module) -> Any:
 
 def _settle_ties(model: PreTrainedModel) -> None:
     """After merging: what is equal again is tied again; else the configuration says that it is not tied any more."""
-    for target, source in getattr(model, "_konomi_untied", {}).items():
+    untied = model.__dict__.pop("_konomi_untied", {})
+    for target, source in untied.items():
         one, other = model.get_parameter(target), model.get_parameter(source)
         if one.shape == other.shape and torch.equal(one, other):
             setattr(model.get_submodule(target.rpartition(".")[0]), target.rpartition(".")[2], other)
             model.all_tied_weights_keys[target] = source
         else:
-            set_tied(model, False)
-            log.info(
-                "%s and %s were tied; an adapter was on one of them, so that each has its own weights now",
-                target,
-                source,
-            )
-    model.__dict__.pop("_konomi_untied", None)
+            log.info("%s and %s were tied, and an adapter was on one: each has its own weights now", target, source)
+    if untied:  # PEFT sets it to False wherever it merges into one of them
+        set_tied(model, set(untied) <= set(model.all_tied_weights_keys))
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, adapter: str) -> str:
     """PEFT lists every tensor of another size: the first one is enough."""
     sizes = SIZES.search(" ".join(str(error).split()))
     if sizes is None:
         return brief(error)
+    (tensor,) = _as_in_file([sizes[1]], adapter)
     return (
-        f"{sizes[1]} is {sizes[2]} in the file and {sizes[3]} on this base. It was trained on a base of another size, "
+        f"{tensor} is {sizes[2]} in the file and {sizes[3]} on this base. It was trained on a base of another size, "
         "or its adapter_config.json was changed: name the base that it was trained on"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from training.contract import model_shape
@@ -79,7 +79,8 @@ def check_architecture(folder: str) -> None:
             "architecture it has, or install a version that has this one"
         )
     masked = bool(written_for) and all(name.endswith("ForMaskedLM") for name in written_for)
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or masked or config.get("is_encoder_decoder"):
+    usually = getattr(CONFIG_MAPPING[kind], "is_encoder_decoder", False)
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or masked or config.get("is_encoder_decoder", usually):
         raise ModelError(
             f"{described}, and no causal language model of text. Choose a folder whose config.json names a "
             "…ForCausalLM architecture; of a model for images or speech, its language model has such a folder"
@@ -128,13 +129,13 @@ def _left_out(model: PreTrainedModel, name: str) -> bool:
         return True
     config = model.config.get_text_config()
     layer = LAYER.search(name)
-    ahead = sum(int(getattr(config, key, 0) or 0) for key in AHEAD_COUNTS)
+    ahead = max(int(getattr(config, key, 0) or 0) for key in AHEAD_COUNTS)  # some are names of one another
     first = int(getattr(config, "num_hidden_layers", 0) or 0)
     return layer is not None and first <= int(layer[1]) < first + ahead
 
 
 def _computed_buffers(model: PreTrainedModel) -> Collection[str]:
-    return {name for name, _buffer in model.named_buffers()} - model.state_dict().keys()
+    return {name for name, _buffer in model.named_buffers()} - set(model.state_dict())
 
 
 def _has_other_parts(model: PreTrainedModel, folder: str) -> bool:

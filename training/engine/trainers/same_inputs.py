@@ -90,7 +90,7 @@ def check_checkpoint(folder: Path, config: TrainingConfig) -> None:
 
 def differing(saved: dict[str, Any], lora: LoraSettings) -> list[tuple[str, Any, Any]]:
     """(name, in the checkpoint, in run.json) of the settings that decide what an adapter is."""
-    pairs = [
+    pairs: list[tuple[str, Any, Any]] = [
         ("r", saved.get("r"), lora.r),
         ("alpha", saved.get("lora_alpha"), lora.alpha),
         ("dora", bool(saved.get("use_dora")), lora.dora),
