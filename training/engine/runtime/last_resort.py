@@ -7,6 +7,7 @@ before a prepared file is written.
 """
 
 import json
+import mmap
 import os
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 from training.contract.errors import LOST
 from training.engine.runtime.failures import OUT_OF_MEMORY, is_out_of_memory
 
-# The first part is written to, so that its release gives physical memory back; the others take address space (which is
-# what an allocation fails for), but no physical memory.
+# Mapped and never written to, so that they take address space (which is what an allocation fails for), but no physical
+# memory: a bytearray would be filled with zeros.
 END_BYTES, FIRST_BYTES, SECOND_BYTES = 32 << 20, 16 << 20, 1 << 20
 UNREPORTED = f"The engine failed, and reporting why failed too. {LOST}."
 
@@ -29,9 +30,9 @@ class LastResort:
         self._unreported = (json.dumps({**result, "error": UNREPORTED}, indent=2) + "\n").encode()
         self._path = os.fsencode(path)
         self._partial = os.fsencode(path.with_name(f".{path.name}.last-resort"))
-        self._end: bytearray | None = bytearray(b"\1") * END_BYTES
-        self._first: bytearray | None = bytearray(FIRST_BYTES)
-        self._second: bytearray | None = bytearray(SECOND_BYTES)
+        self._end: mmap.mmap | None = mmap.mmap(-1, END_BYTES)
+        self._first: mmap.mmap | None = mmap.mmap(-1, FIRST_BYTES)
+        self._second: mmap.mmap | None = mmap.mmap(-1, SECOND_BYTES)
         self.needed = False
 
     def release_for_the_end(self) -> None:
