@@ -119,3 +119,82 @@ def test_a_name_that_is_nowhere_lists_what_there_is():
         adapted(model_of("llama"), LoraSettings(r=2, targets=("query_key_value",)))
     with pytest.raises(ModelError, match=r"It has .*c_attn"):
         adapted(model_of("gpt2"), LoraSettings(r=2, targets=("q_proj",)))
+
+
+@pytest.mark.parametrize("program", ["train_sft", "train_dpo"])
+def test_all_linear_trains_a_mamba_model_through_the_program(tiny, tmp_path, program):
+    import shutil
+    from pathlib import Path
+
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, MambaConfig
+
+    from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
+    from training.contract.config import ModelSource
+    from training.engine.models import loading
+
+    base = tmp_path / "mamba"
+    rows = AutoModelForCausalLM.from_pretrained(tiny.base).config.vocab_size
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=rows, hidden_size=16, num_hidden_layers=1, state_size=4)
+    AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    for file in Path(tiny.base).glob("tokenizer*"):
+        shutil.copy(file, base)
+    for file in Path(tiny.base).glob("*.jinja"):
+        shutil.copy(file, base)
+    source = ModelSource(base=str(base))
+    made = training(program, source, max_steps=2, lora=LoraSettings(r=2))
+    directory = make_run(tmp_path / "run", made, dpo_rows(4) if program == "train_dpo" else sft_rows(4))
+    assert run_here(program, directory) == 0, directory.read_result()
+    ids = torch.arange(5, 25)[None]
+    with torch.inference_mode():
+        live = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), directory.model).eval()(ids).logits
+        merged = loading.load_model(ModelSource(base=str(base), adapters=(str(directory.model),)))(ids).logits
+    torch.testing.assert_close(merged, live, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [("lm_head",), ("q_proj", "lm_head"), ("embed_tokens", "lm_head")])
+@pytest.mark.parametrize("program", ["train_sft", "train_dpo"])
+def test_an_adapter_on_the_head_is_refused_where_it_would_not_be_trained(tiny, tmp_path, program, targets):
+    from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
+
+    made = training(program, tiny, max_steps=1, lora=LoraSettings(r=2, targets=targets))
+    directory = make_run(tmp_path / "run", made, dpo_rows(4) if program == "train_dpo" else sft_rows(4))
+    assert run_here(program, directory) == 1
+    assert "names the head (lm_head)" in directory.read_result()["error"]
+    assert "Remove it from lora.targets" in directory.read_result()["error"]
+
+
+@pytest.mark.parametrize("targets", [("lm_head", "q_proj"), ("embed_tokens",)])
+@pytest.mark.parametrize("program", ["train_sft", "train_dpo", "train_kto"])
+def test_what_plain_trl_trains_on_tied_weights_is_what_is_loaded(tiny, tmp_path, program, targets):
+    """On the head, and on the embedding: the merged chain is the live adapter, or the run is refused."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
+    from training.contract.config import ModelSource
+    from training.engine.models import loading
+
+    lora = LoraSettings(r=2, targets=targets)
+    plain = {} if program == "train_kto" else {"packing": False}
+    rows = {
+        "train_sft": sft_rows(4),
+        "train_dpo": dpo_rows(4),
+        "train_kto": [{**row, "label": number % 2 == 0} for number, row in enumerate(sft_rows(8))],
+    }[program]
+    directory = make_run(tmp_path / "run", training(program, tiny, max_steps=3, lora=lora, **plain), rows)
+    if run_here(program, directory):
+        assert "lm_head" in targets
+        assert "Remove it from lora.targets" in directory.read_result()["error"]
+        return
+    ids = torch.arange(5, 25)[None]
+    with torch.inference_mode():
+        base = AutoModelForCausalLM.from_pretrained(tiny.base)
+        before = base(ids).logits
+        live = PeftModel.from_pretrained(base, directory.model).eval()(ids).logits
+        merged = loading.load_model(ModelSource(base=tiny.base, adapters=(str(directory.model),)))(ids).logits
+    torch.testing.assert_close(merged, live, atol=1e-4, rtol=1e-4)
+    assert (live - before).abs().max() > 1e-4

@@ -149,7 +149,7 @@ def _has_other_parts(model: PreTrainedModel, folder: str) -> bool:
 
 
 def _common_prefix(unknown: Collection[str], missing: Collection[str]) -> str:
-    """What stands before every unknown name, where without it most of them are the missing ones."""
+    """What is before every unknown name, where without it most of them are the missing ones."""
     for name in sorted(unknown):
         for wanted in missing:
             if name.endswith(f".{wanted}"):
