@@ -10,7 +10,6 @@ from django.conf import settings
 from deploy.service import Service
 
 SECONDS_TO_STOP = 8
-LOG_LIMIT = 10 << 20
 
 
 def web_service(var: Path, listener: socket.socket, *, workers: int, threads: int) -> Service:
@@ -79,10 +78,8 @@ def child_environment() -> dict[str, str]:
 
 
 def log_file(var: Path, name: str) -> Path:
-    """Return var/log/<name>.log; a large one is first renamed to <name>.log.1."""
+    """Return var/log/<name>.log; `Service.bound_log` keeps it bounded."""
     path = var / "log" / f"{name}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
     path.touch()
     return path

@@ -23,6 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
+from deploy.engines import say_what_goes_on
 from deploy.listening import CannotServe, address_of, listen, only_one
 from deploy.service import Service
 
@@ -65,12 +66,14 @@ def serve(
             for service in services:
                 service.start()
             if await_answer(services, listener, stopping):
-                say(f"Konomi is at {address}  (Ctrl-C stops it)")
+                say(f"Konomi is at {address}  (Ctrl-C stops the site, not a training)")
                 if on_ready:
                     on_ready(address)
             watch(services, stopping, say, each_second)
         finally:
             say("Stopping …")
+            say_what_goes_on(say)
+            connections.close_all()
             stop(services)
     say("Stopped.")
 
@@ -140,6 +143,7 @@ def watch(
         now = time.monotonic()
         for service in services:
             service.kill_orphans()
+            service.bound_log()
             if service.process is not None and (code := service.process.poll()) is not None:
                 service.retire()
                 service.wait = 0.0 if now - service.started > STEADY_SECONDS else min(max(1.0, service.wait * 2), 30.0)

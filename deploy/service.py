@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+LOG_LIMIT = 10 << 20  # bytes
 ORPHAN_SECONDS = 5  # how long the children of a killed child may take to finish their requests
 
 
@@ -69,6 +71,16 @@ class Service:
             signal_group(group, signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
+
+    def bound_log(self) -> None:
+        """Keep at most two files of LOG_LIMIT bytes: the log is copied to `.1` and emptied while the child writes on.
+
+        The child appends, so it goes on at the beginning; what it writes between the copy and the cut is lost.
+        """
+        with contextlib.suppress(OSError):  # a full disk: the copy waits, and the log grows until there is space
+            if self.log.stat().st_size > LOG_LIMIT:
+                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+                os.truncate(self.log, 0)
 
     def log_tail(self, lines: int = 12) -> str:
         text = self.log.read_bytes()[-8000:].decode(errors="replace")

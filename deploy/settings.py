@@ -71,7 +71,11 @@ CONTENT_SECURITY_POLICY = {
 }
 # Uploads are streamed; this limits what a form may hold in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000  # a file may have 1,000 columns, and a column has up to four fields
 UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
+# What an address takes that expects no file: from somebody signed in, the longest texts; from visitors, a sign-in form.
+BODY_LIMIT_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE
+VISITORS_BODY_LIMIT_BYTES = 64 * 1024
 
 # ---- apps, middleware, templates ----
 INSTALLED_APPS = [
@@ -96,17 +100,19 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "deploy.csp.OnePolicyMiddleware",
+    "deploy.requests.RefuseMalformedMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "deploy.requests.LimitBodiesMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "deploy.language.PersonsLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -132,8 +138,17 @@ CHECK_FRAGMENT_CACHE = False
 # ---- data ----
 DATABASES = {"default": database_settings(url=os.environ.get("DATABASE_URL", ""), var=VAR)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# File-based, so that all web processes share the counters of sign-in attempts.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": VAR / "cache"}}
+CACHES = {
+    # The counters of sign-in attempts, which all web processes share. A full cache drops entries, and with them locks:
+    # the limit is far above what is counted within the minutes that an entry lives.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "annotation_counter",
+        "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+    },
+    # Figures that each process may compute for itself.
+    "memory": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
 DATASETS_DIR = VAR / "datasets"
 UPLOADS_DIR = VAR / "uploads"
 # Folders below which a model may be loaded, separated by os.pathsep. Our own runs are always included.
@@ -158,6 +173,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+# Failures are counted, by account and by address; a whole office may sign in at nine o'clock.
+ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": "30/m/ip,5/300s/key", "join": "20/m/ip,20/m/key"}
 # allauth limits sign-in and reset attempts by address and account; behind a proxy the address is the forwarded one.
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if flag("KONOMI_BEHIND_PROXY", False) else 0
 LOGIN_URL = "account_login"
@@ -229,6 +246,7 @@ CELERY_BEAT_SCHEDULE = {
     "watch engine jobs": {"task": "training.jobs.watch_engine_jobs", "schedule": 5.0},
     "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},
     "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
+    "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},
 }
 
 LOGGING = {

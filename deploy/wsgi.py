@@ -3,10 +3,14 @@
 import gc
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+
+from deploy.requests import Handler  # noqa: E402  # once Django is set up
+
+application = Handler()
 # Freeze what is loaded now: the collector does not scan it again, and its memory pages stay shared after the fork.
 # Requests create few cycles, so collection runs less often than the default of every 700 objects.
 gc.collect()

@@ -123,7 +123,8 @@ def own_var(settings, tmp_path):
     settings.EMAIL_FILE_PATH = var / "mail"
     settings.CHECK_FRAGMENT_CACHE = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(var)}}
+    memory = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": str(var)}
+    settings.CACHES = {"default": memory, "memory": memory}
     return var
 
 

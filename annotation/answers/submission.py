@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.answers.reopening import undo_last
-from annotation.answers.worktime import UPSERT_TIME, Spent, record_time
+from annotation.answers.worktime import Spent, record_time, upsert_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import insert_events, record
 from annotation.core.prepared import execute, hydrate, select, select_list
@@ -37,14 +37,12 @@ WITH renewed AS (
     UPDATE annotation_assignment SET leased_until = now() + %(lease)s
     WHERE id = %(assignment)s AND annotator_id = %(annotator)s AND state = 'held'
     RETURNING *
-), spent AS (
-    {upsert_time}
-)
+), {upsert_time}
 INSERT INTO annotation_draft AS d (task_id, annotator_id, payload, saved_at)
 SELECT task_id, annotator_id, %(payload)s::jsonb, clock_timestamp() FROM renewed
 ON CONFLICT (annotator_id, task_id) DO UPDATE SET payload = excluded.payload, saved_at = excluded.saved_at
 RETURNING {draft}
-""".replace("{upsert_time}", UPSERT_TIME.format(slots="renewed AS a")).replace("{draft}", select_list(Draft, "d"))
+""".replace("{upsert_time}", upsert_time("renewed AS a")).replace("{draft}", select_list(Draft, "d"))
 # Every answer is written by this statement: the slot is finished; the answer, its time and its event are written; the
 # version before it, if it was reopened, is superseded; the draft is deleted. It returns no row, and changes nothing,
 # when this is not the first answer of a slot that the person holds. With `locked` (the caller holds the row's lock) it
@@ -58,10 +56,7 @@ WITH finished AS (
         AND (annotator_id = %(annotator)s AND state = 'held' AND (finished_at IS NULL OR %(locked)s::bool)
             OR state = 'free' AND %(locked)s::bool)
     RETURNING *
-), spent AS (
-    {upsert_time}
-    RETURNING t.id, t.active_seconds, t.idle_seconds
-), total AS (
+), {upsert_time}, total AS (
     SELECT coalesce(sum(active_seconds), 0) AS active, coalesce(sum(idle_seconds), 0) AS idle FROM (
         SELECT active_seconds, idle_seconds FROM spent UNION ALL
         SELECT active_seconds, idle_seconds FROM annotation_timespent
@@ -89,7 +84,7 @@ WITH finished AS (
     {event}
 )
 SELECT id, version, guideline_id, active_seconds, idle_seconds, created_at FROM written
-""".replace("{upsert_time}", UPSERT_TIME.format(slots="finished AS a")).replace(
+""".replace("{upsert_time}", upsert_time("finished AS a")).replace(
     "{event}",
     insert_events(
         verb="'annotation.submitted'",

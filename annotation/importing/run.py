@@ -17,6 +17,7 @@ from annotation.importing.locks import import_lock, lock_project
 from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
 from annotation.importing.report import LeftOut, notes_on_adding, reading
 from annotation.models import Import, Project, User
+from annotation.preparation.apart import memory_limit
 from annotation.preparation.files import ReadOptions, Unreadable
 from annotation.preparation.formats import Table, open_table
 from annotation.preparation.mapping import Mapping, MappingError, MappingWords, checked_mapping
@@ -29,6 +30,7 @@ Progress = Callable[[int, float], None]  # rows read so far, share of the file (
 CHUNK_ROWS = 5000
 CHUNK_CHARACTERS = 16 * 1024 * 1024
 PROGRESS_SECONDS = 0.5
+MEMORY = 2 << 30  # bytes that reading a file may take, whatever it unpacks to
 
 
 class ImportRefused(InvalidInput):
@@ -54,7 +56,7 @@ def import_file(
     keep_good: bool = False,
     progress: Progress | None = None,
 ) -> Import:
-    """Read a CSV, TSV, JSONL or Parquet file into the project's prompts and candidates.
+    """Read a CSV, TSV, JSONL, JSON or Parquet file into the project's prompts and candidates.
 
     The columns' names decide what the mapping does not say; they are those of the whole file, however late a key
     occurs. All rows are written or none; with `keep_good` the good ones are,
@@ -145,7 +147,8 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
 def read_into_project(record: Import, path: Path, progress: Progress | None) -> None:
     project = record.project
     options = ReadOptions(**record.mapping["read"])
-    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project))
+    with memory_limit(record.filename, MEMORY):
+        table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project))
     mapping = mapping_of(record, table)
     with path.open("rb") as file:
         record.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -153,7 +156,8 @@ def read_into_project(record: Import, path: Path, progress: Progress | None) -> 
     try:
         while True:
             with FaultLog(folder / "faults.csv") as faults:
-                left_out = stage_file(record, table, mapping, faults, progress)
+                with memory_limit(record.filename, MEMORY):
+                    left_out = stage_file(record, table, mapping, faults, progress)
                 # Keys of later rows may mean something: then the file is read again with what they mean.
                 whole = mapping_of(record, table)
                 if whole != mapping:

@@ -21,8 +21,8 @@ from annotation.importing.report import Note
 from annotation.importing.run import languages_of, stored_mapping
 from annotation.importing.survey import Survey, survey
 from annotation.models import Import, Project, User
+from annotation.preparation.apart import TableApart
 from annotation.preparation.files import ReadOptions, identify
-from annotation.preparation.formats import open_table
 from annotation.preparation.mapping import Mapping, checked_mapping
 
 CELL_SHOWN = 300
@@ -57,8 +57,11 @@ class IntoUploads(FileUploadHandler):
             Path(self.file.name).unlink(missing_ok=True)
 
 
-def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Import:
-    """Keep an upload that came through `IntoUploads`; a person confirms its columns next.
+def receive_upload(
+    *, project: Project, upload: UploadedFile, actor: User, judgements: dict[str, Any] | None = None
+) -> Import:
+    """Keep an upload that came through `IntoUploads`; a person confirms its columns next. `judgements` is for a file of
+    recorded answers (see `importing.judgements`).
 
     Raises:
         InvalidInput: it is not a file that can be read; nothing of it is kept.
@@ -79,7 +82,7 @@ def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Im
             project=project,
             filename=filename,
             path=str(path),
-            mapping=stored_mapping(None, ReadOptions()),
+            mapping=stored_mapping(None, ReadOptions()) | ({"judgements": judgements} if judgements else {}),
             status=Import.Status.UPLOADED,
             created_by=actor,
         )
@@ -120,16 +123,19 @@ def upload_path(record: Import) -> Path:
     return path
 
 
+def upload_table(record: Import) -> TableApart:
+    """The waiting upload, opened with its read options in a process of its own; a context manager."""
+    options = ReadOptions(**record.mapping["read"])
+    languages = languages_of(record.project)
+    return TableApart(upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages)
+
+
 def preview_upload(record: Import, mapping: Mapping | None = None) -> Preview:
     """Look at an upload, with the mapping given or stored, else the one that its columns' names suggest."""
-    options = ReadOptions(**record.mapping["read"])
-    project = record.project
+    stored = record.mapping["columns"]
     try:
-        table = open_table(
-            upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project)
-        )
-        stored = record.mapping["columns"]
-        result = survey(table, project, mapping or (Mapping.from_dict(stored) if stored else None))
+        with upload_table(record) as table:
+            result = survey(table, record.project, mapping or (Mapping.from_dict(stored) if stored else None))
     except InvalidInput as error:
         return Preview(problem=str(error), encodings=getattr(error, "encodings", ()))
     columns = list(dict.fromkeys([*table.columns, *record.mapping.get("shown", ())]))
@@ -162,7 +168,10 @@ def shown(value: Any) -> str:
 
 def reread_upload(*, record: Import, options: ReadOptions) -> None:
     """Look at a waiting upload with other read options; the columns are detected again."""
-    changeable(record, lambda rows: rows.update(mapping=stored_mapping(None, options)))
+    mapping = stored_mapping(None, options)
+    if kept := record.mapping.get("judgements"):
+        mapping["judgements"] = {**kept, "columns": None}
+    changeable(record, lambda rows: rows.update(mapping=mapping))
 
 
 def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: User) -> Import:
@@ -172,16 +181,16 @@ def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: 
         InvalidInput: the mapping does not fit the columns, or the file is gone.
         Conflict: it is being read, or has been.
     """
-    options = ReadOptions(**record.mapping["read"])
-    table = open_table(
-        upload_path(record), record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(record.project)
-    )
+    with upload_table(record) as table:
+        pass  # its columns are known once it is open
     checked_mapping(mapping, table.columns, record.filename, open_ended=table.format == "jsonl")
     with transaction.atomic():
         changeable(
             record,
             lambda rows: rows.update(
-                mapping=stored_mapping(mapping, options, record.mapping.get("shown") or table.columns),
+                mapping=stored_mapping(
+                    mapping, ReadOptions(**record.mapping["read"]), record.mapping.get("shown") or table.columns
+                ),
                 keep_good=keep_good,
                 status=Import.Status.QUEUED,
                 faults=[],

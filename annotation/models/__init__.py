@@ -2,14 +2,14 @@
 
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.dataset import DatasetVersion
-from annotation.models.event import Event
+from annotation.models.event import Event, EventSeal
 from annotation.models.guideline import Guideline
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
 from annotation.models.review import GuidelineReading, Remark
-from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent
+from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
 from annotation.models.user import Invitation, User
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "DatasetVersion",
     "Draft",
     "Event",
+    "EventSeal",
     "GlossaryTerm",
     "Guideline",
     "GuidelineReading",
@@ -42,4 +43,5 @@ __all__ = [
     "TimeSpent",
     "User",
     "WeightSet",
+    "WorkClock",
 ]

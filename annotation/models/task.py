@@ -146,7 +146,7 @@ class QueueCursor(models.Model):
 
 class TimeSpent(models.Model):
     """Seconds that a person spent on one showing of a task, as their page counted them. The page sends its totals with
-    every draft and answer; a row only grows, and never beyond the time that really passed."""
+    every draft and answer; a row only grows, and a person's rows together never exceed the time that really passed."""
 
     annotator = models.ForeignKey(User, models.PROTECT, related_name="+")
     batch = models.ForeignKey(Batch, models.PROTECT, related_name="+")
@@ -166,3 +166,15 @@ class TimeSpent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.active_seconds:.0f} s on assignment {self.assignment_id}"
+
+
+class WorkClock(models.Model):
+    """How many seconds of work a person may still report, so that tasks held at the same time do not count twice."""
+
+    annotator = models.OneToOneField(User, models.CASCADE, related_name="+")
+    credit = models.FloatField(help_text="Seconds that had passed at `at` and were not reported as work.")
+    granted = models.FloatField(help_text="Seconds of work accepted with the last message.")
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.credit:.0f} s left of person {self.annotator_id}"

@@ -2,21 +2,41 @@
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from annotation.core.messages import Message
 from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTable, Table
 from annotation.preparation.parsed import Fault
 
 FIRST_FAULTS = 50
-FORMULA_MARKS = ("=", "+", "-", "@", "\t", "\r")
+# What spreadsheets take for the beginning of a formula, also after characters that they skip or do not show.
+FORMULA_MARKS = frozenset("=+-@\N{MINUS SIGN}")
+DELIMITERS = re.compile(r"([,;|\t\r\n]+)")
 
 
 def neutral_cell(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe goes before = + - @ and the like."""
-    return f"'{text}" if text.startswith(FORMULA_MARKS) else text
+    """A cell that no spreadsheet takes for a formula: an apostrophe goes before = + - @ and the like.
+
+    Blanks, control and invisible characters before such a sign are skipped, as spreadsheets do, and so are quotation
+    marks. What follows a delimiter counts as the beginning of a cell, since the reader's language may decide on another
+    delimiter than the comma.
+    """
+    parts = DELIMITERS.split(text)
+    return "".join(part if number % 2 else neutral_part(part) for number, part in enumerate(parts))
+
+
+def neutral_part(text: str) -> str:
+    visible = next((sign for sign in text if not is_skipped(sign)), "")
+    return f"'{text}" if unicodedata.normalize("NFKC", visible) in FORMULA_MARKS else text
+
+
+def is_skipped(sign: str) -> bool:
+    return sign.isspace() or sign in "'\"" or unicodedata.category(sign) in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 class FaultLog:
@@ -40,7 +60,9 @@ class FaultLog:
         csv.writer(self.file).writerow([fault.row, neutral_cell(column), neutral_cell(message)])
         self.count += 1
         if len(self.first) < FIRST_FAULTS:
-            self.first.append(Fault(fault.row, column.replace("\0", "␀"), message.replace("\0", "␀")))
+            if not isinstance(fault.message, Message):
+                fault = fault._replace(message=message.replace("\0", "␀"))
+            self.first.append(fault._replace(column=column.replace("\0", "␀")))
         if fault.row >= len(self.faulty):
             self.faulty.extend(bytes(fault.row + 1 - len(self.faulty)))
         self.rows += not self.faulty[fault.row]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -169,7 +169,7 @@ def _passages(tokens: Sequence[re.Match[str]], ranges: Iterable[tuple[int, int]]
 def project_ratio(project: Project) -> float | None:
     """`length_ratio`, at most ten minutes old."""
     key = f"length-ratio:{project.pk}"
-    ratio: float | None = cache.get_or_set(key, lambda: length_ratio(project), RATIO_SECONDS)
+    ratio: float | None = caches["memory"].get_or_set(key, lambda: length_ratio(project), RATIO_SECONDS)
     return ratio
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
@@ -43,6 +44,18 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return plain(request, *args, **kwargs)
 
     return guarded
+
+
+def takes_files(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The view's address takes a file of up to `settings.UPLOAD_LIMIT_BYTES`; deploy/requests.py refuses more."""
+
+    @wraps(view)
+    def marked(*args: Any, **kwargs: Any) -> HttpResponse:
+        return view(*args, **kwargs)
+
+    # Besides the file there are the form's other fields and the boundaries between them.
+    marked.body_limit = settings.UPLOAD_LIMIT_BYTES + settings.BODY_LIMIT_BYTES  # type: ignore[attr-defined]
+    return marked
 
 
 def actor(request: HttpRequest) -> User:

@@ -95,11 +95,13 @@ class TrainingConfig(Hyperparameters, RunSubject):
     `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain
     TRL computes them `batch_size` at a time.
     `soft_labels` takes a row's `probability` as its target; `strength_offset` times its `strength` is the margin
-    required (ODPO's α). `reference_cache` is the folder of reference log-probabilities that runs share (empty: in the
-    run directory). `architecture` is for `pretrain`, which has no model to start from (`model=ModelSource(base="")`).
+    required (ODPO's α). `reference_cache` and `token_cache` are the folders of reference log-probabilities
+    and of token ids that runs share (empty: in the run directory). `architecture` is for `pretrain`, which has no model
+    to start from (`model=ModelSource(base="")`).
     """
 
     reference_cache: str = ""
+    token_cache: str = ""
     architecture: Architecture = field(default_factory=Architecture)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -111,8 +113,10 @@ class TrainingConfig(Hyperparameters, RunSubject):
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(
                 f"loss_weights has {counted(len(self.loss_weights), 'entry', 'entries')} for "
-                f"{counted(len(self.losses), 'loss', 'losses')}"
+                f"{counted(len(self.losses), 'loss', 'losses')}: give one for each of {', '.join(self.losses)}"
             )
+        if self.loss_weights and not any(self.loss_weights):
+            raise ConfigError("loss_weights are all 0: nothing would be learnt")
 
     @property
     def trainer(self) -> str:

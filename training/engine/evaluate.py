@@ -68,7 +68,7 @@ def evaluate(run: Run) -> Outcome:
             sequences = fit(tokenize(tokenizer, rows, positions, columns, counts), length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
-            outputs[source] = answer(work, model, tokenizer, [rows[position]["prompt"] for position in answered])
+            outputs[source] = answer(work, model, tokenizer, [rows[position] for position in answered])
         scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
         del model
     by_role = {role: scores[source] for role, source in sources.items()}
@@ -156,8 +156,8 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     return scores
 
 
-def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
-    """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
+def answer(work: Progress, model: Any, tokenizer: Any, prompts: list["Row"]) -> list[str]:
+    """The greedy answer to each row's prompt; empty where the prompt leaves no room for one."""
     from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading

@@ -51,8 +51,11 @@ def pretrain(run: Run) -> Outcome:
 
     from training.engine.artifacts import publishing
     from training.engine.models import loading
+    from training.engine.trainers import run_checks
 
     config: TrainingConfig = run.config
+    for check in run_checks.settings(config):
+        log.warning("%s", check["words"])
     torch.set_num_threads(config.threads or torch.get_num_threads())
     torch.manual_seed(config.seed)
     documents = read_corpus(run.directory.path / config.dataset / CORPUS)

@@ -48,6 +48,7 @@ OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
     "dataset",
     "dataset_sha256",
     "reference_cache",
+    "token_cache",
     "versions",
 }
 
@@ -110,6 +111,7 @@ def create_run(
             model=model,
             dataset_sha256=dataset.sha256 if dataset else "",
             reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
+            token_cache=str(settings.VAR / "cache" / "tokens") if dataset else "",
             versions=code_versions(),
             **options,
         ),

@@ -7,7 +7,8 @@ from typing import Any
 from annotation.preparation.files import Unreadable
 from annotation.preparation.formats.table import MAX_COLUMNS, Row
 
-PARQUET_BATCH = 512
+PARQUET_BATCH = 512  # rows, fewer where they are large
+PARQUET_BATCH_BYTES = 64 << 20
 PARQUET_GROUP_LIMIT = 1 << 30  # bytes, unpacked
 
 
@@ -21,11 +22,15 @@ class ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        # Arrow's own allocator takes a gigabyte of address space at once, which a limit of memory would count.
+        pa.set_memory_pool(pa.system_memory_pool())
         self.path, self.filename, self.errors = path, filename, (pa.ArrowException, OSError)
         try:
             self.file = pq.ParquetFile(path, pre_buffer=False)
             self.schema = self.file.schema_arrow
             metadata = self.file.metadata
+        except MemoryError:
+            raise
         except self.errors as error:
             raise self.unreadable(error) from None
         self.columns = list(self.schema.names)
@@ -42,6 +47,8 @@ class ParquetTable:
                     "write it with smaller row groups"
                 )
         self.total, self.read = max(1, metadata.num_rows), 0
+        size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+        self.batch = max(1, min(PARQUET_BATCH, PARQUET_BATCH_BYTES * self.total // max(1, size)))
 
     def reading(self) -> list[str]:
         """How the file is read, in words."""
@@ -53,10 +60,12 @@ class ParquetTable:
 
     def rows(self) -> Iterator[Row]:
         self.read = number = 0
-        batches = self.file.iter_batches(batch_size=PARQUET_BATCH, use_threads=False)
+        batches = self.file.iter_batches(batch_size=self.batch, use_threads=False)
         while True:
             try:
                 batch = next(batches, None)
+            except MemoryError:
+                raise  # said by whoever has set the limit
             except self.errors as error:
                 raise self.unreadable(error) from None
             if batch is None:

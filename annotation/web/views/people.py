@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.core import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
@@ -147,6 +148,10 @@ def join_project(request: HttpRequest, token: str) -> HttpResponse:
 def join_with_new_account(request: HttpRequest, invitation: Invitation) -> HttpResponse:
     form = JoinForm(email=invitation.email)
     if request.method == "POST":
+        # An invitation for anybody answers whether an address has an account: not to a program that tries thousands.
+        too_many: HttpResponse | None = ratelimit.consume_or_429(request, action="join", key=invitation.token)
+        if too_many:
+            return too_many
         form = JoinForm(request.POST, email=invitation.email)
         done = attempt(form, lambda: join(invitation=invitation, **form.account()))
         if not done.error:

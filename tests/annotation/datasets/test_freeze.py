@@ -15,7 +15,8 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotation.core.errors import InvalidInput
-from annotation.datasets.freeze import Leak, freeze_dataset
+from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.held_out import Leak
 from annotation.models import Annotation, Assignment, Batch, Candidate, DatasetVersion, Event, Kind, Prompt, Role, Task
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 
@@ -237,7 +238,7 @@ def test_a_leak_raises(told, settings):
 
 
 def test_a_held_out_prompt_is_never_trained_on(told):
-    from annotation.datasets.freeze import HeldOutPrompts
+    from annotation.datasets.held_out import HeldOutPrompts
     from annotation.datasets.rows import LabelledPrompt
 
     held = Prompt.objects.get(source_document="mail 2")

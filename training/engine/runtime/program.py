@@ -55,8 +55,15 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if distributed.is_child() or not distributed.is_main_process():
         return _execute(name, work, directory)  # the process that started this one holds the lock
     try:
-        with directory.engine_lock():
-            return _execute(name, work, directory)
+        with directory.engine_lock() as handed_over:
+            if not handed_over and directory.cancel_requested():
+                # Nobody can have asked for the end of what a person starts by hand only now.
+                log.warning("a request to cancel, left by an earlier execution, is removed")
+                directory.withdraw_cancel()
+            code = _execute(name, work, directory)
+            if directory.result_path.exists():
+                directory.withdraw_cancel()  # done: it must not end the next execution, too
+            return code
     except AlreadyRunning as error:
         # No result.json: it belongs to the engine that holds the directory.
         sys.stderr.write(f"{error}\n")

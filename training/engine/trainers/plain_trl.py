@@ -4,21 +4,21 @@ from typing import Any
 
 from trl import DPOTrainer, KTOTrainer, SFTTrainer
 
-from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.trainers.steps import EachRowOnce, KonomiSteps
 
 
-class PlainSupervisedTrainer(WholeCheckpoints, SFTTrainer):  # type: ignore[misc]
+class PlainSupervisedTrainer(EachRowOnce, KonomiSteps, SFTTrainer):  # type: ignore[misc]
     """To be created with `dataset_kwargs={"skip_prepare_dataset": True}`; the dataset has input_ids and labels."""
 
 
-class PlainPreferenceTrainer(WholeCheckpoints, DPOTrainer):  # type: ignore[misc]
+class PlainPreferenceTrainer(KonomiSteps, DPOTrainer):  # type: ignore[misc]
     """The dataset has prompt_ids, chosen_ids and rejected_ids."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset
 
 
-class UnpairedTrainer(WholeCheckpoints, KTOTrainer):  # type: ignore[misc]
+class UnpairedTrainer(KonomiSteps, KTOTrainer):  # type: ignore[misc]
     """The dataset has prompt_ids, completion_ids, KL_completion_ids and label."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

@@ -13,6 +13,7 @@ from training.engine.data.rows import Counts
 from training.engine.models import same_base
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Outcome, Run
+from training.engine.trainers import dropout
 from training.engine.trainers.callbacks import ProgressCallback
 
 log = logging.getLogger("konomi.engine")
@@ -62,6 +63,7 @@ def publish_model(
     if distributed.is_main_process():
         shutil.rmtree(partial, ignore_errors=True)
     distributed.barrier()
+    dropout.restore_configuration(trainer.model)
     trainer.save_model(str(partial))  # in all processes: sharded weights are gathered
     distributed.barrier()
     if not distributed.is_main_process():
