@@ -18,6 +18,11 @@ log = logging.getLogger("konomi.engine")
 NAMED = 12  # module names listed in an error
 # What PEFT's LoRA has layers for; Conv1D is how GPT-2 writes a linear module.
 ADAPTABLE = (nn.Linear, nn.Embedding, Conv1D, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Ours and TRL's trainers alike compute log-probabilities from the head's weight.
+ON_THE_HEAD = (
+    "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never be "
+    "trained. Remove it from lora.targets"
+)
 # In a Mamba mixer on a GPU.
 KERNEL_READ = ("x_proj", "dt_proj", "out_proj", "conv1d")
 
@@ -63,6 +68,9 @@ def check_lora_targets(model: PreTrainedModel, settings: LoraSettings | None) ->
             f"lora.targets: the model has no module named {', '.join(missing)}. It has {available}; all-linear takes "
             "every linear module except the head"
         )
+    head = model.get_output_embeddings()
+    if any(modules[name] is head for names in named.values() for name in names):
+        raise ModelError(ON_THE_HEAD)
     useless = [target for target, names in named.items() if set(names) & set(bypassed)]
     if useless:
         raise ModelError(
