@@ -26,11 +26,34 @@ class ModelSource:
     """A model as a chain: a base folder, then adapter folders merged into it in order (SFT first, then DPO).
 
     `base` is a folder in Hugging Face layout (or a hub name where the operator allows a hub). `adapters` are PEFT
-    folders; a fully fine-tuned checkpoint is a base of its own with no adapters.
+    folders; a fully fine-tuned checkpoint is a base of its own with no adapters. `allow_other_base`: a person decided
+    that adapters may be used on another base than they were trained on (`ALLOW_OTHER_BASE`).
     """
 
     base: str
     adapters: tuple[str, ...] = ()
+    allow_other_base: bool = False
+
+
+def _(text: str) -> str:
+    """Mark a text for makemessages; this module cannot import Django's gettext."""
+    return text
+
+
+@dataclass(frozen=True)
+class ModelOption:
+    """A choice about a model, as commands and forms offer it."""
+
+    flag: str
+    label: str
+    help: str
+
+
+ALLOW_OTHER_BASE = ModelOption(
+    flag="--allow-other-base",
+    label=_("Allow another base"),
+    help=_("use an adapter on another base than it was trained on; it is recorded with the result"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +168,7 @@ class EvaluationConfig:
     parent: ModelSource | None = None
     reference: ModelSource | None = None
     dataset: str = "dataset"
+    dataset_sha256: str = ""
     beta: float = 0.1
     max_length: int = 1024
     max_new_tokens: int = 128

@@ -7,6 +7,7 @@ metrics.jsonl      one JSON object per line, appended by the engine
 log.txt            stdout and stderr of the engine
 cancel             created by the site: the engine saves, writes result.json, removes this file and exits
 lock               held (flock) by the engine for as long as it lives: how others detect that it died
+inputs.json        hashes of dataset and models, written at the first start: a resume goes on with the same
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
@@ -41,6 +42,7 @@ PROMPTS, CANDIDATES = "prompts.jsonl", "candidates.jsonl"
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
 CANCEL, LOCK = "cancel", "lock"
+INPUTS = "inputs.json"
 PREFLIGHT = "preflight.json"
 CHECKPOINT_PREFIX = "checkpoint-"
 TRAINER_STATE = "trainer_state.json"  # in a checkpoint; transformers' own name

@@ -29,6 +29,7 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
+    from training.engine.data.frozen import check_frozen
     from training.engine.data.preferences import preference_positions
     from training.engine.data.rows import Counts, read_rows
     from training.engine.data.tokenization import fit, tokenize
@@ -37,6 +38,7 @@ def evaluate(run: Run) -> Outcome:
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
     counts = Counts()
+    check_frozen(run.directory.path / config.dataset, config.dataset_sha256)
     rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)

@@ -75,6 +75,7 @@ def pretrain(run: Run) -> Outcome:
         seen = optimise(run, model, rows)
     except Cancelled:
         return Outcome(metrics=publishing.final_metrics(run), cancelled=True)
+    run.before_the_end()
     partial = run.directory.path / ".model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     model.eval().save_pretrained(partial)

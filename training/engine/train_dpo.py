@@ -147,7 +147,7 @@ def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list
         data_collator=preference.collator(layout),
         train_dataset=Examples(columns),
         processing_class=tokenizer,
-        lora=setup.lora_config(config.lora),
+        lora=setup.lora_config(config.lora, model),
         beta=config.beta,
         loss_types=config.losses,
         loss_weights=config.loss_weights or None,
@@ -190,7 +190,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora_config(config.lora),
+        peft_config=setup.lora_config(config.lora, model),
     )
 
 

@@ -91,7 +91,7 @@ def train(run: Run) -> Outcome:
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=setup.lora_config(config.lora),
+        peft_config=setup.lora_config(config.lora, model),
     )
     return training.run_training(
         run,

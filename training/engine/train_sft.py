@@ -90,7 +90,7 @@ def make_trainer(
         data_collator=supervised.collator(layout),
         train_dataset=Examples(columns),
         processing_class=tokenizer,
-        lora=setup.lora_config(run.config.lora),
+        lora=setup.lora_config(run.config.lora, model),
     )
 
 
@@ -116,7 +116,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, sequences: "list[Sequenc
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora_config(run.config.lora),
+        peft_config=setup.lora_config(run.config.lora, model),
     )
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from training.contract.errors import EngineError, ModelError
+from training.engine.models.checks import ON_THE_HEAD
 from training.engine.packed.sampling import Examples, StepSampler
 from training.engine.packed.step import Part, Step, StepCollator
 from training.engine.trainers import dropout
@@ -175,10 +176,7 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, checkpointing: bool
     """The model with a new LoRA adapter. Raises ModelError for an adapter on the head, which would never be trained."""
     adapted = get_peft_model(model, lora)
     if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
-        raise ModelError(
-            "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never "
-            "be trained. Remove it from lora.targets"
-        )
+        raise ModelError(ON_THE_HEAD)
     if checkpointing:
         adapted.enable_input_require_grads()  # the embeddings are frozen, and checkpointed layers need an input to
     if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
