@@ -95,7 +95,7 @@ def run_here(program: str, directory: RunDirectory) -> int:
 
 
 def run_for_the_site(program: str, directory: RunDirectory) -> int:
-    """The same with the lock handed over: a request to cancel that was made before the engine began is heeded."""
+    """The same with the lock handed over: a request to cancel that was made before the engine began is obeyed."""
     with directory.acquire_lock() as lock:
         os.environ["KONOMI_RUN_LOCK_FD"] = str(lock.fileno())
         return run_here(program, directory)
