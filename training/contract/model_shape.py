@@ -72,6 +72,11 @@ class Shape:
                 qk_norm=kind in QK_NORM,
                 norms=NORMS_IN_LAYER.get(kind, 2),
             )
+        except TypeError as error:  # a list, one value for each layer
+            raise ModelError(
+                f"config.json (model_type {kind!r}) has layers of different sizes: the memory of such a model is not "
+                "estimated"
+            ) from error
         except KeyError as error:
             raise ModelError(
                 f"config.json (model_type {kind!r}) has no {error.args[0]}: the memory of such a model is not estimated"

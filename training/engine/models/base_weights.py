@@ -163,7 +163,7 @@ def _common_prefix(unknown: Collection[str], missing: Collection[str]) -> str:
 def _note_untied(model: PreTrainedModel, folder: str) -> None:
     """config.json may ask for tied embeddings while the files hold two different matrices: both stay as they are."""
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if head is None or embedding is None or not model.config.get_text_config().tie_word_embeddings:
+    if head is None or embedding is None or not getattr(model.config.get_text_config(), "tie_word_embeddings", False):
         return
     if head.weight is not embedding.weight and head.weight.shape == embedding.weight.shape:
         log.warning("%s: config.json ties head and embedding, but the files hold two matrices: both are kept", folder)

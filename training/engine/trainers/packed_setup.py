@@ -92,14 +92,15 @@ def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTr
         forward.allow_kernels()
         one_line = True
     text = model.config.get_text_config()
+    layers = getattr(text, "num_hidden_layers", None) or 1  # BLT has several stacks, and no such number
     parameters = sum(p.numel() for p in model.base_model.parameters()) or 1
     return Layout(
         pad_id=tokenizer.pad_token_id,
         budget=config.micro_batch_tokens or automatic_budget(config, text.to_dict(), kind, dtype.itemsize),
-        overhead=math.ceil(OVERHEAD * text.num_hidden_layers / parameters),
+        overhead=math.ceil(OVERHEAD * layers / parameters),
         one_line=one_line,
         mask_dtype=dtype,
-        place_cost=0.0 if one_line else PLACE_FACTOR * text.hidden_size * text.num_hidden_layers / parameters,
+        place_cost=0.0 if one_line else PLACE_FACTOR * text.hidden_size * layers / parameters,
         threshold=threshold,
         # FSDP gathers weights at each forward of each process.
         always_both=threshold is not None and config.processes > 1 and bool(config.accelerate_config),
