@@ -30,7 +30,7 @@ Progress = Callable[[int, float], None]  # rows read so far, share of the file (
 CHUNK_ROWS = 5000
 CHUNK_CHARACTERS = 16 * 1024 * 1024
 PROGRESS_SECONDS = 0.5
-MEMORY = 2 << 30  # bytes that an import may take, whatever its file unpacks to
+MEMORY = 2 << 30  # bytes that reading a file may take, whatever it unpacks to
 
 
 class ImportRefused(InvalidInput):
@@ -129,8 +129,7 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
             raise Conflict(f"the import of {record.filename} is finished, or being read by another worker")
         record.refresh_from_db()
         try:
-            with memory_limit(record.filename, MEMORY):
-                read_into_project(record, path, progress)
+            read_into_project(record, path, progress)
         except InvalidInput as error:
             if not isinstance(error, ImportRefused):
                 if isinstance(error, Unreadable) and error.row and not record.faults:
@@ -148,7 +147,8 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
 def read_into_project(record: Import, path: Path, progress: Progress | None) -> None:
     project = record.project
     options = ReadOptions(**record.mapping["read"])
-    table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project))
+    with memory_limit(record.filename, MEMORY):
+        table = open_table(path, record.filename, options, settings.UPLOAD_LIMIT_BYTES, languages_of(project))
     mapping = mapping_of(record, table)
     with path.open("rb") as file:
         record.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -156,7 +156,8 @@ def read_into_project(record: Import, path: Path, progress: Progress | None) -> 
     try:
         while True:
             with FaultLog(folder / "faults.csv") as faults:
-                left_out = stage_file(record, table, mapping, faults, progress)
+                with memory_limit(record.filename, MEMORY):
+                    left_out = stage_file(record, table, mapping, faults, progress)
                 # Keys of later rows may mean something: then the file is read again with what they mean.
                 whole = mapping_of(record, table)
                 if whole != mapping:

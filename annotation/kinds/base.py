@@ -10,6 +10,7 @@ from django.utils.functional import Promise
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
+from annotation.text.extracts import LIST_LIMIT, shortened, size_of
 
 Stored = dict[str, Any]  # a payload as JSON: the columns `Annotation.payload` and `Draft.payload`
 MAX_ALTERNATIVES = 6
@@ -84,10 +85,26 @@ class AnnotationKind(ABC, Generic[P]):
         """The template's context: texts by side, and what was `entered` (a draft or an earlier answer)."""
         return self.present_form(shown, None if entered is None else self.parse(entered))
 
-    def describe(self, stored: Stored, texts: dict[int, str], language: str, aspects: AspectsByKey) -> dict[str, Any]:
+    def describe(
+        self, stored: Stored, texts: dict[int, str], language: str, aspects: AspectsByKey, *, brief: bool = False
+    ) -> dict[str, Any]:
         """An answer for people to read: `headline`, and what else templates/annotation/answer.html shows. `texts` are
-        the task's candidates by id, `aspects` the project's by key (see `loading.aspects_by_key`)."""
-        return self.describe_answer(self.parse(stored), texts, language, aspects)
+        the task's candidates by id, `aspects` the project's by key (see `loading.aspects_by_key`).
+
+        With `brief`, for lists, a long answer is an extract (`is_extract`): nothing is computed from its texts.
+        """
+        answer = self.parse(stored)
+        if brief:
+            used = [texts.get(key, "") for key in self.candidates(answer)]
+            if size_of(stored) + size_of(used) > LIST_LIMIT:
+                return {**shortened(self.describe_briefly(answer, texts, language, aspects)), "is_extract": True}
+        return self.describe_answer(answer, texts, language, aspects)
+
+    def describe_briefly(
+        self, answer: P, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
+        """`describe_answer` without what takes long for long texts."""
+        return self.describe_answer(answer, texts, language, aspects)
 
     def own_text(self, stored: Stored) -> str | None:
         """The text that the annotator wrote or edited, for the translation memory."""

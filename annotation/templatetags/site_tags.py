@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.core.access import STAFF, role_in
 from annotation.models import Project, Role
-from annotation.text import languages
+from annotation.text import extracts, languages
 
 register = template.Library()
 
@@ -32,6 +32,12 @@ SECTIONS = [
 def isolated(text: object) -> SafeString:
     """A name inside a sentence of ours, isolated so that right-to-left letters do not reorder the sentence."""
     return format_html("<bdi>{}</bdi>", text)
+
+
+@register.filter
+def extract(text: str) -> str:
+    """The beginning of a text in a list: what a page costs must not grow with what people wrote."""
+    return extracts.extract(text)
 
 
 @register.filter

@@ -1,6 +1,5 @@
 """What changed between two texts."""
 
-import difflib
 import re
 
 from rapidfuzz.distance import Indel
@@ -12,23 +11,32 @@ Segment = tuple[str, str]  # ("same" | "ins" | "del", text)
 TOKEN = re.compile(rf"[\u3040-\u30ff\u3400-\u9fff\uff00-\uffef]|\s+|(?:(?![\u3040-\u30ff\u3400-\u9fff])[\w{MARKS}])+|.")
 
 
+# Beyond this many pairs of words (or of lines) a comparison would take too much time and memory: a changed line is then
+# replaced as a whole.
+MAX_PAIRS = 100_000_000
+
+
 def differences(old: str, new: str) -> list[Segment]:
     """The new text with what went and what came, in reading order: by lines, and by words within changed lines."""
     before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    if len(before) * len(after) > MAX_PAIRS:
+        return pieces("replace", old, new) if old != new else pieces("equal", old, new)
     segments: list[Segment] = []
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if tag == "replace":
-            segments += by_words("".join(before[a:b]), "".join(after[c:d]))
+    gone = come = ""
+    for step in Indel.opcodes(before, after):
+        if step.tag == "equal":
+            segments += by_words(gone, come)
+            gone = come = ""
+            segments += pieces("equal", "", "".join(after[step.dest_start : step.dest_end]))
         else:
-            segments += pieces(tag, "".join(before[a:b]), "".join(after[c:d]))
-    return segments
-
-
-# Beyond this many pairs of words a comparison would take too much memory: a changed line is then replaced as a whole.
-MAX_PAIRS = 400_000_000
+            gone += "".join(before[step.src_start : step.src_end])
+            come += "".join(after[step.dest_start : step.dest_end])
+    return segments + by_words(gone, come)
 
 
 def by_words(old: str, new: str) -> list[Segment]:
+    if not old or not new:
+        return pieces("replace", old, new)
     before, after = TOKEN.findall(old), TOKEN.findall(new)
     if len(before) * len(after) > MAX_PAIRS:
         return pieces("replace", old, new)

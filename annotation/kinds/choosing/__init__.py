@@ -46,6 +46,11 @@ class Choosing(AnnotationKind[ChoosingPayload]):
     ) -> dict[str, Any]:
         return describe(answer, texts)
 
+    def describe_briefly(
+        self, answer: ChoosingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
+        return describe(answer, texts, compared=False)
+
     def own_text(self, stored: Stored) -> str | None:
         """The fix of the chosen text, or else the first fix."""
         answer = self.parse(stored)

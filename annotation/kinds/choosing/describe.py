@@ -9,7 +9,8 @@ from annotation.kinds.spans import marked
 from annotation.text.differences import differences
 
 
-def describe(answer: ChoosingPayload, texts: dict[int, str]) -> dict[str, Any]:
+def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool = True) -> dict[str, Any]:
+    """`compared`: whether edited texts show what was changed."""
     described: dict[str, Any] = {"headline": headline(answer), "reasons": answer.reasons}
     if answer.choice == "one" and answer.chosen is not None:
         described["text"] = texts.get(answer.chosen, "")
@@ -21,7 +22,8 @@ def describe(answer: ChoosingPayload, texts: dict[int, str]) -> dict[str, Any]:
         if key in answer.reasons_by_side or key in answer.spans
     ]
     described["fixes"] = [
-        {"text": text, "changes": differences(texts.get(key, ""), text)} for key, text in answer.fixes.items()
+        {"text": text, "changes": differences(texts.get(key, ""), text) if compared else [("same", text)]}
+        for key, text in answer.fixes.items()
     ]
     return described
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import AnnotationKind, Stored
@@ -39,6 +40,11 @@ class Postediting(AnnotationKind[PosteditingPayload]):
         self, answer: PosteditingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
     ) -> dict[str, Any]:
         return describe(answer, texts, language)
+
+    def describe_briefly(
+        self, answer: PosteditingPayload, texts: dict[int, str], language: str, aspects: AspectsByKey
+    ) -> dict[str, Any]:
+        return {"headline": _("Accepted unchanged") if answer.unchanged else _("Edited"), "text": answer.text}
 
     def own_text(self, stored: Stored) -> str | None:
         return self.parse(stored).text or None

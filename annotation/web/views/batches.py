@@ -1,6 +1,7 @@
 """Opening, closing and looking into batches: for managers, and for reviewers to read."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -91,12 +92,14 @@ def batch_page(
     ids = {pk for task in page for pk in task.candidate_ids}
     candidates = {candidate.pk: candidate for candidate in Candidate.objects.filter(pk__in=ids).order_by()}
     aspects = aspects_by_key([batch.project_id])[batch.project_id]
+    whole = row_id(request.GET.get("whole", ""))
+    query = f"?{urlencode({'only': only, 'page': page.number})}&"
     tasks = [
         {
             "task": task,
             "candidates": [candidates[pk] for pk in task.candidate_ids],
             "waiting": sum(slot.state == Assignment.State.FREE for slot in task.assignments.all()),
-            "slots": [slot_of(slot, batch, candidates, aspects) for slot in task.assignments.all()],
+            "slots": [slot_of(slot, batch, candidates, aspects, whole, query) for slot in task.assignments.all()],
         }
         for task in page
     ]
@@ -157,14 +160,24 @@ def tasks_of(batch: Batch, only: str) -> Any:
     return tasks
 
 
-def slot_of(slot: Assignment, batch: Batch, candidates: dict[int, Candidate], aspects: AspectsByKey) -> dict[str, Any]:
-    """One slot for the page: who, how far, and the answer in words."""
+def slot_of(
+    slot: Assignment, batch: Batch, candidates: dict[int, Candidate], aspects: AspectsByKey, whole: int, query: str
+) -> dict[str, Any]:
+    """One slot for the page: who, how far, and the answer in words; of a long one the beginning, unless it is the
+    `whole` one. `query` leads back to the page."""
     row: dict[str, Any] = {"slot": slot, "skip_reason": SKIP_REASONS.get(slot.skip_reason, slot.skip_reason)}
     current = list(slot.annotations.all())
     if current:
         texts = {pk: candidate.text for pk, candidate in candidates.items()}
-        answer = KINDS[batch.kind].describe(current[0].payload, texts, batch.project.target_language, aspects)
-        row |= {"annotation": current[0], "answer": answer}
+        brief = current[0].pk != whole
+        answer = KINDS[batch.kind].describe(
+            current[0].payload, texts, batch.project.target_language, aspects, brief=brief
+        )
+        row |= {
+            "annotation": current[0],
+            "answer": answer,
+            "whole": f"{query}whole={current[0].pk}#task-{slot.task_id}",
+        }
         if preferred := KINDS[batch.kind].preferred_candidate(current[0].payload):
             row["chosen"] = candidates.get(preferred)
         if "original" in answer:

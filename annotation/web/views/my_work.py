@@ -103,7 +103,9 @@ def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> 
         "locked": locked,
         "until": None if locked else changeable_until(batch, first_at),
         "first_at": first_at,
-        "answer": KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects),
+        "answer": KINDS[answer.kind].describe(
+            answer.payload, texts, batch.project.target_language, aspects, brief=True
+        ),
     }
 
 
@@ -117,11 +119,21 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     rows = Annotation.objects.filter(assignment=requested.assignment_id).select_related("guideline").order_by("version")
     texts, aspects = texts_of([requested]), aspects_by_key([batch.project_id])[batch.project_id]
     shown: list[dict[str, Any]] = []
+    # Of long texts, one version is shown whole and compared: the one asked for, else the last.
+    whole = row_id(request.GET.get("whole", "")) or max(row.pk for row in rows)
+    before: Annotation | None = None
+
+    def described(answer: Annotation, brief: bool) -> dict[str, Any]:
+        language = batch.project.target_language
+        return KINDS[answer.kind].describe(answer.payload, texts, language, aspects, brief=brief)
+
     for answer in rows:
-        described = KINDS[answer.kind].describe(answer.payload, texts, batch.project.target_language, aspects)
-        row: dict[str, Any] = {"annotation": answer, "answer": described}
-        if shown:
-            row |= compared(shown[-1]["answer"], described)
+        brief = answer.pk != whole
+        row: dict[str, Any] = {"annotation": answer, "answer": described(answer, brief)}
+        row["whole_url"] = f"?whole={answer.pk}#version-{answer.version}"
+        if before and not row["answer"].get("is_extract"):
+            row |= compared(described(before, brief), row["answer"])
+        before = answer
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
     locked = locked_reason(batch, first_at)

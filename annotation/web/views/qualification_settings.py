@@ -99,7 +99,7 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
             "tick": tick,
             "why": why,
             "texts": [texts[pk] for pk in answer.task.candidate_ids],
-            "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language, aspects),
+            "answer": KINDS[batch.kind].describe(answer.payload, texts, project.target_language, aspects, brief=True),
         }
         for answer, tick, why in form.rows()
     ]
@@ -127,7 +127,7 @@ def results(request: SignedInRequest, slug: str, qualification_id: int) -> HttpR
             {
                 "rate": rate,
                 "texts": [texts[pk] for pk in rate.item.candidate_ids],
-                "expected": describe(rate.item.expected, texts, project.target_language, aspects),
+                "expected": describe(rate.item.expected, texts, project.target_language, aspects, brief=True),
             }
             for rate in rates
         ],

@@ -181,7 +181,7 @@ def with_texts(shown: list[Remark]) -> list[dict[str, Any]]:
         described = None
         if answer:
             known = texts, batch.project.target_language, aspects[batch.project_id]
-            described = KINDS[answer.kind].describe(answer.payload, *known)
+            described = KINDS[answer.kind].describe(answer.payload, *known, brief=True)
         rows.append(
             {
                 "remark": remark,
