@@ -21,10 +21,10 @@ help: ## Show this list
 	@echo
 	@echo "  Another port: make demo PORT=8010    Another data folder: KONOMI_VAR=/path make serve"
 
-demo: $(VENV)/.installed ## Start the site with the hotel concierge's demonstration (Ctrl-C stops it)
+demo: $(VENV)/.installed ## Start the site with the hotel concierge's demonstration (Ctrl-C stops it, not a training)
 	@$(RUN) manage.py demo --host $(HOST) --port $(PORT)
 
-serve: $(VENV)/.installed ## Start the site: web, background worker, database (Ctrl-C stops it)
+serve: $(VENV)/.installed ## Start the site: web, background worker, database (Ctrl-C stops it, not a training)
 	@$(RUN) manage.py serve --host $(HOST) --port $(PORT)
 
 test: lint ## Run all checks and all tests

@@ -9,16 +9,21 @@ from django.core.management import call_command
 from annotation.core import journal
 from annotation.core.errors import Conflict
 from annotation.importing import locks, run
+from annotation.importing.judgements.run import run_judgements
 from annotation.models import Import
 from annotation.queue import claims
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def import_file(import_id: int) -> None:
-    """Read an uploaded file. Its twin is `manage.py import_prompts`."""
+    """Read an uploaded file. Its twins are `manage.py import_prompts` and `import_judgements`."""
     record = Import.objects.select_related("project", "created_by").get(pk=import_id)
+    path = Path(settings.UPLOADS_DIR) / record.path
     try:
-        run.run_import(record=record, path=Path(settings.UPLOADS_DIR) / record.path)
+        if "judgements" in record.mapping:
+            run_judgements(record=record, path=path)
+        else:
+            run.run_import(record=record, path=path)
     except (run.ImportRefused, Conflict):
         return  # the Import says why; or another worker is at it
 

@@ -54,7 +54,7 @@ class RefuseMalformedMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # Neither a text of the database nor a file's name may hold a NUL; every other character may stand in a text.
+        # Neither a text of the database nor a file's name may hold a NUL; a text may have every other character.
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
             return refusal(HTTPStatus.BAD_REQUEST)
         if request.META.get(MALFORMED):

@@ -27,6 +27,7 @@ from deploy.broker import broker_problem
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
 from deploy.embedded import embedded_server
 from deploy.embedded.watch import Watch
+from deploy.engines import say_what_goes_on
 from deploy.health import NO_DISK
 from deploy.listening import CannotServe, address_of, listen, only_one
 from deploy.private import UMASK, tighten
@@ -79,12 +80,14 @@ def serve(
             for service in services:
                 service.start()
             if await_answer(services, listener, stopping):
-                say(f"Konomi is at {address}  (Ctrl-C stops it)")
+                say(f"Konomi is at {address}  (Ctrl-C stops the site, not a training)")
                 if on_ready:
                     on_ready(address)
             watch(services, stopping, say, each_second, database)
         finally:
             say("Stopping …")
+            say_what_goes_on(say)
+            connections.close_all()
             stop(services)
             status_file().unlink(missing_ok=True)
     say("Stopped.")

@@ -75,8 +75,7 @@ CONTENT_SECURITY_POLICY = {
 }
 # Uploads are streamed; this limits what a form may hold in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
-# The page of a file's columns has some fields for each of up to 1,000 columns.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000  # a file may have 1,000 columns, and a column has up to four fields
 UPLOAD_LIMIT_BYTES = int(os.environ.get("KONOMI_UPLOAD_LIMIT_MB", "2048")) * 1024 * 1024
 # What an address takes that expects no file: from somebody signed in, the longest texts; from visitors, a sign-in form.
 BODY_LIMIT_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE

@@ -5,13 +5,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.core.events import record as record_event
+from annotation.core.messages import stored
 from annotation.models import Import
 from annotation.preparation.rejected_rows import FaultLog
 
 
 def describe_faults(record: Import, faults: FaultLog) -> None:
     record.fault_count = faults.count
-    record.faults = [fault._asdict() for fault in sorted(faults.first)]
+    record.faults = [
+        {"row": fault.row, "column": fault.column, **stored(fault.message)} for fault in sorted(faults.first)
+    ]
     record.faults_path = str(faults.path.relative_to(settings.VAR))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.models import Project
@@ -152,6 +153,8 @@ def notes_on_alike(cursor: Any, project: Project) -> list[Note]:
 def describe(a_note: Note) -> str:
     """A note in a sentence, in the language of whoever reads it."""
     count, name, rows = a_note["count"], a_note["name"], a_note["rows"]
+    if a_note["kind"] == "unmapped":
+        name = name or _("(no name)")
     values = {"count": number_format(count, use_l10n=True, force_grouping=True), "name": name, "rows": in_rows(rows)}
     sentences = {
         "unmapped": ngettext(

@@ -56,7 +56,7 @@ def import_file(
     keep_good: bool = False,
     progress: Progress | None = None,
 ) -> Import:
-    """Read a CSV, TSV, JSONL or Parquet file into the project's prompts and candidates.
+    """Read a CSV, TSV, JSONL, JSON or Parquet file into the project's prompts and candidates.
 
     The columns' names decide what the mapping does not say; they are those of the whole file, however late a key
     occurs. All rows are written or none; with `keep_good` the good ones are,

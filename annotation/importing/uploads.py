@@ -57,8 +57,11 @@ class IntoUploads(FileUploadHandler):
             Path(self.file.name).unlink(missing_ok=True)
 
 
-def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Import:
-    """Keep an upload that came through `IntoUploads`; a person confirms its columns next.
+def receive_upload(
+    *, project: Project, upload: UploadedFile, actor: User, judgements: dict[str, Any] | None = None
+) -> Import:
+    """Keep an upload that came through `IntoUploads`; a person confirms its columns next. `judgements` is for a file of
+    recorded answers (see `importing.judgements`).
 
     Raises:
         InvalidInput: it is not a file that can be read; nothing of it is kept.
@@ -79,7 +82,7 @@ def receive_upload(*, project: Project, upload: UploadedFile, actor: User) -> Im
             project=project,
             filename=filename,
             path=str(path),
-            mapping=stored_mapping(None, ReadOptions()),
+            mapping=stored_mapping(None, ReadOptions()) | ({"judgements": judgements} if judgements else {}),
             status=Import.Status.UPLOADED,
             created_by=actor,
         )
@@ -165,7 +168,10 @@ def shown(value: Any) -> str:
 
 def reread_upload(*, record: Import, options: ReadOptions) -> None:
     """Look at a waiting upload with other read options; the columns are detected again."""
-    changeable(record, lambda rows: rows.update(mapping=stored_mapping(None, options)))
+    mapping = stored_mapping(None, options)
+    if kept := record.mapping.get("judgements"):
+        mapping["judgements"] = {**kept, "columns": None}
+    changeable(record, lambda rows: rows.update(mapping=mapping))
 
 
 def confirm_import(*, record: Import, mapping: Mapping, keep_good: bool, actor: User) -> Import:

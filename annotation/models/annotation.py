@@ -24,8 +24,9 @@ class Annotation(models.Model):
                     "ranking": [[id, …], …], "fixes": {"<candidate id>": str},
                     "spans": {"<candidate id>": [{"start", "end", "quality": "good" | "bad"}, …]}}
 
-    A ranking (more than two shown) lists groups of equally good candidates, best first; "both_bad" then means all bad.
-    A fix is the text of a candidate as edited along with a choice: of the best, or of any where none is preferred.
+    "one" of more than two shown, as in recorded answers: it is better than each of the others. A ranking lists groups
+    of equally good candidates, best first; "both_bad" of more than two means all bad. A fix is the text of a candidate
+    as edited along with a choice: of the best, or of any where none is preferred.
     A span counts Unicode code points of the candidate's text: `start` is its first, `end` the one after its last.
     Severities are those of MQM: "neutral", "minor", "major", "critical". Keys that were added later (spans,
     reasons_by_side, ranking, fixes) may be missing, as in answers from before they existed.

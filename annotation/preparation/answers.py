@@ -15,6 +15,7 @@ from annotation.preparation.chats import (
 from annotation.preparation.mapping import Mapping, MappingError, file_origin, model_origin
 from annotation.preparation.parsed import ParsedCandidate
 from annotation.text.digests import text_digest
+from annotation.text.normalization import has_ink
 
 CANDIDATES_LIMIT = 100
 NESTED_LIMIT = 5  # lists and objects inside one another
@@ -48,7 +49,7 @@ class AnswerReader:
                 type(value) is str
                 and len(value) <= TEXT_LIMIT
                 and value.isprintable()
-                and not value.isspace()
+                and has_ink(value)
                 and not value.startswith("[{")
             ):
                 found.append(ParsedCandidate(value, origin, text_digest(value)))
@@ -100,7 +101,7 @@ class AnswerReader:
         if type(value) is dict:
             return self.of_object(value, column, origin, what, depth)
         text = self.cells.text(value, column, what)
-        return [ParsedCandidate(text, origin, text_digest(text))] if text.strip() else []
+        return [ParsedCandidate(text, origin, text_digest(text))] if has_ink(text) else []
 
     def of_chat(self, messages: list[Message], column: str, origin: str, what: str) -> list[ParsedCandidate]:
         if not messages:

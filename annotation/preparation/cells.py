@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from annotation.preparation.parsed import Fault
+from annotation.text.normalization import has_ink
 
 TEXT_LIMIT = 100_000  # characters
 METADATA_LIMIT = 20_000
@@ -13,6 +14,8 @@ METADATA_DEPTH = 20
 
 # Control characters but tab and line feed, half a surrogate pair, and what Unicode calls no character.
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
+# How something else becomes a text, in formats that have no quotation marks.
+AS_TEXT = {"parquet": "convert the column to strings"}
 LARGEST_EXACT_FLOAT = 2.0**53
 
 
@@ -20,9 +23,10 @@ class Cells:
     """Reads cells of one file. `faults` are the current row's; `passed_over` counts, over all rows, what stood in a
     mapped column and was not read, by a name such as “messages: tool_calls”."""
 
-    def __init__(self, *, cells_are_text: bool) -> None:
+    def __init__(self, *, format: str) -> None:
         # JSON inside a cell is JSONL's and Parquet's own; in CSV and TSV it is a cell's text.
-        self.cells_are_text = cells_are_text
+        self.cells_are_text = format in ("csv", "tsv")
+        self.as_text = AS_TEXT.get(format, "put it in quotation marks")
         self.faults: list[Fault] = []
         self.row = 0
         self.passed_over: Counter[str] = Counter()
@@ -37,7 +41,7 @@ class Cells:
     def text(self, value: Any, column: str, what: str = "the text") -> str:
         """A text that may be stored, with line feeds for line ends; the empty string after a fault."""
         if not isinstance(value, str):
-            self.fault(column, f"{what} is {kind_of(value)}, not a text; put it in quotation marks")
+            self.fault(column, f"{what} is {kind_of(value)}, not a text; {self.as_text}")
             return ""
         if len(value) > TEXT_LIMIT:
             self.fault(column, f"{what} has {len(value):,} characters, more than {TEXT_LIMIT:,}; shorten or split it")
@@ -52,7 +56,7 @@ class Cells:
         return str(value)
 
     def required_text(self, value: Any, column: str, what: str = "the text") -> str:
-        if value is None or (type(value) is str and not value.strip()):
+        if value is None or (type(value) is str and not has_ink(value)):
             self.fault(column, f"{what} is empty; fill it in or delete the row")
             return ""
         return self.text(value, column, what)
@@ -61,7 +65,7 @@ class Cells:
         if is_empty(value):
             return ""
         text = self.text(value, column, what)
-        return text if text.strip() else ""
+        return text if has_ink(text) else ""
 
     def name(self, values: dict[str, Any], column: str, limit: int) -> str:
         """An id or a document's name: a text on one line, or a whole number of at most 64 bits."""
@@ -77,7 +81,7 @@ class Cells:
                 value = int(value)
         if type(value) is int:
             if not -(2**63) <= value < 2**63:
-                self.fault(column, "a number of more than 64 bits; put it in quotation marks to make it a text")
+                self.fault(column, f"a number of more than 64 bits; {self.as_text} to make it a text")
                 return ""
             return str(value)
         text = self.text(value, column, "the name").strip()
@@ -106,8 +110,8 @@ def is_empty(value: Any) -> bool:
 
 
 def is_blank(value: Any) -> bool:
-    """Whether nothing of a cell could be read: empty, or white space only."""
-    return is_empty(value) or (type(value) is str and not value.strip())
+    """Whether nothing of a cell could be read: empty, or only spaces and characters that cannot be seen."""
+    return is_empty(value) or (type(value) is str and not has_ink(value))
 
 
 def unfit_for_json(value: Any, depth: int = 0) -> str:

@@ -11,7 +11,7 @@ from annotation.core.errors import InvalidInput
 # In this order of preference, compared without case.
 NAMES = {
     "messages": ("messages", "conversation", "conversations"),
-    "text": ("text", "prompt", "source", "source_text", "question", "instruction", "query"),
+    "text": ("text", "prompt", "source", "source_text", "question", "instruction", "query", "src", "history"),
     "input": ("input", "context"),
     "system": ("system", "system_prompt"),
     "reference": ("reference", "reference_text", "ref", "target", "output", "completion", "response", "answer"),
@@ -38,7 +38,8 @@ BESIDE_MESSAGES = ("prompt", "text", "source_text", "question", "instruction", "
 INSTRUCTIONS = ("instruction", "question")
 CANDIDATE_COLUMN = re.compile(r"candidate[ ._:-](?!ids?$|count$|index$|digest$)(.+)", re.IGNORECASE)
 NUMBERED_COLUMN = re.compile(
-    r"(?:response|answer|completion|output|generation|conversation|hypothesis)[ _.-]?(?:[a-h]|\d{1,2})", re.IGNORECASE
+    r"(?:response|answer|completion|output|generation|conversation|hypothesis|human_ref)[ _.-]?(?:[a-h]|\d{1,2})",
+    re.IGNORECASE,
 )
 # Two answers of which one was preferred.
 PAIR_COLUMNS = ("chosen", "rejected", "preferred_output", "non_preferred_output")

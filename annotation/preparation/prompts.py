@@ -41,7 +41,7 @@ class PromptParser:
 
     def __init__(self, mapping: Mapping, *, format: str, seed: str, share: float, persona: str = "") -> None:
         self.mapping, self.seed, self.share, self.persona = mapping, seed, share, persona.strip()
-        self.cells = Cells(cells_are_text=format in ("csv", "tsv"))
+        self.cells = Cells(format=format)
         self.answers = AnswerReader(mapping, self.cells)
         self.only_text = bool(mapping.text) and not (
             mapping.messages or mapping.input or mapping.system or mapping.is_own
@@ -56,7 +56,7 @@ class PromptParser:
         cells.start(row.number)
         if row.values is None:
             return [Fault(row.number, "", row.fault)]
-        values = row.values
+        values, blank_before = row.values, cells.blank_candidates
         candidates = self.answers.candidates(values)
         text, messages, answer = self.prompt(values)
         reference = self.reference(values, text, messages) if mapping.reference else ""
@@ -69,7 +69,10 @@ class PromptParser:
         held_out = self.held_out(values.get(mapping.held_out)) if mapping.held_out else None
         metadata, context = self.metadata(values) if self.has_metadata else ("{}", "")
         if cells.faults:
-            return None if all(map(is_blank, values.values())) else cells.faults
+            if not all(map(is_blank, values.values())):
+                return cells.faults
+            cells.blank_candidates = blank_before  # the row is counted, and with it all that it lacks
+            return None
         if messages is None or len(messages) == 1:
             digest = one_turn_digest(text)
             normal = normal_form(text)

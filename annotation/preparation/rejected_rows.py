@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from annotation.core.messages import Message
 from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTable, Table
 from annotation.preparation.parsed import Fault
 
@@ -59,7 +60,9 @@ class FaultLog:
         csv.writer(self.file).writerow([fault.row, neutral_cell(column), neutral_cell(message)])
         self.count += 1
         if len(self.first) < FIRST_FAULTS:
-            self.first.append(Fault(fault.row, column.replace("\0", "␀"), message.replace("\0", "␀")))
+            if not isinstance(fault.message, Message):
+                fault = fault._replace(message=message.replace("\0", "␀"))
+            self.first.append(fault._replace(column=column.replace("\0", "␀")))
         if fault.row >= len(self.faulty):
             self.faulty.extend(bytes(fault.row + 1 - len(self.faulty)))
         self.rows += not self.faulty[fault.row]

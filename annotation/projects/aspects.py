@@ -13,9 +13,12 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from annotation.core.aspect_keys import free_key
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import Annotation, Aspect, Kind, Project, User, WeightSet
+
+MOST_POINTS = 9  # a page has keys for so many
 
 
 class AspectSpec(TypedDict, total=False):
@@ -100,11 +103,12 @@ def write(aspect: Aspect, spec: AspectSpec, *, actor: User | None) -> Aspect:
         problems.append(("name", _("Give a name of 1 to 80 characters.")))
     if len(question) > 300:
         problems.append(("question", _("At most 300 characters.")))
-    if not 2 <= len(anchors) <= 9:
+    stored = Aspect.objects.filter(pk=aspect.pk).first()
+    is_recorded = stored is not None and len(anchors) == stored.points  # of a file's scale: 0 to 100 has 101
+    if not 2 <= len(anchors) <= MOST_POINTS and not is_recorded:
         problems.append(
             ("anchors", _("Give 2 to 9 sentences, one a line, worst first; there are %(n)s.") % {"n": len(anchors)})
         )
-    stored = Aspect.objects.filter(pk=aspect.pk).first()
     if stored and not problems and len(anchors) != stored.points and was_scored(stored):
         message = f"It has been scored on {stored.points} points: retire it and add one with {len(anchors)}."
         problems.append(("anchors", message))
@@ -121,6 +125,9 @@ def write(aspect: Aspect, spec: AspectSpec, *, actor: User | None) -> Aspect:
 
 def set_retired(aspect: Aspect, retired: bool, *, actor: User | None) -> None:
     """Compare and set, so that retiring twice says so. Call it with the project locked."""
+    if not retired and aspect.points > MOST_POINTS:
+        text = _("“%(name)s” has %(points)s points, as a file's scale: people cannot be asked for it.")
+        raise InvalidInput(text % {"name": aspect.name, "points": aspect.points})
     held = Aspect.objects.filter(pk=aspect.pk, retired_at__isnull=retired)
     if held.update(retired_at=timezone.now() if retired else None) != 1:
         message = _("%(name)s was retired already.") if retired else _("%(name)s is in use already.")
@@ -183,13 +190,6 @@ def active_keys(project: Project) -> list[str]:
 
 def aspect_values(aspect: Aspect) -> dict[str, Any]:
     return {name: getattr(aspect, name) for name in ("key", "name", "question", "anchors", "position")}
-
-
-def free_key(project: Project, name: str) -> str:
-    """A key that no aspect of the project has had: from the name where it is Latin, else by number."""
-    wish = slugify(name)[:36].strip("-") or "aspect"
-    taken = set(project.aspects.values_list("key", flat=True))
-    return next(key for key in (wish, *(f"{wish}-{n}" for n in range(2, 1000))) if key not in taken)
 
 
 def was_scored(aspect: Aspect) -> bool:

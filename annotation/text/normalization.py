@@ -14,11 +14,12 @@ KEPT = "".join(c for c in map(chr, range(0x20000)) if unicodedata.decomposition(
 PIECES = re.compile(f"([{re.escape(KEPT)}]+)")
 # No ink and no width (Unicode's Default_Ignorable_Code_Point, without the joiners below); tag characters spell the
 # flags of England, Scotland and Wales behind a black flag, and nothing else that one can see.
-INVISIBLE = re.compile(
-    "(\U0001f3f4[\U000e0020-\U000e007f]+)"
-    "|[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+INVISIBLE = re.compile(f"(\U0001f3f4[\U000e0020-\U000e007f]+)|[{IGNORABLE}]")
+INK = re.compile(rf"[^\s\u200c\u200d\u2800{IGNORABLE}]")
 # Joiners shape letters of cursive and Indic scripts (Persian spells with them) and make one emoji of several; anywhere
 # else they cannot be seen.
 JOINERS = re.compile("[\u200c\u200d]")
@@ -55,6 +56,11 @@ def normal_form(text: str) -> str:
     if shown != plain:  # what was taken out may have kept a letter and its accent apart
         shown = compatible(shown)
     return " ".join(shown.split())
+
+
+def has_ink(text: str) -> bool:
+    """Whether there is anything to see: a normal form."""
+    return INK.search(text) is not None
 
 
 def folded(text: str) -> str:

@@ -40,10 +40,10 @@ class Meter:
         class Stopwatch(transformers.TrainerCallback):  # type: ignore[misc]
             def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
                 meter.before = meter.tokens
-                meter.ends.append((time.perf_counter(), time.process_time()))
+                meter.look()
 
             def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-                meter.ends.append((time.perf_counter(), time.process_time()))
+                meter.look()
 
             def on_log(self, *args: Any, logs: dict[str, Any], **kwargs: Any) -> None:
                 if "loss" in logs:
@@ -51,6 +51,9 @@ class Meter:
 
         torch.nn.Embedding.forward = counted
         transformers.trainer.DEFAULT_CALLBACKS.append(Stopwatch)
+
+    def look(self) -> None:
+        self.ends.append((time.perf_counter(), time.process_time()))
 
     def figures(self) -> dict[str, Any]:
         wall, cpu = (
@@ -90,7 +93,9 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    changed = {} if task["contender"] != "trl_unchecked" else {"gradient_checkpointing": False}
+    changed: dict[str, Any] = {} if task["contender"] != "trl_unchecked" else {"gradient_checkpointing": False}
+    if task["sequential"]:
+        changed["train_sampling_strategy"] = "sequential"
     arguments = DPOConfig(
         output_dir=task["work"],
         bf16=False,
@@ -109,6 +114,8 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
         **changed,
     )
     rows = load_dataset("parquet", data_files=task["rows"], split="train", cache_dir=task["work"])
+    if task["sequential"]:
+        rows = rows.select(order_of_ours(rows["prompt"], task["batch_size"]))
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token
@@ -122,6 +129,16 @@ def with_trl(task: dict[str, Any]) -> dict[str, Any]:
     trainer.train()
     trainer.save_model(str(Path(task["work"]) / "model"))
     return {}
+
+
+def order_of_ours(prompts: list[str], batch_size: int) -> list[int]:
+    """The rows in the order in which ours draws them where prompts have several: its steps must be full ones."""
+    from training.engine.packed.sampling import StepSampler, groups_of
+
+    steps = list(StepSampler(groups_of(prompts), most=batch_size, seed=SEED))
+    if any(len(step) != batch_size for step in steps):
+        raise SystemExit(f"steps of {sorted(map(len, steps))} rows cannot be TRL's of {batch_size}")
+    return list(itertools.chain(*steps))
 
 
 def with_ours(task: dict[str, Any]) -> dict[str, Any]:
@@ -138,6 +155,7 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
         run_id="benchmark",
         model=ModelSource(base=task["model"]),
         epochs=task["epochs"],
+        max_steps=task.get("max_steps", -1),
         learning_rate=task["learning_rate"],
         lr_scheduler="linear",
         warmup_ratio=0.0,
@@ -149,6 +167,7 @@ def with_ours(task: dict[str, Any]) -> dict[str, Any]:
         seed=SEED,
         save_steps=500,
         threads=task["threads"],
+        reference_cache=task.get("references", ""),
     )
     directory = RunDirectory(Path(task["work"]))
     directory.create(config)
@@ -177,14 +196,19 @@ def limit(task: dict[str, Any]) -> dict[str, Any]:
 
     from training.engine.data.rows import Counts
     from training.engine.data.tokenization import fit, tokenize
-    from training.engine.packed import layout
+    from training.engine.packed import grouping
 
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     rows = pq.read_table(task["rows"]).to_pylist()
     counts = Counts()
     tokenized = tokenize(tokenizer, rows, range(len(rows)), ("chosen", "rejected"), counts)
     sequences = fit(tokenized, task["max_length"], counts)
-    packed = [layout.make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
+    examples = [
+        {"prompt_ids": item.prompt_ids, "chosen_ids": item.completion_ids[0], "rejected_ids": item.completion_ids[1]}
+        for item in sequences
+    ]
+    groups = grouping.grouped(examples, ("chosen_ids", "rejected_ids"), grouping.Costs(budget=1 << 40))
+    packed = [group.row for group in groups]
     needed = sum(row.computed for row in packed)
     plain = sum(2 * len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences)
     share = sum(row.scored for row in packed) / needed
@@ -226,9 +250,10 @@ def main() -> None:
         answer = limit(task)
     else:
         meter = Meter()
-        begin = time.perf_counter()
-        answer = with_ours(task) if task["contender"] == "ours" else with_trl(task)
-        answer |= {"wall_s": time.perf_counter() - begin, **meter.figures()}
+        begin, cpu = time.perf_counter(), time.process_time()
+        answer = with_ours(task) if task["contender"].startswith("ours") else with_trl(task)
+        answer |= {"wall_s": time.perf_counter() - begin, "cpu_s": time.process_time() - cpu, **meter.figures()}
+        answer["first_step_s"] = meter.ends[1][0] - begin
         answer["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     Path(task["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 

@@ -179,7 +179,9 @@ def test_the_proof_exists(name):
 CASES = [(name, value, read, expected) for name, rows in SETTINGS.items() for value, read, expected in rows]
 
 
-@pytest.mark.parametrize(("name", "value", "read", "expected"), CASES, ids=[f"{row[0]}={row[1]}"[:60] for row in CASES])
+@pytest.mark.parametrize(
+    ("name", "value", "read", "expected"), CASES, ids=[f"{n}-{row[0]}" for n, row in enumerate(CASES)]
+)
 def test_a_variable_takes_effect(settings_with, name, value, read, expected):
     assert read(settings_with(**{name: value})) == expected
 

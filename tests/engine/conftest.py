@@ -70,7 +70,7 @@ def training(program: str, model: ModelSource, **changes) -> TrainingConfig:
     return TrainingConfig(program=program, model=model, **{**values, **changes})
 
 
-def start(program: str, directory: RunDirectory) -> subprocess.Popen:
+def start(program: str, directory: RunDirectory, **options) -> subprocess.Popen:
     """The program as the site launches it: a process of its own."""
     with directory.log_path.open("ab") as output:
         return subprocess.Popen(
@@ -79,6 +79,7 @@ def start(program: str, directory: RunDirectory) -> subprocess.Popen:
             stdout=output,
             stderr=output,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            **options,
         )
 
 
@@ -91,6 +92,13 @@ def run_here(program: str, directory: RunDirectory) -> int:
     module = importlib.import_module(f"training.engine.{program}")
     work = getattr(module, "train" if program.startswith("train") else program)
     return main(program, work, [str(directory.path)])
+
+
+def run_for_the_site(program: str, directory: RunDirectory) -> int:
+    """The same with the lock handed over: a request to cancel that was made before the engine began is obeyed."""
+    with directory.acquire_lock() as lock:
+        os.environ["KONOMI_RUN_LOCK_FD"] = str(lock.fileno())
+        return run_here(program, directory)
 
 
 def texts(path: Path) -> list[dict]:

@@ -1,6 +1,7 @@
 """A project with frozen files and a tiny model on disk. The pytest process itself stays free of torch."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -70,7 +71,7 @@ def freeze(project, settings):
             table = pa.table({column: [] for column in columns(purpose, 0)})
             rows = [columns(purpose, number) for number in range(first, first + count)]
             pq.write_table(pa.Table.from_pylist(rows) if rows else table, folder / f"{name}.parquet")
-        (folder / "manifest.json").write_text("{}")
+        (folder / "manifest.json").write_text(json.dumps({"sha256": digest}))
         return DatasetVersion.objects.create(
             project=project,
             purpose=purpose,

@@ -3,15 +3,20 @@
 The addresses are read from the URL resolver, so that a page added tomorrow is walked tomorrow.
 """
 
+import json
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from annotation.answers.submission import submit
 from annotation.datasets.freeze import freeze_dataset
+from annotation.importing.judgements.uploads import UNDECIDED
+from annotation.importing.run import stored_mapping
 from annotation.members.memberships import invite
 from annotation.models import (
     Assignment,
@@ -26,6 +31,7 @@ from annotation.models import (
     Role,
     User,
 )
+from annotation.preparation.files import ReadOptions
 from annotation.projects.aspects import save_aspects
 from annotation.projects.guidelines import publish_guideline
 from annotation.projects.reasons import save_reason_tags
@@ -55,6 +61,7 @@ class World:
     people: dict[Role, User]
     values: dict[str, Any] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
+    judgements: int = 0  # an upload of recorded judgements
 
     def pages(self) -> list[tuple[str, str]]:
         """(name, address) of every address that may be a page; the work of each kind has one of its own."""
@@ -65,7 +72,9 @@ class World:
             missing = [key for key in keys if key not in self.values]
             assert not missing, f"{name} takes {missing}: put a row of it into tests/walks/every_page.py"
             given = {key: self.values[key] for key in keys}
-            if name == "work":
+            if name == "judgements_columns":
+                found.append((name, reverse(name, args=[self.judgements])))
+            elif name == "work":
                 found += [(f"work ({kind})", reverse(name, args=[batch.pk])) for kind, batch in self.batches.items()]
             else:
                 found.append((name, reverse(name, kwargs=given)))
@@ -157,7 +166,26 @@ def everything(
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
-    return World(project, people, values, batches)
+    return World(project, people, values, batches, judgements_of(project, hana, texts))
+
+
+def judgements_of(project: Project, manager: User, texts: tuple[str, str, str]) -> int:
+    """An upload of recorded judgements, of which one answer means nothing so far."""
+    source, good, poor = texts
+    row = {"text": source, "candidate_a": good, "candidate_b": poor, "worker": manager.email}
+    path = Path(settings.UPLOADS_DIR) / f"judgements-{project.slug}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({**row, "answer": answer}) + "\n" for answer in ("a", "?")), encoding="utf-8")
+    mapping = {**stored_mapping(None, ReadOptions()), "judgements": UNDECIDED}
+    upload = Import.objects.create(
+        project=project,
+        filename="judgements.jsonl",
+        path=path.name,
+        mapping=mapping,
+        status=Import.Status.UPLOADED,
+        created_by=manager,
+    )
+    return upload.pk
 
 
 def hand(batch: Batch, person: User) -> Assignment:

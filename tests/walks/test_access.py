@@ -58,6 +58,8 @@ MANAGER_ONLY = {
     "settings_invitation_revoke",
     "prompts",
     "import_new",
+    "judgements_new",
+    "judgements_columns",
     "import",
     "import_columns",
     "import_reread",

@@ -71,6 +71,7 @@ class LearningCurveCommand(TrainingCommand):
             base_model=options["model"] or "",
             parent=get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
             options=self.chosen(options),
+            allow_other_base=options["allow_other_base"],
         )
 
     def _continued(self, options: dict[str, Any]) -> LearningCurve:

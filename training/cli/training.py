@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.cli.progress import chosen_options, get, get_checkpoint, get_dataset, plain_errors, report, wait_for
-from training.contract.config import ConfigError, LoraSettings
+from training.contract.config import ALLOW_OTHER_BASE, ConfigError, LoraSettings
 from training.contract.hyperparameters import parameters_of
 from training.contract.metrics import LOSS, REWARD_ACCURACY
 from training.engine_jobs.queue import resume
@@ -28,6 +28,7 @@ class TrainingCommand(BaseCommand):
         start.add_argument(
             "--checkpoint", "--adapter", metavar="ID", type=int, help="a checkpoint of this project (its whole chain)"
         )
+        start.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
         start.add_argument("--resume", metavar="RUN", type=int, help="continue this failed or cancelled run instead")
         add_to(parser, self.trainer)
         after = parser.add_argument_group("afterwards")
@@ -76,6 +77,7 @@ class TrainingCommand(BaseCommand):
             parent=get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
             options=self.chosen(options),
             evaluate=not options["no_evaluate"],
+            allow_other_base=options["allow_other_base"],
         )
 
     def chosen(self, options: dict[str, Any]) -> dict[str, Any]:

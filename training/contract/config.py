@@ -26,11 +26,34 @@ class ModelSource:
     """A model as a chain: a base folder, then adapter folders merged into it in order (SFT first, then DPO).
 
     `base` is a folder in Hugging Face layout (or a hub name where the operator allows a hub). `adapters` are PEFT
-    folders; a fully fine-tuned checkpoint is a base of its own with no adapters.
+    folders; a fully fine-tuned checkpoint is a base of its own with no adapters. `allow_other_base`: a person decided
+    that adapters may be used on another base than they were trained on (`ALLOW_OTHER_BASE`).
     """
 
     base: str
     adapters: tuple[str, ...] = ()
+    allow_other_base: bool = False
+
+
+def _(text: str) -> str:
+    """Mark a text for makemessages; this module cannot import Django's gettext."""
+    return text
+
+
+@dataclass(frozen=True)
+class ModelOption:
+    """A choice about a model, as commands and forms offer it."""
+
+    flag: str
+    label: str
+    help: str
+
+
+ALLOW_OTHER_BASE = ModelOption(
+    flag="--allow-other-base",
+    label=_("Allow another base"),
+    help=_("use an adapter on another base than it was trained on; it is recorded with the result"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +95,13 @@ class TrainingConfig(Hyperparameters, RunSubject):
     `micro_batch_tokens` tokens (0: what the memory allows), whatever the split into the two factors; without, plain
     TRL computes them `batch_size` at a time.
     `soft_labels` takes a row's `probability` as its target; `strength_offset` times its `strength` is the margin
-    required (ODPO's α). `reference_cache` is the folder of reference log-probabilities that runs share (empty: in the
-    run directory). `architecture` is for `pretrain`, which has no model to start from (`model=ModelSource(base="")`).
+    required (ODPO's α). `reference_cache` and `token_cache` are the folders of reference log-probabilities
+    and of token ids that runs share (empty: in the run directory). `architecture` is for `pretrain`, which has no model
+    to start from (`model=ModelSource(base="")`).
     """
 
     reference_cache: str = ""
+    token_cache: str = ""
     architecture: Architecture = field(default_factory=Architecture)
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -88,8 +113,10 @@ class TrainingConfig(Hyperparameters, RunSubject):
         if self.loss_weights and len(self.loss_weights) != len(self.losses):
             raise ConfigError(
                 f"loss_weights has {counted(len(self.loss_weights), 'entry', 'entries')} for "
-                f"{counted(len(self.losses), 'loss', 'losses')}"
+                f"{counted(len(self.losses), 'loss', 'losses')}: give one for each of {', '.join(self.losses)}"
             )
+        if self.loss_weights and not any(self.loss_weights):
+            raise ConfigError("loss_weights are all 0: nothing would be learnt")
 
     @property
     def trainer(self) -> str:
@@ -141,6 +168,7 @@ class EvaluationConfig:
     parent: ModelSource | None = None
     reference: ModelSource | None = None
     dataset: str = "dataset"
+    dataset_sha256: str = ""
     beta: float = 0.1
     max_length: int = 1024
     max_new_tokens: int = 128

@@ -34,8 +34,9 @@ class Declaration:
 
     `unset` says in words what the default means where its value says nothing ("no limit"). `above` is an exclusive
     lower bound. `choices` are (value, label) pairs, `suggestions` likewise without excluding others. `names` are the
-    known entries of a tuple. `trainers` lists those that have it (empty: all). A `printed` one is written into the
-    command of a run even where it has its default value.
+    known entries of a tuple, or the known values of a text; `refused` are others that a library has and that cannot
+    work here, with the reason. A `required` tuple has one entry at least. `trainers` lists those that have it (empty:
+    all). A `printed` one is written into the command of a run even where it has its default value.
     """
 
     label: str
@@ -51,6 +52,8 @@ class Declaration:
     choices: tuple[tuple[str, str], ...] = ()
     suggestions: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    required: bool = False
     trainers: tuple[str, ...] = ()
     on_page: OnPage = "more"
     printed: bool = False
@@ -131,15 +134,38 @@ def validate(settings: Any, prefix: str = "") -> None:
 def problem_with(parameter: Hyperparameter, value: Any, name: str) -> str | None:
     """Why the value cannot be used; None if it can."""
     declared = parameter.declaration
-    for entry in value if parameter.many else (value,):
+    entries = value if parameter.many else (value,)
+    for entry in entries:
         if not _has_type(entry, parameter.kind):
             return f"{name} must be {TYPE_NAMES[parameter.kind]}, got {entry!r}"
-    if parameter.many:
-        unknown = [entry for entry in value if declared.names and entry not in declared.names]
-        return f"{name} knows {', '.join(declared.names)}, not {', '.join(unknown)}" if unknown else None
+    if (problem := _problem_with_names(parameter, value, name)) is not None:
+        return problem
     values = [choice for choice, _label in declared.choices]
     if values and value not in values:
         return f"{name} must be one of {', '.join(values)}, got {value!r}"
+    return next(filter(None, (_out_of_bounds(parameter, entry, name) for entry in entries)), None)
+
+
+def _problem_with_names(parameter: Hyperparameter, value: Any, name: str) -> str | None:
+    """Why these names cannot be used: none at all, an unknown one, one that cannot work, the same one twice."""
+    declared = parameter.declaration
+    entries = value if parameter.many else (value,)
+    if declared.required and not entries:
+        examples = " or ".join(example for example, _label in declared.suggestions)
+        return f"{name} is empty: name one at least, such as {examples}"
+    for entry in entries:
+        if entry in declared.refused:
+            return f"{name}: {entry} {declared.refused[entry]}"
+    unknown = [entry for entry in entries if declared.names and entry not in declared.names]
+    if unknown:
+        return f"{name} knows {', '.join(declared.names)}, not {', '.join(unknown)}"
+    if declared.names and (twice := [entry for entry in entries if entries.count(entry) > 1]):
+        return f"{name} has {twice[0]} twice"
+    return None
+
+
+def _out_of_bounds(parameter: Hyperparameter, value: Any, name: str) -> str | None:
+    declared = parameter.declaration
     maximum = upper_bound(parameter)
     if maximum is not None and value > maximum:
         if declared.maximum is None:
@@ -172,5 +198,5 @@ def _has_type(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return False
     if kind is float:
-        return isinstance(value, int | float) and not math.isnan(value)
+        return isinstance(value, int | float) and math.isfinite(value)
     return isinstance(value, kind)

@@ -14,6 +14,36 @@ PRETRAIN, SFT, DPO, KTO = "pretrain", "sft", "dpo", "kto"
 TRAINERS = (SFT, DPO, KTO)  # those with a command and the web form
 Precision = Literal["auto", "fp32", "bf16"]
 Quantization = Literal["none", "4bit", "8bit"]
+# TRL's losses for pairs, and transformers' schedules that need no further settings.
+LOSSES = (
+    "sigmoid",
+    "sigmoid_norm",
+    "ipo",
+    "hinge",
+    "robust",
+    "nca_pair",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sft",
+)
+NO_LOSSES = {
+    "exo_pair": "needs TRL's label_smoothing, which is always 0 here: use sigmoid, whose soft labels are a smoothing "
+    "for each pair"
+}
+SCHEDULES = (
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+)
 TRACKERS = ("tensorboard", "mlflow", "wandb")
 # Rao and Kupper's (1967) threshold, log 3 as in Chen et al. 2024: two equal texts are called equal every other time.
 TIE_THRESHOLD = math.log(3)
@@ -106,7 +136,11 @@ class Hyperparameters:
         printed=True,
     )
     lr_scheduler: str = declare(
-        _("Learning rate schedule"), _("linear, cosine, constant and others of transformers"), STEPS, "cosine"
+        _("Learning rate schedule"),
+        _("linear, cosine, constant and others of transformers"),
+        STEPS,
+        "cosine",
+        names=SCHEDULES,
     )
     warmup_ratio: float = declare(
         _("Warm-up"),
@@ -182,6 +216,9 @@ class Hyperparameters:
         ("sigmoid",),
         by_trainer={DPO: ("sigmoid", "sft")},
         suggestions=(("sigmoid,sft", _("DPO with an SFT term")), ("sigmoid", _("Plain DPO"))),
+        names=LOSSES,
+        refused=NO_LOSSES,
+        required=True,
         trainers=(DPO,),
         printed=True,
     )
@@ -191,6 +228,7 @@ class Hyperparameters:
         PREFERENCE,
         (),
         unset=_("1 each"),
+        minimum=0,
         trainers=(DPO,),
         printed=True,
     )

@@ -1,8 +1,6 @@
 """Sizes of a decoder-only transformer, from its config.json or from the headers of its weights. Free of torch."""
 
 import json
-import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 from training.contract.config import LoraSettings
 from training.contract.errors import ModelError
+from training.contract.weights import tensors, weight_files
 
 Config = Mapping[str, Any]
 
@@ -73,6 +72,11 @@ class Shape:
                 qk_norm=kind in QK_NORM,
                 norms=NORMS_IN_LAYER.get(kind, 2),
             )
+        except TypeError as error:  # a list, one value for each layer
+            raise ModelError(
+                f"config.json (model_type {kind!r}) has layers of different sizes: the memory of such a model is not "
+                "estimated"
+            ) from error
         except KeyError as error:
             raise ModelError(
                 f"config.json (model_type {kind!r}) has no {error.args[0]}: the memory of such a model is not estimated"
@@ -146,22 +150,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def count_parameters(folder: Path) -> int:
-    """Parameters in the folder's safetensors files, from their headers alone; 0 where there are none.
+    """Parameters in the files that are loaded from the folder, from their headers alone; 0 where there are none.
 
-    A file begins with its header's length (8 bytes, little-endian), then the header as JSON: for each tensor its
-    shape. Raises ModelError for a file that does not. A head that shares the embedding's weights may be stored with
+    Raises ModelError for a file that cannot be read. A head that shares the embedding's weights may be stored with
     them or not: it counts as often as it is stored.
     """
-    return sum(math.prod(shape) for file in sorted(folder.glob("*.safetensors")) for shape in _tensor_shapes(file))
-
-
-def _tensor_shapes(path: Path) -> list[list[int]]:
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(length))
-        return [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is not a complete safetensors file: {error}") from error
+    return sum(tensor.count for file in weight_files(folder) for tensor in tensors(file))

@@ -5,11 +5,13 @@ dataset/           train.parquet  held_out.parquet  manifest.json; corpus.jsonl 
 prompts.jsonl      input of `generate`
 metrics.jsonl      one JSON object per line, appended by the engine
 log.txt            stdout and stderr of the engine
-cancel             created by the site: the engine saves, writes result.json and exits
+cancel             created by the site: the engine saves, writes result.json, removes this file and exits
 lock               held (flock) by the engine for as long as it lives: how others detect that it died
+inputs.json        hashes of dataset and models, written at the first start: a resume goes on with the same
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
+tokens/            token ids of the training rows, where runs do not share a cache
 quantization-base/ the chain's adapters merged, for a quantized base
 tensorboard/       and mlruns/: where trackers write
 model/             the trained model, with lineage.json
@@ -40,10 +42,11 @@ PROMPTS, CANDIDATES = "prompts.jsonl", "candidates.jsonl"
 METRICS = "metrics.jsonl"
 LOG = "log.txt"
 CANCEL, LOCK = "cancel", "lock"
+INPUTS = "inputs.json"
 PREFLIGHT = "preflight.json"
 CHECKPOINT_PREFIX = "checkpoint-"
 TRAINER_STATE = "trainer_state.json"  # in a checkpoint; transformers' own name
-REFERENCE, QUANTIZATION_BASE = "reference", "quantization-base"
+REFERENCE, TOKENS, QUANTIZATION_BASE = "reference", "tokens", "quantization-base"
 TENSORBOARD, MLRUNS = "tensorboard", "mlruns"
 MODEL, LINEAGE = "model", "lineage.json"
 SCORES, SAMPLES = "scores.jsonl", "samples.jsonl"
@@ -170,9 +173,12 @@ class RunDirectory:
     def cancel_requested(self) -> bool:
         return self.cancel_path.exists()
 
+    def withdraw_cancel(self) -> None:
+        self.cancel_path.unlink(missing_ok=True)
+
     def clear_for_resume(self) -> None:
         """Remove the previous result and the cancel request; checkpoints, metrics and log stay."""
-        self.cancel_path.unlink(missing_ok=True)
+        self.withdraw_cancel()
         self.result_path.unlink(missing_ok=True)
 
     def last_checkpoint(self) -> Path | None:
@@ -212,16 +218,19 @@ class RunDirectory:
         return False
 
     @contextlib.contextmanager
-    def engine_lock(self) -> Iterator[None]:
-        """Held by an engine program for its whole life; the launcher may pass it in as an inherited descriptor."""
+    def engine_lock(self) -> Iterator[bool]:
+        """Held by an engine program for its whole life; the launcher may pass it in as an inherited descriptor.
+
+        Yields whether it was passed in.
+        """
         inherited = os.environ.pop("KONOMI_RUN_LOCK_FD", "")
         if inherited:
             # Taken by the launcher and handed over: closed by the kernel when this process ends.
             os.set_inheritable(int(inherited), False)
-            yield
+            yield True
             return
         with self.acquire_lock():
-            yield
+            yield False
 
 
 def checkpoint_step(folder: Path) -> int:

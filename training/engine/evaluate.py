@@ -29,6 +29,7 @@ def evaluate(run: Run) -> Outcome:
     """Score the held-out completions and answer the held-out prompts with model and parent."""
     import torch
 
+    from training.engine.data.frozen import check_frozen
     from training.engine.data.preferences import preference_positions
     from training.engine.data.rows import Counts, read_rows
     from training.engine.data.tokenization import fit, tokenize
@@ -37,6 +38,7 @@ def evaluate(run: Run) -> Outcome:
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
     counts = Counts()
+    check_frozen(run.directory.path / config.dataset, config.dataset_sha256)
     rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)
@@ -66,7 +68,7 @@ def evaluate(run: Run) -> Outcome:
             sequences = fit(tokenize(tokenizer, rows, positions, columns, counts), length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
-            outputs[source] = answer(work, model, tokenizer, [rows[position]["prompt"] for position in answered])
+            outputs[source] = answer(work, model, tokenizer, [rows[position] for position in answered])
         scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
         del model
     by_role = {role: scores[source] for role, source in sources.items()}
@@ -154,8 +156,8 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     return scores
 
 
-def answer(work: Progress, model: Any, tokenizer: Any, prompts: list[Any]) -> list[str]:
-    """The greedy answer to each prompt; empty where the prompt leaves no room for one."""
+def answer(work: Progress, model: Any, tokenizer: Any, prompts: list["Row"]) -> list[str]:
+    """The greedy answer to each row's prompt; empty where the prompt leaves no room for one."""
     from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
     from training.engine.models import loading

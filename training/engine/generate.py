@@ -38,7 +38,7 @@ def generate(run: Run) -> Outcome:
     loading.check_fits(model, tokenizer)
     stop_ids = loading.stop_token_ids(model, tokenizer)
     context = loading.context_length(model)
-    encoded = prompt_ids(tokenizer, [prompt["messages"] for prompt in prompts])
+    encoded = prompt_ids(tokenizer, [{**prompt, "prompt": prompt["messages"]} for prompt in prompts])
 
     errors = 0
     fitting = []

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from training.contract import hardware
-from training.contract.config import ModelSource
+from training.contract import hardware, lineage
+from training.contract.config import ALLOW_OTHER_BASE, ModelSource
 from training.contract.errors import MergeError, ModelError
-from training.contract.run_directory import CONFIG, LINEAGE
+from training.contract.run_directory import CONFIG
+from training.contract.weights import tensors, weight_files
 from training.contract.wording import counted
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def merge(
     check(source, to, parameters, dtype, shard_size)
     with written_aside(to) as partial:
         from training.engine.artifacts import model_card
-        from training.engine.models import adapter_merge, loading
+        from training.engine.models import adapter_merge, loading, same_base
 
         log.info(
             "loading %s (%s parameters) and %s",
@@ -75,12 +76,15 @@ def merge(
             f"{parameters:,}",
             counted(len(source.adapters), "adapter"),
         )
+        loading.check_folders(source)
+        same_base.check(source)
         tokenizer = loading.load_tokenizer(source)
         model = loading.load_model(ModelSource(base=source.base)).requires_grad_(False)
         loading.check_fits(model, tokenizer)
         sequences, compared_on = adapter_merge.token_sequences(dataset, tokenizer)
         log.info("comparing logits on %s", compared_on)
-        model, after, difference = adapter_merge.merge_adapters(model, source.adapters, sequences)
+        merged = adapter_merge.merge_adapters(model, source.adapters, sequences)
+        model, after, difference = merged.model, merged.logits, merged.difference
         # float32 rounds in proportion: for logits of 30, the order of summation alone causes differences of 1e-4.
         allowed = tolerance * max(1.0, adapter_merge.largest(after))
         log.info("merged: logits differ by %.2g at most (allowed: %.2g)", difference, allowed)
@@ -89,6 +93,7 @@ def merge(
                 f"After merging, the logits differ by {difference:.3g}, more than {allowed:.2g}: nothing was written. "
                 "An adapter may have been trained on another base, or in another order"
             )
+        parameters = model.num_parameters()  # more than before where head and embedding are not tied any more
         set_stop_tokens(model, tokenizer)
         write(model, partial, DTYPES[dtype], shard_size)
         del model
@@ -107,11 +112,11 @@ def merge(
             "compared": compared_on,
             "largest_difference": difference,
             "largest_difference_as_written": rounding,
+            "largest_effect": merged.effect,
             "parameters": parameters,
         }
-        lineage = merged_lineage(source, facts)
-        (partial / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        (partial / "README.md").write_text(model_card.merged_card(lineage), "utf-8")
+        written = write_lineage(source, facts, partial)
+        (partial / "README.md").write_text(model_card.merged_card(written), "utf-8")
         shards = len(list(partial.glob("*.safetensors")))
     size = sum(file.stat().st_size for file in to.iterdir())
     return {"folder": str(to), "shards": shards, "bytes": size, "wall_s": round(time.monotonic() - began, 1), **facts}
@@ -122,25 +127,14 @@ def merge(
 
 def weights_of(base: Path) -> tuple[int, str]:
     """(parameters, dtype) from the headers of the base's safetensors files; nothing is loaded."""
-    from safetensors import SafetensorError, safe_open
-
     if not base.is_dir():
         raise ModelError(f"Model folder {str(base)!r} does not exist: download a base from a hub into a folder first")
     parameters, by_dtype = 0, dict[str, int]()
-    for file in sorted(base.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="numpy") as opened:
-                for name in opened.keys():  # noqa: SIM118  (it is no dictionary)
-                    piece = opened.get_slice(name)
-                    count = 1
-                    for side in piece.get_shape():
-                        count *= side
-                    parameters += count
-                    by_dtype[piece.get_dtype()] = by_dtype.get(piece.get_dtype(), 0) + count
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"{file} is not a complete safetensors file: {error}. Download it again") from error
+    for tensor in (tensor for file in weight_files(base) for tensor in tensors(file)):
+        parameters += tensor.count
+        by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.count
     if not parameters:
-        raise ModelError(f"{base} has no *.safetensors weights: not a model that can be merged into")
+        raise ModelError(f"{base} has no safetensors weights that are loaded: not a model that can be merged into")
     return parameters, STORED.get(max(by_dtype, key=lambda name: by_dtype[name]), "fp32")
 
 
@@ -224,26 +218,22 @@ def keep_sentencepiece(source: ModelSource, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
 
 
-def merged_lineage(source: ModelSource, facts: dict[str, Any]) -> dict[str, Any]:
+def write_lineage(source: ModelSource, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
     """lineage.json: full weights (`this`), and what was merged into what, each link with what is known of its run."""
-    import hashlib
+    from training.engine.models import same_base
 
     links = []
-    for adapter in map(Path, source.adapters):
-        with (adapter / "adapter_model.safetensors").open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        link: dict[str, Any] = {"folder": str(adapter), "sha256": digest}
-        run = adapter.parent / CONFIG
+    for adapter in source.adapters:
+        made = lineage.link_of(adapter)
+        link: dict[str, Any] = {"name": made.name, "sha256": made.sha256}
+        run = Path(adapter).parent / CONFIG
         if run.is_file():
             config = json.loads(run.read_text(encoding="utf-8"))
             link |= {name: config.get(name) for name in ("run_id", "program", "dataset_sha256")}
         links.append(link)
-    return {
-        "base": source.base,
-        "adapters": list(source.adapters),
-        "this": "full",
-        "merged": {"base": source.base, "adapters": links, **facts},
-    }
+    base = lineage.link_of(source.base)
+    merged = {"base": base.name, "base_sha256": base.sha256, "adapters": links, **facts}
+    return lineage.write(folder, source, adapter=False, other_base=same_base.overruled(source), merged=merged)
 
 
 # ---- the program ----
@@ -263,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=TOLERANCE,
         help="of the logits, as a share of the largest above 1; default 1e-4",
     )
+    parser.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
@@ -274,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcome: dict[str, Any]
     try:
         facts = merge(
-            ModelSource(base=options.base, adapters=tuple(options.adapter)),
+            ModelSource(base=options.base, adapters=tuple(options.adapter), allow_other_base=options.allow_other_base),
             options.to,
             dtype=options.dtype,
             shard_size=options.shard_size,

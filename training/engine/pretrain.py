@@ -51,8 +51,11 @@ def pretrain(run: Run) -> Outcome:
 
     from training.engine.artifacts import publishing
     from training.engine.models import loading
+    from training.engine.trainers import run_checks
 
     config: TrainingConfig = run.config
+    for check in run_checks.settings(config):
+        log.warning("%s", check["words"])
     torch.set_num_threads(config.threads or torch.get_num_threads())
     torch.manual_seed(config.seed)
     documents = read_corpus(run.directory.path / config.dataset / CORPUS)
@@ -72,6 +75,7 @@ def pretrain(run: Run) -> Outcome:
         seen = optimise(run, model, rows)
     except Cancelled:
         return Outcome(metrics=publishing.final_metrics(run), cancelled=True)
+    run.before_the_end()
     partial = run.directory.path / ".model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     model.eval().save_pretrained(partial)

@@ -1,7 +1,7 @@
 """Direct preference optimisation (Rafailov et al. 2023) on the frozen pairs, in packed rows or by plain TRL.
 
 The model chain (base, then the SFT adapter) is merged in memory; training starts from it, and it is the reference. Its
-log-probabilities are computed once, before an adapter is added, and cached (see `reference_cache`).
+log-probabilities are computed once, in the steps that come to a text first, and cached (see `packed.reference`).
 
 `python -m training.engine.train_dpo RUN_DIR`
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import TrainingConfig
 from training.contract.run_directory import REFERENCE, TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import main
+from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -28,8 +28,19 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.packed.layout import make_row
-    from training.engine.trainers import losses, packed_setup, preflight, setup, training
+    from training.engine.trainers import (
+        checked_rows,
+        dropout,
+        label_terms,
+        losses,
+        packed_setup,
+        preflight,
+        row_checks,
+        run_checks,
+        setup,
+        tokenizing,
+        training,
+    )
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -48,6 +59,7 @@ def train(run: Run) -> Outcome:
             stop_ids=loading.stop_token_ids(model, tokenizer),
             where=TRAIN,
             keep_ties=packable and config.ties == "learn",
+            **tokenizing.options(run),
         )
 
     reason = packed_setup.plain_trl_reason(config, model, losses.LOSSES)
@@ -56,8 +68,7 @@ def train(run: Run) -> Outcome:
     if not reason:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
-        pairs = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        reason = packed_setup.mismatch(model, pairs, layout)
+        reason = packed_setup.mismatch(model, checked_rows.rows_to_check(config, sequences), layout)
         if reason:
             sequences, counts = prepare(packable=False)
     details: dict[str, Any] = {"method": packed_setup.describe_method(reason, layout)}
@@ -67,21 +78,31 @@ def train(run: Run) -> Outcome:
         "chosen_ids": [item.completion_ids[0] for item in sequences],
         "rejected_ids": [item.completion_ids[1] for item in sequences],
     }
-    if reason or layout is None:
+    dropout.switch_off(model)
+    used = [rows[item.row] for item in sequences]
+    terms = None
+    if not reason:
+        terms = pair_terms(
+            used,
+            soft_labels=config.soft_labels,
+            strength_offset=config.strength_offset,
+            learn_ties=config.ties == "learn",
+        )
+    details["labels"] = label_terms.describe(config, used, terms)
+    log.info("%s", details["labels"]["words"])
+    more = [
+        row_checks.result("labels", details["labels"]["words"]),
+        *run_checks.settings(config, reason),
+        *run_checks.position_encoding(model, sequences, reason),
+        *run_checks.repeated_rows(config, len(sequences), reason),
+        *run_checks.random_draws(model, sequences),
+    ]
+    if terms is None or layout is None:
         dpo = plain_trainer(run, model, tokenizer, columns, length)
     else:
-        reference, use = cached_reference(run, model, pairs, layout)
-        details["reference_cache"] = use.as_dict()
-        columns |= {
-            "ref_chosen_logps": [logps[0] for logps in reference],
-            "ref_rejected_logps": [logps[1] for logps in reference],
-            **pair_terms(
-                [rows[item.row] for item in sequences],
-                soft_labels=config.soft_labels,
-                strength_offset=config.strength_offset,
-            ),
-        }
+        columns |= {"row": [item.number - 1 for item in sequences], **terms}  # `row` is for errors
         dpo = packed_trainer(run, model, tokenizer, columns, layout)
+        details["reference_cache"] = dpo.reference.use
     return training.run_training(
         run,
         dpo,
@@ -97,48 +118,50 @@ def train(run: Run) -> Outcome:
             model=dpo.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if reason else dpo.dry_run,
+            packed=None if reason else dpo,
+            more=more,
         ),
     )
 
 
-def cached_reference(run: Run, model: Any, pairs: list[Any], layout: "Layout") -> Any:
-    """Log-probabilities of the pairs under the model without an adapter [R][2], and how many came from the cache."""
-    from training.engine.models import loading
-    from training.engine.packed import reference_cache
+def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
+    """The trainer on packed rows, with the reference's log-probabilities or with what computes them."""
+    import copy
+
+    from transformers import TrainingArguments
+
+    from training.engine.packed import reference
+    from training.engine.packed.sampling import Examples
+    from training.engine.trainers import preference, resources, setup
 
     config: TrainingConfig = run.config
     folder = Path(config.reference_cache) if config.reference_cache else run.directory.path / REFERENCE
-    dtype = str(loading.compute_dtype(config.precision))
-    key = reference_cache.model_key(config.model, dtype=dtype, quantization=quantization(config))
-    cache = reference_cache.ReferenceCache(folder / f"{key}.sqlite3")
-    return reference_cache.reference_logps(run, model, pairs, layout, cache)
-
-
-def quantization(config: TrainingConfig) -> str:
-    return config.lora.quantization if config.lora else "none"
-
-
-def packed_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], layout: "Layout") -> Any:
-    """The trainer on packed rows. `columns` include the reference's log-probabilities."""
-    from datasets import Dataset
-    from transformers import TrainingArguments
-
-    from training.engine.trainers import preference, setup
-
-    config: TrainingConfig = run.config
-    return preference.PackedPreferenceTrainer(
+    start = reference.open_reference(folder, config.model, model, layout, quantization(config))
+    beforehand = resources.is_sharded() or (config.lora is None and not resources.copy_fits(model, config.processes))
+    frozen = None
+    if config.lora is None and not beforehand:
+        frozen = start.model = copy.deepcopy(model).requires_grad_(False).eval()
+    dpo = preference.PackedPreferenceTrainer(
         model=model,
         args=TrainingArguments(**setup.training_arguments(run, packed=True)),
         data_collator=preference.collator(layout),
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=Examples(columns),
         processing_class=tokenizer,
-        lora=setup.lora_config(config.lora),
+        lora=setup.lora_config(config.lora, model),
         beta=config.beta,
         loss_types=config.losses,
         loss_weights=config.loss_weights or None,
         tie_threshold=config.tie_threshold,
+        reference=start,
+        frozen=frozen,
     )
+    if beforehand:
+        dpo.compute_references(run, config)
+    return dpo
+
+
+def quantization(config: TrainingConfig) -> str:
+    return config.lora.quantization if config.lora else "none"
 
 
 def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[Any]], length: int) -> Any:
@@ -158,6 +181,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
         loss_type=list(config.losses),
         loss_weights=list(config.loss_weights) or None,
         precompute_ref_log_probs=False,
+        disable_dropout=False,  # the model's own is off already, whereas TRL would switch lora.dropout off as well
     )
     full = config.lora is None
     return plain_trl.PlainPreferenceTrainer(
@@ -166,7 +190,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora_config(config.lora),
+        peft_config=setup.lora_config(config.lora, model),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from training.contract.config import TrainingConfig
 from training.contract.errors import DatasetError, EngineError
 from training.contract.run_directory import TRAIN
-from training.contract.wording import counted
+from training.engine.data.rows import check_labels
 from training.engine.data.subsets import nested_subset
 from training.engine.runtime.program import log, main
 from training.engine.runtime.run import Outcome, Run
@@ -32,7 +32,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.trainers import plain_trl, preflight, setup, training
+    from training.engine.trainers import dropout, plain_trl, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     check_batch_size(config)
@@ -49,6 +49,7 @@ def train(run: Run) -> Outcome:
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         where=TRAIN,
+        **tokenizing.options(run),
     )
     run.stop_if_cancelled()
     # TRL reads KTO rows in order, so that mismatched completions stay with their rows: shuffled once, here.
@@ -73,7 +74,16 @@ def train(run: Run) -> Outcome:
         desirable_weight=desirable_weight,
         undesirable_weight=undesirable_weight,
         precompute_ref_log_probs=False,
+        disable_dropout=False,  # the model's own is off already, whereas TRL would switch lora.dropout off as well
     )
+    reason = "KTO is computed by TRL only"
+    dropout.switch_off(model)
+    more = [
+        *run_checks.settings(config, reason),
+        *run_checks.position_encoding(model, sequences, reason),
+        *run_checks.repeated_rows(config, len(sequences), reason),
+        *run_checks.random_draws(model, sequences),
+    ]
     full = config.lora is None
     kto = plain_trl.UnpairedTrainer(
         model=model,
@@ -81,14 +91,14 @@ def train(run: Run) -> Outcome:
         args=arguments,
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=setup.lora_config(config.lora),
+        peft_config=setup.lora_config(config.lora, model),
     )
     return training.run_training(
         run,
         kto,
         tokenizer,
         counts,
-        details={"method": {"packing": False, "why": "KTO is computed by TRL only"}},
+        details={"method": {"packing": False, "why": reason}},
         preflight=lambda: preflight.check(
             run,
             purpose="kto",
@@ -98,7 +108,8 @@ def train(run: Run) -> Outcome:
             model=kto.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None,
+            packed=None,
+            more=more,
         ),
     )
 
@@ -116,12 +127,7 @@ def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
     """The label of each row (true: desirable). Raises DatasetError unless all rows have one, and both kinds occur."""
     if "label" not in rows[0]:
         raise DatasetError(f"{where} lacks the column label: freeze the dataset for kto")
-    unlabelled = [number for number, row in enumerate(rows, 1) if not isinstance(row["label"], bool)]
-    if unlabelled:
-        raise DatasetError(
-            f"{where}: {counted(len(unlabelled), 'row')} without a label (true or false), the first is row "
-            f"{unlabelled[0]}"
-        )
+    check_labels(rows, where)
     labels = [row["label"] for row in rows]
     check_both_kinds(labels, where)
     return labels

@@ -21,8 +21,7 @@ def train(run: Run) -> Outcome:
     from training.engine.data.prepare import training_sequences
     from training.engine.data.rows import check_columns, read_rows
     from training.engine.models import loading
-    from training.engine.packed.layout import make_row
-    from training.engine.trainers import packed_setup, preflight, setup, training
+    from training.engine.trainers import checked_rows, packed_setup, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
     rows = read_rows(run.directory.path / config.dataset, "train")
@@ -37,14 +36,14 @@ def train(run: Run) -> Outcome:
         max_length=length,
         stop_ids=loading.stop_token_ids(model, tokenizer),
         where=TRAIN,
+        **tokenizing.options(run),
     )
     reason = packed_setup.plain_trl_reason(config, model)
     layout = None
     if not reason:
         layout = packed_setup.make_layout(config, model, tokenizer)
         packed_setup.make_packable(model)
-        packable = [make_row(item.row, item.prompt_ids, item.completion_ids) for item in sequences]
-        reason = packed_setup.mismatch(model, packable, layout)
+        reason = packed_setup.mismatch(model, checked_rows.rows_to_check(config, sequences), layout)
     details = {"method": packed_setup.describe_method(reason, layout)}
     run.stop_if_cancelled()
     sft = make_trainer(run, model, tokenizer, sequences, length, None if reason else layout)
@@ -63,7 +62,8 @@ def train(run: Run) -> Outcome:
             model=sft.model,
             tokenizer=tokenizer,
             max_length=length,
-            dry_run=None if reason else sft.dry_run,
+            packed=None if reason else sft,
+            more=[*run_checks.settings(config, reason), *run_checks.position_encoding(model, sequences, reason)],
         ),
     )
 
@@ -72,14 +72,15 @@ def make_trainer(
     run: Run, model: Any, tokenizer: Any, sequences: "list[Sequences]", length: int, layout: "Layout | None"
 ) -> Any:
     """The trainer on packed rows with a layout, TRL's own without."""
-    from datasets import Dataset
     from transformers import TrainingArguments
 
+    from training.engine.packed.sampling import Examples
     from training.engine.trainers import setup, supervised
 
     if layout is None:
         return plain_trainer(run, model, tokenizer, sequences, length)
-    columns = {
+    columns: dict[str, list[Any]] = {
+        "row": [item.number - 1 for item in sequences],
         "prompt_ids": [item.prompt_ids for item in sequences],
         "completion_ids": [item.completion_ids[0] for item in sequences],
     }
@@ -87,9 +88,9 @@ def make_trainer(
         model=model,
         args=TrainingArguments(**setup.training_arguments(run, packed=True)),
         data_collator=supervised.collator(layout),
-        train_dataset=Dataset.from_dict(columns),
+        train_dataset=Examples(columns),
         processing_class=tokenizer,
-        lora=setup.lora_config(run.config.lora),
+        lora=setup.lora_config(run.config.lora, model),
     )
 
 
@@ -115,7 +116,7 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, sequences: "list[Sequenc
         args=arguments,
         train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
-        peft_config=setup.lora_config(run.config.lora),
+        peft_config=setup.lora_config(run.config.lora, model),
     )
 
 

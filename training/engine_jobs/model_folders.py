@@ -10,8 +10,10 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from training.contract import lineage
 from training.contract.config import ModelSource
-from training.contract.run_directory import LINEAGE
+from training.contract.errors import ModelError
+from training.contract.weights import weight_files
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # Deep enough for roots that hold publisher/model folders, shallow enough to stay quick on a shared disk.
@@ -64,19 +66,46 @@ def source_of(name: str) -> ModelSource:
     folder = resolve(name)
     if (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         return ModelSource(base=str(folder))
-    lineage = folder / LINEAGE
-    if lineage.is_file():
-        links = json.loads(lineage.read_text(encoding="utf-8"))
-        return ModelSource(
-            base=str(resolve(links["base"])),
-            adapters=(*(str(resolve(link)) for link in links["adapters"]), str(folder)),
-        )
+    try:
+        made = lineage.read(folder)
+        known = lineage.local_chain(folder)
+    except ModelError as error:
+        raise ModelRefused(str(error)) from error
+    if known is not None:  # by paths, which must be below the roots as well
+        below = [str(resolve(link)) for link in known.adapters[:-1]]
+        return ModelSource(base=source_of(known.base).base, adapters=(*below, str(folder)))
+    if made is not None:
+        base, *adapters = (_find(link, folder) for link in made.links)
+        return ModelSource(base=base, adapters=(*adapters, str(folder)))
     base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
         raise ModelRefused(
             _("%(folder)s is an adapter without a base model (base_model_name_or_path)") % {"folder": folder}
         )
     return ModelSource(base=source_of(str(base)).base, adapters=(str(folder),))
+
+
+def _find(link: lineage.Link, adapter: Path) -> str:
+    """The folder below the roots that a lineage means by its name; of several, the one with its weights."""
+    if not link.sha256:
+        with contextlib.suppress(ModelRefused):
+            return source_of(link.name).base
+    named: list[Path] = []
+    for root in roots():
+        for folder in _folders(root, SEARCH_DEPTH) if root.is_dir() else ():
+            with contextlib.suppress(ModelRefused, ModelError):
+                if lineage.link_name(str(folder)) == link.name:
+                    named.append(resolve(str(folder)))
+    for folder in dict.fromkeys(named):
+        with contextlib.suppress(ModelError):
+            if lineage.link_of(str(folder)).sha256 == link.sha256:
+                return str(folder)
+    if named:
+        return str(named[0])  # other weights: the engine refuses them, or is told to use them
+    raise ModelRefused(
+        _("%(adapter)s was trained on %(name)s (sha256 %(sha256)s), and no folder of that name is under %(roots)s")
+        % {"adapter": adapter, "name": link.name, "sha256": link.sha256 or "?", "roots": _roots_text()}
+    )
 
 
 def base_models() -> list[ModelFolder]:
@@ -123,7 +152,11 @@ def _check(folder: Path) -> None:
             )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ModelRefused(_("%(folder)s has no config.json: not a model in Hugging Face layout") % {"folder": folder})
-    if not any(folder.glob("*.safetensors")):
+    try:
+        complete = bool(weight_files(folder))
+    except ModelError as error:
+        raise ModelRefused(str(error)) from error
+    if not complete:
         pickles = ", ".join(sorted(file.name for file in folder.glob("*.bin")))
         if pickles:
             raise ModelRefused(

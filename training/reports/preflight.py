@@ -131,7 +131,10 @@ def _memory(memory: Mapping[str, Any]) -> str:
         sentence += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
     if memory.get("measured_peak_bytes"):
         peak = filesizeformat(memory["measured_peak_bytes"])
-        sentence += " " + _("A trial of the longest batch took %(peak)s.") % {"peak": peak}
+        if memory.get("measured") == "first_step":
+            sentence += " " + _("The first step took %(peak)s.") % {"peak": peak}
+        else:
+            sentence += " " + _("A trial of the longest batch took %(peak)s.") % {"peak": peak}
     return sentence
 
 

@@ -20,7 +20,10 @@ END_BYTES = 64_000
 LIVE = [metric.key for metric in METRICS if metric.live]
 
 # What an engine does beside its steps.
-STAGES = {"reference": _("computing reference log-probabilities, %(done)s of %(total)s")}
+STAGES = {
+    "tokens": _("tokenizing rows, %(done)s of %(total)s"),
+    "reference": _("computing reference log-probabilities, %(done)s of %(total)s"),
+}
 
 
 @dataclass(frozen=True)

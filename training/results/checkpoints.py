@@ -87,14 +87,25 @@ def model_folder(checkpoint: Checkpoint) -> Path:
 
 
 def model_source(checkpoint: Checkpoint) -> ModelSource:
-    """What loads this checkpoint: the nearest full weights above it (or the base), then the adapters down to it."""
+    """What loads this checkpoint: the nearest full weights above it (or the base), then the adapters down to it.
+
+    Where another base was allowed for one of its runs, it stays allowed.
+    """
     adapters: list[str] = []
+    allowed = False
     for link in ancestors(checkpoint, with_self=True):
         if link.form == Checkpoint.Form.FULL:
-            return ModelSource(base=str(model_folder(link)), adapters=tuple(reversed(adapters)))
+            return ModelSource(
+                base=str(model_folder(link)), adapters=tuple(reversed(adapters)), allow_other_base=allowed
+            )
         adapters.append(str(model_folder(link)))
+        allowed = allowed or other_base_allowed(link.run)
     base = model_folders.source_of(checkpoint.base_model)
-    return ModelSource(base=base.base, adapters=(*base.adapters, *reversed(adapters)))
+    return ModelSource(base=base.base, adapters=(*base.adapters, *reversed(adapters)), allow_other_base=allowed)
+
+
+def other_base_allowed(run: Run) -> bool:
+    return bool((run.config.get("model") or {}).get("allow_other_base"))
 
 
 def ancestors(checkpoint: Checkpoint, *, with_self: bool = False) -> list[Checkpoint]:

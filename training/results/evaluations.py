@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from training.contract.config import EvaluationConfig, ModelSource
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Evaluation, Run
-from training.results.checkpoints import model_source
+from training.results.checkpoints import model_source, other_base_allowed
 
 OPTIONS = {"max_new_tokens", "sample_outputs", "metrics_limit", "batch_size", "max_length", "seed", "threads"}
 
@@ -25,6 +26,7 @@ def create_evaluation(
     actor: User | None,
     dataset: DatasetVersion | None = None,
     options: Mapping[str, Any] | None = None,
+    allow_other_base: bool = False,
 ) -> Evaluation:
     """A queued evaluation on the held-out rows of `dataset` (by default the one that the checkpoint was trained on).
 
@@ -51,15 +53,20 @@ def create_evaluation(
         )
     run = checkpoint.run
     start = starting_model(run)
+    model = model_source(checkpoint)
+    if allow_other_base:
+        model = replace(model, allow_other_base=True)
+        start = start and replace(start, allow_other_base=True)
     evaluation = Evaluation(project=checkpoint.project, checkpoint=checkpoint, dataset=dataset)
     enqueue(
         evaluation,
         configure=lambda name: EvaluationConfig(
             run_id=name,
-            model=model_source(checkpoint),
+            model=model,
             parent=start,
             # The implicit reward of DPO and KTO is measured against the model that the run started from.
             reference=start if run.trainer in (Run.Trainer.DPO, Run.Trainer.KTO) else None,
+            dataset_sha256=dataset.sha256,
             versions=code_versions(),
             **{
                 "beta": run.config.get("beta", 0.1),
@@ -79,7 +86,9 @@ def starting_model(run: Run) -> ModelSource | None:
     """What the run started from: its parent checkpoint, its base model, or nothing (a base made from scratch)."""
     if run.parent is not None:
         return model_source(run.parent)
-    return model_folders.source_of(run.base_model) if run.base_model else None
+    if not run.base_model:
+        return None
+    return replace(model_folders.source_of(run.base_model), allow_other_base=other_base_allowed(run))
 
 
 def read_samples(evaluation: Evaluation, limit: int = 50) -> list[dict[str, Any]]:

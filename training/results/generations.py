@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -31,6 +32,7 @@ def create_generation(
     base_model: str = "",
     options: Mapping[str, Any] | None = None,
     round: Round | None = None,
+    allow_other_base: bool = False,
 ) -> Generation:
     """A queued generation for these prompts, by a checkpoint or by a model folder below the allowed roots.
 
@@ -50,6 +52,7 @@ def create_generation(
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
     model = model_source(checkpoint) if checkpoint else model_folders.source_of(base_model)
+    model = replace(model, allow_other_base=allow_other_base or model.allow_other_base)
     generation = Generation(project=project, checkpoint=checkpoint, base_model=base_model, round=round)
     enqueue(
         generation,

@@ -13,7 +13,7 @@ from annotation.models import Batch, DatasetVersion, Kind, Project, Prompt, User
 from annotation.queue.batches import open_batch
 from training.engine_jobs.queue import resume
 from training.models import Checkpoint, Generation, Round, Run
-from training.results.checkpoints import promoted_checkpoint
+from training.results.checkpoints import other_base_allowed, promoted_checkpoint
 from training.results.generations import create_generation, origin_of
 
 DEFAULT_PROMPTS = 100
@@ -177,6 +177,7 @@ def _queue_generations(round: Round, checkpoint: Checkpoint, actor: User | None)
             actor=actor,
             checkpoint=model,
             base_model="" if model else checkpoint.base_model,
+            allow_other_base=other_base_allowed(checkpoint.run),
             options={**options, "seed": own_seed},
             round=round,
         )

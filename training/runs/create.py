@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training.contract.config import (
+    ALLOW_OTHER_BASE,
     TRACKERS,
     Architecture,
     ConfigError,
@@ -47,6 +48,7 @@ OPTIONS = {field.name for field in dataclasses.fields(TrainingConfig)} - {
     "dataset",
     "dataset_sha256",
     "reference_cache",
+    "token_cache",
     "versions",
 }
 
@@ -63,17 +65,20 @@ def create_run(
     options: Mapping[str, Any] | None = None,
     corpus: Path | None = None,
     evaluate: bool = True,
+    allow_other_base: bool = False,
 ) -> Run:
     """A queued run with its directory; the worker (or a waiting command) launches it.
 
     It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
     TrainingConfig; the others have the trainer's defaults. `lora=None` is full fine-tuning. A `pretrain` run starts
     from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    `allow_other_base` lets it start from an adapter that was trained on another base than the one that it is put on.
     Raises InvalidInput, or Conflict where the dataset's files are missing.
     """
     options = dict(options or {})
     _check_dataset(project, trainer, dataset, corpus)
     model = _starting_model(project, trainer, base_model, parent)
+    model = dataclasses.replace(model, allow_other_base=allow_other_base or model.allow_other_base)
     unknown = sorted(set(options) - OPTIONS)
     if unknown:
         raise InvalidInput(
@@ -106,6 +111,7 @@ def create_run(
             model=model,
             dataset_sha256=dataset.sha256 if dataset else "",
             reference_cache=str(settings.VAR / "cache" / "reference") if trainer in REFERENCED else "",
+            token_cache=str(settings.VAR / "cache" / "tokens") if dataset else "",
             versions=code_versions(),
             **options,
         ),
@@ -123,6 +129,8 @@ def command_line(run: Run) -> str:
     """The command that makes the same run again."""
     start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
     chosen = training_options.to_argv(run.trainer, run.config)
+    if run.config.get("model", {}).get("allow_other_base"):
+        start.append(ALLOW_OTHER_BASE.flag)
     evaluate = [] if run.evaluate else ["--no-evaluate"]
     return " ".join(["manage.py", f"train_{run.trainer}", str(run.dataset_id), *start, *chosen, *evaluate])
 

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from annotation.core.errors import DomainError
 from annotation.core.events import record
+from training.contract.errors import LOST, OUT_OF_MEMORY, mentions_memory
 from training.contract.run_directory import AlreadyRunning
 from training.engine_jobs.queue import job_name
 from training.models import EngineJob, Evaluation, Generation, Run
@@ -196,7 +197,8 @@ def _ending(job: EngineJob) -> tuple[str, str, dict | None]:
         return Status.CANCELLED, f"The engine was ended before it could save.\n\nLog tail:\n{tail}", None
     if job.pid is None:
         return Status.QUEUED, "", None
-    return Status.FAILED, f"The engine was killed: it left no result.\n\nLog tail:\n{tail}", None
+    why = f"{OUT_OF_MEMORY} It" if mentions_memory(tail) else f"The engine was killed. {LOST}. It"
+    return Status.FAILED, f"{why} left no result.\n\nLog tail:\n{tail}", None
 
 
 def _ingest(job: EngineJob) -> None:

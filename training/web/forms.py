@@ -7,6 +7,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import DatasetVersion, Project
+from training.contract.config import ALLOW_OTHER_BASE
 from training.contract.hyperparameters import GROUPS
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Run
@@ -43,6 +44,9 @@ class RunForm(forms.Form):
         widget=forms.RadioSelect,
     )
     evaluate = forms.BooleanField(label=_("Evaluate the checkpoint afterwards"), initial=True, required=False)
+    allow_other_base = forms.BooleanField(
+        label=_(ALLOW_OTHER_BASE.label), help_text=_(ALLOW_OTHER_BASE.help), required=False
+    )
 
     def __init__(self, *args: Any, project: Project, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -89,6 +93,7 @@ class RunForm(forms.Form):
             "parent": Checkpoint.objects.get(pk=int(name), project=self.project) if kind == "checkpoint" else None,
             "options": options,
             "evaluate": cleaned["evaluate"],
+            "allow_other_base": cleaned["allow_other_base"],
         }
 
 

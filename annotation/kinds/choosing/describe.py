@@ -30,6 +30,8 @@ def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool =
 
 def headline(answer: ChoosingPayload) -> str:
     match answer.choice:
+        case "one" if len(answer.shown) > 2:
+            return _("Best of %(count)s") % {"count": len(answer.shown)}
         case "one":
             return {1: _("Slightly better"), 2: _("Clearly better")}.get(answer.strength or 0, _("Better"))
         case "tie":

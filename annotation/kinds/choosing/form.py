@@ -13,7 +13,6 @@ from annotation.kinds.choosing.ranking import read_ranking
 from annotation.kinds.presentation import MAX_TEXT, PresentedTask, Problem, Side, normal, posted_text, too_long
 from annotation.kinds.spans import QUALITIES, ask, present_spans, read_spans
 from annotation.models import Project
-from annotation.text.edit_distance import is_unspaced
 
 # Letters of the upper row, in the order of the tags; where each side has its own reasons, the sides share the letters.
 REASON_KEYS = "qwertyuiop"
@@ -57,7 +56,6 @@ def present(shown: PresentedTask, entered: ChoosingPayload | None) -> dict[str, 
         "places": range(1, count + 1),
         "keys": {"tie": count + 1, "both_bad": count + 2},
         "asks": [ask("quality", _("What is it?"), QUALITIES)],
-        "tokens": "characters" if is_unspaced(shown.project.target_language) else "words",
     }
 
 

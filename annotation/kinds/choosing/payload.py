@@ -12,7 +12,8 @@ Ranking = list[list[int]]  # groups of equally good candidates, best first
 class ChoosingPayload:
     """`shown` are the ids of the candidates, in the order of their sides.
 
-    choice: "one" (`chosen` is better), "tie", "both_bad" (all bad), or "ranking" (of more than two); None in a draft.
+    choice: "one" (`chosen` is better than each of the others, of which a recorded answer may have several), "tie",
+    "both_bad" (all bad), or "ranking" (of more than two); None in a draft.
     strength: 1 slightly, 2 clearly better; None where the annotator did not say.
     ranking: None where nothing was ranked; a draft's may lack candidates.
     fixes: by candidate, its text as edited along with the choice.

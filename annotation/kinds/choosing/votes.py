@@ -39,10 +39,11 @@ def add_choice_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None
                 texts = prompt.candidates[first], prompt.candidates[second]
                 put(votes, *texts, vote(label, first, second, value=0.5, strength=0.0))
         elif answer.chosen is not None:
-            (other,) = (candidate for candidate in answer.shown if candidate != answer.chosen)
-            texts = prompt.candidates[answer.chosen], prompt.candidates[other]
             strength = CHOICE_STRENGTH.get(answer.strength or 0)
-            put(votes, *texts, vote(label, *answer.shown, strength=strength))
+            for other in answer.shown:  # of more than two, nothing is said of the others
+                if other != answer.chosen:
+                    texts = prompt.candidates[answer.chosen], prompt.candidates[other]
+                    put(votes, *texts, vote(label, answer.chosen, other, strength=strength))
 
 
 def add_pair_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
@@ -121,6 +122,9 @@ def comparable(answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
         return [("", (answer.choice, answer.chosen))]
     if answer.is_bad:
         return [(pair, "bad") for pair in combinations(sorted(answer.shown), 2)]
+    if answer.chosen is not None:
+        best = answer.chosen
+        return [((min(best, other), max(best, other)), best) for other in answer.shown if other != best]
     return [
         ((min(one, other), max(one, other)), "tie" if value == 0.5 else one)
         for one, other, value in ranked_pairs(answer.groups)

@@ -37,12 +37,20 @@ def describe_points(points: dict[str, int], aspects: AspectsByKey) -> str:
     return " · ".join(describe_point(aspects, key, points[key]) for key in keys)
 
 
+def is_number(anchor: str) -> bool:
+    return anchor.lstrip("-").replace(".", "", 1).isdecimal()
+
+
 def describe_point(aspects: AspectsByKey, key: str, score: int) -> str:
     aspect = aspects.get(key)
     if aspect is None:
         return f"{key} {score}"
     anchor = aspect.anchors[score - 1].strip() if 0 < score <= aspect.points else ""
     name = isolate(aspect.name)
+    if is_number(anchor):  # a file's own scale
+        return _("{aspect} {score} ({worst} to {best})").format(
+            aspect=name, score=anchor, worst=aspect.anchors[0], best=aspect.anchors[-1]
+        )
     if not anchor:
         return f"{name} {score}"
     return _("{aspect} {score}: {anchor}").format(aspect=name, score=score, anchor=isolate(anchor))

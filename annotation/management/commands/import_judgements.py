@@ -8,10 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext_lazy
 
 from annotation.core.errors import InvalidInput
-from annotation.importing.judgements import Recorded, import_judgements
-from annotation.importing.judgements_mapping import FIELDS, JudgementWords
+from annotation.importing.judgements.census import Settled
+from annotation.importing.judgements.mapping import FIELDS, JudgementWords
+from annotation.importing.judgements.numbers import SCHEMES
+from annotation.importing.judgements.report import assumptions, describe, described_people, in_numbers, read_as
+from annotation.importing.judgements.run import Recorded, import_judgements
 from annotation.importing.run import ImportRefused, import_folder
 from annotation.management.commands.import_prompts import progress_bar, rehearsal, remedies
 from annotation.models import Project
@@ -19,17 +23,18 @@ from annotation.preparation.files import FORMATS, ReadOptions, identify
 from annotation.preparation.mapping import MappingWords
 
 HELP = f"""\
-Read recorded judgements: pairs and rankings, with the person who answered. Each pair or ranking becomes a task of one
-closed batch, each answer an annotation by its person. A worker's e-mail finds an account; others get one of their own,
-without sign-in. The same file adds nothing the second time.
+Read recorded judgements: pairs, rankings, best of several and scores, with the person who answered. Each pair, ranking
+or scored text becomes a task of one closed batch, each answer an annotation by its person. A worker's e-mail finds an
+account; others get one of their own, without sign-in. The same file adds nothing the second time.
 
 Columns are found by their names or named here: those of import_prompts for prompts and candidates, and
 {", ".join(FIELDS)}.
-An answer names a text by its column, its origin, a letter or number by place, or is its text; or tie, both_bad, A>B=C.
+An answer names a text by its column, its origin, its model, a letter or number by place, or is its text; or tie,
+both_bad, A>B=C. What could mean several things is refused with what may be meant.
 
   manage.py import_judgements concierge pairs.csv --map worker=judge --map answer=winner
-  manage.py import_judgements concierge three.jsonl --candidate response1=import:one --candidate response2=import:two \\
-      --worker-column annotator1 --worker-column annotator2 --answer 0=tie --answer 1=one --answer 2=two
+  manage.py import_judgements concierge three.jsonl --worker-column annotator1 --worker-column annotator2 --answer 0=tie
+  manage.py import_judgements concierge scores.jsonl --worker hana@example.org --scale helpfulness=0..4
 """
 
 
@@ -67,16 +72,58 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rank",
             **repeatable,
-            metavar="COLUMN=CANDIDATE",
+            metavar="COLUMN=TEXT",
             dest="ranks",
-            help="A column with the place of a candidate, 1 the best; equal places are ties.",
+            help="A column with the place of a text, 1 the best; equal places are ties.",
+        )
+        parser.add_argument(
+            "--winner-column",
+            **repeatable,
+            metavar="COLUMN=TEXT",
+            dest="winners",
+            help="A column that is true where this text (or tie, or both_bad) is the answer. Once for each.",
+        )
+        parser.add_argument(
+            "--best", default="", metavar="TEXT", help="The text that is the better one in every row, such as chosen."
+        )
+        parser.add_argument(
+            "--model",
+            **repeatable,
+            metavar="COLUMN=CANDIDATE_COLUMN",
+            dest="models",
+            help="A column with the name of the model that wrote this candidate: its origin, and a name in answers.",
+        )
+        parser.add_argument(
+            "--score",
+            **repeatable,
+            metavar="COLUMN=ASPECT@TEXT",
+            dest="scores",
+            help="A column of scores, with the aspect that they are about (default: the column's name) and, where a "
+            "row has several texts, the text.",
+        )
+        parser.add_argument(
+            "--aspect", default="", metavar="ASPECT", help="The answers are scores of this aspect of the row's text."
+        )
+        parser.add_argument(
+            "--scale",
+            **repeatable,
+            metavar="ASPECT=WORST..BEST",
+            dest="scales",
+            help="The worst and the best possible score of an aspect, such as helpfulness=0..4.",
         )
         parser.add_argument(
             "--answer",
             **repeatable,
             metavar="VALUE=MEANING",
             dest="meanings",
-            help="What an answer means: a candidate, tie or both_bad; such as 0=tie.",
+            help="What an answer means: a text, tie, both_bad or skip (leave it out); such as 0=tie.",
+        )
+        parser.add_argument(
+            "--numbers",
+            default="",
+            choices=["", *SCHEMES],
+            metavar="MEANING",
+            help="What numbers mean as answers: " + "; ".join(f"{name}: {text}" for name, text in SCHEMES.items()),
         )
         parser.add_argument("--name", default="", help="What the batch is called (default: Recorded: FILE).")
         parser.add_argument("--keep-good", action="store_true", help="Write the good rows, and a file with the rest.")
@@ -114,8 +161,13 @@ class Command(BaseCommand):
                         fields=tuple(own),
                         workers=tuple(options["workers"]),
                         worker_name=options["worker"],
-                        ranks=tuple(options["ranks"]),
-                        meanings=tuple(options["meanings"]),
+                        best=options["best"],
+                        aspect=options["aspect"],
+                        numbers=options["numbers"],
+                        **{
+                            name: tuple(options[name])
+                            for name in ("ranks", "winners", "models", "scores", "meanings", "scales")
+                        },
                     ),
                     options=read,
                     name=options["name"],
@@ -150,29 +202,31 @@ class Command(BaseCommand):
         return "\n".join(lines)
 
     def result(self, recorded: Recorded, dry_run: bool) -> list[str]:
-        record, summary, written = recorded.record, recorded.summary, recorded.summary.written
-        verdicts = " · ".join(f"{what} {count:,}" for what, count in summary.verdicts.most_common())
-        counts = {
-            "rows with fewer than two texts, left out": summary.rows_of_one_text,
-            "rows without an answer": summary.rows_without_answer,
-            "answers that are in the project already": written.there_already,
-            "answers that stand twice in the file, with the same time": written.twice,
-            "answers about texts that read the same, left out": written.look_alikes,
-            "further answers of a person about the same texts, in tasks of their own": written.repeated,
-            "times without a time zone, read as UTC": summary.zones_unknown,
-            "durations of more than a day, left out": summary.durations_dropped,
-            "rows with an id that is not the prompt's own; the id is not kept": summary.ids_not_kept,
-            "blank rows": summary.blank_rows,
-            f"rows at fault, left out (in {record.rest_path and settings.VAR / record.rest_path})": record.fault_count,
-        }
-        lines = [f"answers read as: {verdicts}"] if verdicts else []
-        lines += [f"{count:,} {what}" for what, count in counts.items() if count]
-        if summary.unused_columns:
-            lines.append(f"columns not used: {', '.join(summary.unused_columns)}")
-        lines.append(f"people: {summary.people_known:,} had an account, {summary.people_new:,} were given one")
-        batch = f" in batch {recorded.batch.pk}" if recorded.batch else ""
-        line = (
-            f"{record.rows_read:,} rows, {record.prompts_added:,} prompts and {record.candidates_added:,} candidates "
-            f"added; {written.tasks:,} tasks and {written.added:,} answers added{batch}"
-        )
+        record, tally = recorded.record, recorded.tally
+        report = record.report
+        found = report["judgements"]
+        lines = [
+            f"read as {', '.join(report['reading'])}",
+            f"columns: {'; '.join(report['columns'])}",
+            *assumptions(Settled.from_dict(found["settled"])),
+            f"answers: {' · '.join(read_as(found['verdicts'])) or 'none'}",
+            *map(describe, report["notes"]),
+            described_people(found["people_known"], found["people_new"]),
+        ]
+        if record.rest_path:
+            lines.append(f"The rows with errors: {settings.VAR / record.rest_path}")
+        counts = [
+            counted(record.rows_read, ngettext_lazy("%(count)s row", "%(count)s rows", "n")),
+            counted(record.prompts_added, ngettext_lazy("%(count)s prompt added", "%(count)s prompts added", "n")),
+            counted(
+                record.candidates_added, ngettext_lazy("%(count)s candidate added", "%(count)s candidates added", "n")
+            ),
+            counted(tally.tasks, ngettext_lazy("%(count)s task added", "%(count)s tasks added", "n")),
+            counted(tally.added, ngettext_lazy("%(count)s answer added", "%(count)s answers added", "n")),
+        ]
+        line = ", ".join(counts) + (f" in batch {recorded.batch.pk}" if recorded.batch else "")
         return [*lines, f"dry run, nothing written; {line}" if dry_run else f"import {record.pk}: {line}"]
+
+
+def counted(count: int, sentence: Any) -> str:
+    return str(sentence % {"count": in_numbers(count), "n": count})

@@ -22,7 +22,7 @@ from annotation.preparation.files import FORMATS, ReadOptions, identify
 from annotation.preparation.mapping import FIELDS, MappingWords
 
 HELP = f"""\
-Read prompts from a CSV, TSV, JSONL or Parquet file, all rows or none.
+Read prompts from a CSV, TSV, JSONL, JSON or Parquet file, all rows or none.
 
 Columns are found by their names (text, prompt or source; messages; reference; id; document; split; candidates;
 candidate_NAME; chosen; rejected; metadata.KEY …) or named here. Fields: {", ".join(FIELDS)}.

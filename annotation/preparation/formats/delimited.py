@@ -84,7 +84,7 @@ class DelimitedTable:
 
     def reading(self) -> list[str]:
         """How the file is read, in words."""
-        name = {"\t": "tab", " ": "space"}.get(self.delimiter, self.delimiter)
+        name = {"\t": "tab", " ": "space", ",": "comma"}.get(self.delimiter, self.delimiter)
         words = [self.format.upper(), self.encoding, f"separated by {name}"]
         if self.quoted:
             return [*words, "cells may be in quotation marks"]

@@ -16,6 +16,8 @@ from annotation.text.languages import base_language, script_of
 CLOSING = regex.compile(
     r"""(?:[\p{Pe}\p{Pf}\p{Pi}"'＂＇\p{So}\p{Sk}\p{Cf}\p{Mn}\s]|</?[a-zA-Z][^<>]*>|[:;=]['’]?-?[()DP])+$"""
 )
+# The last point may belong to an abbreviation: a.m., z. B., Ph.D.
+ABBREVIATION = regex.compile(r"(?<!\p{L})\p{L}{1,3}\.\s?(?:\p{L}{1,2}\.\s?)+$")
 MAX_TAIL = 400  # an ending is looked for in the last characters only
 TERMINALS = regex.compile(r"[\p{Sentence_Terminal}…:：;；|፡]+$")
 EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}ー々][^\w\s]*$")
@@ -90,9 +92,10 @@ def ending_findings(source: str, target: str, source_language: str, target_langu
     if WITHOUT_MARKS & {base_language(source_language), base_language(target_language)}:
         return []
     if not after.kind:
-        return [Finding("end.missing")] if before.kind in ("stop", "question") else []
+        is_sentence = before.kind in ("stop", "question") and not ends_abbreviated(source)
+        return [Finding("end.missing")] if is_sentence else []
     if not before.kind:
-        return [Finding("end.extra", {"sign": after.sign})]
+        return [] if ends_abbreviated(target) else [Finding("end.extra", {"sign": after.sign})]
     target_base = base_language(target_language)
     if before.kind == "question" and after.kind == "stop" and target_base not in QUESTION_WITHOUT_MARK:
         return [Finding("end.question")]
@@ -101,6 +104,11 @@ def ending_findings(source: str, target: str, source_language: str, target_langu
     if before.kind == "stop" and after.kind == "question" and not asks:
         return [Finding("end.statement")]
     return []
+
+
+def ends_abbreviated(text: str) -> bool:
+    """Whether the text is no sentence, and ends with an abbreviation: “half past 7 p.m.”"""
+    return not text[:1].isupper() and ABBREVIATION.search(text[-MAX_TAIL:]) is not None
 
 
 def wrong_sign(ending: Ending, language: str) -> Finding | None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import regex
 
+from annotation.text.checks.eras import with_eras
 from annotation.text.checks.numerals import HAN_VALUES, Number, compounds, tokens_of, units_after
 from annotation.text.languages import base_language
 
@@ -98,7 +99,7 @@ def numbers_in(text: str, language: str, *, words: bool = False) -> list[Number]
         for match in regex.finditer("|".join(JAPANESE), text):
             found.append(Number(match.group(), match.start(), match.end(), frozenset({float(JAPANESE[match.group()])})))
     found.sort(key=lambda number: number.start)
-    return with_ranges(text, mixed(text, with_shares(text, with_halves(text, found))))
+    return with_eras(text, language, with_ranges(text, mixed(text, with_shares(text, with_halves(text, found)))))
 
 
 def mixed(text: str, numbers: list[Number]) -> list[Number]:

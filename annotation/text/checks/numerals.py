@@ -191,8 +191,12 @@ def digits_number(token: str, start: int, language: str) -> Number:
         values.add(float("".join(digits)))
     if fraction:
         values.add(float(f"{''.join(digits[:-1])}.{digits[-1]}"))
-    # A fraction that is written as the language writes it is no date, and millions in groups are no list.
-    is_plain = (fraction and last in own.decimal and not grouped) or (grouped and len(signs) > 1)
+    # A fraction that is written as the language writes it is no date; millions in groups and round thousands are no
+    # lists.
+    is_round = last in own.group and set(digits[-1]) == {"0"}
+    is_plain = (fraction and last in own.decimal and not grouped) or (
+        grouped and (len(signs) > 1 or (is_round and not fraction))
+    )
     is_sequence = not values and len(signs) > 1 and not may_be_date(digits)
     return replace(number, values=frozenset(values), parts=() if is_plain else parts, is_sequence=is_sequence)
 

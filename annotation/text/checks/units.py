@@ -6,10 +6,16 @@ import regex
 
 from annotation.text.checks.number_words import HALF, numbers_in
 from annotation.text.checks.numerals import Number
-from annotation.text.measures import MONEY, measures
+from annotation.text.measures import MONEY, SYMBOLS, measures
 
 MONEY_BEFORE = regex.compile(r"(?:(?<!\p{L})[A-Z]{1,3})?\p{Sc}\s?$")
 LOOSE = regex.compile(r"(?<=\p{L})\s(?=[/²³])|(?<=\p{L}\s?/)\s(?=\p{L})|(?<=°)\s(?=[CF])")  # km / h, km ²
+MONEY_SIGN_BEFORE = regex.compile(r"(\p{Sc})\s?$")
+# Two ways of writing one.
+SAME = {"lbs": "lb", "KM": "km", "CM": "cm", "MM": "mm", "KG": "kg", "MG": "mg", "kmh": "km/h", "KB": "kB", "μm": "µm"}
+SAME |= {"м": "m", "км": "km", "см": "cm", "мм": "mm", "г": "g", "кг": "kg", "мг": "mg", "л": "l"}
+ANY_SYMBOL = "|".join(map(regex.escape, sorted(SYMBOLS | SAME.keys(), key=len, reverse=True)))
+SYMBOL_AFTER = regex.compile(rf"[\u00a0\u202f\u2009 ]?({ANY_SYMBOL}|\p{{Sc}})(?![\p{{L}}\p{{M}}\d²³^/])")
 CODE_BEFORE = regex.compile(r"(?<!\p{L})([A-Z]{3})\s?$")
 
 
@@ -17,7 +23,8 @@ def lost_units(source: str, target: str, present: Sequence[Number], languages: t
     """Numbers with their units, as the source writes them, of which the target has the number and no such unit.
 
     Both texts are `prepared`; `present` are the numbers of the target. A unit is not lost while the target has any
-    unit of its kind: miles beside kilometres, a price named once for two numbers.
+    unit of its kind: miles beside kilometres, a price named once for two numbers. Where both have international
+    symbols, the same number has the same one.
     """
     here, there = measures(languages[0]), measures(languages[1])
     if here is None or there is None:
@@ -42,3 +49,20 @@ def lost_units(source: str, target: str, present: Sequence[Number], languages: t
             if "share" in kinds and HALF.search(target):
                 continue
             yield source[start:end].strip()
+        elif kinds and is_other(symbol_at(source, number), [n for n in present if n.values & number.values], target):
+            yield source[start:end].strip()
+
+
+def symbol_at(text: str, number: Number) -> str:
+    """The international symbol behind a number, or the sign of money before or behind it; else empty."""
+    if before := MONEY_SIGN_BEFORE.search(text, max(0, number.start - 3), number.start):
+        return str(before[1])
+    found = SYMBOL_AFTER.match(text, number.end)
+    symbol = str(found[1]) if found else ""
+    return SAME.get(symbol, symbol)
+
+
+def is_other(symbol: str, numbers: Sequence[Number], target: str) -> bool:
+    """Whether all of the target's numbers that may be the source's have other symbols: 5 km is not 5 m."""
+    others = [symbol_at(target, number) for number in numbers]
+    return bool(symbol and others) and all(other not in ("", symbol) for other in others)

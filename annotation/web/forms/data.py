@@ -1,6 +1,6 @@
 """Forms of imports and datasets."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -65,7 +65,9 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.tab,.jsonl,.ndjson,.json,.parquet"}),
-        help_text=_("CSV, TSV, JSONL or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added."),
+        help_text=_(
+            "CSV, TSV, JSONL, JSON or Parquet, in UTF-8 or UTF-16. You see its first rows before anything is added."
+        ),
     )
 
     def limit_text(self) -> str:
@@ -99,6 +101,7 @@ class ColumnsForm(forms.Form):
         label=_("Import the valid rows if some are faulty"),
         help_text=_("Otherwise a single faulty row rejects the file. You can download the rows left out."),
     )
+    choices: ClassVar[list[Any]] = MEANINGS
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class ColumnsForm(forms.Form):
         for number, column in enumerate(columns):
             name = column or _("column %(number)s") % {"number": number + 1}
             self.fields[f"meaning-{number}"] = forms.ChoiceField(
-                choices=MEANINGS,
+                choices=self.choices,
                 required=False,
                 initial=column_meanings.get(column, ""),
                 label=_("Meaning of %(name)s") % {"name": name},

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.web.views import datasets, imports
+from annotation.web.views import datasets, imports, judgements
 
 urlpatterns = [
     path("projects/<slug:slug>/prompts/", imports.prompts, name="prompts"),
@@ -8,6 +8,8 @@ urlpatterns = [
     path("imports/<int:import_id>/", imports.import_page, name="import"),
     path("imports/<int:import_id>/columns/", imports.import_columns, name="import_columns"),
     path("imports/<int:import_id>/reread/", imports.import_reread, name="import_reread"),
+    path("projects/<slug:slug>/import-judgements/", judgements.judgements_new, name="judgements_new"),
+    path("imports/<int:import_id>/judgements/", judgements.judgements_columns, name="judgements_columns"),
     path("imports/<int:import_id>/faults/", imports.import_faults, name="import_faults"),
     path("imports/<int:import_id>/rest/", imports.import_rest, name="import_rest"),
     path("projects/<slug:slug>/datasets/", datasets.datasets, name="datasets"),

@@ -13,7 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, import_for, project_for
 from annotation.core.errors import DomainError, InvalidInput
-from annotation.importing.report import describe
+from annotation.core.messages import in_language
+from annotation.importing.judgements.report import describe
 from annotation.importing.uploads import (
     IntoUploads,
     columns_of,
@@ -27,6 +28,7 @@ from annotation.preparation.mapping import Mapping, detect_mapping
 from annotation.web.downloads import download
 from annotation.web.forms.data import ENCODING_LABELS, ColumnsForm, ReadForm, UploadForm
 from annotation.web.http import SignedInRequest, takes_files
+from annotation.web.views import judgements
 
 PROMPTS_A_PAGE = 50
 IMPORTS_SHOWN = 10
@@ -100,6 +102,8 @@ def take_upload(request: HttpRequest, project: Project) -> HttpResponse:
 def import_page(request: SignedInRequest, import_id: int) -> HttpResponse:
     """An import at whatever stage it is: columns to confirm, progress, or the outcome."""
     record = import_for(request.user, import_id)
+    if record.status == Import.Status.UPLOADED and "judgements" in record.mapping:
+        return redirect("judgements_columns", record.pk)
     if record.status == Import.Status.UPLOADED:
         return columns_page(request, record)
     return status_page(request, record)
@@ -116,7 +120,7 @@ def import_reread(request: SignedInRequest, import_id: int) -> HttpResponse:
             reread_upload(record=record, options=form.options())
         except DomainError as error:
             return status_page(request, record, str(error), 409)
-    return redirect("import_columns", record.pk)
+    return redirect("judgements_columns" if "judgements" in record.mapping else "import_columns", record.pk)
 
 
 @login_required
@@ -124,7 +128,7 @@ def import_reread(request: SignedInRequest, import_id: int) -> HttpResponse:
 def import_columns(request: SignedInRequest, import_id: int) -> HttpResponse:
     """Choose what each column means, and start. Also again, for an upload that was refused."""
     record = import_for(request.user, import_id)
-    if record.status not in CHANGEABLE or not record.path:
+    if record.status not in CHANGEABLE or not record.path or "judgements" in record.mapping:
         return redirect("import", record.pk)
     if request.method == "GET":
         return columns_page(request, record)
@@ -179,6 +183,10 @@ def status_page(request: SignedInRequest, record: Import, problem: str = "", sta
         "again": bool(record.status == Import.Status.REFUSED and record.path),
         "percent": round(100 * record.share_read),
         "notes": [describe(note) for note in record.report.get("notes", [])],
+        "judgements": judgements.outcome_of(record),
+        "of_judgements": "judgements" in record.mapping,
+        "refusal": judgements.refusal_of(record),
+        "faults": [{**fault, "said": in_language(fault)} for fault in record.faults],
         "unshown": record.fault_count - len(record.faults),
     }
     if request.htmx:

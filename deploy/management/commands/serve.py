@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = (
         "Start the site: the database (embedded unless DATABASE_URL is set), the web server and the background "
         "worker. Brings the database and the static files up to date first, restarts what exits, and stops "
-        "everything on Ctrl-C. Logs are in var/log."
+        "all of it on Ctrl-C. Engines that run go on; they are named, with the way to stop them. Logs are in var/log."
     )
     requires_system_checks: list[str] = []
 

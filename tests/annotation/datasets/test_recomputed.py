@@ -8,6 +8,7 @@ their recorded answers are imported. Each answer goes into a plain log of texts 
 import json
 import os
 import random
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from fractions import Fraction
@@ -40,7 +41,8 @@ DATA = Path(os.environ.get("PREFERENCE_DATA", "../shared/data")) / "pandalm_test
 
 
 class Choice(NamedTuple):
-    """`groups` of equally good texts, best first; empty: all bad. `strength` 1 or 2 or None, of a pair."""
+    """`groups` of equally good texts, best first; empty: all bad. `strength` 1 or 2 or None, of a pair. `best_only`:
+    the first is better than each other one, of which nothing is said."""
 
     prompt: str
     person: int
@@ -48,15 +50,16 @@ class Choice(NamedTuple):
     shown: frozenset[str]
     groups: list[list[str]]
     strength: int | None = None
+    best_only: bool = False
 
 
 class Score(NamedTuple):
-    """`points` of meaning (1 to 5, twice the weight) and register (1 to 3) by text."""
+    """`points` of meaning (1 to 5, twice the weight) and register (1 to 3) by text; or a share of the scale."""
 
     prompt: str
     person: int
     annotation: int
-    points: dict[str, tuple[int, int]]
+    points: dict[str, tuple[int, int] | Fraction]
 
 
 # ---- answering ----
@@ -260,6 +263,99 @@ def test_rows_of_imported_rankings(settings, tmp_path):
     assert examples
 
 
+def test_rows_of_imported_pairs_of_models(settings, tmp_path):
+    """Two of five models a row, in either order; ties, both bad, clear preferences, and people who answer again."""
+    project = ProjectFactory(slug="arena", held_out_share=0)
+    rng = random.Random(11)
+    path = tmp_path / "pairs.jsonl"
+    answers = []
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(220):
+            prompt, judge = f"prompt {rng.randrange(8)}", f"judge{rng.randrange(5)}"
+            one, two = rng.sample(["m:1", "m:2", "m:3", "m:4", "m:5"], 2)
+            texts = [f"{prompt} by {one}", f"{prompt} by {two}"]
+            said, groups, strength = rng.choice(
+                [
+                    ("model_a", [[texts[0]], [texts[1]]], None),
+                    (two, [[texts[1]], [texts[0]]], None),
+                    ("A>>B", [[texts[0]], [texts[1]]], 2),
+                    ("tie", [texts], None),
+                    ("tie (bothbad)", [], None),
+                ]
+            )
+            row = {"prompt": prompt, "response_a": texts[0], "response_b": texts[1], "model_a": one, "model_b": two}
+            file.write(json.dumps({**row, "winner": said, "judge": judge, "tstamp": 1_690_000_000.5 + number}) + "\n")
+            answers.append((prompt, judge, groups, {"shown": frozenset(texts), "strength": strength}))
+    call_command("import_judgements", "arena", str(path))
+    examples, verdicts = compare(project, settings, logged(answers))
+    assert examples
+    assert verdicts
+
+
+@pytest.mark.parametrize("texts", [3, 4, 6])
+def test_rows_of_the_imported_best_of_several(settings, tmp_path, texts):
+    """By index, and some texts are empty: nothing is known of the others, and an index counts empty ones."""
+    project = ProjectFactory(slug="best", held_out_share=0)
+    rng = random.Random(texts)
+    path = tmp_path / "best.jsonl"
+    answers = []
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(150):
+            prompt, worker = f"prompt {rng.randrange(6)}", f"w{rng.randrange(5)}"
+            responses = [f"{prompt} text {key}" for key in rng.sample(range(8), texts)]
+            if number % 5 == 0:
+                responses[rng.randrange(texts)] = ""
+            best = rng.randrange(texts) if number > 1 else number * (texts - 1)
+            row = {"prompt": prompt, "responses": responses, "best_index": best, "worker": worker}
+            file.write(json.dumps({**row, "time": 1_690_000_000 + number}) + "\n")
+            if not responses[best]:
+                continue
+            others = [text for key, text in enumerate(responses) if key != best and text]
+            answers.append((prompt, worker, [[responses[best]], others], {"best_only": True}))
+    call_command("import_judgements", "best", str(path))
+    examples, _ = compare(project, settings, logged(answers))
+    assert examples
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_rows_of_imported_scores(settings, tmp_path, several):
+    """Two aspects, of which one is scored in halves and one where few is good; one text a row, or three in a list."""
+    project = ProjectFactory(slug="scored", held_out_share=0)
+    rng = random.Random(several)
+    path = tmp_path / "scores.jsonl"
+    people = [f"w{number}" for number in range(6)]
+    given = []
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(160):
+            prompt, person = f"prompt {rng.randrange(7)}", rng.choice(people)
+            keys = rng.sample(range(5), 3 if several else 1)
+            scores = {key: (rng.randint(2, 10) / 2, max(0, min(21, round(rng.gauss(4 * key, 5))))) for key in keys}
+            texts = {key: f"{prompt} text {key}" for key in keys}
+            row = {"prompt": prompt, "worker": person, "time": 1_690_000_000 + number}
+            if several:
+                row["responses"] = [
+                    {"text": texts[key], "style": style, "scores": {"errors": errors}}
+                    for key, (style, errors) in scores.items()
+                ]
+            else:
+                ((style, errors),) = scores.values()
+                row |= {"response": texts[keys[0]], "style": style, "errors": errors}
+            file.write(json.dumps(row) + "\n")
+            shares = {
+                texts[key]: (Fraction(2 * style - 2) / 8 + Fraction(21 - errors, 21)) / 2
+                for key, (style, errors) in scores.items()
+            }
+            given.append((prompt, person, shares))
+    columns = [] if several else ["--score", "style", "--score", "errors"]
+    call_command("import_judgements", "scored", str(path), *columns, "--scale", "style=1..5", "--scale", "errors=21..0")
+    ids = Annotation.objects.order_by("id").values_list("id", flat=True)
+    names = dict(UserFactory._meta.model.objects.values_list("name", "id"))
+    log = [Score(prompt, names[person], key, shares) for (prompt, person, shares), key in zip(given, ids, strict=True)]
+    examples, verdicts = compare(project, settings, log)
+    assert examples
+    assert {good for good, *_ in verdicts.values()} == {True, False}
+
+
 @pytest.mark.skipif(not DATA.is_file(), reason="PREFERENCE_DATA has no pandalm_testset_v1.jsonl")
 def test_rows_of_pandalm(settings, tmp_path, capsys):
     """999 pairs of public data with three annotators each, a column a person: 0 is a tie."""
@@ -289,8 +385,8 @@ def test_rows_of_pandalm(settings, tmp_path, capsys):
     meanings = ["--answer", "0=tie", "--answer", "1=one", "--answer", "2=two"]
     call_command("import_judgements", "pandalm", str(path), *columns, *texts, *meanings, "--keep-good")
     said = capsys.readouterr().out
-    assert f"{empty} rows with fewer than two texts, left out" in said
-    assert f"{not_texts} rows at fault" in said
+    assert f"{empty} rows have fewer than two texts and were left out" in said
+    assert re.search(rf"^{not_texts} rows? with errors (was|were) left out", said, re.MULTILINE)
     assert not any(reads_the_same(groups) for _, _, groups in answers)
     assert f" {len(answers):,} answers added" in said
     # The publisher's majorities of three, of which those that were left out are counted from the file.
@@ -316,13 +412,13 @@ def logged(answers):
     people = dict(UserFactory._meta.model.objects.values_list("name", "id"))
     ids = Annotation.objects.order_by("id").values_list("id", flat=True)
     log, waiting, first = [], iter(ids), {}
-    for prompt, person, groups in answers:
-        if reads_the_same(groups):
+    for prompt, person, groups, *more in answers:
+        if groups and reads_the_same(groups):
             continue
         # Texts of different rows that read the same are one text: the first.
         groups = [[first.setdefault((prompt, reading(text)), text) for text in group] for group in groups]
-        shown = frozenset(text for group in groups for text in group)
-        log.append(Choice(prompt, people[person], next(waiting), shown, groups))
+        values = {"shown": frozenset(text for group in groups for text in group), **(more[0] if more else {})}
+        log.append(Choice(prompt, people[person], next(waiting), groups=groups, **values))
     assert next(waiting, None) is None, "every answer was imported once"
     return log
 
@@ -344,6 +440,8 @@ def sign(number):
 
 
 def worth(points):
+    if isinstance(points, Fraction):
+        return points
     meaning, register = points
     return (2 * Fraction(meaning - 1, 4) + Fraction(register - 1, 2)) / 3
 
@@ -392,6 +490,8 @@ def pairs_of(log, first):
             said = defaultdict(list)
             for item in items:
                 if isinstance(item, Choice) and {one, two} <= item.shown and item.groups:
+                    if item.best_only and not {one, two} & set(item.groups[0]):
+                        continue
                     side = sign(place_of(two, item.groups) - place_of(one, item.groups))
                     how = {None: None, 1: Fraction(1, 2), 2: Fraction(1)}[item.strength]
                     how = Fraction(0) if not side else None if how is None else how * side

@@ -97,9 +97,9 @@ def test_rows_are_counted_as_the_spreadsheet_shows_them(tmp_path):
         ("d.csv", "id;text;a, b\n1;Hello, you;x\n2;Bye;x\n", ";"),
         ("e.csv", 'id;text\n1;"Hello, you"\n2;"two\nlines; here"\n', ";"),
         ("f.tsv", "id;text\n1;Hello, you\n", ";"),
-        ("g.tsv", 'id,text\n1,"Hello, you"\n', ","),
-        ("h.csv", "id,text\n1,Hello; you\n", ","),
-        ("i.csv", "text\nHello; you\nBye\n", ","),
+        ("g.tsv", 'id,text\n1,"Hello, you"\n', "comma"),
+        ("h.csv", "id,text\n1,Hello; you\n", "comma"),
+        ("i.csv", "text\nHello; you\nBye\n", "comma"),
     ],
 )
 def test_cells_are_separated_by_what_all_rows_show(tmp_path, capsys, name, content, mark):

@@ -239,3 +239,32 @@ def test_the_event_has_the_report(load):
     load("rows.jsonl", as_jsonl([{"text": "One", "score": 3}]))
     after = Event.objects.get(verb="prompts.imported").after
     assert json.loads(json.dumps(after["report"])) == [{"kind": "unmapped", "count": 1, "name": "score", "rows": [1]}]
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\u3164", " \u3000", "\u2800", "\ufeff\u00ad"])
+def test_what_cannot_be_seen_is_no_text(load, blank):
+    """Neither a candidate nor a prompt; a row of nothing else is blank."""
+    rows = [{"text": "q", "candidate_a": blank, "candidate_b": "x"}, {"text": blank, "candidate_a": blank}]
+    said = load("blank.jsonl", as_jsonl(rows))
+    assert "1 empty candidate was skipped." in said
+    assert "1 blank row was skipped: row 2." in said
+    assert list(Candidate.objects.values_list("text", flat=True)) == ["x"]
+    with pytest.raises(CommandError, match="row 1, column 'text': the text is empty"):
+        load("empty.jsonl", as_jsonl([{"text": blank, "candidate_a": "x"}]))
+
+
+def test_a_column_without_a_name_is_named_as_one(load):
+    said = load("unnamed.csv", "text,candidate_a,\nhello,a,extra\n")
+    assert "Column “(no name)” was not read: 1 row has a value there (first in row 2)." in said
+
+
+@pytest.mark.parametrize("value", [b"caf\xc3\xa9", 7, True, 1.5])
+def test_the_remedy_fits_the_format(hotel, tmp_path, value):
+    """Parquet has no quotation marks; a column of strings loads."""
+    path = tmp_path / "typed.parquet"
+    pq.write_table(pa.table({"text": [value]}), path)
+    with pytest.raises(CommandError, match="convert the column to strings"):
+        call_command("import_prompts", "hotel", str(path))
+    pq.write_table(pa.table({"text": [str(value)]}), path)
+    call_command("import_prompts", "hotel", str(path))
+    assert Prompt.objects.get().text == str(value)

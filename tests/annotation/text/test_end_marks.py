@@ -70,6 +70,12 @@ ROWS = [
     ("en", "ja", "Here.", "ここです．", ""),
     ("en", "zh-TW", "Here.", "这里。", ""),
     ("en", "bo", "Here.", "འདིར།", ""),
+    # the point is the abbreviation's, and the text no sentence
+    ("en", "ja", "half past 7 p.m.", "午後7時半", ""),
+    ("ja", "en", "午前7時～10時", "7–10 a.m.", ""),
+    ("de", "fr", "z. B.", "par exemple", ""),
+    ("en", "ja", "We open at 7 a.m.", "午前7時に開きます", "end.missing"),
+    ("en", "ja", "the end.", "終わり", "end.missing"),
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from annotation.text.normalization import folded, normal_form
+from annotation.text.normalization import folded, has_ink, normal_form
 
 ALIKE = [
     ("a blank at the end", "Where is my order?", "Where is my order? "),
@@ -97,6 +97,13 @@ def test_a_character_without_ink_changes_nothing(text, character, place):
 @given(st.text(alphabet=st.characters(codec="ascii")))
 def test_plain_texts_take_the_same_way_as_others(text):
     assert normal_form(text) == normal_form(text + "é")[:-1].rstrip()
+
+
+def test_what_has_no_ink_has_no_normal_form():
+    characters = [chr(code) for code in (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))]
+    assert [c for c in characters if has_ink(c) != bool(normal_form(c))] == []
+    assert not has_ink(" \u3000\u200b\u2800\u3164\n")
+    assert has_ink(" \u200b.")
 
 
 def test_searching_ignores_case_as_well():

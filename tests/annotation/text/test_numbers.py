@@ -146,6 +146,12 @@ PRESENT = [
     ("en", "ml", "1.5 lakh", "1.5 ലക്ഷത്തിൽ"),
     ("en", "sw", "5 million", "milioni 5"),
     ("en", "si", "5 million", "මිලියන 5"),
+    # years of other eras
+    ("ja", "en", "令和6年5月", "May 2024"),
+    ("en", "ja", "May 1989", "平成元年5月"),
+    ("en", "zh-Hant", "in 1990", "民國79年"),
+    ("en", "th", "In 2024", "ในปี พ.ศ. ๒๕๖๗"),
+    ("en", "th", "In 2024", "ในปี 2567"),
     # words of other languages, in their cases
     ("en", "de", "25 rooms", "fünfundzwanzig Zimmer"),
     ("en", "de", "a 25-year-old", "eine Fünfundzwanzigjährige"),
@@ -199,6 +205,10 @@ MISSING = [
     ("en", "de", "1 1/2 cups", "2,5 Tassen", ["1 1/2"]),
     ("en", "de", "2019–20", "2019–2021", ["20"]),
     ("en", "ta", "1 crore", "1 லட்சம்", ["1 crore"]),
+    ("en", "de", "1,000 people", "1 Person", ["1,000"]),
+    ("en", "ja", "10,000 people", "10人", ["10,000"]),
+    ("de", "en", "2.000 Leute", "2 people", ["2.000"]),
+    ("ja", "en", "令和6年", "2023", ["6"]),
 ]
 # (languages, source, target, what the finding names): a unit or a sign is lost while the number stays
 UNITS = [
@@ -222,6 +232,12 @@ UNITS = [
     ("en", "de", "100 MB", "100", "100 MB"),
     ("en", "ja", "20 m²", "20", "20 m²"),
     ("en", "fr", "2 kg of rice", "2 de riz", "2 kg"),
+    # another one of the same kind
+    ("en", "fr", "It is 5 km away.", "C'est à 5 m.", "5 km"),
+    ("en", "de", "5 mg twice a day", "5 g zweimal am Tag", "5 mg"),
+    ("en", "ja", "It needs 16 GB.", "16 MBが必要です。", "16 GB"),
+    ("en", "fr", "$20 per night", "20 € par nuit", "$20"),
+    ("ru", "en", "5 км", "5 m", "5 км"),
 ]
 WITH_UNITS = [
     ("en", "ja", "25 m", "25メートル"),
@@ -240,6 +256,11 @@ WITH_UNITS = [
     ("en", "zh", "20 pounds", "20英镑"),
     ("en", "ja", "20 pounds", "20ポンド"),
     ("en", "fr", "5 GB", "5 Go"),
+    ("en", "ru", "5 m", "5 м"),
+    ("en", "en", "10 lb", "10 lbs"),
+    ("en", "de", "5 km and 5 m", "5 km und 5 m"),
+    ("en", "fr", "$20", "20 $"),
+    ("en", "ja", "5 km (3 mi)", "5キロ（3マイル）"),
     ("en", "tr", "5%", "yüzde 5"),
     ("en", "ja", "10 m users", "1000万人"),
     ("en", "ja", "4500 mph", "時速4500マイル"),

@@ -1,11 +1,13 @@
 """The model card: what is known is in it, what is not known is marked as unknown."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.engine.conftest import dpo_rows, make_run, run_here, training
+from training.contract import lineage
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig
 from training.engine.artifacts import model_card
 
@@ -38,7 +40,19 @@ def configuration(**changes) -> TrainingConfig:
 
 
 def card_of(config, manifest=MANIFEST, **changes):
-    given = {"adapter": config.lora is not None, "metrics": {"loss": 0.51234567}, "counts": {"used": 30}}
+    named = lineage.named(config.model)
+    written = {
+        "base": named.base,
+        "base_sha256": "cd" * 32,
+        "adapters": list(named.adapters),
+        "adapters_sha256": [""] * len(named.adapters),
+    }
+    given = {
+        "lineage": written,
+        "adapter": config.lora is not None,
+        "metrics": {"loss": 0.51234567},
+        "counts": {"used": 30},
+    }
     return model_card.model_card(config, manifest=manifest, **{**given, **changes})
 
 
@@ -58,7 +72,7 @@ def test_a_run_explains_itself(tiny, tmp_path):
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     card = ModelCard.load(directory.model / "README.md")
     assert card.data.library_name == "peft"
-    assert card.data.base_model == tiny.base
+    assert card.data.base_model == Path(tiny.base).name
     assert card.data.to_dict()["base_model_relation"] == "adapter"
     assert (card.data.pipeline_tag, card.data.language) == ("text-generation", ["en", "ja"])
     for words in (
@@ -68,7 +82,7 @@ def test_a_run_explains_itself(tiny, tmp_path):
         "| choosing | 35 | 28 | 81.2% of 16 pairs |",
         "3 people",
         "rows: used",
-        f"`{tiny.base}`",
+        f"`{Path(tiny.base).name}`, weights sha256 `",
         '"seed": 17',
         "| torch |",
         "| first loss | 0.69315 |",
@@ -81,12 +95,12 @@ def test_what_is_known_stands_in_the_card():
     assert front == {
         "library_name": "peft",
         "pipeline_tag": "text-generation",
-        "base_model": "/models/base",
+        "base_model": "base",
         "base_model_relation": "adapter",
         "language": ["en", "ja"],
         "tags": ["konomi", "train_dpo", "lora"],
     }
-    assert "1. `/models/base`\n2. `/runs/1/model`\n3. this adapter (LoRA)" in body
+    assert f"1. `base`, weights sha256 `{'cd' * 32}`\n2. `model`\n3. this adapter (LoRA)" in body
     assert "| postediting | 6 | 6 | unknown: no two people |" in body
     assert "Made for the project “Hotel \\| replies”: replies of the project's persona, asked in `en`, in `ja`." in body
     assert "on 41 annotations that became 30 training rows" in body
@@ -138,7 +152,7 @@ def test_hostile_names_stay_in_their_place():
     project = {**MANIFEST["project"], "name": 'x"\n---\nlicense: mit\n# Y', "target_language": 'ja"]\nlicense: mit'}
     config = configuration(model=ModelSource(base='/models/"x"\nlicense: mit'))
     front, body = front_of(card_of(config, manifest={**MANIFEST, "project": project}))
-    assert front["base_model"] == config.model.base
+    assert front["base_model"] == '"x"\nlicense: mit'
     assert front["language"][1] == project["target_language"]
     assert "license" not in front
     assert "\n# Y" not in body

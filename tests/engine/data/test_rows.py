@@ -129,8 +129,11 @@ def test_rows_that_training_cannot_use_are_counted(tokenizer):
         "dropped_too_long": 1,
         "dropped_ties": 1,
         "dropped_equal": 0,
+        "dropped_equal_tokens": 0,
         "dropped_equal_when_cut": 0,
         "dropped_prefix_mismatch": 0,
+        "control_text": 0,
+        "reasoning_left_out": 0,
     }
     assert [item.row for item in kept] == [0, 1, 2, 3, 4, 7]
     assert max(len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in kept) == 128

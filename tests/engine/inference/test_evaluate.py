@@ -5,7 +5,17 @@ import math
 
 import pytest
 
-from tests.engine.conftest import chat, dpo_rows, make_run, run_here, sft_rows, texts, user, write_rows
+from tests.engine.conftest import (
+    chat,
+    dpo_rows,
+    make_run,
+    run_for_the_site,
+    run_here,
+    sft_rows,
+    texts,
+    user,
+    write_rows,
+)
 from training.contract.config import EvaluationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
@@ -189,7 +199,7 @@ def test_rows_that_cannot_be_evaluated_are_refused(tiny, tmp_path, rows, message
 def test_a_cancel_is_heeded(tiny, tmp_path):
     directory = evaluation(tmp_path, dpo_rows(3), model=tiny)
     directory.request_cancel()
-    assert run_here("evaluate", directory) == 3
+    assert run_for_the_site("evaluate", directory) == 3
     assert directory.read_result()["status"] == "cancelled"
 
 

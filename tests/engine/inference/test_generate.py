@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.engine.conftest import chat, make_run, run_here, texts, user
+from tests.engine.conftest import chat, make_run, run_for_the_site, run_here, texts, user
 from training.contract.config import GenerationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
@@ -95,7 +95,7 @@ def test_the_cost_of_a_token_in_the_cache_is_what_the_cache_holds(tiny):
 def test_a_cancelled_run_keeps_what_it_has(tiny, tmp_path):
     directory = generation(tmp_path, tiny)
     directory.request_cancel()
-    assert run_here("generate", directory) == 3
+    assert run_for_the_site("generate", directory) == 3
     assert directory.read_result()["status"] == "cancelled"
     directory.clear_for_resume()
     assert run_here("generate", directory) == 0

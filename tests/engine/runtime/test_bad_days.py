@@ -30,7 +30,9 @@ def test_memory_that_runs_out_in_the_middle_fails_with_advice(tiny, tmp_path):
         )
     wait_for(lambda: len(logged(directory)) >= 3 or process.poll() is not None)
     engine = psutil.Process(process.pid)
-    engine.rlimit(psutil.RLIMIT_AS, (engine.memory_info().vms, engine.memory_info().vms))
+    # Less than a step takes, also if this moment is the one at which it has most.
+    limit = engine.memory_info().vms - (8 << 20)
+    engine.rlimit(psutil.RLIMIT_AS, (limit, limit))
     assert process.wait(120) == 1, directory.log_tail()
     result = directory.read_result()
     assert result["status"] == "failed"
@@ -110,3 +112,84 @@ def test_a_process_that_has_used_up_its_address_space_leaves_a_result(tmp_path):
     result = directory.read_result()
     assert result["status"] == "failed"
     assert result["error"].startswith("Out of memory. Lower batch_size")
+
+
+def test_the_last_steps_get_the_memory_that_is_kept_for_them(tmp_path):
+    """It is there while the training goes on, and free before the model is written."""
+    from training.engine.runtime import last_resort, program
+    from training.engine.runtime.run import Outcome
+
+    kept, freed = [], []
+
+    def mapped():
+        return int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+    def work(run):
+        kept.append(mapped())
+        run.before_the_end()
+        freed.append(mapped())
+        run.before_the_end()  # again is nothing
+        return Outcome(metrics={})
+
+    directory = make_run(tmp_path, training("train_sft", ModelSource(base="nowhere")))
+    assert program.main("train_sft", work, [str(directory.path)]) == 0
+    assert kept[0] - freed[0] == last_resort.END_BYTES
+
+
+AT_THE_END = """
+import resource, sys
+from training.engine.runtime import program
+from training.engine.runtime.run import Outcome
+
+kept = []
+
+def exhaust():
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (4 << 20), size + (4 << 20)))
+    block = 1 << 20
+    while True:
+        try:
+            kept.append(bytearray(block))
+        except MemoryError:
+            if block < 512:
+                raise
+            block //= 2
+
+def work(run):
+    if sys.argv[2] == "report":
+        program.peak_memory = exhaust
+        return Outcome(metrics={})
+    run.before_the_end()
+    try:
+        exhaust()
+    except MemoryError:
+        if sys.argv[2] == "raised":
+            raise
+        if sys.argv[2] == "library":
+            raise RuntimeError("unable to mmap 64 bytes: Cannot allocate memory (12)") from None
+        raise ValueError("something else, for lack of memory") from None
+
+raise SystemExit(program.main("train_sft", work, [sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and needs RLIMIT_AS")
+@pytest.mark.parametrize("how", ["raised", "library", "other", "report"])
+def test_memory_that_runs_out_while_the_end_is_written_leaves_a_result(tmp_path, how):
+    directory = make_run(tmp_path, training("train_sft", ModelSource(base="nowhere")))
+    done = subprocess.run(
+        [sys.executable, "-c", AT_THE_END, str(directory.path), how],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr[-3000:]
+    result = directory.read_result()
+    assert result["status"] == "failed"
+    expected = (
+        "Out of memory. Lower batch_size" if how != "other" else "something else|The engine failed, and reporting"
+    )
+    import re
+
+    assert re.search(expected, result["error"]), result

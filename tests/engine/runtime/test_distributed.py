@@ -1,5 +1,6 @@
 """One run as two processes: the same training as with one process, and no orphaned process."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from tests.engine.conftest import ROOT, dpo_rows, make_run, run_here, start, training
+from tests.engine.conftest import ROOT, dpo_rows, make_run, run_here, sft_rows, start, training
 from tests.engine.trainers.test_training import events, logged, wait_for, weights
 from training.contract.config import LoraSettings
 
@@ -25,9 +26,10 @@ def alone(tiny, tmp_path_factory):
 
 def rows():
     """Pairs of unequal lengths, so that the processes' shares of a step differ."""
-    found = dpo_rows(40)  # whole steps: a last part of one would be filled up with rows of the beginning
+    found = dpo_rows(33)  # the last step of an epoch has one, and one process none
     for number, row in enumerate(found):
         row["chosen"][0]["content"] += " Thank you." * (number % 5)
+        row["prompt"][0]["content"] += f" {number}"
     return found
 
 
@@ -66,6 +68,28 @@ def test_a_killed_process_fails_the_run_with_a_clear_error(tiny, tmp_path):
     assert process.wait(90) == 1, directory.log_tail()
     assert "One of the processes died" in directory.read_result()["error"]
     assert not directory.is_alive()
+
+
+def test_ctrl_c_leaves_no_request_to_cancel_behind(tiny, tmp_path):
+    """As a terminal sends it: to the engine and to all of its processes at once."""
+    config = training("train_sft", tiny, batch_size=4, processes=2, max_steps=100_000, save_steps=100_000)
+    directory = make_run(tmp_path, config, sft_rows())
+    process = start("train_sft", directory, start_new_session=True)
+    wait_for(lambda: logged(directory) or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(90) == 3, directory.log_tail()
+    assert directory.read_result()["status"] == "cancelled"
+    assert not directory.cancel_requested()
+
+
+@pytest.mark.parametrize("program", ["train_sft", "train_dpo"])
+def test_a_request_left_by_an_earlier_execution_does_not_end_the_next(tiny, tmp_path, program):
+    """Such as that of an engine that was killed before it could remove it."""
+    config = training(program, tiny, max_steps=2)
+    directory = make_run(tmp_path, config, sft_rows() if program == "train_sft" else rows())
+    directory.request_cancel()
+    assert run_here(program, directory) == 0, directory.read_result()
+    assert not directory.cancel_requested()
 
 
 def test_a_killed_leader_leaves_nobody_behind(tmp_path):

@@ -45,6 +45,7 @@ def test_tensorboard_shows_what_the_run_page_shows(tiny, tmp_path):
         run_id="run 7",
     )
     directory = make_run(tmp_path / "7", config, sft_rows(12))
+    (directory.dataset / "manifest.json").write_text(json.dumps({"sha256": "ab" * 32}))
     assert run_here("train_sft", directory) == 0, directory.read_result()
     read, logged = events(directory), metrics(directory)
     assert list(logged) == [1, 2, 3]
@@ -111,6 +112,7 @@ def test_mlflow_keeps_its_files_in_the_run_directory(tiny, tmp_path, no_operator
     mlflow = pytest.importorskip("mlflow", reason="pip install 'konomi[tracking]' to test MLflow")
     config = training("train_sft", tiny, max_steps=2, report_to=("mlflow",), dataset_sha256="cd" * 32)
     directory = make_run(tmp_path / "11", config, sft_rows(8))
+    (directory.dataset / "manifest.json").write_text(json.dumps({"sha256": "cd" * 32}))
     assert run_here("train_sft", directory) == 0, directory.read_result()
     client = mlflow.MlflowClient(tracking_uri=(directory.path / "mlruns").as_uri())
     run = client.get_run((directory.path / tracking.MLFLOW_RUN).read_text().strip())

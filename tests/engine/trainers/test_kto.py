@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.engine.conftest import assistant, chat, make_run, run_here, training, user
+from tests.engine.conftest import assistant, chat, make_run, run_for_the_site, run_here, training, user
 from tests.engine.trainers.test_training import equal, events, logged, weights
 from training.contract.config import ModelSource, TrainingConfig
 from training.contract.run_directory import RunDirectory
@@ -71,7 +71,7 @@ def test_a_cancelled_run_resumes_to_the_same_weights(tiny, tmp_path):
 
     asked = make_run(tmp_path / "asked", config, kto_rows())
     asked.request_cancel()
-    assert run_here("train_kto", asked) == 3
+    assert run_for_the_site("train_kto", asked) == 3
 
 
 def without_label(rows):

@@ -86,9 +86,10 @@ def test_lengths_memory_and_time_are_reported(pairs):
 
 
 def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
+    """`pairs` are too short a training for one."""
     from training.engine.trainers import resources
 
-    monkeypatch.setattr(resources, "measure", lambda *args: (None, None))
+    monkeypatch.setattr(resources, "STEPS_WORTH_A_TRIAL", 0)
     directory = make_run(tmp_path, pairs.read_config())
     shutil.copytree(pairs.dataset, directory.dataset)
     assert run_here("train_dpo", directory) == 0, directory.read_result()
@@ -97,8 +98,10 @@ def test_the_dry_run_changes_nothing(pairs, tiny, tmp_path, monkeypatch):
 
 
 def test_the_dry_run_checkpoints_activations_where_the_training_will(tiny, tmp_path, monkeypatch):
+    from training.engine.trainers import resources
     from training.engine.trainers.packed_trainer import PackedTrainer
 
+    monkeypatch.setattr(resources, "STEPS_WORTH_A_TRIAL", 0)
     seen = []
     real = PackedTrainer.training_step
 
@@ -165,7 +168,7 @@ def test_a_longest_batch_that_does_not_fit_ends_the_run_before_its_first_step(ti
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:98] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(PackedTrainer, "dry_run", no_room)
-    directory = make_run(tmp_path, training("train_sft", tiny), sft_rows(6))
+    directory = make_run(tmp_path, training("train_sft", tiny, epochs=30), sft_rows(6))
     assert run_here("train_sft", directory) == 1
     error = directory.read_result()["error"]
     assert error.startswith("The longest batch (4 rows, ")

@@ -1,4 +1,4 @@
-"""Tiny models of four families, pairs of token ids, and TRL's own DPOTrainer on them."""
+"""Tiny models of several families, pairs of token ids, and TRL's own DPOTrainer on them."""
 
 import random
 from pathlib import Path
@@ -10,10 +10,14 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
     Gemma3TextConfig,
+    Lfm2Config,
     LlamaConfig,
     MistralConfig,
+    OPTConfig,
+    Phi3Config,
     PreTrainedModel,
     Qwen3Config,
+    Qwen3MoeConfig,
 )
 from trl import DPOConfig, DPOTrainer
 
@@ -44,6 +48,34 @@ FAMILIES: dict[str, Any] = {
         **SHAPE, **ALTERNATING, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, query_pre_attn_scalar=8
     ),
     "gemma3": lambda: Gemma3TextConfig(**SHAPE, **ALTERNATING, query_pre_attn_scalar=8),
+}
+# Beyond this many tokens phi3's texts have other frequencies; here all do, as TRL's batches would have it.
+THRESHOLD = 6
+LONGROPE = {
+    "rope_type": "longrope",
+    "rope_theta": 10_000.0,
+    "short_factor": [1.0] * 4,
+    "long_factor": [2.0, 3.0, 5.0, 8.0],
+    "original_max_position_embeddings": THRESHOLD,
+}
+FAMILIES |= {
+    "phi3": lambda: Phi3Config(**SHAPE, original_max_position_embeddings=THRESHOLD, rope_parameters=LONGROPE),
+    # Its dropout, which functions apply, stays on in TRL: off in the configuration, so that there is a TRL to equal.
+    "opt": lambda: OPTConfig(
+        **{name: SHAPE[name] for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")},
+        ffn_dim=64,
+        max_position_embeddings=128,
+        word_embed_proj_dim=32,
+        init_std=0.2,
+        dropout=0.0,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    ),
+    "qwen3_moe": lambda: Qwen3MoeConfig(
+        **SHAPE, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, router_aux_loss_coef=0.1
+    ),
+    "lfm2": lambda: Lfm2Config(**SHAPE, layer_types=["conv", "full_attention"]),  # a hybrid
 }
 Pair = tuple[list[int], list[int], list[int]]
 
@@ -90,9 +122,13 @@ def awkward_pairs() -> list[Pair]:
 MAX_LENGTH = 80
 
 
-def dataset(pairs: list[Pair], **columns: list[float]) -> Dataset:
+def columns(pairs: list[Pair]) -> dict[str, list[Any]]:
     prompts, chosen, rejected = (list(side) for side in zip(*pairs, strict=True))
-    return Dataset.from_dict({"prompt_ids": prompts, "chosen_ids": chosen, "rejected_ids": rejected, **columns})
+    return {"prompt_ids": prompts, "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def dataset(pairs: list[Pair]) -> Dataset:
+    return Dataset.from_dict(columns(pairs))
 
 
 class TokenisedTRL(DPOTrainer):  # type: ignore[misc]

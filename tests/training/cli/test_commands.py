@@ -101,8 +101,10 @@ def test_the_printed_command_makes_the_same_run(fake_engine, freeze, model_shell
         "--lora-targets",
         "q_proj,v_proj",
         "--no-evaluate",
+        "--allow-other-base",
     )
     first = Run.objects.get()
+    assert first.config["model"]["allow_other_base"] is True
     assert first.config["losses"] == ["sigmoid"]
     words = command_line(first).split()[1:]
     call_command(*words, "--no-evaluate")

@@ -22,12 +22,29 @@ def written(name):
     return json.loads((FILES[0].parent / f"{name}.json").read_text(encoding="utf-8"))
 
 
+# Fields that came later, with the values that mean what was done before.
+LATER = {"allow_other_base": False, "dataset_sha256": ""}
+
+
+def without_later(now, before):
+    """What is read today, without fields that came later and have the value that changes nothing."""
+    if not isinstance(now, dict) or not isinstance(before, dict):
+        return now
+    return {
+        key: without_later(value, before.get(key))
+        for key, value in now.items()
+        if key in before or LATER.get(key, object()) != value
+    }
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_field_keeps_its_value(path):
     before = json.loads(path.read_text(encoding="utf-8"))
     config = read_config(path)
     assert type(config) is CONFIG_CLASSES[before["program"]]
-    assert json.loads(to_json(config)) == before, "no field was dropped, renamed or given another default"
+    assert without_later(json.loads(to_json(config)), before) == before, (
+        "no field was dropped, renamed or given another default"
+    )
     assert from_json(to_json(config)) == config
 
 

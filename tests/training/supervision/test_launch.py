@@ -56,6 +56,7 @@ def test_a_killed_engine_is_seen_and_its_last_lines_are_shown(fake_run):
     os.kill(pid, signal.SIGKILL)
     watched(run, "failed")
     assert "was killed" in run.error
+    assert "if it does not, memory ran out" in run.error
     assert f"fake engine: torn, pid {pid}" in run.error
     assert read_progress(run.directory).figures == {"loss": 2.5}  # the torn line is passed over
 
@@ -248,3 +249,27 @@ def test_engines_get_no_secrets(fake_run, monkeypatch):
     environment = launch.engine_environment()
     assert not {"KONOMI_SECRET_KEY", "DATABASE_URL"} & set(environment)
     assert environment["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "terminate called after throwing an instance of 'std::bad_alloc'",
+        "memory allocation of 67108864 bytes failed",
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory",
+        "OpenBLAS blas_thread_init: pthread_create failed: can't start new thread",
+        "MemoryError",
+    ],
+)
+def test_an_engine_that_died_with_such_a_last_line_ran_out_of_memory(fake_run, line):
+    run = fake_run("torn")
+    launch.watch_engine_jobs()
+    pid = until(lambda: starts(run))[0]
+    until(lambda: read_progress(run.directory).done == 1)
+    with run.directory.log_path.open("a") as log:
+        log.write(line + "\n")
+    os.kill(pid, signal.SIGKILL)
+    watched(run, "failed")
+    assert run.error.startswith("Out of memory. Lower batch_size")
+    assert "left no result" in run.error
+    assert line in run.error

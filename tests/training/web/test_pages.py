@@ -1,5 +1,7 @@
 """The pages of training, as a manager, a reviewer, an annotator and a stranger see them."""
 
+import json
+
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
@@ -88,6 +90,24 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     watched(run, "succeeded")
     assert f"it produced checkpoint {run.checkpoint.pk}" in client.get(answer["Location"]).text
     assert "Loss went from" in client.get(answer["Location"]).text
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_another_base_is_allowed_on_the_page(sign_in, manager, project, freeze, model_shell, fake_run, allowed):
+    """It holds for the run, its evaluation, and what later starts from its checkpoint."""
+    client = sign_in(manager)
+    fields = {"dataset": freeze("sft").pk, "start": f"model:{model_shell}", "method": "lora", "evaluate": "on"}
+    client.post(reverse("runs", args=[project.slug]), fields | ({"allow_other_base": "on"} if allowed else {}))
+    run = Run.objects.get()
+    assert run.config["model"]["allow_other_base"] is allowed
+    assert ("--allow-other-base" in client.get(reverse("run", args=[run.pk])).text) is allowed
+    (run.directory.path / "behaviour").write_text("succeeds")
+    launch.watch_engine_jobs()
+    watched(run, "succeeded")
+    evaluation = Evaluation.objects.get()
+    config = json.loads(evaluation.directory.config_path.read_text())
+    assert [config[role]["allow_other_base"] for role in ("model", "parent")] == [allowed, allowed]
+    assert config["dataset_sha256"] == evaluation.dataset.sha256
 
 
 def test_a_form_that_cannot_be_says_why(sign_in, manager, project, freeze, model_shell):

@@ -4,8 +4,10 @@ Everything in it comes from the run's configuration, its metrics, and the manife
 is stated as unknown.
 """
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from training.contract import config as configs
@@ -27,14 +29,17 @@ Front = dict[str, str | list[str]]
 def model_card(
     config: TrainingConfig,
     *,
+    lineage: Mapping[str, Any],
     adapter: bool,
     metrics: Mapping[str, Any],
     counts: Mapping[str, int],
     manifest: Mapping[str, Any] | None = None,
 ) -> str:
-    """Markdown with Hugging Face's front matter. `manifest` is the dataset's manifest.json, if any."""
+    """Markdown with Hugging Face's front matter. `lineage` is the content of lineage.json, `manifest` that of the
+    dataset's manifest.json, if any."""
     manifest = manifest or {}
-    chain = [config.model.base or "(random weights)", *config.model.adapters]
+    config = without_paths(config, lineage)
+    chain = link_lines(lineage) if config.model.base else ["`(random weights)`"]
     this = f"this adapter ({method(config)})" if adapter else "the full weights here (what came before is in them)"
     front: Front = {"library_name": "peft" if adapter else "transformers", "pipeline_tag": "text-generation"}
     if config.model.base:
@@ -43,7 +48,7 @@ def model_card(
         front["language"] = languages
     front["tags"] = ["konomi", config.program, *(["lora"] if adapter else [])]
     lines = [f"# {HEADINGS[config.program]}: {config.run_id}", ""]
-    lines += ["## Lineage", "", *numbered([*(f"`{link}`" for link in chain), this]), ""]
+    lines += ["## Lineage", "", *numbered([*chain, this]), "", *other_base(lineage)]
     if adapter:
         lines += [
             "Load the base, merge the adapters in this order, then this one; `lineage.json` says the same. "
@@ -63,7 +68,7 @@ def model_card(
     lines += [*table({plain(k): v for k, v in metrics.items()}), ""]
     lines += ["Figures on held-out rows are made afterwards and are not known to this card.", ""]
     lines += ["## Hyper-parameters", "", *table(hyper_parameters(config)), ""]
-    lines += ["## Configuration", "", "All of it, as in `run.json`:", ""]
+    lines += ["## Configuration", "", "All of it, as in `run.json`, with names in place of paths:", ""]
     lines += ["```json", configs.to_json(config).strip(), "```", ""]
     lines += ["## Versions", "", *table({**versions(), **{k: v for k, v in config.versions.items() if k == "konomi"}})]
     return front_matter(front) + "\n".join(lines) + "\n"
@@ -83,16 +88,17 @@ def merged_card(lineage: Mapping[str, Any]) -> str:
     for link in merged["adapters"]:
         run = link.get("run_id")
         made = f"{run} ({link['program']}), dataset `{link['dataset_sha256'] or UNKNOWN}`" if run else "run unknown"
-        links.append(f"`{link['folder']}`: {made}, weights sha256 `{link['sha256']}`")
+        links.append(f"`{link['name']}`: {made}, weights sha256 `{link['sha256']}`")
     facts = {
         "stored as": merged["dtype"],
         "parameters": f"{merged['parameters']:,}",
         "largest difference of logits, before and after merging (fp32)": f"{merged['largest_difference']:.3g}",
         "the same of the files as written": f"{merged['largest_difference_as_written']:.3g}",
+        "largest change of logits by the adapters": f"{merged['largest_effect']:.3g}",
         "compared on": merged["compared"],
     }
     lines = ["# A model with its adapters merged into it", "", "The weights are whole: no adapter is needed.", ""]
-    lines += ["## Lineage", "", *numbered([f"`{merged['base']}`", *links]), ""]
+    lines += ["## Lineage", "", *numbered([link_lines(lineage)[0], *links]), "", *other_base(lineage)]
     lines += [
         "Each adapter's own card tells its data, figures, intended use and limits. They hold for this model too.",
         "",
@@ -102,6 +108,29 @@ def merged_card(lineage: Mapping[str, Any]) -> str:
 
 
 # ---- what is known ----
+
+
+def without_paths(config: TrainingConfig, lineage: Mapping[str, Any]) -> TrainingConfig:
+    """The configuration with names for paths: a card is handed on."""
+    model = dataclasses.replace(config.model, base=lineage["base"], adapters=tuple(lineage["adapters"]))
+    file = Path(config.accelerate_config).name
+    return dataclasses.replace(config, model=model, reference_cache="", accelerate_config=file)
+
+
+def link_lines(lineage: Mapping[str, Any]) -> list[str]:
+    """Base and adapters in order, with the sha256 of their weights where it is known."""
+    names = [lineage["base"], *lineage["adapters"]]
+    hashes = [lineage.get("base_sha256", ""), *lineage.get("adapters_sha256", [])]
+    return [
+        f"`{name}`" + (f", weights sha256 `{sha}`" if sha else "")
+        for name, sha in zip(names, hashes or [""] * len(names), strict=True)
+    ]
+
+
+def other_base(lineage: Mapping[str, Any]) -> list[str]:
+    if not lineage.get("other_base"):
+        return []
+    return [f"**Another base was allowed:** {cell(lineage['other_base'])}.", ""]
 
 
 def method(config: TrainingConfig) -> str:

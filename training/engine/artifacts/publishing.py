@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.contract.config import ModelSource
+from training.contract import lineage
 from training.contract.metrics import METRICS
-from training.contract.run_directory import LINEAGE
 from training.engine.artifacts import model_card
 from training.engine.runtime.run import Run
 
@@ -29,14 +28,30 @@ def finish_model(
     adapter: bool,
     metrics: dict[str, Any],
     counts: dict[str, int],
+    other_base: str = "",
 ) -> None:
-    """Write tokenizer, lineage and card next to the weights in `partial`, then publish it as model/."""
+    """Write tokenizer, lineage and card next to the weights in `partial`, then publish it as model/.
+
+    What is published names no path of this machine. `other_base` says what was overruled at loading.
+    """
     tokenizer.save_pretrained(partial)
-    save_lineage(partial, run.config.model, adapter=adapter)
+    written = lineage.write(partial, run.config.model, adapter=adapter, other_base=other_base)
+    name_base(partial, written["base"])
     manifest = read_manifest(run.directory.path / run.config.dataset)
-    card = model_card.model_card(run.config, adapter=adapter, metrics=metrics, counts=counts, manifest=manifest)
+    card = model_card.model_card(
+        run.config, lineage=written, adapter=adapter, metrics=metrics, counts=counts, manifest=manifest
+    )
     (partial / "README.md").write_text(card, encoding="utf-8")
     publish(partial, run.directory.model)
+
+
+def name_base(folder: Path, name: str) -> None:
+    """Have adapter_config.json name the base as it is called, where PEFT has put its path."""
+    file = folder / "adapter_config.json"
+    if file.is_file():
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings["base_model_name_or_path"] = name
+        file.write_text(json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_manifest(dataset: Path) -> dict[str, Any]:
@@ -75,11 +90,6 @@ def final_metrics(run: Run) -> dict[str, Any]:
             figures[name] = sum(values) / len(values)
     figures["epochs"] = by_step[steps[-1]].get("epoch", 0.0)
     return figures
-
-
-def save_lineage(folder: Path, source: ModelSource, *, adapter: bool) -> None:
-    lineage = {"base": source.base, "adapters": list(source.adapters), "this": "adapter" if adapter else "full"}
-    (folder / LINEAGE).write_text(json.dumps(lineage, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def publish(partial: Path, final: Path) -> None:

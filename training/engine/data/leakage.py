@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from training.contract.errors import DatasetError
 from training.contract.run_directory import HELD_OUT
 from training.contract.wording import counted
+from training.engine.data.messages import plain_text
+from training.engine.data.rows import row_number
 
 Row = Mapping[str, Any]
 COLUMNS = ("prompt", "prompt_id", "source_document")
@@ -34,7 +36,7 @@ def check_held_out(folder: Path, rows: Sequence[Row]) -> int:
         raise DatasetError(f"{path} is not a readable Parquet file: {error}") from error
     for label, key_of in (("the prompt", prompt_text), ("the prompt_id", prompt_id), ("the source document", document)):
         barred = {key for row in held_out if (key := key_of(row))}
-        shared = [number for number, row in enumerate(rows, 1) if key_of(row) in barred]
+        shared = [row_number(rows, position) for position, row in enumerate(rows) if key_of(row) in barred]
         if shared:
             first = ", ".join(map(str, shared[:NAMED])) + (", …" if len(shared) > NAMED else "")
             share = "shares" if len(shared) == 1 else "share"
@@ -51,7 +53,7 @@ def prompt_text(row: Row) -> str:
     prompt = row.get("prompt")
     if isinstance(prompt, str):
         return _plain(prompt)
-    turns = [[turn["role"], _plain(turn.get("content") or "")] for turn in prompt or []]
+    turns = [[turn["role"], _plain(plain_text(turn))] for turn in prompt or []]
     return json.dumps(turns, ensure_ascii=False) if turns else ""
 
 

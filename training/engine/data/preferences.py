@@ -1,11 +1,12 @@
 """Preferences in DPO rows: which rows state one, and the numbers that the loss takes from them. Free of torch."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 from training.contract.errors import DatasetError
 from training.contract.wording import counted
-from training.engine.data.rows import Counts, Row
+from training.engine.data.rows import Counts, Row, row_number
 
 log = logging.getLogger("konomi.engine")
 
@@ -19,9 +20,9 @@ def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool
     kept = []
     for position, row in enumerate(rows):
         if row["chosen"] == row["rejected"]:
-            counts.add("dropped_equal", position)
+            counts.add("dropped_equal", row_number(rows, position))
         elif not keep_ties and is_tie(row):
-            counts.add("dropped_ties", position)
+            counts.add("dropped_ties", row_number(rows, position))
         else:
             kept.append(position)
     if all(is_tie(rows[position]) for position in kept):
@@ -43,12 +44,14 @@ def is_tie(row: Row) -> bool:
     return float(row.get("tie") or 0) >= 0.5 or row.get("probability") == 0.5
 
 
-def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float) -> dict[str, list[float]]:
+def pair_terms(
+    rows: Sequence[Row], *, soft_labels: bool, strength_offset: float, learn_ties: bool = True
+) -> dict[str, list[float]]:
     """The arguments of `losses.dpo_loss` for each row: p, offset, weight (1 on average) and tie.
 
     `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
-    majority's: 0 or 1 (½ for an even split).
-    Raises DatasetError where no row has a weight.
+    majority's: 0 or 1 (½ for an even split). Without `learn_ties`, those who called a pair equal count for nothing.
+    Raises DatasetError where no row has a weight, or where they are too large to be added up.
     """
     terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
     for row in rows:
@@ -60,8 +63,10 @@ def pair_terms(rows: Sequence[Row], *, soft_labels: bool, strength_offset: float
         terms["offset"].append(strength_offset * float(row.get("strength") or 0))
         weight = row.get("weight")
         terms["weight"].append(1.0 if weight is None else float(weight))
-        terms["tie"].append(tie)
+        terms["tie"].append(tie if learn_ties else 0.0)
     total = sum(terms["weight"])
+    if math.isinf(total):
+        raise DatasetError(f"The weights of {counted(len(rows), 'row')} are too large to be added up: divide them")
     if rows and total <= 0:
         raise DatasetError(f"The weights of {counted(len(rows), 'row')} are all 0: nothing would be learnt")
     terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 from training.contract.wording import counted
 from training.engine.data.preferences import preference_positions
 from training.engine.data.rows import PURPOSES, Counts, Row, check_columns
-from training.engine.data.tokenization import Sequences, check_sequences, fit, tokenize
+from training.engine.data.token_cache import TokenCache
+from training.engine.data.tokenization import Advance, Sequences, check_sequences, fit, tokenize
 
 log = logging.getLogger("konomi.engine")
 
@@ -22,16 +23,18 @@ def training_sequences(
     stop_ids: set[int],
     where: str,
     keep_ties: bool = False,
+    cache: TokenCache | None = None,
+    advance: Advance = lambda done, total: None,
 ) -> tuple[list[Sequences], Counts]:
     """Tokenized rows for a trainer, and the counts of what was used, truncated and dropped.
 
     `purpose` is sft, dpo or kto; `max_length` counts tokens of prompt and completion; `where` names the rows in errors.
-    Raises DatasetError.
+    `cache` and `advance`: see `tokenize`. Raises DatasetError.
     """
     counts = Counts(rows=len(rows))
     check_columns(rows, purpose, where)
     positions = preference_positions(rows, counts, keep_ties=keep_ties) if purpose == "dpo" else range(len(rows))
-    sequences = tokenize(tokenizer, rows, positions, PURPOSES[purpose][1:], counts)
+    sequences = tokenize(tokenizer, rows, positions, PURPOSES[purpose][1:], counts, cache=cache, advance=advance)
     check_sequences(tokenizer, sequences, stop_ids)
     kept = fit(sequences, max_length, counts)
     counts.used = len(kept)

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from training.engine.inference import batching
+from training.engine.packed import rope
 
 # A prompt that leaves less room than this for an answer is reported as too long.
 LEAST_ROOM = 16
@@ -78,17 +79,25 @@ def generate(
     costs = batching.Costs.of(model)
     most_room = max((item.room for item in requests), default=0)
 
-    def compute(positions: list[int]) -> None:
-        rows = [requests[position] for position in positions]
-        done(positions, _batch(model, tokenizer, rows, stop_ids, temperature, top_p, check))
+    limit = rope.threshold(model)
+    # From the prompt alone to the longest text that may come of it.
+    sides = [rope.side([len(item.prompt_ids), len(item.prompt_ids) + item.room], limit) for item in requests]
+    for group in rope.by_side(range(len(requests)), sides):
+        switching = sides[group[0]] == rope.BOTH
 
-    batching.in_batches(
-        [len(item.prompt_ids) for item in requests],
-        compute,
-        cost=lambda rows, longest: costs.generation(rows, longest, most_room),
-        budget=batching.free_bytes(model.device) if budget is None else budget,
-        most_rows=most_rows,
-    )
+        def compute(numbers: list[int], group: list[int] = group) -> None:
+            positions = [group[number] for number in numbers]
+            rows = [requests[position] for position in positions]
+            done(positions, _batch(model, tokenizer, rows, stop_ids, temperature, top_p, check))
+
+        batching.in_batches(
+            [len(requests[position].prompt_ids) for position in group],
+            compute,
+            cost=lambda rows, longest: costs.generation(rows, longest, most_room),
+            budget=batching.free_bytes(model.device) if budget is None else budget,
+            # A text that crosses the threshold would change how the others of its batch are encoded.
+            most_rows=1 if switching else most_rows,
+        )
 
 
 class Draw(LogitsProcessor):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
 from training.engine.inference import batching
-from training.engine.packed import forward, layout
+from training.engine.packed import forward, layout, rope
 
 log = logging.getLogger("konomi.engine")
 
@@ -46,6 +46,7 @@ class Scorer:
     def __init__(self, model: PreTrainedModel, *, pad_id: int, most_tokens: int = MOST_TOKENS) -> None:
         self.model, self.pad_id = model, pad_id
         self.costs = batching.Costs.of(model)
+        self.threshold = rope.threshold(model)
         self.most_tokens = most_tokens
         forward.add_packed_forward(model)
         add_fused_lm_head(model)
@@ -75,20 +76,26 @@ class Scorer:
         reason: str | None = forward.unsupported_reason(self.model)
         if reason:
             return reason
-        shortest = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
-        sample = [layout.make_row(position, *texts[position]) for position in shortest[:CHECKED_ROWS]]
-        reason = forward.mismatch(self.model, sample, pad_id=self.pad_id, mask_dtype=self.model.dtype)
+        by_length = sorted(range(len(texts)), key=lambda n: len(texts[n][0]) + sum(map(len, texts[n][1])))
+        checked = [by_length[:CHECKED_ROWS], by_length[CHECKED_ROWS:][-1:]]
+        batches = [self._lay_out([layout.make_row(n, *texts[n]) for n in numbers]) for numbers in checked if numbers]
+        reason = forward.mismatch(self.model, batches, self.model.dtype)
         return reason
 
-    def _in_batches(self, lengths: Sequence[int], compute: Callable[[list[int]], None]) -> None:
+    def _lay_out(self, rows: Sequence[layout.Row]) -> layout.MicroBatch:
+        return rope.with_passes(layout.lay_out(rows, pad_id=self.pad_id), self.threshold)
+
+    def _in_batches(self, lengths: Sequence[int], sides: Sequence[int], compute: Callable[[list[int]], None]) -> None:
+        """`compute` with positions of `lengths`, batch by batch; texts that are encoded in another way stay apart."""
         token = self.costs.working_token
         mask = self.model.dtype.itemsize + 1  # of two places: a number, and the truth value that it is made from
-        batching.in_batches(
-            lengths,
-            compute,
-            cost=lambda rows, longest: rows * longest * (token + mask * longest),
-            budget=min(batching.free_bytes(self.model.device), self.most_tokens * token),
-        )
+        for group in rope.by_side(range(len(lengths)), sides):
+            batching.in_batches(
+                [lengths[position] for position in group],
+                lambda numbers, group=group: compute([group[number] for number in numbers]),  # type: ignore[misc]
+                cost=lambda rows, longest: rows * longest * (token + mask * longest),
+                budget=min(batching.free_bytes(self.model.device), self.most_tokens * token),
+            )
 
     def _packed(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
         rows = [layout.make_row(position, *text) for position, text in enumerate(texts)]
@@ -96,13 +103,13 @@ class Scorer:
 
         def compute(positions: list[int]) -> None:
             with torch.inference_mode():
-                batch = layout.lay_out([rows[position] for position in positions], pad_id=self.pad_id)
-                batch = batch.to(self.model.device)
-                sums = batch.sums(forward.score(self.model, batch, self.model.dtype).logps).tolist()
+                batch = self._lay_out([rows[position] for position in positions]).to(self.model.device)
+                sums = batch.by_row(batch.sums(forward.score(self.model, batch, self.model.dtype).logps))
             sums_by_position.update(zip(positions, sums, strict=True))
             advance(sum(len(texts[position][1]) for position in positions))
 
-        self._in_batches([row.computed for row in rows], compute)
+        sides = [rope.side(rope.text_lengths(row), self.threshold) for row in rows]
+        self._in_batches([row.computed for row in rows], sides, compute)
         return [sums_by_position[position] for position in range(len(texts))]
 
     def _plain(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
@@ -115,7 +122,8 @@ class Scorer:
             logps_by_position.update(zip(positions, logps, strict=True))
             advance(len(positions))
 
-        self._in_batches([len(prompt) + len(completion) for prompt, completion in pairs], compute)
+        lengths = [len(prompt) + len(completion) for prompt, completion in pairs]
+        self._in_batches(lengths, [rope.side([length], self.threshold) for length in lengths], compute)
         each = len(texts[0][1])
         return [[logps_by_position[start + n] for n in range(each)] for start in range(0, len(pairs), each)]
 

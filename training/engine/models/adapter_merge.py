@@ -3,18 +3,20 @@
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from training.contract.errors import MergeError, ModelError
-from training.contract.run_directory import TRAIN
+from training.contract.lineage import link_name
+from training.contract.run_directory import MODEL, TRAIN
 from training.contract.wording import counted
 from training.engine.data.rows import read_rows
+from training.engine.models.adapters import attach, changes_nothing, merge
+from training.engine.models.base_weights import load_base
 
 # Logits are compared on this many sequences, truncated to this many tokens.
 SEQUENCES, TOKENS = 4, 96
@@ -22,39 +24,53 @@ SEQUENCES, TOKENS = 4, 96
 log = logging.getLogger("konomi.engine")
 
 
-def merge_adapters(
-    model: PreTrainedModel, adapters: Sequence[str], sequences: list[list[int]]
-) -> tuple[PreTrainedModel, list[torch.Tensor], float]:
-    """The model with the adapters merged, its logits, and their largest difference from those of the live adapters.
+@dataclass(frozen=True)
+class Merged:
+    """The merged model, its logits, and largest differences of logits.
+
+    `difference`: of the merged weights from the live adapters. `effect`: of the model with its adapters from its base.
+    """
+
+    model: PreTrainedModel
+    logits: list[torch.Tensor]
+    difference: float
+    effect: float
+
+
+def merge_adapters(model: PreTrainedModel, adapters: Sequence[str], sequences: list[list[int]]) -> Merged:
+    """The model with the adapters merged into it, compared with the live ones.
 
     "Live" is PEFT with the adapters unmerged. Plain LoRA is additive, so consecutive LoRA adapters are live together;
     where an adapter depends on the weights below it (DoRA, retrained modules), those before it are merged first.
-    Raises ModelError for an adapter that does not load, MergeError for one that cannot be merged.
+    Raises ModelError for an adapter that does not load, MergeError for one that cannot be merged or changes nothing.
     """
-    largest_difference, after = 0.0, []
+    largest_difference = 0.0
+    start = after = logits(model.eval(), sequences)
     for group in groups(adapters):
         names = [f"link{number}" for number in range(len(group))]
-        try:
-            live = PeftModel.from_pretrained(model, group[0], adapter_name=names[0], is_trainable=False)
-            for name, folder in zip(names[1:], group[1:], strict=True):
-                live.load_adapter(folder, adapter_name=name, is_trainable=False)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise ModelError(f"{' + '.join(group)} cannot be loaded onto its base: {error}") from error
+        live: Any = model
+        for name, folder in zip(names, group, strict=True):
+            live = attach(live, folder, name)
+            if changes_nothing(live, name):
+                raise MergeError(
+                    f"{folder} changes nothing: all its B matrices are zero, as before its first step, and nothing "
+                    "was written. Train it, or merge without it"
+                )
         live.base_model.set_adapter(names)
-        before = logits(live.eval(), sequences)
-        try:
-            model = live.merge_and_unload(safe_merge=True, adapter_names=names)
-        except ValueError as error:
-            raise MergeError(f"{' + '.join(group)} cannot be merged: {error}") from error
-        model.peft_config = None
-        del model.peft_config
+        below, before = after, logits(live.eval(), sequences)
+        if difference_of(below, before) == 0:
+            raise MergeError(
+                f"{' + '.join(group)} changes no logit of its base, so that nothing was written: the merged model "
+                "would be the base. Train it for longer, or merge without it"
+            )
+        model = merge(live, names, " + ".join(group))
         after = logits(model.eval(), sequences)
         difference = difference_of(before, after)
         log.info("%s: logits differ by %.2g at most", " + ".join(group), difference)
         largest_difference = difference if difference != difference else max(largest_difference, difference)
         if largest_difference != largest_difference:
             break
-    return model, after, largest_difference
+    return Merged(model, after, largest_difference, difference_of(start, after))
 
 
 def groups(adapters: Sequence[str]) -> list[list[str]]:
@@ -95,7 +111,8 @@ def token_sequences(dataset: Path | None, tokenizer: PreTrainedTokenizerBase) ->
         chosen = rows[:: max(1, len(rows) // SEQUENCES)][:SEQUENCES]
         encoded = [tokenizer(text_of(row, tokenizer), add_special_tokens=False)["input_ids"][:TOKENS] for row in chosen]
         if all(encoded):
-            return encoded, f"{counted(len(encoded), 'text')} of {dataset}"
+            name = link_name(str(dataset.parent / MODEL)) if (dataset.parent / MODEL).is_dir() else dataset.name
+            return encoded, f"{counted(len(encoded), 'text')} of the dataset of {name}"
     ids = [number for number in sorted(tokenizer.get_vocab().values()) if number not in tokenizer.all_special_ids]
     stride = max(1, len(ids) // (SEQUENCES * TOKENS))
     spread = ids[::stride][: SEQUENCES * TOKENS]
@@ -118,7 +135,7 @@ def logits(model: Any, sequences: list[list[int]]) -> list[torch.Tensor]:
 
 def logits_of_folder(folder: Path, sequences: list[list[int]]) -> list[torch.Tensor]:
     """Logits of a written model folder, loaded the usual way, but in float32 for the comparison."""
-    return logits(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), sequences)
+    return logits(load_base(str(folder), dtype=torch.float32), sequences)
 
 
 def difference_of(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:

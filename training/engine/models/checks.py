@@ -1,15 +1,30 @@
 """Checks before a model is loaded or an adapter is added, which would otherwise fail minutes later."""
 
+import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
 
+log = logging.getLogger("konomi.engine")
+
 NAMED = 12  # module names listed in an error
+# What PEFT's LoRA has layers for; Conv1D is how GPT-2 writes a linear module.
+ADAPTABLE = (nn.Linear, nn.Embedding, Conv1D, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Ours and TRL's trainers alike compute log-probabilities from the head's weight.
+ON_THE_HEAD = (
+    "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never be "
+    "trained. Remove it from lora.targets"
+)
+# In a Mamba mixer on a GPU.
+KERNEL_READ = ("x_proj", "dt_proj", "out_proj", "conv1d")
 
 
 def check_weights_fit(source: ModelSource) -> None:
@@ -30,16 +45,67 @@ def check_weights_fit(source: ModelSource) -> None:
         )
 
 
-def check_lora_targets(model: nn.Module, settings: LoraSettings | None) -> None:
+def check_lora_targets(model: PreTrainedModel, settings: LoraSettings | None) -> None:
     """Raises ModelError where a name in `lora.targets` is that of no module that can have an adapter."""
-    if settings is None or settings.targets == ("all-linear",):
+    if settings is None:
         return
-    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Embedding)]
-    missing = [t for t in settings.targets if not any(name == t or name.endswith(f".{t}") for name in names)]
+    bypassed = read_directly(model)
+    if settings.targets == ("all-linear",):
+        if bypassed:
+            log.info(
+                "all-linear leaves out %s, whose weights Mamba's kernels read directly: an adapter there would have "
+                "no effect",
+                ", ".join(sorted({name.rpartition(".")[2] for name in bypassed})),
+            )
+        return
+    modules = {name: module for name, module in model.named_modules() if isinstance(module, ADAPTABLE)}
+    named = {target: [name for name in modules if f".{name}".endswith(f".{target}")] for target in settings.targets}
+    missing = [target for target, names in named.items() if not names]
     if missing:
-        known = Counter(name.rsplit(".", 1)[-1] for name in names)
+        known = Counter(name.rsplit(".", 1)[-1] for name in modules)
         available = ", ".join(name for name, _count in known.most_common(NAMED))
         raise ModelError(
             f"lora.targets: the model has no module named {', '.join(missing)}. It has {available}; all-linear takes "
             "every linear module except the head"
         )
+    head = model.get_output_embeddings()
+    if any(modules[name] is head for names in named.values() for name in names):
+        raise ModelError(ON_THE_HEAD)
+    useless = [target for target, names in named.items() if set(names) & set(bypassed)]
+    if useless:
+        raise ModelError(
+            f"lora.targets names {', '.join(useless)}, whose weights Mamba's kernels read directly: an adapter there "
+            "would have no effect. Remove it, or use all-linear, which leaves it out"
+        )
+    note_tied_targets(model, named)
+
+
+def read_directly(model: nn.Module) -> list[str]:
+    """Modules whose weights a fused kernel reads, past the module: an adapter on them has no effect.
+
+    Those are the projections inside a Mamba mixer, which is known by its state matrix A_log. PEFT refuses some of
+    them, for some model types.
+    """
+    return [
+        f"{name}.{child}"
+        for name, mixer in model.named_modules()
+        if hasattr(mixer, "A_log")
+        for child in KERNEL_READ
+        if isinstance(getattr(mixer, child, None), nn.Module)
+    ]
+
+
+def note_tied_targets(model: PreTrainedModel, named: Mapping[str, Sequence[str]]) -> None:
+    """An adapter on one of two tied matrices is on that one alone: merged, each has its own weights."""
+    chosen = {name for names in named.values() for name in names}
+    for pair in (getattr(model, "all_tied_weights_keys", None) or {}).items():
+        tied = [name.rpartition(".")[0] for name in pair]
+        if len(chosen.intersection(tied)) == 1:
+            adapted, other = sorted(tied, key=lambda name: name not in chosen)
+            log.warning(
+                "lora.targets: %s shares its weights with %s. The adapter is on the former alone; merged, both have "
+                "weights of their own, and the model is larger by %s parameters",
+                adapted,
+                other,
+                f"{model.get_parameter(pair[0]).numel():,}",
+            )

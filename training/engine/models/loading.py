@@ -1,20 +1,19 @@
 """Load a model chain: a base folder and the adapters merged into it in order. Safetensors only."""
 
-import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from training.contract import lineage
 from training.contract.config import ModelSource, Precision
 from training.contract.errors import ModelError
 from training.contract.run_directory import LINEAGE
 from training.contract.wording import counted
 from training.engine.artifacts.publishing import make_writable
+from training.engine.models import base_weights, same_base
 
 log = logging.getLogger("konomi.engine")
 
@@ -23,9 +22,18 @@ log = logging.getLogger("konomi.engine")
 # do not merge that with the text after it, and the prompt stays a prefix of prompt and answer.
 DEFAULT_CHAT_TEMPLATE = (
     "{{- bos_token or '' -}}"
+    "{%- if tools -%}{{- 'Tools:' -}}"
+    "{%- for tool in tools -%}{{- '\\n' + tool | tojson -}}{%- endfor -%}{{- '\\n' -}}"
+    "{%- endif -%}"
     "{%- for message in messages -%}"
     "{%- if not loop.first -%}{{- '\\n' -}}{%- endif -%}"
-    "{{- message['role'] | capitalize + ':\\n' + message['content'] | trim -}}"
+    "{{- message['role'] | capitalize + ':' -}}"
+    "{%- if message['content'] is string -%}{{- '\\n' + message['content'] | trim -}}"
+    "{%- else -%}{%- for part in message['content'] or [] -%}"
+    "{%- if part['text'] is not string -%}{{- raise_exception('only texts can be written') -}}{%- endif -%}"
+    "{{- '\\n' + part['text'] | trim -}}"
+    "{%- endfor -%}{%- endif -%}"
+    "{%- for call in message['tool_calls'] or [] -%}{{- '\\n' + call | tojson -}}{%- endfor -%}"
     "{%- if message['role'] == 'assistant' -%}{{- eos_token -}}{%- endif -%}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '\\nAssistant:\\n' -}}{%- endif -%}"
@@ -55,26 +63,28 @@ def compute_dtype(precision: Precision = "auto") -> torch.dtype:
 
 
 def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """The chain as one model on the CPU, in evaluation mode. Adapters are merged in float32, whatever `dtype` is."""
-    base = _checked_folder(source.base, ("config.json",))
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
-        for adapter in source.adapters:
-            from peft import PeftModel  # seconds to import, and only chains with adapters need it
+    """The chain as one model on the CPU, in evaluation mode. Adapters are merged in float32, whatever `dtype` is.
 
-            folder = _checked_folder(adapter, ("adapter_config.json", "adapter_model.safetensors"))
-            model = PeftModel.from_pretrained(model, folder, is_trainable=False).merge_and_unload(safe_merge=True)
-            model.peft_config = None
-            del model.peft_config
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        if _is_memory(error):
-            raise
-        raise ModelError(f"{describe(source)} cannot be loaded: {error}") from error
+    Raises ModelError for whatever is not loaded completely (see `base_weights` and `adapters`), and for an adapter of
+    another base (see `same_base`).
+    """
+    check_folders(source)
+    same_base.check(source)
+    model = base_weights.load_base(source.base, dtype=torch.float32)
+    for folder in source.adapters:
+        from training.engine.models import adapters  # PEFT takes seconds to import, and only such chains need it
+
+        model = adapters.merge(adapters.attach(model, folder), ["default"], folder)
     make_writable(model.generation_config)
     log.info("loaded %s: %s parameters", describe(source), f"{model.num_parameters():,}")
     return model.to(dtype).requires_grad_(True).eval()  # merging leaves the weights frozen
+
+
+def check_folders(source: ModelSource) -> None:
+    """Raises ModelError for a link of the chain that is no model or adapter folder."""
+    _check_folder(source.base, ("config.json",))
+    for adapter in source.adapters:
+        _check_folder(adapter, ("adapter_config.json", "adapter_model.safetensors"))
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -137,31 +147,29 @@ def context_length(model: PreTrainedModel) -> int:
 
 
 def chain_of(folder: Path) -> ModelSource:
-    """The source that loads a run's `model/` folder, from its lineage.json."""
-    lineage: dict[str, Any] = json.loads((folder / LINEAGE).read_text(encoding="utf-8"))
-    if lineage["this"] == "full":
-        return ModelSource(base=str(folder))
-    return ModelSource(base=lineage["base"], adapters=(*lineage["adapters"], str(folder)))
+    """The source that loads a `model/` folder here. Raises ModelError where its base is known by name only."""
+    source = lineage.local_chain(folder)
+    if source is None:
+        raise ModelError(
+            f"{folder} does not say where its base is on this machine: give its base and adapters yourself "
+            f"({LINEAGE} has their names)"
+        )
+    return source
 
 
 def _has_tokenizer(link: str) -> bool:
     return any((Path(link) / name).is_file() for name in TOKENIZER_FILES)
 
 
-def _checked_folder(name: str, files: tuple[str, ...]) -> str:
+def _check_folder(name: str, files: tuple[str, ...]) -> None:
     folder = Path(name)
     if not folder.is_dir():
         if os.environ.get("KONOMI_ALLOW_HUB") == "1" and name and not folder.is_absolute():
-            return name
+            return
         raise ModelError(f"Model folder {name!r} does not exist (hub names need KONOMI_ALLOW_HUB=1)")
     for file in files:
         if not (folder / file).is_file():
             raise ModelError(f"{folder} has no {file}: not a model in Hugging Face layout with safetensors weights")
-    return str(folder)
-
-
-def _is_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def describe(source: ModelSource) -> str:

@@ -1,6 +1,5 @@
 """QLoRA (Dettmers et al. 2023): the frozen base in 4 or 8 bits by bitsandbytes, the adapter in full precision."""
 
-import json
 import logging
 import os
 import shutil
@@ -9,14 +8,18 @@ from pathlib import Path
 
 import torch
 from peft import prepare_model_for_kbit_training
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from training.contract import lineage
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
-from training.contract.run_directory import LINEAGE, QUANTIZATION_BASE
-from training.engine.artifacts.publishing import publish, save_lineage
-from training.engine.models import loading
+from training.contract.lineage import link_of
+from training.contract.run_directory import QUANTIZATION_BASE
+from training.contract.weights import weight_files
+from training.engine.artifacts.publishing import publish
+from training.engine.models import base_weights, loading, same_base
 from training.engine.runtime import distributed
+from training.engine.runtime.failures import is_out_of_memory
 
 log = logging.getLogger("konomi.engine")
 
@@ -37,26 +40,27 @@ def load_quantized(
             f"Quantization {settings.quantization} needs bitsandbytes: pip install 'konomi[quantized]', or train "
             "without --quantization"
         )
+    loading.check_folders(source)
+    same_base.check(source)
     folder = merged_base(source, run_folder) if source.adapters else Path(source.base)
     # It warns at every product that float32 becomes float16, which is how 8 bit works.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     device: str | int = int(os.environ.get("LOCAL_RANK", "0")) if torch.cuda.is_available() else "cpu"
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
+        model = base_weights.load_base(
+            str(folder),
             quantization_config=quantization_config(settings, dtype),
             dtype=dtype,
             device_map={"": device},
-            use_safetensors=True,
-            trust_remote_code=False,
         )
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
+    except (ModelError, OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        if is_out_of_memory(error):
             raise
+        reason = str(error) if isinstance(error, ModelError) else base_weights.brief(error)
         raise ModelError(
-            f"{folder} cannot be quantized to {settings.quantization} on this machine: {error}. "
-            "Train without --quantization"
+            f"{folder} cannot be quantized to {settings.quantization} on this machine: {reason}. "
+            "Or train without --quantization"
         ) from error
     log.info("%s quantized to %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
     return model.eval()
@@ -77,7 +81,7 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
     """The chain merged in float32, written once and atomically, by the main process."""
     folder = run_folder / QUANTIZATION_BASE
     if distributed.is_main_process() and not _is_of(folder, source):
-        size = sum(file.stat().st_size for file in Path(source.base).glob("*.safetensors"))
+        size = sum(file.stat().st_size for file in weight_files(Path(source.base)))
         free = shutil.disk_usage(run_folder).free
         if free < 2 * size:  # the base may be in half precision
             raise ModelError(
@@ -88,15 +92,13 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         model = loading.load_model(source)
         model.save_pretrained(partial, max_shard_size="2GB")
-        save_lineage(partial, source, adapter=False)
+        lineage.write(partial, source, adapter=False)
         publish(partial, folder)
     distributed.barrier()
     return folder
 
 
 def _is_of(folder: Path, source: ModelSource) -> bool:
-    lineage = folder / LINEAGE
-    if not lineage.is_file():
-        return False
-    chain = json.loads(lineage.read_text(encoding="utf-8"))
-    return (chain["base"], tuple(chain["adapters"])) == (source.base, source.adapters)
+    """Whether the folder holds this chain, as its weights are now."""
+    made = lineage.read(folder)
+    return made is not None and list(made.links) == [link_of(link) for link in (source.base, *source.adapters)]

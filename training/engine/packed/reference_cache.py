@@ -1,60 +1,109 @@
 """Cache of reference log-probabilities: computed once for each (model, prompt, completion), kept across runs.
 
-One SQLite file for each reference model, named by the sha256 of everything that decides its log-probabilities
-(weights and configurations of the whole chain, dtype, quantization). Its keys are token ids, which covers
-tokenizer and template. A new round computes only its new pairs; a killed pass resumes where it stopped.
+One SQLite file for each reference model, named by the sha256 of everything that decides its log-probabilities: the
+content of its files, how its weights are held and computed with, and the libraries that compute. Its keys are token
+ids, which covers tokenizer and template. A new round computes only its new texts; a killed run goes on where it was.
 """
 
 import array
 import hashlib
+import importlib.metadata
 import logging
+import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import ModelSource
-from training.contract.wording import counted
+from training.contract.errors import ModelError
+from training.engine.runtime.digests import file_sha256
 
 if TYPE_CHECKING:
     from training.engine.packed.layout import Row
-    from training.engine.packed.step import Layout
-    from training.engine.runtime.run import Run
 
 log = logging.getLogger("konomi.engine")
 
 # Part of every key: increase it when the same inputs give other values.
-VERSION = "1"
-WEIGHTS = ("*.safetensors", "config.json", "adapter_config.json")
-SAVE_EVERY_SECONDS = 5.0
+VERSION = "2"
+# All that a loader may read weights or an architecture from, whichever of them it takes.
+FILES = (
+    *("*.safetensors", "*.safetensors.index.json", "*.bin", "*.bin.index.json", "*.pt", "*.pth", "*.gguf", "*.h5"),
+    *("*.msgpack", "config.json", "adapter_config.json"),
+)
+LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes")
 LOOKUP = 500  # keys in one SELECT
-# Without gradients a token needs a fraction of the memory.
-FORWARD_FACTOR = 4
 
 
-@dataclass(frozen=True)
-class Use:
-    """Number of sequences read from the cache, and number computed."""
+def model_key(
+    source: ModelSource,
+    *,
+    dtype: str,
+    quantization: str = "none",
+    facts: Mapping[str, str] | None = None,
+    memory: Path | None = None,
+) -> str:
+    """sha256 over all that moves a log-probability: the chain's files link by link, and how they are computed with.
 
-    hits: int
-    computed: int
-
-    def as_dict(self) -> dict[str, int]:
-        return {"hits": self.hits, "computed": self.computed}
-
-
-def model_key(source: ModelSource, *, dtype: str, quantization: str = "none") -> str:
-    """sha256 over the chain's weights and configurations, file by file in order, with dtype and quantization."""
-    digest = hashlib.sha256(f"{VERSION} {dtype} {quantization}".encode())
+    `dtype` is that of the weights; `facts` are further ones by name (see `computing_facts`); versions of the libraries
+    are added here. `memory` is a folder that remembers digests of files.
+    """
+    known = {"version": VERSION, "dtype": dtype, "quantization": quantization, **library_versions(), **(facts or {})}
+    digest = hashlib.sha256(repr(sorted(known.items())).encode())
     for link in (source.base, *source.adapters):
         digest.update(b"\0link")
-        for file in sorted(file for pattern in WEIGHTS for file in Path(link).glob(pattern)):
-            with file.open("rb") as opened:
-                digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
+        folder = folder_of(link)
+        if folder is None:  # not to be mistaken for another model, at least
+            digest.update(b"name " + link.encode())
+            continue
+        for file in sorted({file for pattern in FILES for file in folder.glob(pattern) if file.is_file()}):
+            digest.update(f"{file.name} {file_sha256(file, memory)}\n".encode())
     return digest.hexdigest()
+
+
+def folder_of(link: str) -> Path | None:
+    """A model's folder: itself, or of a hub's model the snapshot that was downloaded; None where there is neither."""
+    if Path(link).is_dir():
+        return Path(link)
+    from transformers.utils.hub import cached_file
+
+    for name in ("config.json", "adapter_config.json"):
+        try:
+            found = cached_file(link, name, local_files_only=True)
+        except (OSError, ValueError):
+            continue
+        if found:
+            return Path(found).parent
+    return None
+
+
+def library_versions() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = ""
+    return versions
+
+
+def computing_facts(model: Any, *, autocast: str, tile: int) -> dict[str, str]:
+    """What about a loaded model and this machine moves a log-probability, but for its files."""
+    import torch
+
+    device = model.device
+    config = model.config
+    return {
+        "weights": ",".join(sorted({str(parameter.dtype) for parameter in model.parameters()})),
+        "autocast": autocast,
+        "attention": str(config.get_text_config()._attn_implementation),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "matmul": torch.get_float32_matmul_precision(),
+        "head_tile": str(tile),
+        "class": type(model).__name__,
+    }
 
 
 def sequence_key(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> bytes:
@@ -63,6 +112,11 @@ def sequence_key(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> by
     digest.update(array.array("q", prompt_ids).tobytes())
     digest.update(array.array("q", completion_ids).tobytes())
     return digest.digest()
+
+
+def row_keys(row: "Row") -> list[bytes]:
+    """The key of each of the row's texts."""
+    return [sequence_key(text[:at], text[at:]) for text, at in zip(row.texts, row.prompt_tokens, strict=True)]
 
 
 class ReferenceCache:
@@ -88,7 +142,7 @@ class ReferenceCache:
             yield connection
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, float]:
-        """The cached log-probabilities, by key; keys that are not cached are absent."""
+        """The cached log-probabilities, by key; keys that are not cached (or not with a number) are absent."""
         wanted = list(dict.fromkeys(keys))
         cached: dict[bytes, float] = {}
         with self._open() as connection:
@@ -97,75 +151,19 @@ class ReferenceCache:
                 marks = ",".join("?" * len(chunk))
                 query = f"SELECT key, logp FROM logps WHERE key IN ({marks})"  # noqa: S608 (question marks only)
                 cached.update(connection.execute(query, chunk).fetchall())
-        return cached
+        return {key: logp for key, logp in cached.items() if logp is not None and math.isfinite(logp)}
 
-    def add(self, values: dict[bytes, float]) -> None:
-        """Store these values; one that another process stored first stays, so that concurrent runs read the same."""
+    def add(self, values: Mapping[bytes, float]) -> None:
+        """Store these values; one that another process stored first stays, so that concurrent runs read the same.
+
+        Raises ModelError for one that is not finite: SQLite would keep it as NULL, and every later run would read that.
+        """
+        broken = sum(not math.isfinite(value) for value in values.values())
+        if broken:
+            raise ModelError(f"{broken} of {len(values)} reference log-probabilities are not finite: nothing is stored")
         with self._open() as connection:
-            connection.executemany("INSERT OR IGNORE INTO logps VALUES (?, ?)", values.items())
-
-
-def reference_logps(
-    run: "Run", model: Any, rows: Sequence["Row"], layout: "Layout", cache: ReferenceCache
-) -> tuple[list[list[float]], Use]:
-    """The reference's log-probability of each row's completions [R][k], from the cache where it has them.
-
-    `model` is the reference itself, on its device. Of several processes each computes its part, and all read the
-    same file. Progress goes to metrics.jsonl; a cancel is noticed between micro-batches, and loses a few seconds' work
-    at most. Raises Cancelled.
-    """
-    from training.engine.runtime import distributed
-
-    keys = [_keys(row) for row in rows]
-    cached = cache.find(key for pair in keys for key in pair)
-    missing = [number for number, pair in enumerate(keys) if any(key not in cached for key in pair)]
-    distributed.barrier()  # so that no process reads what another has already added: their parts would differ
-    use = Use(sum(key in cached for pair in keys for key in pair), 2 * len(missing))
-    if missing:
-        log.info("reference log-probabilities: %d of %s to compute", len(missing), counted(len(rows), "row"))
-        own = missing[distributed.rank() :: distributed.count()]
-        _compute(run, model, [rows[number] for number in own], layout, cache, len(missing))
-        distributed.barrier()
-        cached = cache.find(key for pair in keys for key in pair)
-    return [[cached[key] for key in pair] for pair in keys], use
-
-
-def _compute(
-    run: "Run", model: Any, rows: Sequence["Row"], layout: "Layout", cache: ReferenceCache, total: int
-) -> None:
-    import dataclasses
-
-    import torch
-
-    from training.engine.packed import forward
-    from training.engine.runtime import distributed
-
-    wide = dataclasses.replace(layout, budget=layout.budget * FORWARD_FACTOR)
-    started = saved = time.monotonic()
-    done = 0
-    fresh: dict[bytes, float] = {}
-    model.eval()
-    try:
-        for cut in wide.cut(rows):
-            run.stop_if_cancelled()
-            chunk = [rows[position] for position in cut]
-            with torch.inference_mode():
-                batch = wide.lay_out(chunk).to(model.device)
-                sums = batch.sums(forward.score(model, batch, wide.mask_dtype).logps).tolist()
-            for row, logps in zip(chunk, sums, strict=True):
-                fresh.update(zip(_keys(row), logps, strict=True))
-            done += len(chunk)
-            now = time.monotonic()
-            if now - saved > SAVE_EVERY_SECONDS:
-                cache.add(fresh)
-                fresh, saved = {}, now
-            seen = min(total, done * distributed.count())
-            left = (len(rows) - done) * (now - started) / done
-            run.record(stage="reference", done=seen, total=total, time_left_s=round(left, 1))
-    finally:
-        cache.add(fresh)
-
-
-def _keys(row: "Row") -> list[bytes]:
-    prompt, common = row.shared[: row.prompt_tokens], row.shared[row.prompt_tokens :]
-    return [sequence_key(prompt, common + tail) for tail in row.tails]
+            connection.executemany(
+                "INSERT INTO logps VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET logp = excluded.logp "
+                "WHERE logps.logp IS NULL OR abs(logps.logp) > 1e300",
+                values.items(),
+            )

@@ -55,6 +55,17 @@ def broadcast_flags(*flags: bool) -> list[bool]:
     return values[0]
 
 
+def sum_counts(counts: dict[str, int]) -> dict[str, int]:
+    """The counts of all processes, added up by name."""
+    if count() == 1:
+        return dict(counts)
+    import torch.distributed
+
+    every: list[dict[str, int]] = [{} for _ in range(count())]
+    torch.distributed.all_gather_object(every, counts)
+    return {name: sum(each[name] for each in every) for name in counts}
+
+
 def init() -> None:
     """Connect to the other processes, if there are any."""
     if count() > 1:

@@ -5,15 +5,10 @@ import shutil
 from pathlib import Path
 
 from training.contract.config import ConfigError
-from training.contract.errors import EngineError
+from training.contract.errors import LOST as LOST
+from training.contract.errors import OUT_OF_MEMORY as OUT_OF_MEMORY
+from training.contract.errors import EngineError, mentions_memory
 from training.engine.runtime import distributed
-
-# Added where a process died without reporting why.
-LOST = "The log may say more; if it does not, memory ran out. Resume to continue from the last checkpoint"
-OUT_OF_MEMORY = (
-    "Out of memory. Lower batch_size (raise gradient_accumulation by the same factor to keep the effective batch) or "
-    "max_length, use LoRA, or turn gradient_checkpointing on."
-)
 
 
 def explain(error: BaseException, folder: Path) -> str:
@@ -36,14 +31,11 @@ def explain(error: BaseException, folder: Path) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on the CPU or the GPU. Libraries report it in several ways."""
-    text = str(error).lower()
     return (
         isinstance(error, MemoryError)
         or getattr(error, "errno", None) == errno.ENOMEM
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in text
-        or "not enough memory" in text
-        or "cuda out of memory" in text
+        or mentions_memory(str(error))
     )
 
 

@@ -5,6 +5,7 @@ Nothing here imports torch: the lock is taken before the slow imports begin, so 
 is not mistaken for a dead one.
 """
 
+import contextlib
 import errno
 import faulthandler
 import logging
@@ -23,7 +24,7 @@ from training.contract.run_directory import AlreadyRunning, RunDirectory
 from training.contract.wording import counted
 from training.engine.runtime import distributed, tracking
 from training.engine.runtime.environment import peak_memory, prepare_environment, versions
-from training.engine.runtime.failures import LOST, explain, is_out_of_memory
+from training.engine.runtime.failures import LOST, explain
 from training.engine.runtime.last_resort import LastResort
 from training.engine.runtime.run import Outcome, Run
 
@@ -54,8 +55,15 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if distributed.is_child() or not distributed.is_main_process():
         return _execute(name, work, directory)  # the process that started this one holds the lock
     try:
-        with directory.engine_lock():
-            return _execute(name, work, directory)
+        with directory.engine_lock() as handed_over:
+            if not handed_over and directory.cancel_requested():
+                # Nobody can have asked for the end of what a person starts by hand only now.
+                log.warning("a request to cancel, left by an earlier execution, is removed")
+                directory.withdraw_cancel()
+            code = _execute(name, work, directory)
+            if directory.result_path.exists():
+                directory.withdraw_cancel()  # done: it must not end the next execution, too
+            return code
     except AlreadyRunning as error:
         # No result.json: it belongs to the engine that holds the directory.
         sys.stderr.write(f"{error}\n")
@@ -69,13 +77,14 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
     try:
         return _run_and_report(name, work, directory, last_resort)
     except Exception as error:
-        if not (last_resort.needed or is_out_of_memory(error)):
-            raise
         if distributed.is_main_process():
             try:
-                last_resort.write()
+                last_resort.write(error)
             except OSError as failure:
-                sys.stderr.write(f"result.json could not be written: {failure}; memory ran out\n")
+                sys.stderr.write(f"result.json could not be written: {failure}; the run has failed\n")
+        if not last_resort.needed:
+            with contextlib.suppress(MemoryError):
+                log.exception("%s failed, and so did its report", name)
         return EXIT_CODES["failed"]
 
 
@@ -90,7 +99,7 @@ def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDir
         config = directory.read_config()
         if config.program != name:
             raise ConfigError(f"run.json is for {config.program}: run python -m training.engine.{config.program}")
-        run = Run(directory=directory, config=config, started=started)
+        run = Run(directory=directory, config=config, started=started, before_the_end=last_resort.release_for_the_end)
         if isinstance(config, TrainingConfig) and config.processes > 1 and distributed.count() == 1:
             if distributed.is_child():
                 raise ConfigError("accelerate started a single process: accelerate_config must name several")
@@ -101,6 +110,7 @@ def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDir
         run.stop_if_cancelled()
         with tracking.tracked(run):
             outcome = work(run)
+        last_resort.release_for_the_end()
         status = "cancelled" if outcome.cancelled else "succeeded"
         result = {"status": status, "error": "", "metrics": outcome.metrics, "tokens": outcome.tokens}
         result |= outcome.details

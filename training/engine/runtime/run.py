@@ -19,6 +19,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
     stop_signal: bool = False
+    before_the_end: Callable[[], None] = lambda: None  # frees memory that is kept for the last steps
 
     def cancelled(self) -> bool:
         """Whether the site (file `cancel`) or the system (SIGTERM, SIGINT) asked for an end. Cheap; call it often."""

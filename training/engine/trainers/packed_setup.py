@@ -13,7 +13,7 @@ from training.contract import memory_estimate
 from training.contract.config import TrainingConfig
 from training.contract.errors import ModelError
 from training.engine.models import loading
-from training.engine.packed import forward
+from training.engine.packed import forward, rope
 from training.engine.packed.layout import Row
 from training.engine.packed.step import Layout
 
@@ -27,6 +27,8 @@ LEAST_TOKENS, MOST_TOKENS = 256, 16_384
 UNKNOWN_TOKENS = 2_048  # for architectures that the memory estimate does not know
 # A further micro-batch costs about a millisecond per layer; here in tokens of 6 · parameters operations at 50 GFLOP/s.
 OVERHEAD = 8e6
+# A place of a dense mask costs 4 · width · layers operations, a token 2 · parameters; the former are slower ones.
+PLACE_FACTOR = 2 * 3
 # Rows on which packed and plain forward are compared before a training.
 CHECKED_ROWS = 3
 
@@ -38,19 +40,37 @@ def plain_trl_reason(config: TrainingConfig, model: PreTrainedModel, losses: Seq
     others = [name for name in config.losses if losses and name not in losses]
     if others:
         return f"the loss {', '.join(others)} is computed by TRL only"
-    reason: str | None = forward.unsupported_reason(model)
-    return reason
+    return router_loss(model) or forward.unsupported_reason(model)
+
+
+def router_loss(model: PreTrainedModel) -> str | None:
+    """Why the auxiliary loss of a mixture of experts needs plain TRL; None for models that have none.
+
+    It multiplies means over all tokens of a batch, so that neither micro-batches nor prompts that are computed once
+    give its value. TRL goes by the coefficient (`router_aux_loss_coef`), whatever `output_router_logits` says.
+    """
+    config = model.config.get_text_config()
+    coefficient = getattr(config, "router_aux_loss_coef", 0.0)
+    if not coefficient or not hasattr(config, "output_router_logits"):
+        return None
+    return (
+        f"{config.model_type} balances its experts by an auxiliary loss over whole batches "
+        f"(router_aux_loss_coef {coefficient:g})"
+    )
 
 
 def mismatch(model: PreTrainedModel, rows: Sequence[Row], layout: Layout) -> str | None:
-    """How the packed forward differs from the plain one, on short and medium rows; None if they agree.
+    """How packed rows differ from each text alone, on short and medium rows and the longest; None if they agree.
 
-    To be called after `forward.add_packed_forward`.
+    To be called after `forward.add_packed_forward`. The longest row shares a micro-batch with the others where the
+    budget has room for that.
     """
     ordered = sorted(rows, key=lambda row: row.computed)
     step = max(1, len(ordered) // (2 * CHECKED_ROWS))
-    sample = ordered[::step][:CHECKED_ROWS]
-    reason: str | None = forward.mismatch(model, sample, pad_id=layout.pad_id, mask_dtype=layout.mask_dtype)
+    sample, longest = ordered[:-1:step][:CHECKED_ROWS], ordered[-1]
+    mixed = longest.computed * (len(sample) + 1) <= layout.budget
+    groups = [[*sample, longest]] if mixed or not sample else [sample, [longest]]
+    reason: str | None = forward.mismatch(model, [layout.lay_out(group) for group in groups], layout.mask_dtype)
     return reason
 
 
@@ -63,20 +83,27 @@ def make_packable(model: PreTrainedModel) -> None:
 
 def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Layout:
     """How steps are cut on this machine: the token budget is configured, or follows from the free memory."""
+    threshold = rope.threshold(model)
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = loading.compute_dtype(config.precision)
     one_line = False
     if kind == "cuda" and model._supports_flex_attn and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation("flex_attention")
+        forward.allow_kernels()
         one_line = True
     text = model.config.get_text_config()
+    layers = getattr(text, "num_hidden_layers", None) or 1  # BLT has several stacks, and no such number
     parameters = sum(p.numel() for p in model.base_model.parameters()) or 1
     return Layout(
         pad_id=tokenizer.pad_token_id,
         budget=config.micro_batch_tokens or automatic_budget(config, text.to_dict(), kind, dtype.itemsize),
-        overhead=math.ceil(OVERHEAD * text.num_hidden_layers / parameters),
+        overhead=math.ceil(OVERHEAD * layers / parameters),
         one_line=one_line,
         mask_dtype=dtype,
+        place_cost=0.0 if one_line else PLACE_FACTOR * text.hidden_size * layers / parameters,
+        threshold=threshold,
+        # FSDP gathers weights at each forward of each process.
+        always_both=threshold is not None and config.processes > 1 and bool(config.accelerate_config),
     )
 
 

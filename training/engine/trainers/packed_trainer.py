@@ -8,24 +8,28 @@ trainers compute what cannot be packed (see `plain_trl`), and are the reference 
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from datasets import Dataset
+from accelerate.data_loader import DataLoaderShard
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
 from training.contract.errors import EngineError, ModelError
-from training.engine.artifacts.checkpoints import WholeCheckpoints
+from training.engine.models.checks import ON_THE_HEAD
+from training.engine.packed.sampling import Examples, StepSampler
 from training.engine.packed.step import Part, Step, StepCollator
+from training.engine.trainers import dropout
+from training.engine.trainers.steps import KonomiSteps
 
 
-class PackedTrainer(WholeCheckpoints):
+class PackedTrainer(KonomiSteps):
     """A subclass computes `part_loss`: one micro-batch's contribution to the step's loss, and sums for the log.
 
-    `lora` puts an adapter on the model. `dropout=False` switches dropout off, the adapter's included.
+    `lora` puts an adapter on the model. Without `model_dropout` only the adapter's own dropout is left.
     """
 
     def __init__(
@@ -33,11 +37,11 @@ class PackedTrainer(WholeCheckpoints):
         *,
         model: PreTrainedModel,
         args: TrainingArguments,
-        train_dataset: Dataset,
+        train_dataset: Examples,
         processing_class: PreTrainedTokenizerBase,
         data_collator: StepCollator,
         lora: LoraConfig | None = None,
-        dropout: bool = True,
+        model_dropout: bool = True,
     ) -> None:
         if args.n_gpu > 1:
             raise EngineError(
@@ -50,6 +54,8 @@ class PackedTrainer(WholeCheckpoints):
         set_seed(args.seed)  # for the adapter's random start
         model.config.get_text_config().pad_token_id = processing_class.pad_token_id
         model.generation_config.pad_token_id = processing_class.pad_token_id
+        if not model_dropout:
+            dropout.switch_off(model)
         if lora is not None:
             model = add_adapter(model, lora, checkpointing=bool(args.gradient_checkpointing))
         super().__init__(
@@ -59,8 +65,29 @@ class PackedTrainer(WholeCheckpoints):
             train_dataset=train_dataset,
             processing_class=processing_class,
         )
-        if not dropout:
-            switch_dropout_off(self.model)
+        self.data_collator = replace(data_collator, stand_in=self.train_dataset[0])
+        self._steps: StepSampler | None = None
+
+    def groups(self) -> list[list[int]]:
+        """Positions of the training rows that belong into one step."""
+        return [[position] for position in range(len(self.train_dataset))]
+
+    @property
+    def steps(self) -> StepSampler:
+        """This process's rows of each step."""
+        if self._steps is None:
+            self._steps = StepSampler(
+                self.groups(),
+                most=self.args.per_device_train_batch_size * self.accelerator.num_processes,
+                seed=self.args.seed if self.args.data_seed is None else self.args.data_seed,
+                processes=self.accelerator.num_processes,
+                rank=self.accelerator.process_index,
+            )
+        return self._steps
+
+    def get_train_dataloader(self) -> DataLoaderShard:
+        """Not by way of accelerate's `prepare`, which fills up an epoch's last step with rows of its beginning."""
+        return DataLoaderShard(self.train_dataset, batch_sampler=self.steps, collate_fn=self.data_collator)
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
         raise NotImplementedError
@@ -149,10 +176,7 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, checkpointing: bool
     """The model with a new LoRA adapter. Raises ModelError for an adapter on the head, which would never be trained."""
     adapted = get_peft_model(model, lora)
     if isinstance(adapted.get_output_embeddings(), BaseTunerLayer):
-        raise ModelError(
-            "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never "
-            "be trained. Remove it from lora.targets"
-        )
+        raise ModelError(ON_THE_HEAD)
     if checkpointing:
         adapted.enable_input_require_grads()  # the embeddings are frozen, and checkpointed layers need an input to
     if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
@@ -162,10 +186,3 @@ def add_adapter(model: PreTrainedModel, lora: LoraConfig, *, checkpointing: bool
             if parameter.requires_grad and "lora_magnitude_vector" not in name:
                 parameter.data = parameter.data.to(torch.bfloat16)
     return adapted
-
-
-def switch_dropout_off(model: nn.Module) -> None:
-    """Policy and reference must be computed alike: the DPO paper's loss starts at log 2."""
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0

@@ -6,10 +6,19 @@ before this. This module reports what was counted there, a split that leaks, and
 
 import json
 import logging
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+import torch
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from training.contract.config import TrainingConfig
 from training.contract.run_directory import write_atomically
@@ -18,6 +27,11 @@ from training.engine.data.tokenization import Sequences
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Run
 from training.engine.trainers import resources, row_checks
+
+if TYPE_CHECKING:
+    from training.engine.trainers.packed_trainer import PackedTrainer
+
+TRIAL, FIRST_STEP = "trial", "first_step"  # what was measured
 
 log = logging.getLogger("konomi.engine")
 
@@ -32,13 +46,15 @@ def check(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
-    dry_run: resources.DryRun | None,
+    packed: "PackedTrainer | None",
+    more: Sequence[dict[str, str]] = (),
 ) -> dict[str, Any]:
     """Check everything that can be known before the first step; returns the content of preflight.json.
 
-    `sequences` are in the order of the training dataset. `dry_run` computes one step's forward and backward of the
-    sequences at the given positions and keeps nothing (None: plain TRL, which is not tried). Raises DatasetError for
-    held-out prompts in the training rows, MemoryShortError where the longest batch does not fit.
+    `sequences` are in the order of the training dataset. `packed` tries the longest batch of them, and keeps nothing;
+    where there are few steps its first one is measured, and the file written again. Plain TRL (None) is not tried.
+    `more` are checks that the program made itself.
+    Raises DatasetError for held-out prompts in the training rows, MemoryShortError where that batch does not fit.
     """
     config: TrainingConfig = run.config
     checks = [
@@ -46,21 +62,27 @@ def check(
         row_checks.padding(tokenizer),
         row_checks.chat_template(tokenizer, rows),
         row_checks.stop_tokens(counts, max_length),
+        row_checks.typed_control_tokens(counts),
+        *row_checks.reasoning(counts),
         *row_checks.dropped_rows(counts),
         row_checks.enough_rows(config, len(sequences)),
+        *more,
     ]
     sizes = [len(item.prompt_ids) + sum(map(len, item.completion_ids)) for item in sequences]
     longest = resources.longest_batch(config, sizes)
-    estimated = resources.estimate(config, purpose, sequences, longest, model, packing=dry_run is not None)
+    estimated = resources.estimate(config, purpose, sequences, longest, model, packing=packed is not None)
     available = resources.available_bytes(model)
     checks.append(resources.memory_fits(estimated, available, model))
     for warning in (item for item in checks if item["status"] == "warning"):
         log.warning("preflight: %s", warning["words"])
-    seconds, peak = resources.measure(dry_run, longest, sizes, model)
-    content = {
+    steps = resources.steps_of(config, len(sequences), len(packed.steps) if packed else None)
+    trial = packed.dry_run if packed and steps >= resources.STEPS_WORTH_A_TRIAL else None
+    seconds, peak = resources.measure(trial, longest, sizes, model)
+    content: dict[str, Any] = {
         "checks": checks,
         "lengths": row_checks.lengths(sequences),
         "truncated": {"count": counts.truncated, "rows": counts.listed.get("truncated", [])},
+        "control_text": {"count": counts.control_text, "rows": counts.listed.get("control_text", [])},
         "dropped": {
             name.removeprefix("dropped_"): {"count": getattr(counts, name), "rows": counts.listed.get(name, [])}
             for name in row_checks.DROPPED
@@ -70,10 +92,46 @@ def check(
             "estimate_bytes": estimated.parts() if estimated else None,
             "available_bytes": available,
             "measured_peak_bytes": peak,
+            "measured": TRIAL if trial else None,
         },
-        "time": resources.expected_time(config, sizes, longest, seconds),
+        "time": resources.expected_time(config, sizes, longest, seconds, steps),
     }
+    if packed and not trial:
+
+        def add_measured(seconds: float, peak: int) -> None:
+            first = packed.steps.share(packed.steps.steps(0)[0])
+            content["memory"] |= {"measured_peak_bytes": peak, "measured": FIRST_STEP}
+            content["time"] = resources.expected_time(config, sizes, first, seconds, steps)
+            _write(run, content)
+
+        packed.add_callback(FirstStep(add_measured))
+    _write(run, content)
+    run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
+    return content
+
+
+def _write(run: Run, content: dict[str, Any]) -> None:
     if distributed.is_main_process():
         write_atomically(run.directory.preflight_path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-        run.record(event="preflight", warnings=sum(item["status"] == "warning" for item in checks))
-    return content
+
+
+class FirstStep(TrainerCallback):  # type: ignore[misc]
+    """Calls `add(seconds, peak bytes)` after the first step of a training."""
+
+    def __init__(self, add: Callable[[float, int], None]) -> None:
+        self.add: Callable[[float, int], None] | None = add
+        self.began = 0.0
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.add:
+            self.began = time.perf_counter()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        add, self.add = self.add, None
+        if add:
+            model = kwargs["model"]
+            if model.device.type == "cuda":
+                torch.cuda.synchronize(model.device)
+            add(time.perf_counter() - self.began, resources.peak_bytes(model))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -25,6 +26,11 @@ from training.engine.trainers.row_checks import effective_batch, result
 log = logging.getLogger("konomi.engine")
 
 DryRun = Callable[[Sequence[int]], None]
+# The longest batch is tried before a training of so many steps or more. The trial takes as long as a step: in a shorter
+# training it is a notable part of it, and the first step is measured instead.
+STEPS_WORTH_A_TRIAL = 40
+# In multiples of the weights: the copy itself, gradients, two moments, and one for activations.
+COPY_NEEDS = 5
 
 LESS_MEMORY = (
     "Lower micro_batch_tokens or max_length (without packing: batch_size, with gradient_accumulation raised), turn "
@@ -53,10 +59,14 @@ def estimate(
     batch = [sequences[position] for position in longest]
     scored = [sum(map(len, item.completion_ids)) for item in batch]
     if packing:
-        lines = [len(item.prompt_ids) + count for item, count in zip(batch, scored, strict=True)]
+        answers: dict[tuple[int, ...], set[tuple[int, ...]]] = {}  # a prompt with all its answers is a line
+        for item in batch:
+            answers.setdefault(tuple(item.prompt_ids), set()).update(map(tuple, item.completion_ids))
+        scored = [sum(map(len, own)) for own in answers.values()]
+        lines = [len(prompt) + count for prompt, count in zip(answers, scored, strict=True)]
         kind = model.device.type
         budget = config.micro_batch_tokens or packed_setup.automatic_budget(config, text, kind, width)
-        tokens = max(lines[0], min(budget, sum(lines)))
+        tokens = max(max(lines), min(budget, sum(lines)))
         share = sum(scored) / sum(lines)
     else:
         lines = [len(item.prompt_ids) + max(map(len, item.completion_ids)) for item in batch]
@@ -88,6 +98,21 @@ def available_bytes(model: PreTrainedModel) -> int:
         free, _total = torch.cuda.mem_get_info(model.device)
         return int(free + torch.cuda.memory_reserved(model.device))
     return hardware.available_ram() // distributed.count() + int(psutil.Process().memory_info().rss)
+
+
+def copy_fits(model: PreTrainedModel, processes: int) -> bool:
+    """Whether a frozen copy of the model fits beside all that full fine-tuning takes: gradients, and two moments."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    if model.device.type == "cuda":
+        free = torch.cuda.mem_get_info(model.device)[0]
+    else:
+        free = hardware.available_ram() // processes
+    return bool(free > COPY_NEEDS * weights)
+
+
+def is_sharded() -> bool:
+    """Whether FSDP will shard the model: a part of it cannot be computed with in one process alone."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 
 def memory_fits(estimated: memory_estimate.Estimate | None, available: int, model: PreTrainedModel) -> dict[str, str]:
@@ -131,23 +156,32 @@ def measure(
             f"{sizes[longest[0]]:,}) does not fit into memory; nothing was trained yet. {LESS_MEMORY}"
         ) from error
     seconds = time.perf_counter() - began
-    peak = torch.cuda.max_memory_allocated(model.device) if gpu else hardware.peak_ram()
+    peak = peak_bytes(model)
     log.info("preflight: the longest batch took %.1f s, peak memory %s", seconds, hardware.gigabytes(peak))
     return seconds, peak
 
 
+def peak_bytes(model: PreTrainedModel) -> int:
+    """The GPU's highest so far, or this process's."""
+    return torch.cuda.max_memory_allocated(model.device) if model.device.type == "cuda" else hardware.peak_ram()
+
+
+def steps_of(config: TrainingConfig, rows: int, an_epoch: int | None = None) -> int:
+    """Optimizer steps of the whole training; `an_epoch` is their number in an epoch, where a trainer says so."""
+    if config.max_steps > 0:
+        return config.max_steps
+    each = an_epoch or math.ceil(rows / (effective_batch(config) * config.processes))
+    return math.ceil(each * config.epochs)
+
+
 def expected_time(
-    config: TrainingConfig, sizes: Sequence[int], longest: Sequence[int], seconds: float | None
+    config: TrainingConfig, sizes: Sequence[int], measured: Sequence[int], seconds: float | None, steps: int
 ) -> dict[str, Any]:
-    """Seconds of a mean step (the longest batch's, by tokens), how many steps, and all of them; without the
+    """Seconds of a mean step (those of the rows at `measured`, by tokens), how many steps, and all of them; without the
     optimizer's share and without saving."""
-    batch = effective_batch(config)
-    steps = config.max_steps
-    if steps <= 0:
-        steps = math.ceil(math.ceil(len(sizes) / (batch * config.processes)) * config.epochs)
     if seconds is None:
         return {"seconds_per_step": None, "steps": steps, "estimate_s": None}
-    mean = fmean(sizes) * len(longest)
-    each = seconds * mean / sum(sizes[position] for position in longest)
+    mean = fmean(sizes) * len(measured)
+    each = seconds * mean / sum(sizes[position] for position in measured)
     total = min(each * steps, config.max_seconds or math.inf)
     return {"seconds_per_step": round(each, 4), "steps": steps, "estimate_s": round(total, 1)}

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from training.contract.config import TrainingConfig
 from training.contract.wording import counted
 from training.engine.data import leakage
+from training.engine.data.encoding import Encoder
 from training.engine.data.rows import Counts, Row, is_conversational
 from training.engine.data.tokenization import Sequences
 from training.engine.models import loading
@@ -20,6 +21,7 @@ DROPPED = {
     "dropped_too_long": "whose prompt alone reaches max_length",
     "dropped_ties": "without a better side",
     "dropped_equal": "whose sides are equal",
+    "dropped_equal_tokens": "whose sides are equal as tokens",
     "dropped_equal_when_cut": "whose sides are equal when cut to max_length",
     "dropped_prefix_mismatch": "whose prompt is not a token prefix of prompt and completion",
 }
@@ -52,7 +54,8 @@ def chat_template(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row]) -> di
     if not is_conversational(rows[0]["prompt"]):
         return result("chat_template", "Rows are plain text, without a chat template.")
     if not getattr(tokenizer, loading.TEMPLATE_ADDED, False):
-        return result("chat_template", "Chats are written with the model's own chat template.")
+        style = Encoder(tokenizer).style.sentence
+        return result("chat_template", f"Chats are written with the model's own chat template. {style}".strip())
     sentence = (
         "The model has no chat template: a plain default is used, and saved with the checkpoint. Where the model was "
         "trained on chats before, put its chat_template.jinja into its folder."
@@ -70,6 +73,28 @@ def stop_tokens(counts: Counts, max_length: int) -> dict[str, str]:
         f"({_numbers(counts, 'truncated')}): raise max_length, or leave such rows out."
     )
     return result("stop_token", sentence, warning=True)
+
+
+def typed_control_tokens(counts: Counts) -> dict[str, str]:
+    if not counts.control_text:
+        return result("control_tokens", "No text contains a control token of the model.")
+    verb = "contains" if counts.control_text == 1 else "contain"
+    sentence = (
+        f"{counted(counts.control_text, 'row')} {verb} a control token of the model that somebody typed "
+        f"({_numbers(counts, 'control_text')}): it is read as the text that it is, and ends or opens nothing."
+    )
+    return result("control_tokens", sentence, warning=True)
+
+
+def reasoning(counts: Counts) -> list[dict[str, str]]:
+    """A warning where answers have reasoning that the chat template does not write."""
+    if not counts.reasoning_left_out:
+        return []
+    sentence = (
+        f"The chat template does not write the reasoning of {counted(counts.reasoning_left_out, 'row')} "
+        f"({_numbers(counts, 'reasoning_left_out')}): only the answers behind it are learnt."
+    )
+    return [result("reasoning", sentence, warning=True)]
 
 
 def dropped_rows(counts: Counts) -> list[dict[str, str]]:

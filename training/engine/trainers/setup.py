@@ -9,9 +9,11 @@ from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from training.contract.config import LoraSettings, TrainingConfig
+from training.contract.run_directory import RunDirectory
 from training.engine.models import checks, loading
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Run
+from training.engine.trainers import same_inputs
 
 log = logging.getLogger("konomi.engine")
 
@@ -23,6 +25,8 @@ def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrai
     """
     distributed.init()
     torch.set_num_threads(config.threads or torch.get_num_threads())
+    loading.check_folders(config.model)
+    same_inputs.check(RunDirectory(folder), config)
     tokenizer = loading.load_tokenizer(config.model)
     checks.check_weights_fit(config.model)
     dtype = loading.compute_dtype(config.precision) if config.lora else torch.float32
@@ -45,17 +49,19 @@ def max_length(config: TrainingConfig, model: PreTrainedModel) -> int:
     return min(config.max_length, context)
 
 
-def lora_config(settings: LoraSettings | None) -> LoraConfig | None:
+def lora_config(settings: LoraSettings | None, model: PreTrainedModel) -> LoraConfig | None:
     if settings is None:
         return None
     targets: str | list[str] = list(settings.targets)
+    bypassed: list[str] = []
     if settings.targets == ("all-linear",):
-        targets = "all-linear"
+        targets, bypassed = "all-linear", checks.read_directly(model)
     return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=targets,
+        exclude_modules=bypassed or None,
         use_dora=settings.dora,
         task_type="CAUSAL_LM",
     )

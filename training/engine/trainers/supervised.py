@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from training.engine.packed import forward
-from training.engine.packed.layout import Row
 from training.engine.packed.step import Example, Layout, Part, StepCollator
 from training.engine.trainers.packed_trainer import PackedTrainer
 
 
-def totals(rows: Sequence[Row], examples: Sequence[Example]) -> dict[str, float]:
-    """Denominator of the loss: scored tokens."""
-    return {"scored": float(sum(row.scored for row in rows))}
+def totals(examples: Sequence[Example]) -> dict[str, float]:
+    """Denominator of the loss: tokens of the completions."""
+    return {"scored": float(sum(len(example["completion_ids"]) for example in examples))}
 
 
 def collator(layout: Layout) -> StepCollator:
@@ -25,14 +24,16 @@ class PackedSupervisedTrainer(PackedTrainer):
     """To be created with `data_collator=collator(layout)`; the dataset has prompt_ids and completion_ids."""
 
     def part_loss(self, model: Any, part: Part, totals: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
-        batch = part.batch
+        batch, own = part.batch, part.texts[:, 0]
         scored = forward.score(model, batch, self.layout.mask_dtype)
-        loss = -scored.logps.double().sum() / totals["scored"]
+        # Through the texts: a token that several completions begin with counts for each of them.
+        loss = -batch.sums(scored.logps)[own].sum() / max(1.0, totals["scored"])
         with torch.no_grad():
+            lengths = batch.completion_tokens
             sums = {
-                "scored": float(len(scored.logps)),
-                "top1": float(scored.top1.sum()),
-                "tokens": float(sum(row.prompt_tokens + row.completion_tokens[0] for row in batch.rows)),
+                "scored": float(sum(lengths[number] for number in own.tolist())),
+                "top1": float(batch.sums(scored.top1)[own].sum()),
+                "tokens": float(part.tokens),
             }
         return loss.float(), sums
 

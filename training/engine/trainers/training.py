@@ -10,8 +10,10 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, Trainer
 from training.contract.config import TrainingConfig
 from training.engine.artifacts import checkpoints, publishing
 from training.engine.data.rows import Counts
+from training.engine.models import same_base
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Outcome, Run
+from training.engine.trainers import dropout
 from training.engine.trainers.callbacks import ProgressCallback
 
 log = logging.getLogger("konomi.engine")
@@ -45,6 +47,7 @@ def run_training(
     metrics = publishing.final_metrics(run)
     if progress.cancelled:
         return Outcome(metrics=metrics, tokens=progress.tokens, cancelled=True, details=details)
+    run.before_the_end()
     publish_model(run, trainer, tokenizer, metrics, counts)
     trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
     metrics["trainable_parameters"] = trainable
@@ -60,11 +63,18 @@ def publish_model(
     if distributed.is_main_process():
         shutil.rmtree(partial, ignore_errors=True)
     distributed.barrier()
+    dropout.restore_configuration(trainer.model)
     trainer.save_model(str(partial))  # in all processes: sharded weights are gathered
     distributed.barrier()
     if not distributed.is_main_process():
         return
     (partial / "training_args.bin").unlink(missing_ok=True)  # a pickle; run.json has the same settings
     publishing.finish_model(
-        partial, run, tokenizer, adapter=config.lora is not None, metrics=metrics, counts=counts.as_dict()
+        partial,
+        run,
+        tokenizer,
+        adapter=config.lora is not None,
+        metrics=metrics,
+        counts=counts.as_dict(),
+        other_base=same_base.overruled(config.model),
     )

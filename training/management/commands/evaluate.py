@@ -4,6 +4,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from training.cli.progress import chosen_options, get_checkpoint, get_dataset, plain_errors, report, wait_for
 from training.cli.training import show_evaluation
+from training.contract.config import ALLOW_OTHER_BASE
 from training.contract.metrics import FIGURES
 from training.reports.progress import number
 from training.results.evaluations import OPTIONS, create_evaluation
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--max-length", type=int, help="tokens of prompt and completion; default as in training")
         parser.add_argument("--batch-size", type=int, help="texts generated in parallel; default 16")
         parser.add_argument("--seed", type=int, help="seed of the intervals and of the choice of samples; default 17")
+        parser.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
         parser.add_argument("--threads", type=int, help="CPU threads of the engine; default as in training")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,6 +40,7 @@ class Command(BaseCommand):
                 actor=None,
                 dataset=get_dataset(options["dataset"]) if options["dataset"] else None,
                 options=chosen_options(options, tuple(OPTIONS)),
+                allow_other_base=options["allow_other_base"],
             )
         wait_for(evaluation, self.stdout)
         show_evaluation(evaluation)

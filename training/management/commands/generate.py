@@ -15,6 +15,7 @@ from training.cli.progress import (
     report,
     wait_for,
 )
+from training.contract.config import ALLOW_OTHER_BASE
 from training.contract.wording import counted
 from training.engine_jobs.queue import resume
 from training.models import Generation
@@ -33,6 +34,7 @@ class Command(BaseCommand):
         model = parser.add_argument_group("model")
         model.add_argument("--checkpoint", metavar="ID", type=int, help="a checkpoint of this project")
         model.add_argument("--model", metavar="FOLDER", help="a model or adapter under an allowed root")
+        model.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
         model.add_argument("--resume", metavar="ID", type=int, help="continue this failed or cancelled generation")
         which = parser.add_argument_group("which prompts (default: all)")
         which.add_argument("--only", choices=["train", "held-out"], help="only this side of the split")
@@ -58,6 +60,7 @@ class Command(BaseCommand):
                     checkpoint=checkpoint,
                     base_model=options["model"] or "",
                     options=chosen_options(options, SAMPLING),
+                    allow_other_base=options["allow_other_base"],
                 )
         wait_for(generation, self.stdout)
         added = counted(generation.candidates_added, "new candidate")

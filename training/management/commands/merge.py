@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.text.formatting import duration
 from training.cli.progress import get_checkpoint, plain_errors
-from training.contract.config import ModelSource
+from training.contract.config import ALLOW_OTHER_BASE, ModelSource
 from training.contract.run_directory import TRAIN
 from training.contract.wording import counted
 from training.engine_jobs import model_folders
@@ -37,6 +37,7 @@ class Command(BaseCommand):
             type=Path,
             help="a folder that does not exist yet; default var/models/<project>-checkpoint-<id>, usable by runs",
         )
+        parser.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
         parser.add_argument("--dtype", choices=["fp32", "bf16", "fp16"], help="default: as the base is stored")
         parser.add_argument("--shard-size", default="2GB", help="maximum file size, such as 500MB; default 2GB")
         parser.add_argument(
@@ -75,6 +76,8 @@ def engine_arguments(checkpoint: Checkpoint, source: ModelSource, to: Path, opti
     dataset = checkpoint.run.directory.dataset
     if (dataset / TRAIN).is_file():
         argv += ["--dataset", str(dataset)]
+    if options["allow_other_base"] or source.allow_other_base:
+        argv.append(ALLOW_OTHER_BASE.flag)
     for name in ("dtype", "tolerance"):
         if options[name] is not None:
             argv += [f"--{name}", str(options[name])]
