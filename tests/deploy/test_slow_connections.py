@@ -72,7 +72,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Times are shorter than in life."""
-    limits = {"HEAD_SECONDS": 2.0, "STALL_SECONDS": 2.0, "CLOSING_SECONDS": 1.0, "SLOWEST": 50_000}
+    limits = {"HEAD_SECONDS": 1.2, "STALL_SECONDS": 2.0, "CLOSING_SECONDS": 1.0, "SLOWEST": 50_000}
     running = Server(tmp_path_factory.mktemp("server"), **limits)
     running.seconds()
     yield running
@@ -113,7 +113,7 @@ def test_many_slow_connections_do_not_stop_the_site(server, start):
     connections = [server.connect(start) for _ in range(count)]
     time.sleep(0.3)
     assert max(server.seconds() for _ in range(10)) < 1.5
-    time.sleep(2.5)
+    time.sleep(1.5)
     assert max(server.seconds() for _ in range(10)) < 1.5
     # None is kept for ever: what has no request within its time is closed.
     if b"/large" not in start:
