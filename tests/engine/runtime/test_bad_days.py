@@ -30,7 +30,8 @@ def test_memory_that_runs_out_in_the_middle_fails_with_advice(tiny, tmp_path):
         )
     wait_for(lambda: len(logged(directory)) >= 3 or process.poll() is not None)
     engine = psutil.Process(process.pid)
-    engine.rlimit(psutil.RLIMIT_AS, (engine.memory_info().vms, engine.memory_info().vms))
+    size = engine.memory_info().vms  # once: it changes while we look
+    engine.rlimit(psutil.RLIMIT_AS, (size, size))
     assert process.wait(120) == 1, directory.log_tail()
     result = directory.read_result()
     assert result["status"] == "failed"
