@@ -187,7 +187,8 @@ def test_a_lineage_that_cannot_be_read_is_named(tiny, sft_adapter, tmp_path, con
 def test_no_file_that_is_handed_on_names_a_path_of_this_machine(tiny, chain, tmp_path, capfd):
     full = make_run(tmp_path / "full", training("train_sft", chain, max_steps=1, lora=None), sft_rows(4))
     assert run_here("train_sft", full) == 0, full.read_result()
-    shared = training("train_kto", chain, max_steps=1, reference_cache=str(tmp_path / "cache"), run_id="kto 3")
+    caches = {name: str(tmp_path / name) for name in ("reference_cache", "token_cache")}
+    shared = training("train_kto", chain, max_steps=1, run_id="kto 3", **caches)
     rows = [{**row, "label": number % 2 == 0} for number, row in enumerate(sft_rows(8))]
     kto = make_run(tmp_path / "kto", shared, rows)
     assert run_here("train_kto", kto) == 0, kto.read_result()

@@ -114,7 +114,7 @@ def without_paths(config: TrainingConfig, lineage: Mapping[str, Any]) -> Trainin
     """The configuration with names for paths: a card is handed on."""
     model = dataclasses.replace(config.model, base=lineage["base"], adapters=tuple(lineage["adapters"]))
     file = Path(config.accelerate_config).name
-    return dataclasses.replace(config, model=model, reference_cache="", accelerate_config=file)
+    return dataclasses.replace(config, model=model, accelerate_config=file, reference_cache="", token_cache="")
 
 
 def link_lines(lineage: Mapping[str, Any]) -> list[str]:
