@@ -131,5 +131,8 @@ def confirm_judgements(
         )
         after = {"columns": mapping.as_dict(), "judgements": judgements.as_dict(), "keep_good": keep_good}
         record_event(verb="import.confirmed", target=record, actor=actor, project=record.project, after=after)
-        transaction.on_commit(lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk]))
+        # Without the broker the import waits: `resume_imports` finds it.
+        transaction.on_commit(
+            lambda: current_app.send_task("annotation.jobs.import_file", args=[record.pk], retry=False), robust=True
+        )
     record.refresh_from_db()

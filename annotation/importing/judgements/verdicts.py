@@ -108,7 +108,7 @@ class VerdictReader:
     def inequality(self, word: str, names: Names) -> Verdict:
         """“A>B=C”, “B<A”, and “A>>B” for a clear preference."""
         if "<" in word and ">" in word:
-            text = gettext_noop("“%(value)s” has both < and >; write the best first, A>B=C")
+            text = gettext_noop("“%(value)s” ranks in both directions; write the best first, A>B=C")
             raise ValueError(Message(text, value=word[:60]))
         groups = [re.split("[=~]", part) for part in re.split("<+|>+", word)]
         if "<" in word:

@@ -1,8 +1,7 @@
 """The language of the pages: chosen in the account menu, or in the bar by somebody who is not signed in."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
@@ -21,7 +20,7 @@ def language(request: HttpRequest) -> HttpResponse:
         back = reverse("home")
     if isinstance(request.user, User):
         choose_language(user=request.user, language=chosen)
-    response = redirect(back)
+    response = HttpResponseRedirect(back)
     response.set_cookie(
         settings.LANGUAGE_COOKIE_NAME, chosen, max_age=365 * 24 * 3600, samesite="Lax", secure=request.is_secure()
     )

@@ -4,7 +4,7 @@ for the page that comes after the end."""
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -161,7 +161,7 @@ def next_page(
                 messages.info(request, notice)
             return redirect("qualification_item", test.pk)
     back = reverse("qualification", args=[test.pk])
-    return HttpResponseClientRedirect(back) if request.htmx else redirect(back)
+    return HttpResponseClientRedirect(back) if request.htmx else HttpResponseRedirect(back)
 
 
 def item_page(

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -223,4 +223,4 @@ def back(request: SignedInRequest, remark: Remark) -> HttpResponse:
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
         target = reverse("remarks", args=[remark.task.batch.project.slug])
-    return redirect(target)
+    return HttpResponseRedirect(target)  # `redirect` would take a word with a colon for the name of a page

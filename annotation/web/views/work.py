@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -154,7 +154,7 @@ def release(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         messages.success(request, _("The task is back in the queue."))
     except Conflict as conflict:
         messages.warning(request, str(conflict))
-    return redirect(back)
+    return HttpResponseRedirect(back)
 
 
 def next_task(

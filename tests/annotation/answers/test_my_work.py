@@ -158,7 +158,8 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
     assert "1 matching answer" in found(q="お部屋")
     assert "Breakfast, 100% please" in found(q="100%")
     assert "1 matching answer" in found(q="fluency")
-    assert "No answers match these filters" in found(q="nowhere\0")
+    assert "No answers match these filters" in found(q="nowhere")
+    assert client.get(reverse("my_work"), {"q": "nowhere\0"}).status_code == 400
     assert "2 matching answers" in found(project="hotel")
     assert "1 matching answer" in found(batch=spa.pk)
     assert "1 matching answer" in found(kind="choosing")

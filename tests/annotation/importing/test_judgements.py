@@ -231,7 +231,7 @@ def test_what_other_answers_mean_can_be_told(load, value, told, said):
         ([row({"a": 2.5, "b": 0.5})], [], "2.5 is not a place among 2 texts, 1 for the best; if these are scores"),
         ([row({"a": 0, "b": 1})], [], "0 is not a place among 2 texts"),
         ([row("A>A")], [], "the ranking names a text twice"),
-        ([row("A>B<A")], [], "has both < and >"),
+        ([row("A>B<A")], [], "ranks in both directions"),
         ([row("A>B", candidate_c="Third.")], [], "the ranking leaves out text C"),
         ([row(text="")], [], "row 1, column 'text': the text is empty"),
     ],

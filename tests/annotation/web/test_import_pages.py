@@ -117,7 +117,7 @@ def test_upload_look_confirm_read(hotel, sign_in, settings, monkeypatch, django_
     assert form["meaning-1"].value() == "text"
     assert form["meaning-4"].value() == "candidate"
     sent = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, args: sent.append((name, args)))
+    monkeypatch.setattr(current_app, "send_task", lambda name, args, **options: sent.append((name, args)))
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         client.post(f"/imports/{record.pk}/columns/", {**values_of(form), "origin-4": "polite"})
         assert sent == [], "nothing is sent before the commit"

@@ -25,8 +25,8 @@ def test_memory_that_runs_out_in_the_middle_fails_with_advice(tiny, tmp_path):
             cwd=ROOT,
             stdout=output,
             stderr=output,
-            # Large blocks come from the system each time, so that a limit is felt at once.
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "MALLOC_MMAP_THRESHOLD_": "65536"},
+            # All but small blocks come from the system each time, so that a limit is felt at once.
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "MALLOC_MMAP_THRESHOLD_": "4096"},
         )
     wait_for(lambda: len(logged(directory)) >= 3 or process.poll() is not None)
     engine = psutil.Process(process.pid)

@@ -39,7 +39,7 @@ trainings = st.builds(
     batch_size=st.integers(1, 64),
     max_seconds=st.floats(0, 1e6),
     architecture=st.builds(Architecture, vocab_size=st.integers(300, 9000)),
-    report_to=st.lists(st.sampled_from(TRACKERS), max_size=2).map(tuple),
+    report_to=st.lists(st.sampled_from(TRACKERS), max_size=2, unique=True).map(tuple),
     versions=st.dictionaries(names, names, max_size=3),
 )
 generations = st.builds(

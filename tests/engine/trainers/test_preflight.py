@@ -1,6 +1,7 @@
 """Preflight: what is checked and reported before the first step, by the engine program on a run directory."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -206,4 +207,6 @@ def test_plain_trl_has_its_preflight_too(tiny, tmp_path):
     found = preflight_of(directory)
     assert found["time"] == {"seconds_per_step": None, "steps": 1, "estimate_s": None}
     assert found["memory"]["measured_peak_bytes"] is None
-    assert Path(directory.path / "preflight.json").stat().st_mode & 0o444 == 0o444
+    umask = os.umask(0o077)
+    os.umask(umask)
+    assert Path(directory.path / "preflight.json").stat().st_mode & 0o777 == 0o666 & ~umask

@@ -8,7 +8,7 @@ from pathlib import Path
 from training.engine.verification.apart import Crashed, first_line
 from training.engine.verification.bench import Bench
 from training.engine.verification.check import Check, Finding, Indecisive, Result, Status
-from training.engine.verification.checks import ALL
+from training.engine.verification.checks.catalogue import ALL
 from training.engine.verification.jobs import NotOffered, Refused, Trainer
 
 ADAPTERS = {
