@@ -7,7 +7,8 @@ PORT ?= 8000
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Tests and checks keep their database apart from the site's.
-TEST_VAR := $(abspath var/test)
+# Not below var: a site closes its own folder to the user that another site's database runs as.
+TEST_VAR := $(abspath var-test)
 # Each file stays on one worker, and all of torch on one (tests/conftest.py schedules them).
 PYTEST := $(VENV)/bin/pytest -n 3 --no-loadscope-reorder
 
