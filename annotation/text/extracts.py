@@ -44,7 +44,7 @@ class _Budget:
         if isinstance(value, list):
             kept = []
             for item in value:
-                if self.left <= 0:
+                if self.left <= 0 and size_of(item):
                     break
                 kept.append(self.spend(item))
             return kept

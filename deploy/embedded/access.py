@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from deploy.embedded.system_user import SystemUser
 if TYPE_CHECKING:
     import psycopg
 
+SECONDS_TO_RECOVER = 60
+# What the server says while it starts; psycopg gives no SQLSTATE (57P03) for a connection that was refused.
+RECOVERING = ("the database system is starting up", "in recovery mode", "not yet accepting connections")
 SUPERUSER, ROLE, DATABASE = "postgres", "konomi", "konomi"
 HBA = """# Written by Konomi at each start. Only the site's own system user connects, by the socket (pg_ident.conf).
 local all all peer map=konomi
@@ -63,9 +67,17 @@ def write_files(folder: Path, user: SystemUser) -> bool:
 
 
 def superuser(socket: Path | str, database: str = "postgres") -> "psycopg.Connection":
+    """A connection as the server's superuser. A server that was killed takes some seconds to recover: it is waited for."""
     import psycopg
 
-    return psycopg.connect(host=str(socket), port=5432, user=SUPERUSER, dbname=database, autocommit=True)
+    end = time.monotonic() + SECONDS_TO_RECOVER
+    while True:
+        try:
+            return psycopg.connect(host=str(socket), port=5432, user=SUPERUSER, dbname=database, autocommit=True)
+        except psycopg.OperationalError as error:
+            if time.monotonic() > end or not any(words in str(error) for words in RECOVERING):
+                raise
+        time.sleep(0.2)
 
 
 def ensure_role_and_database(socket: Path) -> None:

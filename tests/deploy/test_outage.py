@@ -9,6 +9,7 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from deploy import health, outage
+from deploy.embedded import access
 from deploy.secret_key import weakness
 from tests.factories import UserFactory
 
@@ -148,3 +149,28 @@ def test_a_key_that_can_be_guessed_is_refused(key):
 def test_random_keys_are_accepted(attempt):
     assert weakness(secrets.token_urlsafe(50)) == ""
     assert weakness(secrets.token_hex(32)) == ""
+
+
+@pytest.mark.parametrize("words", access.RECOVERING)
+def test_a_server_that_recovers_is_waited_for(monkeypatch, words):
+    answers = [psycopg.OperationalError(f"connection failed: FATAL:  the database system is {words}")] * 2 + [
+        "connected"
+    ]
+
+    def connect(**options):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    assert access.superuser("/nowhere") == "connected"
+
+
+def test_another_refusal_is_not_waited_for(monkeypatch):
+    def connect(**options):
+        raise psycopg.OperationalError("no such file")
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(psycopg.OperationalError, match="no such file"):
+        access.superuser("/nowhere")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
 def test_memory_that_runs_out_in_the_middle_fails_with_advice(tiny, tmp_path):
-    config = training("train_dpo", tiny, max_steps=100_000, batch_size=30, save_steps=1_000_000)
+    config = training("train_dpo", tiny, max_steps=100_000, batch_size=30, save_steps=25)
     directory = make_run(tmp_path, config, dpo_rows(30))
     with directory.log_path.open("ab") as output:
         process = subprocess.Popen(
@@ -30,7 +30,7 @@ def test_memory_that_runs_out_in_the_middle_fails_with_advice(tiny, tmp_path):
         )
     wait_for(lambda: len(logged(directory)) >= 3 or process.poll() is not None)
     engine = psutil.Process(process.pid)
-    # Less than a step takes, also if this moment is the one at which it has most.
+    # Steps use again what they have: a checkpoint needs more, and finds none.
     limit = engine.memory_info().vms - (8 << 20)
     engine.rlimit(psutil.RLIMIT_AS, (limit, limit))
     assert process.wait(120) == 1, directory.log_tail()

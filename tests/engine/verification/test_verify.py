@@ -54,7 +54,7 @@ def test_a_fault_is_found_by_its_checks(tmp_path, sources, fault):
 
 
 def test_every_check_has_a_fault_that_it_finds():
-    from training.engine.verification.checks import ALL
+    from training.engine.verification.checks.catalogue import ALL
 
     covered = {name for names in FAULTS.values() for name in names}
     assert covered == {check.name for check in ALL}
@@ -161,7 +161,7 @@ def test_wrong_arguments_are_named(arguments, words, capsys):
 
 
 def test_the_list_shows_every_check(capsys):
-    from training.engine.verification.checks import ALL
+    from training.engine.verification.checks.catalogue import ALL
 
     assert verify("--list") == 0
     shown = capsys.readouterr().out
