@@ -67,7 +67,7 @@ def write_files(folder: Path, user: SystemUser) -> bool:
 
 
 def superuser(socket: Path | str, database: str = "postgres") -> "psycopg.Connection":
-    """A connection as the server's superuser. A server that was killed takes some seconds to recover: it is waited for."""
+    """A connection as the superuser. A server that was killed takes some seconds to recover: it is waited for."""
     import psycopg
 
     end = time.monotonic() + SECONDS_TO_RECOVER

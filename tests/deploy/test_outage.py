@@ -153,9 +153,8 @@ def test_random_keys_are_accepted(attempt):
 
 @pytest.mark.parametrize("words", access.RECOVERING)
 def test_a_server_that_recovers_is_waited_for(monkeypatch, words):
-    answers = [psycopg.OperationalError(f"connection failed: FATAL:  the database system is {words}")] * 2 + [
-        "connected"
-    ]
+    refused = psycopg.OperationalError(f"connection failed: FATAL:  the database system is {words}")
+    answers = [refused, refused, "connected"]
 
     def connect(**options):
         answer = answers.pop(0)
