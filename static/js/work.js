@@ -170,6 +170,38 @@
     if (bar) bar.value += 1;
     if (all) all.textContent = `${bar.value} / ${bar.max}`;
   }
+
+  // ---- problems: each goes when what it was about changes, the box with the last one ----------------------------------
+  let faults = [];
+  const entered = (field) => [...form().elements]
+    // A verdict answers for the places of a ranking, too.
+    .filter((control) => field.contains(control) || control.name === field.id || (control.name === "choice" && field.matches("[data-letter]")))
+    .map((control) => control.matches("[type=radio], [type=checkbox]") ? control.checked : control.value?.trim()).join("\n");
+  function watchProblems() {
+    const links = [...(byId("problems")?.querySelectorAll("a") ?? [])];
+    faults = links.map((link) => ({ link, field: byId(link.hash.slice(1)) })).filter(({ field }) => field)
+      .map((fault) => ({ ...fault, was: entered(fault.field) }));
+  }
+  function dropProblems() {
+    const rest = faults.filter(({ field, was }) => entered(field) === was);
+    if (rest.length === faults.length) return;
+    for (const { link, field } of faults.filter((fault) => !rest.includes(fault))) {
+      (link.closest("li") ?? link).remove();
+      field.classList.remove("faulty");
+      for (const one of [field, ...field.querySelectorAll("[aria-describedby]")]) {
+        const others = (one.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => id && id !== "problems");
+        if (others.length) one.setAttribute("aria-describedby", others.join(" "));
+        else one.removeAttribute("aria-describedby");
+        one.removeAttribute("aria-invalid");
+      }
+    }
+    faults = rest;
+    if (!byId("problems")?.querySelector("a")) byId("problems")?.remove();
+  }
+  document.addEventListener("input", (event) => { if (event.target.form === form()) dropProblems(); });
+  document.addEventListener("konomi:changed", dropProblems);
+  onTask(watchProblems);
+
   // Nothing waits for a transition: what comes is there at once.
   Object.assign(htmx.config, { defaultSettleDelay: 0, attributesToSettle: [] });
   document.addEventListener("htmx:afterSettle", (event) => {

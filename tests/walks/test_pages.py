@@ -91,12 +91,18 @@ DIFFERS = {"home", "project", "guideline", "404"}
 ELSEWHERE = {"import_columns", "settings_aspect", "settings_weights", "settings_glossary_import", "guideline_panel"}
 
 
+SEEN_THOUGH_HIDDEN = (
+    "[...document.querySelectorAll('[hidden]')].filter(e => getComputedStyle(e).display !== 'none')"
+    ".map(e => e.outerHTML.slice(0, 120))"
+)
+
+
 def faults_of(page, axe):
     """What is wrong with the page that is open: everything unfolded; at the desk, in the dark, zoomed, on a phone."""
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
     page.evaluate("for (const closed of document.querySelectorAll('main details, details.menu')) closed.open = true")
-    found = []
+    found = [f"hidden and yet seen: {text}" for text in page.evaluate(SEEN_THOUGH_HIDDEN)]
     for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         results = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **options})

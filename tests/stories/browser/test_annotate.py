@@ -63,6 +63,8 @@ def test_scoring_by_keyboard_alone(signed_in, live_server, project, errors):
     expect(page.get_by_role("alert")).to_contain_text("Register has no score yet.")
     expect(page.locator("#score-a-register")).to_be_focused()
     page.keyboard.press("3")
+    expect(page.locator("#problems")).to_have_count(0)
+    expect(page.locator(".faulty, [aria-describedby~=problems]")).to_have_count(0)
     page.keyboard.press("c")
     page.keyboard.type("Reads well, 5 of 5")
     axe(page)
@@ -151,6 +153,31 @@ def test_single_letter_keys_can_be_listed_and_switched_off(signed_in, live_serve
     page.keyboard.press("Escape")
     page.keyboard.press("1")
     expect(page.locator("#task [name=choice]:checked")).to_have_count(1)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_problem_goes_when_its_cause_goes(kind, signed_in, live_server, project):
+    page, batch = signed_in, batch_of(project, kind)
+    open_work(page, live_server, batch)
+    if kind in (Kind.WRITING, Kind.POSTEDITING):
+        page.locator("#text").fill("")
+    page.locator("#submit").click()
+    problems = page.locator("#problems")
+    expect(problems).to_be_visible()
+    if kind == Kind.SCORING:
+        expect(problems.locator("li")).to_have_count(2)
+        page.keyboard.press("4")
+        expect(problems.locator("li")).to_have_count(1)
+        expect(problems).to_contain_text("Register has no score yet.")
+        page.keyboard.press("3")
+    elif kind == Kind.CHOOSING:
+        page.keyboard.press("2")
+    else:
+        page.locator("#text").fill("   ")
+        expect(problems).to_be_visible()
+        page.locator("#text").fill("お待ちしております。")
+    expect(problems).to_have_count(0)
+    expect(page.locator(".faulty, [aria-describedby~=problems]")).to_have_count(0)
 
 
 def test_skip_by_keyboard(signed_in, live_server, project):

@@ -57,6 +57,7 @@ def test_what_was_typed_offline_survives_a_closed_page(writing, live_server):
     page, context, url = writing.page, writing.page.context, writing.page.url
     context.set_offline(True)
     writing.fill("typed before the battery died")
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')) }")
     page.close(run_before_unload=False)
     context.set_offline(False)
     assert not Draft.objects.exists()
@@ -75,6 +76,8 @@ def test_a_newer_draft_of_another_device_wins(writing):
     held = Assignment.objects.get(state="held")
     Draft.objects.create(annotator=held.annotator, task=held.task, payload={"text": "newer, on the other one"})
     other = page.context.new_page()
+    # The browser's offline mode ends with the page, before the last request that a closing page sends.
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')) }")
     page.close(run_before_unload=False)
     other.context.set_offline(False)
     other.goto(page.url)
