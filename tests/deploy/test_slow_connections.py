@@ -40,7 +40,7 @@ class Server:
         with socket.create_server(("127.0.0.1", 0), backlog=256) as listener, self.log.open("wb") as log:
             self.port = listener.getsockname()[1]
             command = f"-m gunicorn app --bind fd://{listener.fileno()} --workers 2 --threads 4 --config conf.py"
-            options = "--worker-class deploy.web_worker.BufferingWorker --keep-alive 30 --graceful-timeout 4"
+            options = "--worker-class deploy.web_worker.BufferingWorker --keep-alive 30 --graceful-timeout 60"
             self.process = subprocess.Popen(
                 [sys.executable, *f"{command} {options} --no-control-socket --log-level warning".split()],
                 cwd=folder,
@@ -81,6 +81,21 @@ def server(tmp_path_factory):
     running.process.wait(20)
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory):
+    """Whoever waits for one of its slow clients waits a minute: what is answered at once did not wait, however slow
+    the machine."""
+    running = Server(tmp_path_factory.mktemp("patient"), HEAD_SECONDS=60, STALL_SECONDS=60, CLOSING_SECONDS=60)
+    running.seconds()
+    yield running
+    running.close_all()
+    running.process.terminate()
+    running.process.wait(20)
+
+
+SOON = 20  # seconds
+
+
 def received(connection: socket.socket, seconds: float = 10) -> bytes:
     connection.settimeout(seconds)
     pieces = []
@@ -107,18 +122,23 @@ STARTS = {
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
-def test_many_slow_connections_do_not_stop_the_site(server, start):
+def test_many_slow_connections_do_not_stop_the_site(patient, start):
     # A thread sends large answers, fewer than there are threads; large bodies wait for one another.
-    count = 3 if b"GET /large" in start else 12 if b"10000000" in start else MANY
-    connections = [server.connect(start) for _ in range(count)]
+    for _ in range(3 if b"GET /large" in start else 12 if b"10000000" in start else MANY):
+        patient.connect(start)
     time.sleep(0.3)
-    assert max(server.seconds() for _ in range(10)) < 1.5
-    time.sleep(1.5)
-    assert max(server.seconds() for _ in range(10)) < 1.5
-    # None is kept for ever: what has no request within its time is closed.
-    if b"/large" not in start:
-        for connection in connections[::13]:
-            received(connection)
+    assert max(patient.seconds() for _ in range(10)) < SOON
+    patient.close_all()
+
+
+UNFINISHED = {name: start for name, start in STARTS.items() if b"/large" not in start}
+
+
+@pytest.mark.parametrize("start", UNFINISHED.values(), ids=UNFINISHED)
+def test_what_has_no_request_within_its_time_is_closed(server, start):
+    connections = [server.connect(start) for _ in range(12 if b"10000000" in start else MANY)]
+    for connection in connections[::13]:
+        received(connection, 60)
     server.close_all()
 
 
@@ -127,21 +147,17 @@ def test_a_request_that_does_not_come_to_its_end_is_answered_with_408(server, st
     assert received(server.connect(start)).startswith(b"HTTP/1.1 408 ")
 
 
+def dribble(connection: socket.socket, drop: bytes) -> None:
+    for _ in range(900):
+        connection.sendall(drop)
+        time.sleep(0.05)
+
+
 def test_drop_by_drop_is_not_fast_enough(server):
-    connection = server.connect(STARTS["no body yet"])
-    begun = time.monotonic()
-    with contextlib.suppress(OSError):
-        for _ in range(1000):
-            connection.sendall(b"a")
-            time.sleep(0.05)
-    assert time.monotonic() - begun < 10
-    large = server.connect(POST + b"Content-Length: 1000000\r\n\r\n")
-    begun = time.monotonic()
-    with contextlib.suppress(OSError):
-        for _ in range(1000):
-            large.sendall(b"a" * 100)
-            time.sleep(0.05)
-    assert time.monotonic() - begun < 15
+    for length, drop in ((1000, b"a"), (1_000_000, b"a" * 100)):
+        connection = server.connect(POST + b"Content-Length: %d\r\n\r\n" % length)
+        with pytest.raises(OSError):
+            dribble(connection, drop)
 
 
 def test_endless_headers_are_refused(server):
@@ -174,16 +190,16 @@ def test_requests_one_after_another_on_a_connection(server):
         connection.close()
 
 
-def test_large_uploads_leave_a_thread_to_the_others(server):
+def test_large_uploads_leave_a_thread_to_the_others(patient):
     """Three of four threads a process at most; the others wait for their turn, and all of them arrive."""
     size = 600_000
     head = POST + f"Connection: close\r\nContent-Length: {size}\r\n\r\n".encode()
-    uploads = [server.connect(head + b"a" * 300_000) for _ in range(12)]
-    assert max(server.seconds() for _ in range(5)) < 1.5
+    uploads = [patient.connect(head + b"a" * 300_000) for _ in range(12)]
+    assert max(patient.seconds() for _ in range(5)) < SOON
     for upload in uploads:
         upload.sendall(b"a" * 300_000)
-    assert [received(upload, 30).endswith(b"600000") for upload in uploads] == [True] * 12
-    server.close_all()
+    assert [received(upload, 60).endswith(b"600000") for upload in uploads] == [True] * 12
+    patient.close_all()
 
 
 def test_what_a_view_does_not_read_is_not_waited_for(server):
@@ -194,16 +210,14 @@ def test_what_a_view_does_not_read_is_not_waited_for(server):
 
 
 def test_stopping_answers_what_was_asked(tmp_path):
-    server = Server(tmp_path)
+    server = Server(tmp_path, HEAD_SECONDS=60)
     server.seconds()
     asked = [server.connect(GET.replace(b"/ ", b"/slow ")) for _ in range(8)]
     idle = [server.connect() for _ in range(20)]
     time.sleep(0.1)
-    begun = time.monotonic()
     server.process.terminate()
-    assert [received(one).startswith(b"HTTP/1.1 200 OK") for one in asked] == [True] * 8
-    server.process.wait(20)
-    assert time.monotonic() - begun < 4
+    assert [received(one, 60).startswith(b"HTTP/1.1 200 OK") for one in asked] == [True] * 8
+    server.process.wait(SOON)  # and not the minute that an idle connection may take
     assert [received(one) for one in idle] == [b""] * 20
     assert "Traceback" not in server.log.read_text()
 
@@ -211,7 +225,7 @@ def test_stopping_answers_what_was_asked(tmp_path):
 def test_a_killed_process_is_replaced_and_slow_clients_cost_no_log(server):
     workers = psutil.Process(server.process.pid).children()
     workers[0].kill()
-    assert [server.seconds() < 5 for _ in range(20)] == [True] * 20
+    assert [server.seconds() < SOON for _ in range(20)] == [True] * 20
     log = server.log.read_text()
     assert "Traceback" not in log
     assert len(log) < 4000
