@@ -47,6 +47,8 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
             Action("skip", "x", gettext_lazy("Skip the task"), EVERYWHERE),
             Action("undo", "z", gettext_lazy("Undo the last submission"), EVERYWHERE),
             Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE),
+            Action("text-smaller", "-", gettext_lazy("Smaller text"), EVERYWHERE),
+            Action("text-larger", "+", gettext_lazy("Larger text"), EVERYWHERE),
         ),
     ),
     (

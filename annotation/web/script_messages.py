@@ -60,6 +60,7 @@ MESSAGES: dict[str, str | Promise] = {
     "rank.place": _("Rank {n}: {who}"),
     "rank.none": _("No text is ranked"),
     "rank.token": _("{letter}: move with the arrow keys"),
+    "text.size": _("Text size {n} %"),
     "differ.one": _("{n} difference"),
     "differ.other": _("{n} differences"),
     "differ.off": _("Differences hidden"),

@@ -202,6 +202,39 @@
   document.addEventListener("konomi:changed", dropProblems);
   onTask(watchProblems);
 
+  // ---- one screen: the size of the texts, and what scrolls by itself can be scrolled by keys ---------------------------
+  const SIZES = [0.8, 0.9, 1, 1.15, 1.3, 1.5, 1.75, 2], KEPT_SIZE = "konomi:text-size";
+  let size = SIZES.indexOf(1);
+  try { size = Math.max(0, SIZES.indexOf(Number(localStorage.getItem(KEPT_SIZE) ?? 1))); } catch { /* the usual size */ }
+  function showSize() {
+    document.documentElement.style.setProperty("--text-scale", String(SIZES[size]));
+    for (const [action, last] of [["text-smaller", 0], ["text-larger", SIZES.length - 1]]) {
+      const button = document.querySelector(`#task [data-action=${action}]`);
+      if (button) button.disabled = size === last;
+    }
+  }
+  document.addEventListener("click", (event) => {
+    const action = event.target.closest?.("[data-action^=text-]")?.dataset.action;
+    if (!action) return;
+    size = Math.min(SIZES.length - 1, Math.max(0, size + (action === "text-larger" ? 1 : -1)));
+    try { localStorage.setItem(KEPT_SIZE, String(SIZES[size])); } catch { /* for this page only */ }
+    showSize();
+    announce(word("text.size", { n: Math.round(100 * SIZES[size]) }));
+  });
+  const SCROLLS = ".source, .alternative, .judged-text, .stack, .aspects, .from, .editor";
+  const focusable = "input:not([type=hidden]), button:not([hidden]), select, textarea, a";
+  const scrollers = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollHeight > target.clientHeight + 1 && !target.querySelector(focusable)) target.tabIndex = 0;
+      else if (target.tabIndex === 0) target.removeAttribute("tabindex");
+    }
+  });
+  onTask((section) => {
+    showSize();
+    scrollers.disconnect();
+    for (const one of section.querySelectorAll(SCROLLS)) scrollers.observe(one);
+  });
+
   // Nothing waits for a transition: what comes is there at once.
   Object.assign(htmx.config, { defaultSettleDelay: 0, attributesToSettle: [] });
   document.addEventListener("htmx:afterSettle", (event) => {
