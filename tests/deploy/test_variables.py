@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 NAME = re.compile(r"`([A-Z][A-Z0-9_]+)`")
 OWN = re.compile(r"\b(?:KONOMI_[A-Z_]+|DATABASE_URL|CELERY_BROKER_URL)\b")
 # What one process of ours says to another; nobody sets these.
-INTERNAL = {"KONOMI_RUN_LOCK_FD", "KONOMI_LED"}
+INTERNAL = {"KONOMI_RUN_LOCK_FD", "KONOMI_LED", "KONOMI_ENGINE_MODEL_ROOTS"}
 KEY = secrets.token_urlsafe(50)
 URL = "postgresql://ana:p%40ss@db.example.org:5433/labels?sslmode=require&prepare_threshold=off"
 

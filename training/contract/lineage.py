@@ -12,6 +12,7 @@ from typing import Any
 
 from training.contract.config import ModelSource
 from training.contract.errors import ModelError
+from training.contract.model_files import read_json
 from training.contract.run_directory import CONFIG, LINEAGE, MODEL, write_atomically
 from training.contract.weights import weights_sha256
 
@@ -52,7 +53,7 @@ def link_name(link: str) -> str:
         return link if not folder.is_absolute() else folder.name
     run = folder.parent / CONFIG
     if folder.name == MODEL and run.is_file():
-        return str(_json(run).get("run_id") or folder.name)
+        return str(read_json(run).get("run_id") or folder.name)
     cache = folder.parent.parent.name  # models--publisher--model/snapshots/<commit>
     if folder.parent.name == "snapshots" and cache.startswith("models--"):
         return cache.removeprefix("models--").replace("--", "/")
@@ -98,7 +99,7 @@ def read(folder: Path) -> Lineage | None:
     file = folder / LINEAGE
     if not file.is_file():
         return None
-    content = _json(file)
+    content = read_json(file)
     try:
         names = list(map(str, content["adapters"]))
         hashes = list(content.get("adapters_sha256") or [""] * len(names))
@@ -111,7 +112,7 @@ def read(folder: Path) -> Lineage | None:
             merged=tuple(Link("", sha) for sha in ([merged["base_sha256"], *parts] if parts else [])),
             other_base=str(content.get("other_base") or ""),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{file} is no lineage that Konomi wrote ({error}): restore it, or remove it") from error
 
 
@@ -132,16 +133,8 @@ def _paths_of_run(folder: Path, count: int) -> Sequence[str]:
     run = folder.parent / CONFIG
     if folder.name != MODEL or not run.is_file():
         return []
-    model = _json(run).get("model") or {}
+    model = read_json(run).get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("adapters") or [], list):
+        return []
     paths = [str(model.get("base") or ""), *map(str, model.get("adapters") or ())]
     return paths if len(paths) == count and all(paths) else []
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} holds no JSON object")
-    return content

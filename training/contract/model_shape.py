@@ -1,6 +1,5 @@
 """Sizes of a decoder-only transformer, from its config.json or from the headers of its weights. Free of torch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from training.contract.config import LoraSettings
 from training.contract.errors import ModelError
+from training.contract.model_files import read_json
 from training.contract.weights import tensors, weight_files
 
 Config = Mapping[str, Any]
@@ -141,12 +141,9 @@ class Shape:
 def read_config(path: Path) -> dict[str, Any]:
     """A config.json. Raises ModelError where it cannot be read or holds no JSON object."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as a model's config.json: {error}") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} holds no JSON object: not a model's config.json")
-    return config
+        return read_json(path)
+    except ModelError as error:
+        raise ModelError(f"{error}: not a model's config.json") from error
 
 
 def count_parameters(folder: Path) -> int:

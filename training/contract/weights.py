@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from training.contract.errors import ModelError
+from training.contract.model_files import read_json
 
 WHOLE, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors"
 NAMED = 5  # names listed in an error
@@ -52,9 +53,9 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        elsewhere = [name for name in names if Path(name).name != name]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        elsewhere = [name for name in names if Path(name).name != name or not name.isprintable()]
+    except (ModelError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{index} is not a readable index of shards ({error}): download it again") from error
     if elsewhere:
         raise ModelError(f"{index} names files outside of its folder ({listed(elsewhere)}): download the model again")
@@ -84,7 +85,7 @@ def tensors(path: Path) -> list[Tensor]:
         if any(tensor.end > size for tensor in found):
             raise ValueError("it ends before its last tensor does")
         return found
-    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is not a complete safetensors file: {error}. Download it again") from error
 
 

@@ -1,7 +1,7 @@
 """Which model folders may be loaded: those below settings.MODEL_ROOTS that hold safetensors, and nothing else."""
 
 import contextlib
-import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
-from training.contract import lineage
+from training.contract import lineage, model_files
 from training.contract.config import ModelSource
 from training.contract.errors import ModelError
 from training.contract.weights import weight_files
@@ -42,12 +42,16 @@ def resolve(name: str) -> Path:
     Raises ModelRefused for a folder outside of the roots (also by a symbolic link, of the folder or of a file in it),
     and for one without config.json (or adapter_config.json) and safetensors weights.
     """
-    given = Path(name).expanduser()
-    places = [given] if given.is_absolute() else [*(root / given for root in roots()), Path.cwd() / given]
-    for place in places:
-        folder = place.resolve()
+    try:
+        model_files.check_name(name)
+        given = Path(name).expanduser()
+        places = [given] if given.is_absolute() else [*(root / given for root in roots()), Path.cwd() / given]
+        folders = [model_files.real(place) for place in places]
+    except (ModelError, RuntimeError) as error:  # RuntimeError: of ~ without a home
+        raise ModelRefused(str(error)) from error
+    for folder in folders:
         # A place outside says nothing of what exists there.
-        if _is_below_a_root(folder) and folder.is_dir():
+        if _is_below_a_root(folder) and os.path.isdir(folder):
             _check(folder)
             return folder
     raise ModelRefused(
@@ -56,14 +60,26 @@ def resolve(name: str) -> Path:
     )
 
 
-def source_of(name: str) -> ModelSource:
-    """The chain that loads this model: a base, or an adapter folder on the base that it names itself.
+def source_of(name: str, above: tuple[Path, ...] = ()) -> ModelSource:
+    """The chain that loads this model: a base, or an adapter folder on the base (or adapter) that it names itself.
 
-    Where the operator allows a hub, a name such as `publisher/model` that is no folder is passed on as it is.
+    `above`: the adapters whose base this is. Where the operator allows a hub, a name such as `publisher/model` that is
+    no folder is passed on as it is.
     """
-    if settings.ALLOW_HUB and HUB_NAME.fullmatch(name) and not any((root / name).exists() for root in roots()):
+    if (
+        settings.ALLOW_HUB
+        and HUB_NAME.fullmatch(name)
+        and not any(map(os.path.exists, (root / name for root in roots())))
+    ):
         return ModelSource(base=name)
     folder = resolve(name)
+    if folder in above:
+        chain = " → ".join(map(str, (*above, folder)))
+        raise ModelRefused(
+            _("%(folder)s is an adapter of itself (%(chain)s): have its adapter_config.json name its base")
+            % {"folder": folder, "chain": chain}
+        )
+    above = (*above, folder)
     if (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
         return ModelSource(base=str(folder))
     try:
@@ -73,28 +89,34 @@ def source_of(name: str) -> ModelSource:
         raise ModelRefused(str(error)) from error
     if known is not None:  # by paths, which must be below the roots as well
         below = [str(resolve(link)) for link in known.adapters[:-1]]
-        return ModelSource(base=source_of(known.base).base, adapters=(*below, str(folder)))
+        if str(folder) in below:
+            raise ModelRefused(_("%(folder)s is an adapter of itself: its lineage.json is wrong") % {"folder": folder})
+        return ModelSource(base=source_of(known.base, above).base, adapters=(*below, str(folder)))
     if made is not None:
-        base, *adapters = (_find(link, folder) for link in made.links)
+        base, *adapters = (_find(link, folder, above) for link in made.links)
         return ModelSource(base=base, adapters=(*adapters, str(folder)))
-    base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+    try:
+        base = model_files.read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    except ModelError as error:
+        raise ModelRefused(str(error)) from error
+    if not base or not isinstance(base, str):
         raise ModelRefused(
             _("%(folder)s is an adapter without a base model (base_model_name_or_path)") % {"folder": folder}
         )
-    return ModelSource(base=source_of(str(base)).base, adapters=(str(folder),))
+    on = source_of(base, above)
+    return ModelSource(base=on.base, adapters=(*on.adapters, str(folder)))
 
 
-def _find(link: lineage.Link, adapter: Path) -> str:
+def _find(link: lineage.Link, adapter: Path, above: tuple[Path, ...]) -> str:
     """The folder below the roots that a lineage means by its name; of several, the one with its weights."""
     if not link.sha256:
         with contextlib.suppress(ModelRefused):
-            return source_of(link.name).base
+            return source_of(link.name, above).base
     named: list[Path] = []
     for root in roots():
         for folder in _folders(root, SEARCH_DEPTH) if root.is_dir() else ():
             with contextlib.suppress(ModelRefused, ModelError):
-                if lineage.link_name(str(folder)) == link.name:
+                if lineage.link_name(str(folder)) == link.name and resolve(str(folder)) not in above:
                     named.append(resolve(str(folder)))
     for folder in dict.fromkeys(named):
         with contextlib.suppress(ModelError):
@@ -135,7 +157,10 @@ def short_name(name: str) -> str:
 def _folders(folder: Path, depth: int) -> list[Path]:
     if not depth:
         return [folder]
-    children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    try:
+        children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    except OSError:  # what may not be read is not offered
+        return []
     return [folder, *(deeper for child in children for deeper in _folders(child, depth - 1))]
 
 
@@ -144,15 +169,10 @@ def _is_below_a_root(path: Path) -> bool:
 
 
 def _check(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.is_symlink() and not _is_below_a_root(file.resolve()):
-            raise ModelRefused(
-                _("%(path)s is a link that points outside %(roots)s")
-                % {"path": folder / file.name, "roots": _roots_text()}
-            )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise ModelRefused(_("%(folder)s has no config.json: not a model in Hugging Face layout") % {"folder": folder})
     try:
+        model_files.check(folder, roots())
         complete = bool(weight_files(folder))
     except ModelError as error:
         raise ModelRefused(str(error)) from error

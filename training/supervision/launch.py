@@ -22,8 +22,10 @@ from django.utils import timezone
 
 from annotation.core.errors import DomainError
 from annotation.core.events import record
+from training.contract import model_files
 from training.contract.errors import LOST, OUT_OF_MEMORY, mentions_memory
 from training.contract.run_directory import AlreadyRunning
+from training.engine_jobs import model_folders
 from training.engine_jobs.queue import job_name
 from training.models import EngineJob, Evaluation, Generation, Run
 from training.results.checkpoints import register_checkpoint
@@ -143,6 +145,7 @@ def engine_environment() -> dict[str, str]:
     kept |= {name: value for name, value in os.environ.items() if name.startswith(ENVIRONMENT_PREFIXES)}
     kept.pop("HF_TOKEN", None)
     kept["PYTHONUNBUFFERED"] = "1"
+    kept[model_files.ROOTS_VARIABLE] = model_files.roots_for_engines(model_folders.roots())
     if settings.ALLOW_HUB:
         return {**kept, "KONOMI_ALLOW_HUB": "1", **{k: v for k, v in os.environ.items() if k == "HF_TOKEN"}}
     return {**kept, "HF_HUB_OFFLINE": "1"}

@@ -1,12 +1,16 @@
 """Only folders below the allowed roots, with safetensors, are models."""
 
 import json
+import os
 
 import pytest
 
+from training.contract import model_files
 from training.contract.config import ModelSource
+from training.contract.errors import ModelError
 from training.contract.weights import weights_sha256
 from training.engine_jobs.model_folders import ModelRefused, base_models, resolve, short_name, source_of
+from training.supervision.launch import engine_environment
 
 
 @pytest.fixture
@@ -70,6 +74,116 @@ def test_an_adapter_folder_is_a_chain(models):
     (second / "lineage.json").write_text(json.dumps({**chain, "base": "/etc"}))
     with pytest.raises(ModelRefused):
         source_of("second")
+
+
+@pytest.mark.parametrize(
+    "name", ["a\0b", "a\nb", "x" * 5000, "x" * 300, "publisher/" + "y" * 300, "~nobody-of-that-name", "\ud800"]
+)
+def test_names_that_no_file_system_takes_are_refused(models, name):
+    with pytest.raises(ModelRefused):
+        source_of(name)
+
+
+LINKS = {
+    "a file": "chat_template.jinja",
+    "a file below": "additional_chat_templates/tools.jinja",
+    "a file deep below": "a/b/c/d/notes.txt",
+    "a folder": "additional_chat_templates",
+}
+
+
+@pytest.mark.parametrize("place", LINKS.values(), ids=LINKS)
+def test_no_link_leads_out_at_any_depth(models, tmp_path, place):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key").write_text("0123456789")
+    folder = make(models / "small", "config.json", "model.safetensors")
+    target = secret if place == LINKS["a folder"] else secret / "key"
+    (folder / place).parent.mkdir(parents=True, exist_ok=True)
+    (folder / place).symlink_to(target)
+    with pytest.raises(ModelRefused, match="points outside of"):
+        source_of("small")
+    assert base_models() == []
+    (folder / place).unlink()
+    inside = make(models / "shared", "template.jinja")
+    (folder / place).symlink_to(inside if place == LINKS["a folder"] else inside / "template.jinja")
+    assert source_of("small") == ModelSource(base=str(folder))
+
+
+def test_links_in_a_circle_to_nothing_and_to_what_is_no_file(models):
+    for number, spoil in enumerate(
+        (
+            lambda at: at.symlink_to(at),
+            lambda at: at.symlink_to(at.parent / "nothing"),
+            os.mkfifo,
+            lambda at: at.symlink_to("/dev/zero"),
+        )
+    ):
+        folder = make(models / f"small-{number}", "config.json", "model.safetensors")
+        spoil(folder / "chat_template.jinja")
+        with pytest.raises(ModelRefused, match="chat_template"):
+            source_of(folder.name)
+
+
+def test_a_snapshot_in_a_hub_cache_is_made_of_links(models):
+    cache = make(models / "models--publisher--small" / "blobs", "aa", "bb").parent
+    snapshot = cache / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").symlink_to("../../blobs/aa")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/bb")
+    assert source_of(str(snapshot)) == ModelSource(base=str(snapshot))
+
+
+def named(folder, base):
+    make(folder, "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+
+
+def test_an_adapter_on_an_adapter_is_a_chain_and_never_its_own_base(models):
+    base = make(models / "base", "config.json", "model.safetensors")
+    named(models / "first", "base")
+    named(models / "second", str(models / "first"))
+    assert source_of("second") == ModelSource(base=str(base), adapters=(str(models / "first"), str(models / "second")))
+    named(models / "own", "own")
+    named(models / "one", "two")
+    named(models / "two", "one")
+    for name in ("own", "one", "two"):
+        with pytest.raises(ModelRefused, match="an adapter of itself"):
+            source_of(name)
+    own = {"base": "lineage", "adapters": [], "this": "adapter"}
+    (make(models / "lineage", "adapter_config.json", "adapter_model.safetensors") / "lineage.json").write_text(
+        json.dumps(own)
+    )
+    with pytest.raises(ModelRefused, match="was trained on lineage"):
+        source_of("lineage")
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000, '{"base_model_name_or_path": ["base"]}', "\0"])
+def test_an_adapter_config_that_is_none_is_refused(models, content):
+    folder = make(models / "adapter", "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(content)
+    with pytest.raises(ModelRefused, match="adapter"):
+        source_of("adapter")
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "..", "a\0b", "sub/model.safetensors"])
+def test_an_index_names_files_of_its_own_folder_only(models, name):
+    (models / "secret.safetensors").write_text("{}")
+    folder = make(models / "sharded", "config.json")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": name}}))
+    with pytest.raises(ModelRefused, match="sharded"):
+        source_of("sharded")
+
+
+def test_engines_are_told_the_roots_and_hold_to_them(models, tmp_path, monkeypatch):
+    told = engine_environment()[model_files.ROOTS_VARIABLE]
+    assert str(models) in told.split(os.pathsep)
+    folder = make(models / "small", "config.json", "model.safetensors")
+    (folder / "chat_template.jinja").symlink_to(make(tmp_path / "secret", "key") / "key")
+    model_files.check(folder, model_files.roots_of_environment())  # started by a person, who may link as they like
+    monkeypatch.setenv(model_files.ROOTS_VARIABLE, told)
+    with pytest.raises(ModelError, match="points outside of"):
+        model_files.check(folder, model_files.roots_of_environment())
 
 
 def test_a_hub_name_only_where_the_operator_allows_it(models, settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from training.contract import lineage
+from training.contract import lineage, model_files
 from training.contract.config import ModelSource, Precision
 from training.contract.errors import ModelError
 from training.contract.run_directory import LINEAGE
@@ -82,6 +82,9 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
 
 def check_folders(source: ModelSource) -> None:
     """Raises ModelError for a link of the chain that is no model or adapter folder."""
+    for link in (source.base, *source.adapters):
+        if Path(link).is_dir():
+            model_files.check(Path(link), model_files.roots_of_environment())
     _check_folder(source.base, ("config.json",))
     for adapter in source.adapters:
         _check_folder(adapter, ("adapter_config.json", "adapter_model.safetensors"))
