@@ -15,7 +15,7 @@ from typing import Any
 
 from training.contract.errors import ModelError
 
-# The roots that engines are told by the site that starts them, separated as in PATH.
+# The site passes its roots to the engines it starts, separated as in PATH.
 ROOTS_VARIABLE = "KONOMI_ENGINE_MODEL_ROOTS"
 LONGEST_NAME = 4096
 # An index of shards takes a few megabytes; what is larger is no description of a model.

@@ -96,14 +96,14 @@ def source_of(name: str, above: tuple[Path, ...] = ()) -> ModelSource:
         base, *adapters = (_find(link, folder, above) for link in made.links)
         return ModelSource(base=base, adapters=(*adapters, str(folder)))
     try:
-        base = model_files.read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+        named = model_files.read_json(folder / "adapter_config.json").get("base_model_name_or_path")
     except ModelError as error:
         raise ModelRefused(str(error)) from error
-    if not base or not isinstance(base, str):
+    if not named or not isinstance(named, str):
         raise ModelRefused(
             _("%(folder)s is an adapter without a base model (base_model_name_or_path)") % {"folder": folder}
         )
-    on = source_of(base, above)
+    on = source_of(named, above)
     return ModelSource(base=on.base, adapters=(*on.adapters, str(folder)))
 
 
