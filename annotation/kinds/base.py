@@ -136,6 +136,18 @@ class AnnotationKind(ABC, Generic[P]):
     def comparable(self, answer: P) -> Iterable[tuple[Any, Any]]:
         """(question, answer) pairs: two annotators agree on a question of one task when their answers are equal."""
 
+    def preferences(self, answer: P) -> Iterable[tuple[int, int, float]]:
+        """Each two candidates that the answer compares: (better, worse, 1), or (one, other, 0.5) of a tie."""
+        return ()
+
+    def prefers_none(self, answer: P) -> bool:
+        """Whether the answer calls all its candidates bad."""
+        return False
+
+    def reasons(self, answer: P) -> Sequence[str]:
+        """The reasons that were ticked for the whole answer."""
+        return ()
+
     def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[P]], votes: Votes) -> None:
         """Votes on single texts as good examples. `labels` are the prompt's labels of this kind."""
 

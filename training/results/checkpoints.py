@@ -2,31 +2,20 @@
 
 import hashlib
 import json
-import operator
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict
 from annotation.core.events import record
-from annotation.models import Project, User
+from annotation.models import Project
 from training.contract.config import ModelSource
 from training.contract.run_directory import LINEAGE
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation, Run
-
-COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq}
-RULE = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
-
-
-class RuleNotMet(Conflict):
-    """A checkpoint's figures do not satisfy the promotion rule; the text gives them."""
-
 
 # ---- registering ----
 
@@ -164,59 +153,3 @@ def promoted_checkpoint(project: Project) -> Checkpoint | None:
 def last_evaluation(checkpoint: Checkpoint) -> Evaluation | None:
     """The newest evaluation that came to its end."""
     return checkpoint.evaluations.filter(status=Evaluation.Status.SUCCEEDED).order_by("-id").first()
-
-
-@transaction.atomic
-def promote(*, checkpoint: Checkpoint, actor: User | None, note: str = "", rules: Iterable[str] = ()) -> Checkpoint:
-    """Make this the checkpoint that the next round judges; by a person (with a note) or by rules on its figures.
-
-    A rule is `figure>=number` (also <=, >, <, ==) on the newest evaluation; all must hold. Raises RuleNotMet with the
-    figures, InvalidInput for a rule that cannot be read, Conflict when there is no evaluation to apply a rule to.
-    Promoting the promoted one again changes nothing.
-    """
-    rules = list(rules)
-    held = _check_rules(checkpoint, rules)
-    current = promoted_checkpoint(checkpoint.project)
-    if current is not None and current.pk == checkpoint.pk:
-        return current
-    checkpoint.promoted_at = timezone.now()
-    checkpoint.promoted_by = actor
-    checkpoint.promotion_note = "; ".join(part for part in (note.strip(), held) if part)[:300]
-    checkpoint.save(update_fields=["promoted_at", "promoted_by", "promotion_note"])
-    record(
-        verb="checkpoint.promoted",
-        target=checkpoint,
-        actor=actor,
-        project=checkpoint.project,
-        before={"promoted": current.pk if current else None},
-        after={"promoted": checkpoint.pk, "note": checkpoint.promotion_note},
-    )
-    return checkpoint
-
-
-def _check_rules(checkpoint: Checkpoint, rules: list[str]) -> str:
-    if not rules:
-        return ""
-    parsed = []
-    for rule in rules:
-        match = RULE.fullmatch(rule)
-        if match is None:
-            raise InvalidInput(f"the rule {rule!r} is not of the form 'figure>=number', such as 'reward_accuracy>=0.6'")
-        parsed.append((match[1], match[2], float(match[3])))
-    evaluation = last_evaluation(checkpoint)
-    if evaluation is None:
-        raise Conflict(f"checkpoint {checkpoint.pk} has no finished evaluation: run manage.py evaluate {checkpoint.pk}")
-    metrics = (evaluation.result or {}).get("metrics", {})
-    held: list[str] = []
-    failed: list[str] = []
-    for name, sign, number in parsed:
-        value = metrics.get(name)
-        if not isinstance(value, int | float):
-            known = ", ".join(sorted(key for key, figure in metrics.items() if isinstance(figure, int | float)))
-            raise InvalidInput(f"evaluation {evaluation.pk} has no figure {name!r} (it has {known})")
-        outcome = f"{name} is {value:.4g}, the rule asks for {sign} {number:g}"
-        (held if COMPARISONS[sign](value, number) else failed).append(outcome)
-    if failed:
-        outcome = "; ".join(failed)
-        raise RuleNotMet(f"checkpoint {checkpoint.pk} was not promoted: {outcome} (evaluation {evaluation.pk})")
-    return "; ".join(held)

@@ -70,7 +70,11 @@ def origin_of(generation: Generation) -> str:
     """How its candidates name where they come from."""
     if generation.checkpoint is not None:
         return generation.checkpoint.origin
-    return f"import:model/{model_folders.short_name(generation.base_model)}"[:180]
+    return origin_of_base(generation.base_model)
+
+
+def origin_of_base(base_model: str) -> str:
+    return f"import:model/{model_folders.short_name(base_model)}"[:180]
 
 
 def ingest_candidates(generation: Generation) -> int:

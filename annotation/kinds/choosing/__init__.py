@@ -70,6 +70,15 @@ class Choosing(AnnotationKind[ChoosingPayload]):
     def comparable(self, answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
         return voting.comparable(answer)
 
+    def preferences(self, answer: ChoosingPayload) -> Iterable[tuple[int, int, float]]:
+        return voting.preferences(answer)
+
+    def prefers_none(self, answer: ChoosingPayload) -> bool:
+        return answer.is_bad
+
+    def reasons(self, answer: ChoosingPayload) -> Sequence[str]:
+        return answer.reasons
+
     def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[ChoosingPayload]], votes: Votes) -> None:
         voting.add_sft_votes(prompt, labels, votes)
 

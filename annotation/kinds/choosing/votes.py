@@ -22,6 +22,18 @@ def ranked_pairs(ranking: Ranking) -> Iterator[tuple[int, int, float]]:
                 yield better, worse, 1
 
 
+def preferences(answer: ChoosingPayload) -> Iterator[tuple[int, int, float]]:
+    """What an answer says of each two of its candidates; of more than two, a choice says nothing of the others."""
+    if answer.is_bad:
+        return
+    if answer.is_ranking:
+        yield from ranked_pairs(answer.groups)
+    elif answer.choice == "tie":
+        yield from ((one, other, 0.5) for one, other in combinations(answer.shown, 2))
+    elif answer.chosen is not None:
+        yield from ((answer.chosen, other, 1) for other in answer.shown if other != answer.chosen)
+
+
 def add_choice_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
     """The votes of all choices. A ranking votes on each of its pairs."""
     for label in labels:

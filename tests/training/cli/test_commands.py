@@ -19,7 +19,7 @@ from training.contract.config import LoraSettings, ModelSource, TrainingConfig, 
 from training.contract.hyperparameters import all_parameters
 from training.models import Checkpoint, Generation, Run
 from training.reports.progress import read_progress
-from training.results.checkpoints import promote
+from training.results.promotion import promote
 from training.runs import create
 from training.runs.create import PROGRAMS, command_line
 

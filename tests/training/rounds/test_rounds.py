@@ -11,7 +11,7 @@ from annotation.models import Candidate, Event, Task
 from tests.factories import PromptFactory
 from tests.training.conftest import until, watched
 from training.models import Checkpoint, Generation, Round
-from training.results.checkpoints import promote
+from training.results.promotion import promote
 from training.rounds import lifecycle
 from training.supervision import launch
 

@@ -11,7 +11,7 @@ from annotation.queue.batches import open_batch
 from tests.factories import CandidateFactory, UserFactory, join
 from tests.training.conftest import watched
 from training.models import Checkpoint, EngineJob, Evaluation, Round, Run
-from training.results.checkpoints import promote
+from training.results.promotion import promote
 from training.supervision import launch
 from training.web.views import runs
 

@@ -3,13 +3,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from training.cli.progress import get_checkpoint, plain_errors
-from training.results.checkpoints import promote
+from training.results.promotion import promote
 
 
 class Command(BaseCommand):
     help = (
-        "Promote a checkpoint: the next round compares its output. With --if, only if its newest evaluation meets all "
-        "rules; otherwise the command prints the metrics and exits with 1."
+        "Promote a checkpoint: the next round compares its output. With --if, only if its newest evaluation, and what "
+        "people preferred, meet all rules; otherwise the command prints the metrics and exits with 1."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,7 +20,8 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="'FIGURE>=NUMBER'",
-            help="a condition on its metrics, such as 'reward_accuracy>=0.6' (also <=, >, <, ==); repeatable",
+            help="a condition on its figures, such as 'reward_accuracy>=0.6' or, of what people preferred, "
+            "'win_rate>=0.55' (also <=, >, <, ==); repeatable",
         )
         parser.add_argument("--note", default="", help="reason, kept with the model's history")
 

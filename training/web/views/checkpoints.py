@@ -19,8 +19,10 @@ from training.contract.metrics import CHRF, FIGURES, REWARD_ACCURACY
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Evaluation
 from training.reports.progress import evaluation_figures
-from training.results.checkpoints import last_evaluation, lineage, promote, promoted_checkpoint
+from training.results.checkpoints import last_evaluation, lineage, promoted_checkpoint
 from training.results.evaluations import create_evaluation, read_samples
+from training.results.preferences import in_words, outcome_of, reasons_in_words
+from training.results.promotion import promote
 from training.web.forms import EvaluateForm, PromoteForm
 
 CHECKPOINTS_A_PAGE = 50
@@ -75,6 +77,7 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
     figures = figures_of(evaluation)
     evaluations = list(checkpoint.evaluations.select_related("dataset").order_by("-id")[:10])
     promoted = promoted_checkpoint(checkpoint.project)
+    outcome = outcome_of(checkpoint)
     context = {
         "project": checkpoint.project,
         "section": "checkpoints",
@@ -88,6 +91,8 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
         "parent_name": _("checkpoint %(number)s") % {"number": checkpoint.parent_id}
         if checkpoint.parent_id
         else _("the base model"),
+        "preferred": in_words(outcome, checkpoint),
+        "reasons": reasons_in_words(outcome),
         "samples": samples_of(evaluation) if evaluation else [],
         "lineage": lineage(checkpoint),
         "is_promoted": promoted is not None and promoted.pk == checkpoint.pk,

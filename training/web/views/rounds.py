@@ -20,6 +20,7 @@ from training.access import round_for
 from training.models import Evaluation, Round, Run
 from training.reports.progress import evaluation_figures, read_progress
 from training.results.checkpoints import promoted_checkpoint
+from training.results.preferences import in_words, outcome_of, reasons_in_words
 from training.rounds.lifecycle import current_round, retry_round, start_round
 from training.web.forms import RoundForm
 
@@ -102,6 +103,7 @@ def chain_of(project: Project) -> list[dict[str, Any]]:
         chain.append(
             {
                 "round": round,
+                "outcome": told(round, batches),
                 "batches": [progress[pk] for pk in sorted(batches) if pk in progress],
                 "datasets": [row for row in datasets if row.pk in trained_on or came_from(row, batches)],
                 "runs": own_runs,
@@ -118,6 +120,15 @@ def chain_of(project: Project) -> list[dict[str, Any]]:
             }
         )
     return chain
+
+
+def told(round: Round, batches: set[int]) -> dict[str, Any] | None:
+    """Which checkpoint people preferred in a round, and why; None before anybody compared them."""
+    if round.checkpoint is None or not batches:
+        return None
+    outcome = outcome_of(round.checkpoint, batches)
+    sentence = in_words(outcome, round.checkpoint)
+    return {"sentence": sentence, "reasons": reasons_in_words(outcome)} if sentence else None
 
 
 def came_from(dataset: DatasetVersion, batches: set[int]) -> bool:
