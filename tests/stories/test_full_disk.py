@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.faults.disk import NoSmallDisk, fill, small_disk
 from tests.site import PASSWORD, Person, running_site
 from tests.stories.test_loop import reviews, said, wait_until
 
@@ -18,29 +18,14 @@ MEGABYTES = 320
 CLEAR = {503: "starting again", 507: "disk is full"}
 
 
-@contextlib.contextmanager
-def small_disk():
-    """A folder on a file system of its own; skips where none can be mounted."""
-    with tempfile.TemporaryDirectory(prefix="konomi-disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=0711", "tmpfs", folder]
+@pytest.fixture
+def disk():
+    with contextlib.ExitStack() as stack:
         try:
-            subprocess.run(mount, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("no small file system can be mounted here (it takes root)")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=False, capture_output=True)
-
-
-def fill(path):
-    """Take all the space that is left, to the last block."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * (1 << 16))
-    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 512)
+            folder = stack.enter_context(small_disk(MEGABYTES))
+        except NoSmallDisk as error:
+            pytest.skip(str(error))
+        yield folder
 
 
 def attempt(session, site, path, files=None, **fields):
@@ -54,8 +39,8 @@ def attempt(session, site, path, files=None, **fields):
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(os.environ.get("DATABASE_URL", "") != "", reason="the embedded database lies on the small disk")
-def test_a_full_disk_refuses_with_a_clear_page_and_recovers():
-    with small_disk() as disk, running_site(disk / "var") as site:
+def test_a_full_disk_refuses_with_a_clear_page_and_recovers(disk):
+    with running_site(disk / "var") as site:
         for who in ("manager", "annotator"):
             site.manage("create_user", f"{who}@example.org", "--name", who.title(), "--password", PASSWORD)
         people = ("--manager", "manager@example.org", "--annotator", "annotator@example.org")
