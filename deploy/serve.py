@@ -39,6 +39,8 @@ Say = Callable[[str], None]
 SECONDS_TO_START = 60
 REPEATED = 20  # after so many more ends of the same process, its message is printed again
 STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
+LONGEST_WAIT = 30.0  # seconds before a child that keeps exiting is started again
+LONGEST_WAIT_AFTER_KILL = 2.0  # it did not choose to end: by the kernel's memory killer, say
 
 
 def serve(
@@ -205,7 +207,8 @@ def note_end(service: Service, code: int, now: float) -> None:
         service.failures, service.wait = 0, 0.0
     else:
         service.failures += 1
-        service.wait = min(max(1.0, service.wait * 2), 30.0)
+        longest = LONGEST_WAIT_AFTER_KILL if code == -signal.SIGKILL else LONGEST_WAIT
+        service.wait = min(max(1.0, service.wait * 2), longest)
     service.due = now + service.wait
 
 

@@ -42,7 +42,9 @@ def stranded_imports() -> list[int]:
     """
     now = timezone.now()
     uploads = Import.objects.exclude(path="")
-    waiting = uploads.filter(status=Import.Status.QUEUED, created_at__lt=now - timedelta(seconds=30))
+    # One that was created at a time which is still to come has waited, too: the clock has been set back since.
+    just_now = (now - timedelta(seconds=30), now)
+    waiting = uploads.filter(status=Import.Status.QUEUED).exclude(created_at__range=just_now)
     stranded = list(waiting.values_list("pk", flat=True))
     for record in uploads.filter(status=Import.Status.RUNNING):
         with import_lock(record.pk) as dead:

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from annotation.core.events import record as record_event
 from annotation.core.messages import stored
+from annotation.core.outage import outage_status
 from annotation.models import Import
 from annotation.preparation.rejected_rows import FaultLog
 
@@ -55,3 +56,11 @@ def fail(record: Import, message: str) -> None:
         status=Import.Status.FAILED, error=message.replace("\0", "␀"), finished_at=timezone.now()
     )
     record.refresh_from_db()
+
+
+def interrupt(record: Import, error: Exception) -> None:
+    """An import broke off. An upload that waits stays RUNNING, and is done again, if only the database was away or the
+    disk was full: it was accepted. Everything else failed."""
+    if record.path and outage_status(error) is not None:
+        return
+    fail(record, f"{type(error).__name__}: {error}")

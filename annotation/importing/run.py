@@ -14,7 +14,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.importing import staging
 from annotation.importing.cross_checks import cross_faults, fields_of
 from annotation.importing.locks import import_lock, lock_project
-from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
+from annotation.importing.outcome import describe_faults, finish, interrupt, refusal, refuse
 from annotation.importing.report import LeftOut, notes_on_adding, reading
 from annotation.models import Import, Project, User
 from annotation.preparation.apart import memory_limit
@@ -139,7 +139,7 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
                 raise ImportRefused(str(error), record, error) from error
             raise
         except Exception as error:
-            fail(record, f"{type(error).__name__}: {error}")
+            interrupt(record, error)
             raise
     return record
 

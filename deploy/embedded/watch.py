@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from deploy.embedded.server import CannotStart, Server
 
+LONGEST_WAIT = 4.0  # seconds; it cannot start while the disk is full, and people wait for it when there is space
+
 
 class Watch:
     """Supervision of the embedded server by `manage.py serve`: call it a few times a second."""
@@ -24,7 +26,7 @@ class Watch:
         try:
             self.server.start_again()
         except CannotStart as error:
-            self.wait = min(max(1.0, self.wait * 2), 30.0)
+            self.wait = min(max(1.0, self.wait * 2), LONGEST_WAIT)
             self.due = time.monotonic() + self.wait
             self.say(f"{error}\nTrying again in {self.wait:.0f} s.")
         else:

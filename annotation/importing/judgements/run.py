@@ -30,7 +30,7 @@ from annotation.importing.judgements.report import Tally, notes_of_tally
 from annotation.importing.judgements.understanding import understood
 from annotation.importing.judgements.writing import Recorder
 from annotation.importing.locks import import_lock, lock_project
-from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
+from annotation.importing.outcome import describe_faults, finish, interrupt, refusal, refuse
 from annotation.importing.report import Note, note
 from annotation.models import Batch, Import, Kind, Project, User
 from annotation.preparation.apart import memory_limit
@@ -118,7 +118,7 @@ def run_judgements(*, record: Import, path: Path, progress: run.Progress | None 
                 raise
             raise run.ImportRefused(str(error), record, error) from error
         except Exception as error:
-            fail(record, f"{type(error).__name__}: {error}")
+            interrupt(record, error)
             raise
 
 
