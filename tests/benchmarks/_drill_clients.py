@@ -198,6 +198,8 @@ class Manager(Person):
                 return {"run": last}
             self.get(f"/projects/{self.slug}/runs/")
         with contextlib.suppress(RuntimeError):  # no form yet: nothing is frozen
-            self.fill(f"/projects/{self.slug}/runs/", start=f"model:{self.model}", epochs=1, batch_size=4, max_steps=40)
+            self.fill(
+                f"/projects/{self.slug}/runs/", start=f"model:{self.model}", epochs=20, batch_size=4, max_steps=150
+            )
         found = re.search(r"/runs/(\d+)/", self.page_url)
         return {"run": int(found[1])} if found else None

@@ -59,11 +59,17 @@ class Faults:
             if self.calm.is_set():
                 continue
             waiting = waiting or chance.sample(list(TARGETS), len(TARGETS))
-            name = waiting.pop()
-            living = TARGETS[name](self.site)
-            if living and kills.kill(chance.choice(living)):
+            # Who is not there at the moment (an engine) keeps its place.
+            living = {name: TARGETS[name](self.site) for name in waiting}
+            name = next((name for name in waiting if living[name]), None)
+            if name is None:
+                continue
+            waiting.remove(name)
+            if kills.kill(chance.choice(living[name])):
                 self.kills.append((time.monotonic(), name))
                 print(f"  killed: {name}", flush=True)
+            if len(waiting) == 1 and not living[waiting[0]]:
+                waiting += chance.sample([name for name in TARGETS if name not in waiting], len(TARGETS) - 1)
 
     def jump_again_and_again(self) -> None:
         assert self.clock is not None
