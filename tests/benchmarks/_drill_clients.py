@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Ledger:
     entries: list[Acknowledged] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)  # by status
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, begin: float, what: str, **facts: Any) -> None:
@@ -49,6 +51,8 @@ class Ledger:
     def note_refusals(self, who: str, refusals: list[tuple[int, bytes]]) -> None:
         """Answers of the 500s that do not say what is the matter and what to do."""
         for status, text in refusals:
+            with self.lock:
+                self.refused[status] += 1
             if CLEAR.get(status, b"\0") not in text:
                 with self.lock:
                     self.unclear.append(f"{who}: {status} {text[:200]!r}")
@@ -154,6 +158,8 @@ class Manager(Person):
     def note_refusal(self, message: str) -> None:
         if match := re.search(r": (\d{3}) ", message):
             status = int(match[1])
+            with self.ledger.lock:
+                self.ledger.refused[status] += 1
             # `Person` keeps the beginning of a page; only its title is in there.
             if status >= 500 and status not in CLEAR:
                 with self.ledger.lock:

@@ -16,7 +16,8 @@ from tests.site import Site
 JUMPS = (2 * 3600, -1800, 26 * 3600, 0, -5 * 3600)  # seconds by which the site's clock differs, one after the other
 JUMP_EVERY_SECONDS = 12.0
 KILL_EVERY_SECONDS = (3.0, 7.0)
-DISK_FULL_SECONDS = 8.0
+DISK_FULL_SECONDS = 15.0
+SETTLING_SECONDS = 5.0
 TARGETS: dict[str, Callable[[Site], list]] = {
     "web": lambda site: kills.service(site, "gunicorn"),
     "web process": lambda site: kills.service_children(site, "gunicorn"),
@@ -37,9 +38,9 @@ class Faults:
     clock: SettableClock | None = None
     kills: list[tuple[float, str]] = field(default_factory=list)
     jumps: int = 0
+    disk_full: float | None = None
     disk_freed: float | None = None
     over: threading.Event = field(default_factory=threading.Event)
-    calm: threading.Event = field(default_factory=threading.Event)  # no kills while the disk is full
     failures: list[str] = field(default_factory=list)
 
     def guarded(self, work: Callable[[], None]) -> Callable[[], None]:
@@ -56,8 +57,6 @@ class Faults:
         chance = random.Random(self.seed)
         waiting: list[str] = []
         while not self.over.wait(chance.uniform(*KILL_EVERY_SECONDS)):
-            if self.calm.is_set():
-                continue
             waiting = waiting or chance.sample(list(TARGETS), len(TARGETS))
             # Who is not there at the moment (an engine) keeps its place.
             living = {name: TARGETS[name](self.site) for name in waiting}
@@ -83,8 +82,8 @@ class Faults:
             self.clock.set(0)
 
     def fill_disk(self, disk: Path) -> None:
-        """Full for some seconds, whatever is freed meanwhile."""
-        self.calm.set()
+        """Full for some seconds, whatever is freed meanwhile; there are kills meanwhile, too."""
+        self.disk_full = time.monotonic()
         print("  disk: full", flush=True)
         end = time.monotonic() + DISK_FULL_SECONDS
         number = 0
@@ -99,8 +98,16 @@ class Faults:
                     path.unlink()
             self.disk_freed = time.monotonic()
             print("  disk: has space again", flush=True)
-        time.sleep(5)
-        self.calm.clear()
+
+    def outages_from(self) -> list[tuple[float, str]]:
+        """From when on each kill's outage counts: on a full disk nothing can be written, killed or not."""
+        full, freed = self.disk_full, self.disk_freed
+        if full is None or freed is None:
+            return self.kills
+        return [
+            (freed, f"{name}, on a full disk") if full - SETTLING_SECONDS < at < freed else (at, name)
+            for at, name in self.kills
+        ]
 
 
 def outage_after(at: float, acknowledged: list[tuple[float, float]]) -> float:

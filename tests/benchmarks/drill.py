@@ -11,8 +11,9 @@ they run (tests/faults/clock.py; Linux and a C compiler). What is not: monotonic
 the times that the kernel writes to files. Where the clock cannot be set, `clock_jumps` is null; where no small file
 system can be mounted (it takes root), `disk_recovery_s` is null; the reason is printed.
 
-`longest_outage_s` is measured after each kill, until a write that began after it is acknowledged to anybody;
-`longest_wait_s` is how long one person waited for one page, other kills in between included.
+`longest_outage_s` is measured after each kill, until a write that began after it is acknowledged to anybody; after a
+kill on the full disk, from when there is space. `longest_wait_s` is how long one person waited for one page, other
+faults in between included.
 
     python -m tests.benchmarks.drill [--seconds 120] [--clients 16] [--seed 1]
 
@@ -56,6 +57,7 @@ NOTES = {
     "kills": "processes killed with -9",
     "clock_jumps": "times that the clock was set",
     "disk_recovery_s": "from when the disk had space until a later write was acknowledged; target ≤ 10",
+    "refused_507": "requests that a full disk refused, with a page that says so",
     "unclear_refusals": "answers of the 500s that do not say why; target 0",
 }
 
@@ -131,7 +133,7 @@ def drill(
     entries = [{"what": entry.what, **entry.facts} for entry in ledger.entries]
     checked = ask_inside(site, INSIDE, what="check", acknowledged=entries, **question)
     writes = [(entry.begin, entry.end) for entry in ledger.entries]
-    outage, after = longest_outage(faults.kills, writes)
+    outage, after = longest_outage(faults.outages_from(), writes)
     freed = faults.disk_freed
     figures: dict[str, float | int | None] = {
         "acknowledged": len(entries),
@@ -144,10 +146,13 @@ def drill(
         "kills": len(faults.kills),
         "clock_jumps": faults.jumps if clock else None,
         "disk_recovery_s": None if freed is None else outage_after(freed, writes),
+        "refused_507": ledger.refused[507],
         "unclear_refusals": len(ledger.unclear),
     }
     for what in ("submit", "draft", *ROLES):
         print(f"  {what}: {sum(entry['what'] == what for entry in entries):,} acknowledged")
+    refused = ", ".join(f"{count} × {status}" for status, count in sorted(ledger.refused.items()))
+    print(f"  refused meanwhile: {refused or 'nothing'}")
     print(f"  longest outage after: {after}")
     problems = [*ledger.failures, *faults.failures, *ledger.unclear, *checked["lost"], *checked["duplicates"]]
     for name in ("assignments", "runs", "imports"):
