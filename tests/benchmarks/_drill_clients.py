@@ -153,6 +153,8 @@ class Manager(Person):
                 return
             if facts:
                 self.ledger.note(begin, what, **facts)
+                if what == "run":
+                    print(f"  training: run {facts['run']}", flush=True)
             self.phases.pause(seconds)
 
     def note_refusal(self, message: str) -> None:

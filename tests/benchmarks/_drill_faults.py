@@ -57,9 +57,10 @@ class Faults:
         chance = random.Random(self.seed)
         waiting: list[str] = []
         while not self.over.wait(chance.uniform(*KILL_EVERY_SECONDS)):
-            waiting = waiting or chance.sample(list(TARGETS), len(TARGETS))
-            # Who is not there at the moment (an engine) keeps its place.
-            living = {name: TARGETS[name](self.site) for name in waiting}
+            living = {name: TARGETS[name](self.site) for name in TARGETS}
+            # Who is not there at the moment (an engine) keeps its place while the others have another turn.
+            if not any(living[name] for name in waiting):
+                waiting += chance.sample([name for name in TARGETS if name not in waiting], len(TARGETS) - len(waiting))
             name = next((name for name in waiting if living[name]), None)
             if name is None:
                 continue
@@ -67,8 +68,6 @@ class Faults:
             if kills.kill(chance.choice(living[name])):
                 self.kills.append((time.monotonic(), name))
                 print(f"  killed: {name}", flush=True)
-            if len(waiting) == 1 and not living[waiting[0]]:
-                waiting += chance.sample([name for name in TARGETS if name not in waiting], len(TARGETS) - 1)
 
     def jump_again_and_again(self) -> None:
         assert self.clock is not None

@@ -68,6 +68,8 @@ def test_lost_jobs_are_found(hotel, settings):
         assert stranded_imports() == [], "its worker lives"
     assert stranded_imports() == [waiting.pk], "its worker died"
     Import.objects.update(created_at=timezone.now() - timedelta(days=2))
+    assert stranded_imports() == [waiting.pk], "the clock may have been set"
+    Import.objects.update(report={"attempts": 10})
     assert stranded_imports() == []
     waiting.refresh_from_db()
     assert waiting.status == Import.Status.FAILED
@@ -118,6 +120,31 @@ def test_an_upload_outlasts_an_outage(hotel, settings, monkeypatch, problem):
     assert stranded_imports() == [record.pk]
     jobs.import_file(record.pk)
     assert Prompt.objects.count() == 1
+
+
+def test_attempts_are_counted_unless_there_was_an_outage(hotel, settings, monkeypatch):
+    record = queued(hotel, settings)
+
+    def dies(*arguments):
+        raise SystemExit  # as a kill -9: nothing is written about it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "add_staged", dies)
+        for _ in range(3):
+            with pytest.raises(SystemExit):
+                jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert (record.status, record.report) == ("running", {"attempts": 3})
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "add_staged", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert (record.status, record.report) == ("running", {})
+    jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert record.status == "done"
+    assert "attempts" not in record.report
 
 
 def test_a_file_of_the_command_line_fails_at_once_in_an_outage(hotel, tmp_path, monkeypatch):
