@@ -62,6 +62,7 @@ def serve(
     `each_second` about once a second from then on.
     """
     var = Path(settings.VAR)
+    say = unfailing(say)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
         if problem := broker_problem(settings.CELERY_BROKER_URL):
@@ -215,6 +216,16 @@ def note_end(service: Service, code: int, now: float) -> None:
 def report_status(services: list[Service]) -> None:
     with contextlib.suppress(OSError):  # a full disk: the console has said it
         write_status([service.status() for service in services])
+
+
+def unfailing(say: Say) -> Say:
+    """A console that cannot be written (a file on a full disk, a terminal that was closed) ends no site."""
+
+    def said(text: str) -> None:
+        with contextlib.suppress(OSError):
+            say(text)
+
+    return said
 
 
 def indented(text: str) -> str:

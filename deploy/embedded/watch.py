@@ -1,5 +1,6 @@
 """The embedded server is watched like web and worker."""
 
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ class Watch:
             self.say(f"PostgreSQL has ended, or was killed; starting it again. Its log: {self.server.log}")
         try:
             self.server.start_again()
-        except CannotStart as error:
+        except (CannotStart, OSError, ValueError, subprocess.SubprocessError) as error:  # a full disk raises anywhere
             self.wait = min(max(1.0, self.wait * 2), LONGEST_WAIT)
             self.due = time.monotonic() + self.wait
             self.say(f"{error}\nTrying again in {self.wait:.0f} s.")

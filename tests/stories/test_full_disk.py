@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from deploy.embedded.processes import postmaster
 from tests.faults.disk import NoSmallDisk, fill, small_disk
+from tests.faults.kills import database_folder, kill
 from tests.site import PASSWORD, Person, running_site
 from tests.stories.test_loop import reviews, said, wait_until
 
@@ -93,6 +95,14 @@ def test_a_full_disk_refuses_with_a_clear_page_and_recovers(disk):
             assert CLEAR[status] in text, (what, text[:500])
         assert answers["import"][0] == 507
         assert answers["freeze"][0] == 507
+
+        # The console of `serve` is a file on the same disk: that it cannot be written ends nothing.
+        server = postmaster(database_folder(site))
+        assert kill(server)
+        for _ in range(30):
+            fill(disk / f"ballast-{time.monotonic_ns()}")
+            time.sleep(0.1)
+        assert site.process.poll() is None, "serve has ended"
 
         for path in disk.glob("ballast*"):
             path.unlink()
