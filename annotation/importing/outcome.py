@@ -63,7 +63,7 @@ def fail(record: Import, message: str) -> None:
 def begin(record: Import) -> bool:
     """Take a waiting import up, or one whose worker died; False when it is finished.
 
-    While it is read, the report in the database says how often it was begun; it is written again at the end.
+    While it is read, the report in the database counts the attempts; it is written again at the end.
     """
     record.refresh_from_db()
     attempts = {"attempts": record.report.get("attempts", 0) + 1}
