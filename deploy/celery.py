@@ -9,10 +9,12 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready
+from kombu.transport import TRANSPORT_ALIASES
 
 os.umask(0o077)  # as manage.py: what the site writes is its own
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 
+TRANSPORT_ALIASES["filesystem"] = "deploy.file_broker:Transport"
 app = Celery("konomi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["annotation", "training"], related_name="jobs")

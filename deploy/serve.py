@@ -39,6 +39,8 @@ Say = Callable[[str], None]
 SECONDS_TO_START = 60
 REPEATED = 20  # after so many more ends of the same process, its message is printed again
 STEADY_SECONDS = 30  # a child that lived this long is restarted without delay
+LONGEST_WAIT = 30.0  # seconds before a child that keeps exiting is started again
+LONGEST_WAIT_AFTER_KILL = 2.0  # it did not choose to end: by the kernel's memory killer, say
 
 
 def serve(
@@ -60,6 +62,7 @@ def serve(
     `each_second` about once a second from then on.
     """
     var = Path(settings.VAR)
+    say = unfailing(say)
     with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
         address = address_of(listener)
         if problem := broker_problem(settings.CELERY_BROKER_URL):
@@ -205,13 +208,24 @@ def note_end(service: Service, code: int, now: float) -> None:
         service.failures, service.wait = 0, 0.0
     else:
         service.failures += 1
-        service.wait = min(max(1.0, service.wait * 2), 30.0)
+        longest = LONGEST_WAIT_AFTER_KILL if code == -signal.SIGKILL else LONGEST_WAIT
+        service.wait = min(max(1.0, service.wait * 2), longest)
     service.due = now + service.wait
 
 
 def report_status(services: list[Service]) -> None:
     with contextlib.suppress(OSError):  # a full disk: the console has said it
         write_status([service.status() for service in services])
+
+
+def unfailing(say: Say) -> Say:
+    """A console that cannot be written (a file on a full disk, a terminal that was closed) ends no site."""
+
+    def said(text: str) -> None:
+        with contextlib.suppress(OSError):
+            say(text)
+
+    return said
 
 
 def indented(text: str) -> str:

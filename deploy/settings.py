@@ -240,6 +240,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "celery" / "schedule")
+CELERY_BEAT_SCHEDULER = "deploy.scheduler:Scheduler"
 (VAR / "celery").mkdir(mode=0o700, exist_ok=True)
 if CELERY_BROKER_URL.startswith("filesystem:"):
     CELERY_FOLDERS = {

@@ -13,6 +13,7 @@ from annotation.models import Import, Project
 # Classes of PostgreSQL advisory locks: one import is read by one worker, one project is written by one import.
 IMPORT_LOCK = 0x4B6D_0001
 PROJECT_LOCK = 0x4B6D_0002
+ATTEMPTS = 10
 
 
 @contextmanager
@@ -38,15 +39,18 @@ def stranded_imports() -> list[int]:
     """Uploads whose job was lost: still waiting after a while, or being read by a worker that is no more.
 
     A redo is safe, because nothing of an import is in the project before its end. One that has killed its workers
-    for a day is given up.
+    for a day, ten times or more, is given up. (A day alone may be a clock that was set.)
     """
     now = timezone.now()
     uploads = Import.objects.exclude(path="")
-    waiting = uploads.filter(status=Import.Status.QUEUED, created_at__lt=now - timedelta(seconds=30))
+    # One that was created at a time which is still to come has waited, too: the clock has been set back since.
+    just_now = (now - timedelta(seconds=30), now)
+    waiting = uploads.filter(status=Import.Status.QUEUED).exclude(created_at__range=just_now)
     stranded = list(waiting.values_list("pk", flat=True))
     for record in uploads.filter(status=Import.Status.RUNNING):
         with import_lock(record.pk) as dead:
-            if dead and record.created_at < now - timedelta(days=1):
+            is_old = record.created_at < now - timedelta(days=1)
+            if dead and is_old and record.report.get("attempts", 0) >= ATTEMPTS:
                 fail(record, "Its worker died again and again. Split the file, or give the worker more memory.")
             elif dead:
                 stranded.append(record.pk)

@@ -1,11 +1,14 @@
 """How an import ends, on its record."""
 
+import contextlib
+
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotation.core.events import record as record_event
 from annotation.core.messages import stored
+from annotation.core.outage import outage_status
 from annotation.models import Import
 from annotation.preparation.rejected_rows import FaultLog
 
@@ -55,3 +58,27 @@ def fail(record: Import, message: str) -> None:
         status=Import.Status.FAILED, error=message.replace("\0", "␀"), finished_at=timezone.now()
     )
     record.refresh_from_db()
+
+
+def begin(record: Import) -> bool:
+    """Take a waiting import up, or one whose worker died; False when it is finished.
+
+    While it is read, the report in the database counts the attempts; it is written again at the end.
+    """
+    record.refresh_from_db()
+    attempts = {"attempts": record.report.get("attempts", 0) + 1}
+    waiting = Import.objects.filter(pk=record.pk, status__in=[Import.Status.QUEUED, Import.Status.RUNNING])
+    if not waiting.update(status=Import.Status.RUNNING, report=attempts):
+        return False
+    record.status, record.report = Import.Status.RUNNING, {}
+    return True
+
+
+def interrupt(record: Import, error: Exception) -> None:
+    """An import broke off. An upload that waits stays RUNNING, and is done again, if only the database was away or the
+    disk was full: it was accepted. Everything else failed."""
+    if record.path and outage_status(error) is not None:
+        with contextlib.suppress(DatabaseError):  # it is not the file that ends its workers: begin to count again
+            Import.objects.filter(pk=record.pk).update(report={})
+        return
+    fail(record, f"{type(error).__name__}: {error}")

@@ -14,7 +14,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.importing import staging
 from annotation.importing.cross_checks import cross_faults, fields_of
 from annotation.importing.locks import import_lock, lock_project
-from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
+from annotation.importing.outcome import begin, describe_faults, finish, interrupt, refusal, refuse
 from annotation.importing.report import LeftOut, notes_on_adding, reading
 from annotation.models import Import, Project, User
 from annotation.preparation.apart import memory_limit
@@ -124,10 +124,8 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
         ImportRefused: see `import_file`.
     """
     with import_lock(record.pk) as mine:
-        waiting = Import.objects.filter(pk=record.pk, status__in=[Import.Status.QUEUED, Import.Status.RUNNING])
-        if not mine or not waiting.update(status=Import.Status.RUNNING):
+        if not mine or not begin(record):
             raise Conflict(f"the import of {record.filename} is finished, or being read by another worker")
-        record.refresh_from_db()
         try:
             read_into_project(record, path, progress)
         except InvalidInput as error:
@@ -139,7 +137,7 @@ def run_import(*, record: Import, path: Path, progress: Progress | None = None) 
                 raise ImportRefused(str(error), record, error) from error
             raise
         except Exception as error:
-            fail(record, f"{type(error).__name__}: {error}")
+            interrupt(record, error)
             raise
     return record
 

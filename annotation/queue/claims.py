@@ -104,6 +104,17 @@ RETURNING object_id
 """  # noqa: S608 - our own statement
 # Reopened answers do not expire: the old version stays current and blocks nobody.
 EXPIRED = "leased_until < now() AND finished_at IS NULL"
+# A slot that was claimed at a time which is still to come: the clock has been set back since, and its lease would last
+# that much longer. It begins again now.
+BEGIN_LEASE_AGAIN = """
+UPDATE annotation_assignment a SET leased_until = now() + (a.leased_until - a.claimed_at), claimed_at = now()
+FROM (
+    SELECT id FROM annotation_assignment
+    WHERE state = 'held' AND claimed_at > now() + interval '1 minute'
+    ORDER BY id FOR UPDATE SKIP LOCKED
+) AS early
+WHERE a.id = early.id
+"""
 CLAIM_ATTEMPTS = 5
 
 
@@ -164,6 +175,8 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
 
 def expire_leases() -> int:
     """Return every slot whose lease ran out to its queue; returns how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN_LEASE_AGAIN)
     return return_to_queue(which=EXPIRED)
 
 

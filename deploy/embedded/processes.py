@@ -72,3 +72,14 @@ def drop_stale_handles(folder: Path) -> None:
             handles.write_text(json.dumps(alive))
     if postmaster(folder) is None:
         (folder / "postmaster.pid").unlink(missing_ok=True)
+
+
+def drop_stale_sockets(folder: Path) -> None:
+    """Drop the socket of a killed server and the lock beside it, which names the server's process.
+
+    PostgreSQL does so itself unless there is a process with that number: one that nobody has reaped yet (in a container
+    whose first process does not reap, nobody ever does), or another program's. The caller holds the lock of the only
+    data folder whose server has its socket here, and knows that no server is alive.
+    """
+    for path in folder.glob(".s.PGSQL.*"):
+        path.unlink(missing_ok=True)

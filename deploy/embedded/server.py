@@ -13,7 +13,7 @@ from urllib.parse import quote
 import fasteners
 
 from deploy.embedded import access
-from deploy.embedded.processes import await_orphans, drop_stale_handles, postmaster
+from deploy.embedded.processes import await_orphans, drop_stale_handles, drop_stale_sockets, postmaster
 from deploy.embedded.sockets import NoSocketFolder, close, socket_folder
 from deploy.embedded.system_user import NoSystemUser, SystemUser, make_reachable, make_runnable, system_user
 
@@ -96,6 +96,7 @@ class Server(PostgresServer):  # type: ignore[misc]
             await_orphans(self.pgdata)
             (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
             folder = self._socket or socket_folder(self.pgdata, self.user)
+            drop_stale_sockets(folder)
             options = f"-h '' -k {shlex.quote(str(folder))}"
             try:
                 self.run(

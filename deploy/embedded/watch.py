@@ -1,9 +1,12 @@
 """The embedded server is watched like web and worker."""
 
+import subprocess
 import time
 from collections.abc import Callable
 
 from deploy.embedded.server import CannotStart, Server
+
+LONGEST_WAIT = 4.0  # seconds; it cannot start while the disk is full, and people wait for it when there is space
 
 
 class Watch:
@@ -23,8 +26,8 @@ class Watch:
             self.say(f"PostgreSQL has ended, or was killed; starting it again. Its log: {self.server.log}")
         try:
             self.server.start_again()
-        except CannotStart as error:
-            self.wait = min(max(1.0, self.wait * 2), 30.0)
+        except (CannotStart, OSError, ValueError, subprocess.SubprocessError) as error:  # a full disk raises anywhere
+            self.wait = min(max(1.0, self.wait * 2), LONGEST_WAIT)
             self.due = time.monotonic() + self.wait
             self.say(f"{error}\nTrying again in {self.wait:.0f} s.")
         else:

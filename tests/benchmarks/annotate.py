@@ -202,9 +202,9 @@ def percentile(seconds: list[float], share: int) -> float:
     return seconds[min(len(seconds) - 1, len(seconds) * share // 100)] * 1000
 
 
-def ask_inside(site: Site, **question: object) -> dict:
-    """The answer of _annotate_inside.py, a program of its own in the site's environment."""
-    command = [sys.executable, "-m", "tests.benchmarks._annotate_inside", json.dumps({"file": None, **question})]
+def ask_inside(site: Site, program: str = "_annotate_inside", **question: object) -> dict:
+    """The answer of _annotate_inside.py (or another), a program of its own in the site's environment."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{program}", json.dumps({"file": None, **question})]
     if "acknowledged" in question:  # too long for a command line
         path = site.var / "acknowledged.json"
         path.write_text(json.dumps(question.pop("acknowledged")))

@@ -1,9 +1,11 @@
 """A process that ends again and again is reported with its last message: on the console, and to administrators."""
 
 import json
+import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -66,6 +68,18 @@ def test_a_single_kill_is_no_failure_either(settings, tmp_path, monkeypatch):
     said, rows = watched(settings, tmp_path, [sys.executable, "-c", "import time; time.sleep(0.5)"], 3)
     assert all("starting it again. " in line for line in said)
     assert rows[0]["failures"] == 0
+
+
+def test_a_process_that_is_killed_again_and_again_comes_back_soon():
+    service = Service("web", [], Path("web.log"), {})
+    waits = []
+    for _ in range(8):
+        serve.note_end(service, -signal.SIGKILL, now=service.started + 1)
+        waits.append(service.wait)
+    assert waits == [1.0] + [2.0] * 7
+    serve.note_end(service, 1, now=service.started + 1)
+    serve.note_end(service, 1, now=service.started + 1)
+    assert service.wait == 8.0, "one that ends by itself waits longer and longer"
 
 
 def test_a_message_of_any_length_is_shortened(tmp_path):

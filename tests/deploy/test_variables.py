@@ -176,6 +176,20 @@ def test_the_proof_exists(name):
     assert re.search(rf"def {function}\b" if function else r"def ", (ROOT / path).read_text())
 
 
+def test_two_machines_need_what_the_story_of_them_sets():
+    """Also the commands: the story starts web and worker with the options that the page shows."""
+    page = (ROOT / "docs" / "operators.md").read_text()
+    section = page.partition("## Web and worker on two machines")[2].partition("\n## ")[0]
+    names = set(OWN.findall(section))
+    assert {"KONOMI_VAR", "DATABASE_URL", "CELERY_BROKER_URL", "KONOMI_SECRET_KEY"} <= names
+    story = (ROOT / "tests" / "stories" / "test_other_servers.py").read_text()
+    assert names <= set(OWN.findall(story))
+    commands = re.findall(r"python (-m (?:gunicorn|celery) [^`]*?)\n", section.replace("\\\n", " "))
+    assert len(commands) == 2
+    for option in re.findall(r"--[a-z-]+", " ".join(commands)):
+        assert option in story, option
+
+
 CASES = [(name, value, read, expected) for name, rows in SETTINGS.items() for value, read, expected in rows]
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -11,6 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from deploy.embedded.processes import postmaster
+from tests.faults.disk import NoSmallDisk, fill, small_disk
+from tests.faults.kills import database_folder, kill
 from tests.site import PASSWORD, Person, running_site
 from tests.stories.test_loop import reviews, said, wait_until
 
@@ -18,29 +20,14 @@ MEGABYTES = 320
 CLEAR = {503: "starting again", 507: "disk is full"}
 
 
-@contextlib.contextmanager
-def small_disk():
-    """A folder on a file system of its own; skips where none can be mounted."""
-    with tempfile.TemporaryDirectory(prefix="konomi-disk-") as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=0711", "tmpfs", folder]
+@pytest.fixture
+def disk():
+    with contextlib.ExitStack() as stack:
         try:
-            subprocess.run(mount, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            pytest.skip("no small file system can be mounted here (it takes root)")
-        try:
-            yield Path(folder)
-        finally:
-            subprocess.run(["umount", "--lazy", folder], check=False, capture_output=True)
-
-
-def fill(path):
-    """Take all the space that is left, to the last block."""
-    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * (1 << 16))
-    with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 512)
+            folder = stack.enter_context(small_disk(MEGABYTES))
+        except NoSmallDisk as error:
+            pytest.skip(str(error))
+        yield folder
 
 
 def attempt(session, site, path, files=None, **fields):
@@ -54,8 +41,8 @@ def attempt(session, site, path, files=None, **fields):
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(os.environ.get("DATABASE_URL", "") != "", reason="the embedded database lies on the small disk")
-def test_a_full_disk_refuses_with_a_clear_page_and_recovers():
-    with small_disk() as disk, running_site(disk / "var") as site:
+def test_a_full_disk_refuses_with_a_clear_page_and_recovers(disk):
+    with running_site(disk / "var") as site:
         for who in ("manager", "annotator"):
             site.manage("create_user", f"{who}@example.org", "--name", who.title(), "--password", PASSWORD)
         people = ("--manager", "manager@example.org", "--annotator", "annotator@example.org")
@@ -108,6 +95,14 @@ def test_a_full_disk_refuses_with_a_clear_page_and_recovers():
             assert CLEAR[status] in text, (what, text[:500])
         assert answers["import"][0] == 507
         assert answers["freeze"][0] == 507
+
+        # The console of `serve` is a file on the same disk: that it cannot be written ends nothing.
+        server = postmaster(database_folder(site))
+        assert kill(server)
+        for _ in range(30):
+            fill(disk / f"ballast-{time.monotonic_ns()}")
+            time.sleep(0.1)
+        assert site.process.poll() is None, "serve has ended"
 
         for path in disk.glob("ballast*"):
             path.unlink()

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -126,18 +127,23 @@ def wait_until_open(port: int) -> None:
 
 @contextlib.contextmanager
 def site_on(folder: Path, database: str, broker: str) -> Iterator[Site]:
-    """Web and worker, each with a working directory of its own; they share the database, the broker and the data."""
+    """Web and worker as docs/operators.md starts them on two machines, each with a working directory of its own; they
+    share the database, the broker, the key and the data (KONOMI_VAR)."""
     site = Site(var=folder / "var", port=free_port())
     site.var.mkdir(mode=0o700)
     site.environment = {
         "DATABASE_URL": database,
         "CELERY_BROKER_URL": broker,
+        "KONOMI_SECRET_KEY": secrets.token_urlsafe(50),
+        "KONOMI_HOSTS": "127.0.0.1",
+        "KONOMI_MANIFEST_STATIC": "1",
         "DJANGO_SETTINGS_MODULE": "deploy.settings",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "KONOMI_ENGINE_PROGRAM": "tests.training.fake_engine",
     }
     site.manage("migrate", "-v", "0")
     site.manage("createcachetable")
+    site.manage("collectstatic", "--noinput", "-v", "0")
     web, worker = folder / "web", folder / "worker"
     for place in (web, worker):
         place.mkdir()
@@ -162,6 +168,8 @@ def site_on(folder: Path, database: str, broker: str) -> Iterator[Site]:
         assert not list(web.iterdir()), "the web process wrote into its working directory"
         assert not list(worker.iterdir()), "the worker wrote into its working directory"
         assert (site.var / "celery").is_dir()
+        assert not (site.var / "secret_key").exists(), "the key is a variable"
+        assert not (site.var / "postgres").exists(), "no embedded database is started beside the operator's"
 
 
 @pytest.mark.timeout(300)

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from annotation.core.errors import DomainError
 from annotation.core.events import record
+from annotation.core.outage import outage_status
 from training.contract import model_files
 from training.contract.errors import LOST, OUT_OF_MEMORY, mentions_memory
 from training.contract.run_directory import AlreadyRunning
@@ -114,8 +115,10 @@ def launch(job: EngineJob) -> bool:
         try:
             engine = _start_engine(job, lock.fileno())
         except OSError as error:
-            with transaction.atomic():
-                _end(job, Status.FAILED, f"the engine could not be started: {error}", None)
+            if outage_status(error) is None:
+                with transaction.atomic():
+                    _end(job, Status.FAILED, f"the engine could not be started: {error}", None)
+            # Else the disk is full: without a pid and a result it goes back to the queue (see `_ending`).
             raise
         _children.append(engine)
         # Save the pid while we still hold the lock, so that whoever sees the engine exit also sees its pid.
@@ -174,6 +177,8 @@ def reconcile(job: EngineJob) -> bool:
                 with transaction.atomic():
                     _ingest(locked)
             except (DomainError, OSError, ValueError, KeyError, IntegrityError) as problem:
+                if outage_status(problem) is not None:
+                    raise  # a full disk: the engine succeeded, and its result is taken in when there is space
                 log.exception("%s: its result cannot be used", job_name(job))
                 status, reason = Status.FAILED, f"the engine succeeded, but what it left cannot be used: {problem}"
         _end(locked, status, reason, result)

@@ -30,7 +30,7 @@ from annotation.importing.judgements.report import Tally, notes_of_tally
 from annotation.importing.judgements.understanding import understood
 from annotation.importing.judgements.writing import Recorder
 from annotation.importing.locks import import_lock, lock_project
-from annotation.importing.outcome import describe_faults, fail, finish, refusal, refuse
+from annotation.importing.outcome import begin, describe_faults, finish, interrupt, refusal, refuse
 from annotation.importing.report import Note, note
 from annotation.models import Batch, Import, Kind, Project, User
 from annotation.preparation.apart import memory_limit
@@ -98,10 +98,8 @@ def run_judgements(*, record: Import, path: Path, progress: run.Progress | None 
         ImportRefused: see `import_judgements`.
     """
     with import_lock(record.pk) as mine, judgements_lock(record.project):
-        waiting = Import.objects.filter(pk=record.pk, status__in=[Import.Status.QUEUED, Import.Status.RUNNING])
-        if not mine or not waiting.update(status=Import.Status.RUNNING):
+        if not mine or not begin(record):
             raise Conflict(f"the import of {record.filename} is finished, or being read by another worker")
-        record.refresh_from_db()
         try:
             return read_judgements(record, path, progress)
         except InvalidInput as error:
@@ -118,7 +116,7 @@ def run_judgements(*, record: Import, path: Path, progress: run.Progress | None 
                 raise
             raise run.ImportRefused(str(error), record, error) from error
         except Exception as error:
-            fail(record, f"{type(error).__name__}: {error}")
+            interrupt(record, error)
             raise
 
 
@@ -154,8 +152,9 @@ def read_judgements(record: Import, path: Path, progress: run.Progress | None) -
             with memory_limit(record.filename, run.MEMORY):
                 record.rows_read = stage_rows(table, reader, faults, lambda rows, share: report(rows, share / 2))
             check_whole(record, reader)
+            in_progress = Import.objects.values_list("report", flat=True).get(pk=record.pk)
             Import.objects.filter(pk=record.pk).update(
-                rows_read=record.rows_read, share_read=0.5, report={"writing": reader.summary.answers}
+                rows_read=record.rows_read, share_read=0.5, report={**in_progress, "writing": reader.summary.answers}
             )
             with transaction.atomic():
                 return write_all(record, table, mapping, reader, faults, progress)

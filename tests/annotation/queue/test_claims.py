@@ -304,3 +304,21 @@ def test_one_person_in_two_tabs_gets_one_task():
         tab.join(30)
     assert len(got) == 6
     assert len(set(got)) == 1
+
+
+@pytest.mark.django_db
+def test_a_lease_begins_again_when_the_clock_was_set_back():
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    ahead, lease = timezone.now() + timedelta(hours=2), timedelta(minutes=project.lease_minutes)
+    Assignment.objects.filter(pk=held.pk).update(claimed_at=ahead, leased_until=ahead + lease)
+    assert expire_leases() == 0
+    held.refresh_from_db()
+    assert (held.state, held.annotator_id) == (Assignment.State.HELD, hana.pk), "still in progress"
+    assert timezone.now() < held.leased_until <= timezone.now() + lease
+    assert held.claimed_at <= timezone.now()
+    until = held.leased_until
+    expire_leases()
+    held.refresh_from_db()
+    assert held.leased_until == until, "once"

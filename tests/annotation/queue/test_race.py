@@ -1,8 +1,6 @@
 """Sixty-four people by HTTP at one real site, whose web processes are killed while they work: every slot is filled
 once, nobody has a task twice, nothing that was acknowledged is lost, no lease stays behind."""
 
-import contextlib
-import http.client
 import random
 import tempfile
 import threading
@@ -10,10 +8,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.benchmarks.annotate import FORM, TOKEN, Clerk, ask_inside
+from tests.benchmarks.annotate import FORM, TOKEN, ask_inside
+from tests.faults.kills import kill, service_children
+from tests.faults.patient import Patient
 from tests.site import running_site
 
 PEOPLE, TASKS, OVERLAP, KILLS = 64, 100, 3, 6
@@ -39,21 +38,8 @@ print(held.update(leased_until=timezone.now() - timedelta(seconds=1)))
 """
 
 
-class Stubborn(Clerk):
+class Stubborn(Patient):
     """A client that asks again when the connection breaks, as a page that waits for its server does."""
-
-    def again(self, method, path, fields=None, until=0.0):
-        while time.monotonic() < until:
-            try:
-                status, content = self.ask(method, path, fields)
-            except (OSError, http.client.HTTPException):
-                self.connection = None
-                time.sleep(0.1)
-                continue
-            if status < 500:
-                return status, content
-            time.sleep(0.1)
-        raise AssertionError(f"no answer to {method} {path}")
 
     def label(self, batch, until):
         """Until nothing is left; some leave for good holding a task, some send an answer twice."""
@@ -82,17 +68,6 @@ class Stubborn(Clerk):
             self.failures.append(repr(error))
 
 
-def web_processes(site):
-    """The gunicorn workers: children of the gunicorn that `serve` has started."""
-    found = []
-    for process in psutil.Process(site.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            parent = process.parent()
-            if parent and "gunicorn" in " ".join(process.cmdline()) and "gunicorn" in " ".join(parent.cmdline()):
-                found.append(process)
-    return found
-
-
 @pytest.mark.timeout(300)
 def test_sixty_four_people_and_killed_web_processes():
     # The database server's own user has to reach its folder: not one of pytest's, which are closed to it.
@@ -106,9 +81,8 @@ def test_sixty_four_people_and_killed_web_processes():
         killed = 0
         while killed < KILLS and any(thread.is_alive() for thread in threads):
             time.sleep(0.7)
-            with contextlib.suppress(psutil.Error, IndexError):
-                random.choice(web_processes(site)).kill()
-                killed += 1
+            if found := service_children(site, "gunicorn"):
+                killed += kill(random.choice(found))
         # Those who left for good keep their tasks until the lease runs out; the others wait for them.
         left = [
             f"person{person.number}@{TASKS}.example"

@@ -1,5 +1,6 @@
 """Imports through the jobs and the pages."""
 
+import errno
 import io
 from datetime import timedelta
 
@@ -7,7 +8,7 @@ import psycopg
 import pytest
 from celery import current_app
 from django.core.management import call_command
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -67,6 +68,8 @@ def test_lost_jobs_are_found(hotel, settings):
         assert stranded_imports() == [], "its worker lives"
     assert stranded_imports() == [waiting.pk], "its worker died"
     Import.objects.update(created_at=timezone.now() - timedelta(days=2))
+    assert stranded_imports() == [waiting.pk], "the clock may have been set"
+    Import.objects.update(report={"attempts": 10})
     assert stranded_imports() == []
     waiting.refresh_from_db()
     assert waiting.status == Import.Status.FAILED
@@ -90,6 +93,79 @@ def test_an_import_that_broke_off_leaves_nothing_and_is_done_again(hotel, settin
     assert stranded_imports() == [record.pk]
     jobs.import_file(record.pk)
     assert Prompt.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        (OperationalError("server closed the connection"), psycopg.OperationalError("gone")),
+        (OperationalError("could not extend file"), psycopg.errors.DiskFull("full")),
+        (OSError(errno.ENOSPC, "No space left on device"), None),
+    ],
+    ids=["database", "database's disk", "disk"],
+)
+def test_an_upload_outlasts_an_outage(hotel, settings, monkeypatch, problem):
+    record = queued(hotel, settings)
+    error, cause = problem
+
+    def breaks_off(*arguments):
+        raise error from cause
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "add_staged", breaks_off)
+        with pytest.raises(type(error)):
+            jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert record.status == Import.Status.RUNNING, "it was accepted: it has not failed"
+    assert stranded_imports() == [record.pk]
+    jobs.import_file(record.pk)
+    assert Prompt.objects.count() == 1
+
+
+def test_attempts_are_counted_unless_there_was_an_outage(hotel, settings, monkeypatch):
+    record = queued(hotel, settings)
+
+    def dies(*arguments):
+        raise SystemExit  # as a kill -9: nothing is written about it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "add_staged", dies)
+        for _ in range(3):
+            with pytest.raises(SystemExit):
+                jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert (record.status, record.report) == ("running", {"attempts": 3})
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "add_staged", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OSError, match="full"):
+            jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert (record.status, record.report) == ("running", {})
+    jobs.import_file(record.pk)
+    record.refresh_from_db()
+    assert record.status == "done"
+    assert "attempts" not in record.report
+
+
+def test_a_file_of_the_command_line_fails_at_once_in_an_outage(hotel, tmp_path, monkeypatch):
+    path = tmp_path / "x.csv"
+    path.write_text("text\nOne\n")
+
+    def breaks_off(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(staging, "add_staged", breaks_off)
+    with pytest.raises(OSError, match="No space left"):
+        call_command("import_prompts", "hotel", str(path))
+    assert Import.objects.get().status == Import.Status.FAILED, "nobody does it again but who called"
+
+
+def test_an_upload_from_before_the_clock_was_set_back_is_found(hotel, settings):
+    record = queued(hotel, settings)
+    Import.objects.update(created_at=timezone.now() + timedelta(hours=2))
+    assert stranded_imports() == [record.pk]
+    Import.objects.update(created_at=timezone.now())
+    assert stranded_imports() == [], "its job is on its way"
 
 
 # ---- pages ----

@@ -1,5 +1,6 @@
 """Engines on bad days: killed, deaf, launched twice, their worker dead. A fake engine plays them."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -38,6 +39,25 @@ def test_a_run_succeeds_and_leaves_a_checkpoint_with_its_story(fake_run):
     verbs = Event.objects.filter(object_id=run.pk, object_type="run").order_by("id").values_list("verb", flat=True)
     assert list(verbs) == ["run.created", "run.started", "run.succeeded"]
     assert Event.objects.filter(verb="checkpoint.registered", object_id=checkpoint.pk).exists()
+
+
+@pytest.mark.parametrize("step", ["_start_engine", "_ingest"])
+def test_a_full_disk_fails_no_run(fake_run, monkeypatch, step):
+    run = fake_run("succeeds")
+    if step == "_ingest":
+        launch.watch_engine_jobs()
+        until(lambda: run.directory.result_path.exists() and not run.directory.is_alive())
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, step, full)
+        launch.watch_engine_jobs()
+    run.refresh_from_db()
+    assert run.is_live, run.error
+    watched(run, "succeeded")
+    assert Checkpoint.objects.get().run_id == run.pk
 
 
 def test_registering_twice_is_registering_once(fake_run):
