@@ -4,7 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -24,7 +26,7 @@ FIGURES = (*COUNTS, WIN_RATE, "win_rate_low", "win_rate_high")
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What people said of one model's texts against another's.
+    """How people judged one model's texts against another's.
 
     wins, losses, ties: comparisons of two texts; a ranking of n makes up to n(n-1)/2. both_bad: answers that prefer
     none. units: (wins, losses) of each prompt. reasons: what was ticked beside a win and beside a loss.
@@ -97,15 +99,27 @@ def opponent_of(checkpoint: Checkpoint) -> str:
 def outcome_of(checkpoint: Checkpoint, batches: Iterable[int] | None = None) -> Outcome:
     """The checkpoint's texts against its parent's, in the current answers of these batches (None: of all).
 
-    Annotators are counted once, prompts are the units of the interval. Reads answers in chunks.
+    Annotators are counted once, prompts are the units of the interval. Answers are read in chunks, and again only when
+    there are new ones: a page that asks every few seconds reads them once.
     """
+    chosen = None if batches is None else tuple(sorted(batches))
+    state = _answers(checkpoint, chosen).aggregate(Count("pk"), Max("pk"))
+    return _counted(checkpoint, chosen, tuple(state.values()))
+
+
+def _answers(checkpoint: Checkpoint, batches: tuple[int, ...] | None) -> QuerySet[Annotation]:
     answers = Annotation.objects.filter(
         task__batch__project=checkpoint.project, is_current=True, assignment__state="done"
     ).filter(kind__in=[name for name, kind in KINDS.items() if kind.compares])
+    return answers if batches is None else answers.filter(task__batch__in=batches)
+
+
+@lru_cache(maxsize=256)
+def _counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[int | None, ...]) -> Outcome:
+    """`state`: how many answers there are, and the newest; they never change, a correction is a new one."""
+    answers = _answers(checkpoint, batches)
     candidates = Candidate.objects.filter(prompt__project=checkpoint.project)
     if batches is not None:
-        batches = list(batches)
-        answers = answers.filter(task__batch__in=batches)
         candidates = candidates.filter(prompt__tasks__batch__in=batches)
     own = set(candidates.filter(origin=checkpoint.origin).values_list("pk", flat=True))
     other = set(candidates.filter(origin=opponent_of(checkpoint)).values_list("pk", flat=True))
