@@ -31,8 +31,9 @@ serve: $(VENV)/.installed ## Start the site: web, background worker, database (C
 test: lint ## Run all checks and all tests
 	KONOMI_VAR=$(TEST_VAR) $(PYTEST)
 
-test-fast: $(VENV)/.installed-test ## Run the tests for work in progress: no browser, no engines, no stories, no walks
-	KONOMI_VAR=$(TEST_VAR) $(PYTEST) -m "not browser and not torch and not story"
+test-fast: $(VENV)/.installed-test ## Run the tests for work in progress: no browser, engines, stories or walks, and no slow files
+	KONOMI_VAR=$(TEST_VAR) $(PYTEST) -m "not browser and not torch and not story" \
+	  --ignore=tests/engine --ignore=tests/stories --ignore=tests/walks
 
 # Steps of lint that need nothing of one another; -O prints the output of each as a whole.
 LINT := style types templates imports migrations scripts prose licences
