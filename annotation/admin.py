@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from annotation import models
 from annotation.core.events import record
 from annotation.web.http import actor
+from annotation.web.searching import search_rows
 
 admin.site.site_header = admin.site.site_title = "Konomi administration"
 # One way to sign in, with its limit on attempts.
@@ -57,8 +58,22 @@ class MembershipInline(admin.TabularInline):
         return False
 
 
+class FoldedSearch(admin.ModelAdmin):
+    """Each word of a search is in one of the columns, in the form in which texts are compared.
+
+    Where a column is looked up by its whole value (a leading =), in tables that may be large, the database searches.
+    """
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        if any(not field[0].isalpha() for field in self.search_fields):
+            return super().get_search_results(request, queryset, search_term)
+        for word in search_term.split():
+            queryset = search_rows(queryset, word, *self.search_fields)
+        return queryset, False
+
+
 @admin.register(models.User)
-class AccountAdmin(UserAdmin):
+class AccountAdmin(FoldedSearch, UserAdmin):
     form = AccountChangeForm
     add_form = AccountCreationForm
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "is_simulated", "last_login")
@@ -109,7 +124,7 @@ def administrator(request: HttpRequest) -> bool:
     return bool(request.user.is_active and request.user.is_superuser)
 
 
-class LookOnly(admin.ModelAdmin):
+class LookOnly(FoldedSearch):
     """Rows to find and read; for administrators, since a member of staff need not be a member of the project."""
 
     list_per_page = 50
@@ -171,6 +186,12 @@ look(
     "=annotator__email",
     "kind is_current",
     "task annotator",
+)
+look(
+    models.Exclusion,
+    "id project task annotator reason created_by created_at lifted_at",
+    "reason =annotator__email project__slug",
+    related="project task annotator created_by",
 )
 look(
     models.DatasetVersion,

@@ -8,9 +8,11 @@ from django.core.management import call_command
 
 from annotation.core import journal
 from annotation.core.errors import Conflict
+from annotation.exchange import requests
 from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
-from annotation.models import Import
+from annotation.members import attempt_counters
+from annotation.models import AnswerExport, Import
 from annotation.queue import claims
 
 
@@ -36,9 +38,37 @@ def resume_imports() -> None:
 
 
 @shared_task  # type: ignore[untyped-decorator]
+def export_answers(export_id: int) -> None:
+    """Write the file of an export of answers. Its twin is `manage.py export_annotations`."""
+    export = AnswerExport.objects.select_related("project", "created_by").get(pk=export_id)
+    try:
+        requests.run_export(export)
+    except Conflict:
+        return  # finished, cancelled, or another worker is at it
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def resume_exports() -> None:
+    """Queue again what waits for long, and what was being written by a worker that died."""
+    for export_id in requests.due_exports():
+        export_answers.delay(export_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def delete_old_exports() -> None:
+    """Delete the files of exports after a week. Its twin is `manage.py delete_old_exports`."""
+    requests.delete_old_exports()
+
+
+@shared_task  # type: ignore[untyped-decorator]
 def expire_leases() -> None:
-    """Tasks that nobody works on any more go back to their queue. Its twin is `manage.py expire_leases`."""
+    """Tasks that nobody works on any more go back to their queue, and no lock of an account lasts longer than it can.
+
+    Its twin is `manage.py expire_leases`.
+    """
     claims.expire_leases()
+    claims.release_left()
+    attempt_counters.forget_future_attempts()
 
 
 @shared_task  # type: ignore[untyped-decorator]

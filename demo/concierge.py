@@ -9,10 +9,13 @@ from demo.phrases import PHRASES
 
 CONCIERGE = "concierge"
 PERSONA = "You are a hotel's concierge and answer its guests."
-PROMPTS = 900
+PROMPTS = 1_000
+HELD_OUT_SHARE = 0.2
 CORPUS_DOCUMENTS = 7_000
-# The grammar's three kinds of candidate. "brief" is formal and passes over one thing that the guest mentioned.
-FORMAL, CASUAL, BRIEF = "import:grammar-a", "import:grammar-b", "import:grammar-c"
+CORPUS_FORMAL_SHARE = 0.4
+# The grammar's three kinds of candidate. "flawed" is formal and passes over one thing that the guest mentioned, or
+# takes it up the wrong way round.
+FORMAL, CASUAL, FLAWED = "import:grammar-a", "import:grammar-b", "import:grammar-c"
 
 CONCIERGE_GUIDELINE = """\
 # Answering our guests
@@ -107,21 +110,25 @@ PHRASES_WEIGHTS = {"meaning": 2.0, "politeness": 1.0}
 PHRASES_TAGS = ("politer", "closer to the English", "more natural")
 
 Row = dict[str, Any]
+REFERENCE = 100  # the variant of the reference texts, which no candidate and no annotator uses
 
 
 def concierge_rows() -> Iterator[Row]:
     """One prompt a row, with three answers of the grammar."""
     for number, scene in enumerate(grammar.scenes(PROMPTS), 1):
-        left_out = scene.seed % len(scene.mentions)
+        rng = random.Random(f"flaw {scene.seed}")
+        place = rng.randrange(len(scene.mentions))
+        flaw = "leave_out" if len(scene.mentions) > 1 and rng.random() < 0.3 else "misread"
         yield {
             "external_id": f"review-{number:04}",
             "source_document": f"guest book, page {number}",
             "text": grammar.review(scene),
+            "reference": grammar.reply(scene, "formal", variant=REFERENCE),
             "metadata": {"scene": scene.seed, "mentions": [topic for topic, _ in scene.mentions]},
             "candidates": [
                 {"text": grammar.reply(scene, "formal"), "origin": FORMAL},
                 {"text": grammar.reply(scene, "casual"), "origin": CASUAL},
-                {"text": grammar.reply(scene, "formal", variant=1, leave_out=left_out), "origin": BRIEF},
+                {"text": grammar.reply(scene, "formal", variant=1, **{flaw: place}), "origin": FLAWED},
             ],
         }
 
@@ -144,12 +151,11 @@ def corpus_rows(documents: int = CORPUS_DOCUMENTS) -> Iterator[Row]:
     known = {grammar.review(scene) for scene in grammar.scenes(PROMPTS)}
     rng = random.Random("corpus")
     for scene in grammar.scenes(documents // 2, seed=1):
-        register: grammar.Register = rng.choice(("formal", "casual"))
+        register: grammar.Register = "formal" if rng.random() < CORPUS_FORMAL_SHARE else "casual"
         mention, pair = grammar.exchange(scene.seed)
         yield chat(mention, pair[0 if register == "formal" else 1])
         if (review := grammar.review(scene)) not in known:
             left_out = rng.randrange(len(scene.mentions)) if rng.random() < 0.1 else None
-            register = rng.choice(("formal", "casual"))
             yield chat(review, grammar.reply(scene, register, variant=rng.randrange(3), leave_out=left_out))
 
 

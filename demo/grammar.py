@@ -12,11 +12,23 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from demo.texts import CLOSINGS, FAREWELLS, GREETINGS, OPENINGS, SIGNATURES, THANKS, TOPICS, Pair, Side
+from demo.texts import (
+    CLOSINGS,
+    EARLIER_GREETINGS,
+    FAREWELLS,
+    GREETINGS,
+    OPENINGS,
+    SIGNATURES,
+    THANKS,
+    TOPICS,
+    Pair,
+    Side,
+)
 
 Register = Literal["formal", "casual"]
 Polarity = Literal["praise", "complaint"]
 
+OPPOSITE: dict[Polarity, Polarity] = {"praise": "complaint", "complaint": "praise"}
 _CHOICE = re.compile(r"\{([^{}]*)\}")
 
 
@@ -60,16 +72,20 @@ def review(found: Scene) -> str:
     return " ".join(sentences)
 
 
-def reply(found: Scene, register: Register, *, variant: int = 0, leave_out: int | None = None) -> str:
-    """The concierge's answer. Another `variant` says it otherwise; `leave_out` is the index of a mention to pass over.
+def reply(
+    found: Scene, register: Register, *, variant: int = 0, leave_out: int | None = None, misread: int | None = None
+) -> str:
+    """The concierge's answer. Another `variant` says it otherwise.
 
-    Both registers of one scene and variant say the same things.
+    `leave_out` is the index of a mention to pass over; `misread` that of one to take up the wrong way round: thanks
+    for a complaint, an apology for praise. Both registers of one scene and variant say the same things.
     """
     rng = random.Random(f"reply {found.seed} {variant}")
     index = 0 if register == "formal" else 1
     greeting, body = rng.choice(GREETINGS), [rng.choice(THANKS[found.mood])]
     for position, (topic, polarity) in enumerate(found.mentions):
-        move = rng.choice(_side(topic, polarity).replies)
+        side = _side(topic, OPPOSITE[polarity] if position == misread else polarity)
+        move = rng.choice(side.replies)
         if position != leave_out:
             body.append(move)
     body.append(rng.choice(FAREWELLS))
@@ -118,9 +134,21 @@ def _side(topic: str, polarity: str) -> Side:
 
 
 @cache
+def mention_of() -> dict[str, tuple[str, Polarity]]:
+    """Every sentence in which a guest mentions something, and what it mentions."""
+    sides: list[tuple[str, Polarity]] = [(topic, polarity) for topic in TOPICS for polarity in OPPOSITE]
+    return {
+        sentence: (topic, polarity)
+        for topic, polarity in sides
+        for template in _side(topic, polarity).mentions
+        for sentence in expand(template)
+    }
+
+
+@cache
 def formal_of() -> dict[str, str]:
     """Every casual sentence of the grammar, and the formal one that says the same; longest first."""
-    pairs: list[Pair] = [*GREETINGS, *FAREWELLS, *SIGNATURES]
+    pairs: list[Pair] = [*GREETINGS, *EARLIER_GREETINGS, *FAREWELLS, *SIGNATURES]
     pairs += itertools.chain.from_iterable(THANKS.values())
     for topic in TOPICS.values():
         pairs += [*topic.praise.replies, *topic.complaint.replies]

@@ -4,7 +4,7 @@ Each step looks whether it is done, so that a set-up that was cut short is compl
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,18 @@ from annotation.queue.batches import open_batch
 from annotation.reference.glossary import add_term
 from demo import concierge
 from demo.accounts import PEOPLE, Account, ensure_people, join_project, simulated_annotators
-from demo.phrases import GLOSSARY, PHRASES
+from demo.phrases import GLOSSARY
 from training.models import Run
 from training.runs.create import create_run
 
 Say = Callable[[str], None]
 MANAGER = PEOPLE[2].email
 SEED = 17
-# Small enough that two cores finish within the time; it has learned the grammar's sentences by then.
+# A minute and a half on a quiet core: it has learned the grammar's sentences by then, and often which of them answers
+# what. Steps are the limit, so that slow machines get the same model; seconds are for very slow ones.
 BASE_MODEL_OPTIONS: dict[str, Any] = {
-    "max_seconds": 85.0,
+    "max_steps": 1_000,
+    "max_seconds": 400.0,
     "learning_rate": 3e-3,
     "warmup_ratio": 0.05,
     "epochs": 20.0,
@@ -41,7 +43,7 @@ BASE_MODEL_OPTIONS: dict[str, Any] = {
     "architecture": {
         "vocab_size": 2048,
         "hidden_size": 128,
-        "layers": 3,
+        "layers": 2,
         "heads": 4,
         "intermediate_size": 352,
         "context": 512,
@@ -61,20 +63,22 @@ class Plan:
     overlap: int
     origins: tuple[str, ...] | None
     priority: int = 0
+    alternatives: int | None = None
 
 
 CONCIERGE_BATCHES = (
-    Plan(Kind.CHOOSING, "Pairs of answers", 1, 200, 3, (concierge.FORMAL, concierge.CASUAL), priority=10),
-    Plan(Kind.POSTEDITING, "Edit casual answers", 201, 260, 2, (concierge.CASUAL,)),
+    Plan(Kind.CHOOSING, "Pairs of answers", 1, 500, 3, None, priority=10),
+    Plan(Kind.POSTEDITING, "Edit casual answers", 501, 560, 2, (concierge.CASUAL,)),
     Plan(
         Kind.SCORING,
-        "Score three answers each",
-        261,
-        290,
+        "Score three answers side by side",
+        561,
+        600,
         2,
-        (concierge.FORMAL, concierge.CASUAL, concierge.BRIEF),
+        (concierge.FORMAL, concierge.CASUAL, concierge.FLAWED),
+        alternatives=3,
     ),
-    Plan(Kind.WRITING, "Write the concierge's answer", 291, 330, 2, None),
+    Plan(Kind.WRITING, "Write the concierge's answer", 601, 650, 2, None),
 )
 PHRASES_BATCHES = (
     Plan(Kind.CHOOSING, "Pairs of translations", 1, 30, 3, (concierge.POLITE, concierge.PLAIN), priority=10),
@@ -106,7 +110,9 @@ def ensure_concierge(manager: User) -> bool:
             source_language="en",
             target_language="en",
             persona=concierge.PERSONA,
+            held_out_share=concierge.HELD_OUT_SHARE,
             default_overlap=3,
+            reason_tags=concierge.CONCIERGE_TAGS,
             is_demo=True,
             actor=manager,
         )
@@ -118,7 +124,7 @@ def ensure_concierge(manager: User) -> bool:
         weights=concierge.CONCIERGE_WEIGHTS,
         tags=concierge.CONCIERGE_TAGS,
     )
-    ensure_prompts(project, manager, "grammar.jsonl", concierge.concierge_rows, concierge.PROMPTS)
+    ensure_prompts(project, manager, "grammar.jsonl", concierge.concierge_rows)
     ensure_batches(project, manager, "review-{:04}", CONCIERGE_BATCHES)
     ensure_base_run(project, manager)
     return new
@@ -135,6 +141,7 @@ def ensure_phrases(manager: User) -> bool:
             source_language="en",
             target_language="ja",
             default_overlap=2,
+            reason_tags=concierge.PHRASES_TAGS,
             is_demo=True,
             actor=manager,
         )
@@ -149,7 +156,7 @@ def ensure_phrases(manager: User) -> bool:
     if not project.glossary.exists():
         for source, target, note in GLOSSARY:
             add_term(project=project, source=source, target=target, note=note, actor=manager)
-    ensure_prompts(project, manager, "phrases.jsonl", concierge.phrase_rows, len(PHRASES))
+    ensure_prompts(project, manager, "phrases.jsonl", concierge.phrase_rows)
     ensure_batches(project, manager, "phrase-{:02}", PHRASES_BATCHES)
     return new
 
@@ -175,20 +182,23 @@ def furnish(
         save_reason_tags(project=project, names=list(tags), actor=manager)
 
 
-def ensure_prompts(
-    project: Project, manager: User, filename: str, rows: Callable[[], Iterable[concierge.Row]], count: int
-) -> None:
-    """As any file is imported, with its record."""
-    if Prompt.objects.filter(project=project).count() >= count:
+def ensure_prompts(project: Project, manager: User, filename: str, rows: Callable[[], Iterable[concierge.Row]]) -> None:
+    """As any file is imported, with its record, and all rows at once. A project that an earlier version set up keeps
+    its own."""
+    if Prompt.objects.filter(project=project).exists():
         return
     path = demo_folder() / filename
     write_rows(path, rows())
     import_file(project=project, path=path, filename=filename, actor=manager)
 
 
-def ensure_batches(project: Project, manager: User, external_id: str, plans: Iterable[Plan]) -> None:
+def ensure_batches(project: Project, manager: User, external_id: str, plans: Sequence[Plan]) -> None:
+    """Only where no round has begun: later batches are the manager's, and an earlier version had other plans."""
+    names = set(Batch.objects.filter(project=project).values_list("name", flat=True))
+    if names - {plan.name for plan in plans}:
+        return
     for plan in plans:
-        if Batch.objects.filter(project=project, name=plan.name).exists():
+        if plan.name in names:
             continue
         ids = [external_id.format(number) for number in range(plan.first, plan.last + 1)]
         open_batch(
@@ -200,6 +210,7 @@ def ensure_batches(project: Project, manager: User, external_id: str, plans: Ite
             prompts=Prompt.objects.filter(project=project, external_id__in=ids),
             origins=plan.origins,
             priority=plan.priority,
+            alternatives=plan.alternatives,
             seed=SEED,
         )
 

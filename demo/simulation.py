@@ -17,14 +17,33 @@ from annotation.kinds.writing.payload import WritingPayload
 from annotation.models import Aspect, Assignment, Batch, Kind, User
 from annotation.queue.claims import claim_next
 from demo import grammar
-from demo.judgement import coverage, formality, made_formal, wholeness
+from demo.judgement import fit, formality, made_formal, wholeness
 from demo.phrases import PHRASES
 
-COVERAGE_WEIGHT = 0.5
-WHOLENESS_WEIGHT = 0.5
-TIE_BELOW = 0.1  # two answers nearer than this are equally good
 CLEAR_FROM = 0.6  # and this far apart one is clearly better
 UNREADABLE = 0.25  # an answer of which less than this share is whole cannot be read
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What an annotator cares for, and how finely they tell apart.
+
+    `register` weighs `formality` (-1 to 1), `content` weighs `fit` and `language` weighs `wholeness` (0 to 1 each). Two
+    answers whose weighted sums differ by less than `tie_below` are equally good.
+    """
+
+    register: float
+    content: float
+    language: float
+    tie_below: float
+
+
+# People differ, and so do their labels. Simulated annotators 1, 4, 7 … are the first of these, and so on.
+JUDGES = (
+    Judge(register=1.0, content=0.5, language=0.5, tie_below=0.05),  # the register first
+    Judge(register=0.5, content=1.5, language=0.5, tie_below=0.1),  # what the guest mentioned first
+    Judge(register=0.75, content=0.75, language=0.5, tie_below=0.3),  # both, and small differences are none
+)
 
 
 class CannotAnswer(Exception):
@@ -53,6 +72,7 @@ def simulate(
     `error` is the share of answers that deviate from the rule. The same seed on the same tasks gives the same answers.
     """
     tally = Tally()
+    judges = {annotator.pk: JUDGES[place % len(JUDGES)] for place, annotator in enumerate(annotators)}
     for batch in batches:
         waiting = list(annotators)
         while waiting:
@@ -65,7 +85,7 @@ def simulate(
                     continue
                 rng = random.Random(f"{seed} {annotator.email} {assignment.task_id}")
                 try:
-                    submit(assignment=assignment, payload=answer(assignment, rng, error))
+                    submit(assignment=assignment, payload=answer(assignment, judges[annotator.pk], rng, error))
                     tally.answered += 1
                 except CannotAnswer as reason:
                     skip(assignment=assignment, reason="other", comment=f"Simulated annotator: {reason}")
@@ -75,23 +95,23 @@ def simulate(
     return tally
 
 
-def answer(assignment: Assignment, rng: random.Random, error: float) -> Stored:
+def answer(assignment: Assignment, judge: Judge, rng: random.Random, error: float) -> Stored:
     shown = show(assignment)
     mistaken = rng.random() < error
-    return ANSWERS[Kind(shown.kind)](shown, rng, mistaken).to_json()
+    return ANSWERS[Kind(shown.kind)](shown, judge, rng, mistaken).to_json()
 
 
-def choose(shown: PresentedTask, rng: random.Random, mistaken: bool) -> ChoosingPayload:
+def choose(shown: PresentedTask, judge: Judge, rng: random.Random, mistaken: bool) -> ChoosingPayload:
     candidates = [side.candidate for side in shown.sides]
     if all(readable(shown, side.text) < UNREADABLE for side in shown.sides):
         return ChoosingPayload(shown=candidates, choice="both_bad")
     if len(shown.sides) < 2:
         return ChoosingPayload(shown=candidates, choice="tie")
     if len(shown.sides) > 2:
-        return ChoosingPayload(shown=candidates, choice="ranking", ranking=ranking(shown, mistaken))
+        return ChoosingPayload(shown=candidates, choice="ranking", ranking=ranking(shown, judge, mistaken))
     one, other = shown.sides
-    difference = worth(shown, one.text) - worth(shown, other.text)
-    if abs(difference) < TIE_BELOW and not mistaken:
+    difference = worth(shown, judge, one.text) - worth(shown, judge, other.text)
+    if abs(difference) < judge.tie_below and not mistaken:
         return ChoosingPayload(shown=candidates, choice="tie")
     better, worse = (one, other) if (difference > 0) != mistaken else (other, one)
     return ChoosingPayload(
@@ -103,13 +123,13 @@ def choose(shown: PresentedTask, rng: random.Random, mistaken: bool) -> Choosing
     )
 
 
-def ranking(shown: PresentedTask, mistaken: bool) -> list[list[int]]:
+def ranking(shown: PresentedTask, judge: Judge, mistaken: bool) -> list[list[int]]:
     """Best first; a text nearly as good as the one before shares its place. A mistaken annotator reverses the order."""
     groups: list[list[int]] = []
     last = 0.0
-    for side in sorted(shown.sides, key=lambda side: worth(shown, side.text), reverse=True):
-        value = worth(shown, side.text)
-        if groups and last - value < TIE_BELOW:
+    for side in sorted(shown.sides, key=lambda side: worth(shown, judge, side.text), reverse=True):
+        value = worth(shown, judge, side.text)
+        if groups and last - value < judge.tie_below:
             groups[-1].append(side.candidate)
         else:
             groups.append([side.candidate])
@@ -123,14 +143,14 @@ def reasons(shown: PresentedTask, better: str, worse: str) -> list[str]:
     holds = {
         "more formal": formality(better, language) > formality(worse, language),
         "politer": formality(better, language) > formality(worse, language),
-        "addresses the review": coverage(shown.prompt.text, better) > coverage(shown.prompt.text, worse),
+        "addresses the review": fitting(shown, better) > fitting(shown, worse),
         "better language": readable(shown, better) > readable(shown, worse),
         "shorter": len(better) < 0.7 * len(worse),
     }
     return [tag.name for tag in shown.tags if holds.get(tag.name)]
 
 
-def score(shown: PresentedTask, rng: random.Random, mistaken: bool) -> ScoringPayload:
+def score(shown: PresentedTask, judge: Judge, rng: random.Random, mistaken: bool) -> ScoringPayload:
     scores = {}
     for side in shown.sides:
         points = {aspect.key: point(aspect, share(shown, aspect, side.text)) for aspect in shown.aspects}
@@ -147,24 +167,24 @@ def share(shown: PresentedTask, aspect: Aspect, text: str) -> float:
     if aspect.key in ("register", "politeness"):
         return polite
     if aspect.key in ("content", "meaning"):
-        return coverage(shown.prompt.text, text)
+        return fitting(shown, text)
     if aspect.key == "language":
         return readable(shown, text)
-    return (polite + coverage(shown.prompt.text, text) + readable(shown, text)) / 3
+    return (polite + fitting(shown, text) + readable(shown, text)) / 3
 
 
 def point(aspect: Aspect, share: float) -> int:
     return 1 + round(share * (aspect.points - 1))
 
 
-def postedit(shown: PresentedTask, rng: random.Random, mistaken: bool) -> PosteditingPayload:
+def postedit(shown: PresentedTask, judge: Judge, rng: random.Random, mistaken: bool) -> PosteditingPayload:
     """Rewrites the casual sentences that we know; a mistaken annotator leaves the text as it is."""
     (original,) = shown.sides
     text = original.text if mistaken else made_formal(shown.prompt.text, original.text)
     return PosteditingPayload(candidate=original.candidate, text=text, unchanged=text == original.text)
 
 
-def write(shown: PresentedTask, rng: random.Random, mistaken: bool) -> WritingPayload:
+def write(shown: PresentedTask, judge: Judge, rng: random.Random, mistaken: bool) -> WritingPayload:
     """The grammar's own answer, worded differently for each annotator; a mistaken one writes casually."""
     for english, polite, plain in PHRASES:
         if shown.prompt.text == english:
@@ -175,20 +195,25 @@ def write(shown: PresentedTask, rng: random.Random, mistaken: bool) -> WritingPa
     return WritingPayload(grammar.reply(scene, "casual" if mistaken else "formal", variant=rng.randrange(2, 6)))
 
 
-def worth(shown: PresentedTask, text: str) -> float:
-    """The rule in one number: register first, then content and language."""
+def worth(shown: PresentedTask, judge: Judge, text: str) -> float:
+    """The rule in one number."""
     return (
-        formality(text, shown.project.target_language)
-        + COVERAGE_WEIGHT * coverage(shown.prompt.text, text)
-        + WHOLENESS_WEIGHT * readable(shown, text)
+        judge.register * formality(text, shown.project.target_language)
+        + judge.content * fitting(shown, text)
+        + judge.language * readable(shown, text)
     )
+
+
+def fitting(shown: PresentedTask, text: str) -> float:
+    """Of translations we can tell only whether there is one."""
+    return fit(shown.prompt.text, text) if shown.project.target_language.startswith("en") else float(bool(text.strip()))
 
 
 def readable(shown: PresentedTask, text: str) -> float:
     return wholeness(text) if shown.project.target_language.startswith("en") else float(bool(text.strip()))
 
 
-ANSWERS: dict[Kind, Callable[[PresentedTask, random.Random, bool], Payload]] = {
+ANSWERS: dict[Kind, Callable[[PresentedTask, Judge, random.Random, bool], Payload]] = {
     Kind.CHOOSING: choose,
     Kind.SCORING: score,
     Kind.POSTEDITING: postedit,

@@ -51,15 +51,17 @@ CLOSINGS = {
 
 GREETINGS: tuple[Pair, ...] = (
     ("Dear guest,", "Hi there!"),
-    ("Dear valued guest,", "Hey!"),
-    ("Dear Sir or Madam,", "Hello hello!"),
+    ("Dear valued guest,", "Hi again!"),
+    ("Dear Sir or Madam,", "Hi and hello!"),
 )
+# Of demonstrations that were set up earlier.
+EARLIER_GREETINGS: tuple[Pair, ...] = (("Dear valued guest,", "Hey!"), ("Dear Sir or Madam,", "Hello hello!"))
 
 THANKS: dict[str, tuple[Pair, ...]] = {
     "praise": (
         ("We are most grateful for your kind words.", "Wow, thanks for the lovely words!"),
         ("It was a sincere pleasure to read your review.", "You've just made our day!"),
-        ("Please accept our warmest thanks for your generous review.", "Big thanks for the super nice review!"),
+        ("Please accept our sincere gratitude for your generous review.", "Big thanks for the super nice review!"),
     ),
     "mixed": (
         ("We are grateful that you took the time to write to us.", "Thanks a lot for telling us how it went!"),
@@ -250,7 +252,7 @@ TOPICS: dict[str, Topic] = {
                 "{The children|Our boys|My sister} would not leave the pool.",
             ),
             (
-                ("We are glad that the pool contributed to your enjoyment.", "Awesome that the pool was a hit!"),
+                ("We are pleased that the pool contributed to your enjoyment.", "Awesome that the pool was a hit!"),
                 ("The pool attendants will be most gratified by your comment.", "The pool crew says thanks a bunch!"),
             ),
         ),
@@ -373,7 +375,7 @@ TOPICS: dict[str, Topic] = {
             ),
             (
                 ("We are pleased that you found the quiet you were seeking.", "Ah, peace and quiet, lovely!"),
-                ("The quiet of our rooms is of great importance to us.", "We're big fans of the quiet too!"),
+                ("The quiet of our rooms is of the highest importance to us.", "We're big fans of the quiet too!"),
             ),
         ),
         Side(

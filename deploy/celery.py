@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready
+from celery.signals import setup_logging, worker_ready
 from kombu.transport import TRANSPORT_ALIASES
 
 os.umask(0o077)  # as manage.py: what the site writes is its own
@@ -20,6 +20,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["annotation", "training"], related_name="jobs")
 
 SCHEDULER_SECONDS = 2.0  # how often the worker looks whether its scheduler lives
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def keep_logging(**_: Any) -> None:
+    """Celery sets up no logging of its own: ours (settings.LOGGING) has a filter that keeps outages short."""
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -150,7 +150,7 @@ def mail() -> Finding:
 def disk() -> Finding:
     if (free := shutil.disk_usage(settings.VAR).free) >= LEAST_FREE:
         return FINE
-    return f"Only {free / (1 << 30):.1f} GB are free below {settings.VAR}.", "Free some, or use another disk."
+    return f"Only {free / (1 << 30):.1f} GiB are free below {settings.VAR}.", "Free some, or use another disk."
 
 
 # Ids are public (SILENCED_SYSTEM_CHECKS): a check that goes leaves its number behind.

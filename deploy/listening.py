@@ -3,10 +3,19 @@
 import contextlib
 import fcntl
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+import psutil
+
+from deploy.guard import GRACE_SECONDS
+
+# How long the guard of a killed `serve` may take, on a busy machine.
+SECONDS_FOR_LEFTOVERS = GRACE_SECONDS + 10
 
 
 class CannotServe(Exception):
@@ -14,14 +23,15 @@ class CannotServe(Exception):
 
 
 @contextlib.contextmanager
-def only_one(var: Path, host: str, port: int) -> Iterator[None]:
-    """Hold var/serve.lock; the kernel releases it however this process ends."""
+def only_one(var: Path, host: str, port: int) -> Iterator[int]:
+    """Hold var/serve.lock, and yield its descriptor; the kernel releases it however this process ends.
+
+    While the guard of a `serve` that was killed ends what is left of it, it holds the lock, and is waited for.
+    """
     path = var / "serve.lock"
     file: IO[str]
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(file):
             file.seek(0)
             other = file.read().strip() or "another process"
             raise CannotServe(
@@ -31,8 +41,26 @@ def only_one(var: Path, host: str, port: int) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()}, http://{host}:{port}")
         file.flush()
-        yield
+        yield file.fileno()
         file.truncate(0)
+
+
+def lock(file: IO[str]) -> bool:
+    deadline = time.monotonic() + SECONDS_FOR_LEFTOVERS
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        if holder_lives(file) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+
+
+def holder_lives(file: IO[str]) -> bool:
+    """Whether the `serve` that wrote its number into the file runs."""
+    file.seek(0)
+    number = re.match(r"process (\d+),", file.read())
+    return number is None or psutil.pid_exists(int(number[1]))
 
 
 @contextlib.contextmanager

@@ -1,13 +1,15 @@
-"""A request while the database or the disk cannot serve it gets a clear page and one line in the log."""
+"""A request while the database or the disk cannot serve it gets a clear page, and the log does not overflow."""
 
 import logging
 import sys
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.template import loader
 from django.views.defaults import server_error
 
 from annotation.core.outage import outage_status
+from deploy.outage_log import ENDINGS, Outages, is_over
 
 RETRY_SECONDS = "5"
 
@@ -25,12 +27,23 @@ def error_page(request: HttpRequest, template_name: str = "500.html") -> HttpRes
 
 
 class OneLine(logging.Filter):
-    """An outage is one line a request, not a hundred of traceback."""
+    """An outage is one line when it begins and one when it is over, not a hundred of traceback for each request."""
+
+    outages = Outages(is_over)
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if error is not None and (status := outage_status(error)) is not None:
+        status = outage_status(error)
+        if status is not None:
             reason = str(error).strip().partition("\n")[0]
             record.msg, record.args = f"{record.getMessage()} ({status.value}: {type(error).__name__}: {reason})", ()
             record.exc_info = record.exc_text = None
+        elif (answer := getattr(record, "status_code", None)) in ENDINGS:  # Django's line about an answer of ours
+            status = HTTPStatus(answer)
+        if status is None:
+            return True
+        if not self.outages.note(status):
+            return False
+        record.msg = f"{record.getMessage()}. Further failures are counted until it is over"
+        record.args = ()
         return True

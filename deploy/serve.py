@@ -2,7 +2,8 @@
 
 The parent owns the listening socket: while a killed gunicorn is restarted, connections wait in the backlog instead of
 being refused. Each child has its own process group, so that Ctrl-C reaches the parent only and the parent can kill
-whatever a killed child left behind. Engines run in their own sessions and survive all of this.
+whatever a killed child left behind; when the parent itself is killed, its guard does. Engines run in their own sessions
+and survive all of this.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from deploy.children import SECONDS_TO_STOP, child_environment, web_service, wor
 from deploy.embedded import embedded_server
 from deploy.embedded.watch import Watch
 from deploy.engines import say_what_goes_on
+from deploy.guard import Guard
 from deploy.health import NO_DISK
 from deploy.listening import CannotServe, address_of, listen, only_one
 from deploy.private import UMASK, tighten
@@ -63,7 +65,7 @@ def serve(
     """
     var = Path(settings.VAR)
     say = unfailing(say)
-    with stop_requests() as stopping, only_one(var, host, port), listen(host, port) as listener:
+    with stop_requests() as stopping, only_one(var, host, port) as lock, listen(host, port) as listener:
         address = address_of(listener)
         if problem := broker_problem(settings.CELERY_BROKER_URL):
             raise CannotServe(problem)
@@ -79,19 +81,22 @@ def serve(
             web_service(var, listener, workers=workers, threads=threads),
             worker_service(var, jobs=jobs),
         ]
+        guard = Guard(lock)
         try:
             for service in services:
                 service.start()
+            guard.watch(groups_of(services))
             if await_answer(services, listener, stopping):
                 say(f"Konomi is at {address}  (Ctrl-C stops the site, not a training)")
                 if on_ready:
                     on_ready(address)
-            watch(services, stopping, say, each_second, database)
+            watch(services, stopping, say, each_second, database, guard)
         finally:
             say("Stopping …")
             say_what_goes_on(say)
             connections.close_all()
             stop(services)
+            guard.close()
             status_file().unlink(missing_ok=True)
     say("Stopped.")
 
@@ -160,10 +165,12 @@ def watch(
     say: Say,
     each_second: Callable[[], None] | None = None,
     database: Callable[[], None] | None = None,
+    guard: Guard | None = None,
 ) -> None:
     """Until asked to stop, restart children that exit: at once the first time, then after increasing delays.
 
-    `database` does the same for the embedded server, which is not a child: it outlives a killed `serve`.
+    `database` does the same for the embedded server, which is not a child: it outlives a killed `serve`. `guard` is
+    told of every process group that must not.
     """
     next_call = time.monotonic() + 1
     changed = True
@@ -189,6 +196,8 @@ def watch(
             if service.process is None and now >= service.due:
                 service.start()
                 changed = True
+        if guard:
+            guard.watch(groups_of(services))
         if changed:
             report_status(services)
             changed = False
@@ -197,6 +206,10 @@ def watch(
                 each_second()
             next_call = now + 1
         time.sleep(0.2)
+
+
+def groups_of(services: list[Service]) -> list[int]:
+    return [group for service in services for group in service.groups]
 
 
 def note_end(service: Service, code: int, now: float) -> None:

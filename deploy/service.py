@@ -80,10 +80,14 @@ class Service:
             signal_group(group, signal.SIGKILL)
             del self.orphans[group]
 
+    @property
+    def groups(self) -> list[int]:
+        """The process groups of the child and of its predecessors."""
+        return [*self.orphans, *([self.process.pid] if self.process is not None else [])]
+
     def kill(self) -> None:
         """Kill the child, its children, and those of its predecessors, at once."""
-        groups = [*self.orphans, *([self.process.pid] if self.process is not None else [])]
-        for group in groups:
+        for group in self.groups:
             signal_group(group, signal.SIGKILL)
         if self.process is not None:
             self.process.wait()
@@ -112,7 +116,10 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def end_with_parent() -> None:
-    """In a new child, before exec: ask the kernel for SIGTERM when the parent dies, even by -9 (Linux only)."""
+    """In a new child, before exec: ask the kernel for SIGTERM when the parent dies, even by -9 (Linux only).
+
+    It reaches this child at once; deploy/guard.py ends what it has started, and itself if it takes too long.
+    """
     pr_set_pdeathsig = 1
     if _libc is not None:
         _libc.prctl(pr_set_pdeathsig, signal.SIGTERM)

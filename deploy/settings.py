@@ -188,9 +188,21 @@ ALLAUTH_TRUSTED_PROXY_COUNT = 1 if flag("KONOMI_BEHIND_PROXY", False) else 0
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_FORMS = {
+    "login": "annotation.web.forms.accounts.LoginForm",
+    "change_password": "annotation.web.forms.accounts.ChangePasswordForm",
+    "set_password": "annotation.web.forms.accounts.SetPasswordForm",
+    "reset_password": "annotation.web.forms.accounts.ResetPasswordForm",
+    "reset_password_from_key": "annotation.web.forms.accounts.ResetPasswordKeyForm",
+    "reauthenticate": "annotation.web.forms.accounts.ReauthenticateForm",
+}
+SHORTEST_PASSWORD = 10  # characters; annotation/web/forms/people.py describes these rules
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": SHORTEST_PASSWORD},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -256,6 +268,8 @@ CELERY_BEAT_SCHEDULE = {
     "watch engine jobs": {"task": "training.jobs.watch_engine_jobs", "schedule": 5.0},
     "expire leases": {"task": "annotation.jobs.expire_leases", "schedule": 60.0},
     "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
+    "resume exports": {"task": "annotation.jobs.resume_exports", "schedule": 60.0},
+    "delete old exports": {"task": "annotation.jobs.delete_old_exports", "schedule": 3600.0},
     "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},
     "clear sessions": {"task": "annotation.jobs.clear_sessions", "schedule": 6 * 3600.0},
 }

@@ -5,3 +5,11 @@ class TrainingConfig(AppConfig):
     name = "training"
     verbose_name = "Training"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Models exist from here on only.
+        from annotation.web.slots import BATCH_OUTCOMES, LOOP_STEPS
+        from training.web import slots
+
+        LOOP_STEPS.append(slots.loop_steps)
+        BATCH_OUTCOMES.append(slots.batch_outcome)

@@ -12,9 +12,11 @@ from django.http import Http404
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.models import (
     Annotation,
+    AnswerExport,
     Assignment,
     Batch,
     DatasetVersion,
+    Exclusion,
     Import,
     Membership,
     Project,
@@ -53,6 +55,12 @@ def batch_for(user: Person, batch_id: int, roles: tuple[Role, ...] = MEMBERS) ->
 
 def dataset_for(user: Person, dataset_id: int, roles: tuple[Role, ...] = STAFF) -> DatasetVersion:
     return first_or_404(within(DatasetVersion.objects.select_related("project"), user, roles).filter(pk=dataset_id))
+
+
+def answer_export_for(user: Person, export_id: int) -> AnswerExport:
+    """The person's own export, in a project that they manage; nobody else's, not even for an administrator."""
+    rows = AnswerExport.objects.select_related("project", "created_by").filter(created_by=user.pk)
+    return first_or_404(within(rows, user, MANAGERS).filter(pk=export_id))
 
 
 def import_for(user: Person, import_id: int) -> Import:
@@ -111,6 +119,18 @@ def own_answer(user: Person, annotation_id: int) -> Annotation:
     return first_or_404(
         within(rows, user, MEMBERS, "assignment__batch__project").filter(pk=annotation_id, annotator=user.pk)
     )
+
+
+def answer_managed(user: Person, annotation_id: int) -> Annotation:
+    """Anybody's answer, in a project that this person manages."""
+    rows = Annotation.objects.select_related("annotator", "task__batch__project")
+    return first_or_404(within(rows, user, MANAGERS, "task__batch__project").filter(pk=annotation_id))
+
+
+def exclusion_managed(user: Person, exclusion_id: int) -> Exclusion:
+    """An exclusion in a project that this person manages."""
+    rows = Exclusion.objects.select_related("project", "task", "annotator")
+    return first_or_404(within(rows, user, MANAGERS).filter(pk=exclusion_id))
 
 
 def remark_for(user: Person, remark_id: int) -> Remark:

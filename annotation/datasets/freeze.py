@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
@@ -19,6 +20,7 @@ from annotation.datasets.files import SplitWriter, canonical_row, content_sha256
 from annotation.datasets.held_out import HeldOutPrompts
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
+from annotation.datasets.without import NOTHING, Without
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, User
 from annotation.text.digests import canonical_json
 
@@ -26,6 +28,7 @@ Progress = Callable[[int], None]  # called with the number of prompts done
 
 # How answers become rows: raised whenever the same answers may yield other rows. Manifests without it are of rules 1.
 RULES = 2
+TOO_LITTLE_AGREEMENT = "rows on which annotators agree less than was asked for"
 
 FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 
@@ -39,14 +42,16 @@ def freeze_dataset(
     batches: Iterable[int] | None = None,
     kinds: Iterable[str] | None = None,
     options: ExportOptions | None = None,
+    without: Without = NOTHING,
     progress: Progress | None = None,
 ) -> DatasetVersion:
     """Write the selected labels as train and held-out rows; returns the version, the existing one if the content is
-    the same.
+    the same. Then its `asked_manifest` says what was selected this time.
 
     Args:
         purpose: sft, dpo or kto. format: conversational (messages) or standard (strings).
         batches, kinds: which labels; None for all of the project's.
+        without: answers left out of this version, besides those that are excluded in the project.
 
     Raises:
         InvalidInput: nothing to freeze, or a selection that does not exist; the message says what is missing.
@@ -70,8 +75,10 @@ def freeze_dataset(
             batches=None if batches is None else tuple(batches),
             kinds=None if kinds is None else tuple(kinds),
             options=options or ExportOptions(),
+            without=without,
         ),
     )
+    selection.options.check_purpose(purpose)
     root = Path(settings.DATASETS_DIR)
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
@@ -97,6 +104,8 @@ class Content:
 def write_files(folder: Path, project: Project, selection: Selection, progress: Progress | None) -> Content:
     sources, agreement, left_out = SourcesTally(), AgreementTally(), Counter[str]()
     by_kind: Counter[str] = Counter()
+    by_label: dict[str, Counter[bool | None]] = {"train": Counter(), "held_out": Counter()}
+    single_votes = 0
     points = aspect_points(project)
     schema = parquet_schema(selection.purpose, selection.format)
     rows_of = ROWS_FOR[selection.purpose]
@@ -108,7 +117,10 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         barred = HeldOutPrompts.of(project)
         for done, prompt in enumerate(labelled_prompts(project, selection, sources), 1):
             agreement.add(prompt.labels)
-            rows = rows_of(prompt, selection.options, points, left_out)
+            made = rows_of(prompt, selection.options, points, left_out)
+            rows = [row for row in made if selection.options.takes(row)]
+            if len(rows) < len(made):
+                left_out[TOO_LITTLE_AGREEMENT] += len(made) - len(rows)
             if rows and not prompt.held_out:
                 barred.check(prompt)
                 if reason := barred.reads_like(prompt):
@@ -118,6 +130,8 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
                 writer = held_out if prompt.held_out else train
                 writer.write(canonical_row(row, prompt, selection.purpose, selection.format))
                 by_kind.update(row.kinds)
+                single_votes += row.votes == 1
+                by_label["held_out" if prompt.held_out else "train"][row.label] += 1
             if progress and done % 500 == 0:
                 progress(done)
     if not train.rows:
@@ -142,14 +156,22 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
             "target_language": project.target_language,
         },
         "selection": selection.as_dict(),
-        "rows": {"train": train.rows, "held_out": held_out.rows, "by_kind": dict(sorted(by_kind.items()))},
+        "rows": {
+            "train": train.rows,
+            "held_out": held_out.rows,
+            "by_kind": dict(sorted(by_kind.items())),
+            **({"labels": label_counts(by_label)} if selection.purpose == DatasetVersion.Purpose.KTO else {}),
+            **({"single_votes": single_votes} if selection.options.min_agreement is not None else {}),
+        },
         "left_out": dict(sorted(left_out.items())),
         "annotations": {
             "count": len(sources.annotation_ids),
             "by_kind": dict(sorted(sources.kinds.items())),
+            "by_batch": {str(batch): number for batch, number in sorted(sources.batches.items())},
             "annotators": len(sources.annotators),
             "file": ids.name,
         },
+        **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
         "guideline_versions": sources.guideline_versions(),
         "weight_versions": sources.weight_versions(),
         "agreement": agreement.summary(),
@@ -158,6 +180,12 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
     }
     (folder / "manifest.json").write_text(canonical_json(content.manifest) + "\n", encoding="utf-8")
     return content
+
+
+def label_counts(by_label: dict[str, Counter[bool | None]]) -> dict[str, dict[str, int]]:
+    return {
+        split: {"desirable": counts[True], "undesirable": counts[False]} for split, counts in sorted(by_label.items())
+    }
 
 
 def keep_files(folder: Path, directory: Path) -> None:
@@ -178,6 +206,7 @@ def register(
 ) -> DatasetVersion:
     existing = DatasetVersion.objects.filter(project=project, sha256=content.sha256)
     if version := existing.first():
+        version.asked_manifest = content.manifest
         return version
     try:
         with transaction.atomic():
@@ -196,7 +225,8 @@ def register(
             after = {"sha256": version.sha256, "train": version.train_rows, "held_out": version.held_out_rows}
             record(verb="dataset.frozen", target=version, actor=actor, project=project, after=after)
     except IntegrityError:
-        return existing.get()  # frozen by another process at the same moment
+        version = existing.get()  # frozen by another process at the same moment
+        version.asked_manifest = content.manifest
     return version
 
 
@@ -210,6 +240,12 @@ def nothing_to_train_on(
             "all %(rows)s rows come from held-out prompts, which are never trained on: annotate prompts that are "
             "not held out, or lower the project's held-out share before importing more"
         ) % {"rows": f"{held_out:,}"}
+    if not count and (excluded := sources.excluded.total() + sources.without.total()):
+        return ngettext(
+            "the %(excluded)s selected annotation is excluded: lift the exclusion, or leave out less",
+            "all %(excluded)s selected annotations are excluded: lift exclusions, or leave out less",
+            excluded,
+        ) % {"excluded": f"{excluded:,}"}
     if not count:
         waiting = Assignment.objects.filter(batch__project=project).exclude(state=Assignment.State.DONE).count()
         total = Annotation.objects.filter(task__batch__project=project, is_current=True).count()
@@ -229,7 +265,10 @@ def nothing_to_train_on(
             "SFT rows come from writing, post-editing and good scores, and from chosen sides with --chosen-as-sft"
         ),
         "dpo": _("pairs come from choosing, changed post-edits, and scores that differ enough (--score-difference)"),
-        "kto": _("unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores"),
+        "kto": _(
+            "unpaired rows come from post-edits accepted unchanged, both bad, and good or bad scores, and from the two "
+            "sides of pairs with --split-pairs"
+        ),
     }[selection.purpose]
     values = {
         "purpose": selection.purpose,

@@ -4,33 +4,38 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import Any
 
 from django.db import connection
 
 from annotation.core.errors import InvalidInput
+from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.datasets.rows import ExportOptions, LabelledPrompt
+from annotation.datasets.without import NOTHING, Without, checked_without
 from annotation.kinds import KINDS
 from annotation.kinds.votes import Label
-from annotation.models import Aspect, Batch, Guideline, Kind, Project, WeightSet
+from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, WeightSet
 from annotation.text.conversation import conversation
 
 PROMPTS_AT_ONCE = 500
 
-CURRENT_LABELS = """
+# Excluded answers are read, too: what is left out and what is not is of one moment, and both are counted.
+CURRENT_LABELS = f"""
     SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, annotation.payload::text,
-           annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id
+           annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id, task.batch_id,
+           {EXCLUSION_ID}, person.is_simulated
     FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
     JOIN annotation_batch batch ON batch.id = task.batch_id
+    {EXCLUSION_JOINS}
     WHERE batch.project_id = %(project)s AND annotation.is_current
       AND (%(batches)s::bigint[] IS NULL OR batch.id = ANY(%(batches)s))
       AND (%(kinds)s::text[] IS NULL OR annotation.kind = ANY(%(kinds)s))
     ORDER BY task.prompt_id, annotation.id
-"""
+"""  # noqa: S608 - our own expressions
 PROMPTS = """
     SELECT id, text, messages::text, digest, held_out, reference, source_document
     FROM annotation_prompt WHERE id = ANY(%s) ORDER BY id
@@ -46,6 +51,7 @@ class Selection:
     batches: tuple[int, ...] | None = None
     kinds: tuple[str, ...] | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
+    without: Without = NOTHING
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -53,7 +59,8 @@ class Selection:
             "format": self.format,
             "batches": None if self.batches is None else list(self.batches),
             "kinds": None if self.kinds is None else list(self.kinds),
-            **asdict(self.options),
+            **self.options.as_dict(),
+            **({"without": self.without.as_dict()} if self.without else {}),
         }
 
 
@@ -69,9 +76,7 @@ def checked_selection(project: Project, selection: Selection) -> Selection:
         if unknown_kinds := sorted(set(kinds) - set(Kind.values)):
             raise InvalidInput(f"{unknown_kinds[0]!r} is no kind of annotation; kinds are {', '.join(Kind.values)}")
         kinds = tuple(sorted(set(kinds))) or None
-    return Selection(
-        purpose=selection.purpose, format=selection.format, batches=batches, kinds=kinds, options=selection.options
-    )
+    return replace(selection, batches=batches, kinds=kinds, without=checked_without(project, selection.without))
 
 
 @dataclass
@@ -83,6 +88,27 @@ class SourcesTally:
     annotators: set[int] = field(default_factory=set)
     guidelines: set[int] = field(default_factory=set)
     weight_sets: set[int] = field(default_factory=set)
+    batches: Counter[int] = field(default_factory=Counter)
+    excluded: Counter[int] = field(default_factory=Counter)  # by exclusion
+    without: Counter[str] = field(default_factory=Counter)  # by what the selection leaves out
+
+    def excluded_facts(self, without: Without) -> dict[str, Any]:
+        """The answers that were left out, counted by exclusion, with its reason, and by part of `without`."""
+        return {
+            "annotations": self.excluded.total() + self.without.total(),
+            "exclusions": [
+                {
+                    "id": row.pk,
+                    "scope": row.scope,
+                    "annotator": row.annotator_id,
+                    "task": row.task_id,
+                    "reason": row.reason,
+                    "annotations": self.excluded[row.pk],
+                }
+                for row in Exclusion.objects.filter(pk__in=self.excluded).order_by("pk")
+            ],
+            "without": {part: self.without[part] for part in without.parts()},
+        }
 
     def guideline_versions(self) -> list[int]:
         return sorted(Guideline.objects.filter(pk__in=self.guidelines).values_list("version", flat=True))
@@ -97,7 +123,7 @@ def aspect_points(project: Project) -> dict[str, int]:
 
 def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Iterator[LabelledPrompt]:
     """Every prompt with selected labels, by id. Call it inside a transaction. Only current annotations of finished
-    assignments are labels."""
+    assignments are labels, and none that is excluded."""
     weights: dict[int, dict[str, float]] = dict(WeightSet.objects.filter(project=project).values_list("pk", "weights"))
     parameters = {
         "project": project.pk,
@@ -108,17 +134,25 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
         cursor.execute(CURRENT_LABELS, parameters)
         groups = ((prompt_id, list(rows)) for prompt_id, rows in groupby(cursor, key=lambda row: row[0]))
         while chunk := dict(islice(groups, PROMPTS_AT_ONCE)):
-            yield from with_texts(project, {key: labels(rows, weights, tally) for key, rows in chunk.items()})
+            made = {key: labels(rows, weights, selection.without, tally) for key, rows in chunk.items()}
+            yield from with_texts(project, {key: of_prompt for key, of_prompt in made.items() if of_prompt})
 
 
 def labels(
-    rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], tally: SourcesTally
+    rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], without: Without, tally: SourcesTally
 ) -> list[Label[Any]]:
     made = []
-    for _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator in rows:
+    for _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, exclusion, simulated in rows:
+        if exclusion is not None:
+            tally.excluded[exclusion] += 1
+            continue
+        if without and (part := without.key_of(annotation_id, annotator, simulated)):
+            tally.without[part] += 1
+            continue
         tally.annotation_ids.append(annotation_id)
         tally.kinds[kind] += 1
         tally.annotators.add(annotator)
+        tally.batches[batch] += 1
         if guideline is not None:
             tally.guidelines.add(guideline)
         if weight_set is not None:

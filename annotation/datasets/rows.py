@@ -80,11 +80,14 @@ def pair_rows(
 def unpaired_rows(
     prompt: LabelledPrompt, options: ExportOptions, points: dict[str, int], left_out: Counter[str]
 ) -> list[Row]:
-    """Desirable: accepted unchanged, or scored well. Undesirable: both (or all) bad, or scored badly."""
+    """Desirable: accepted unchanged, or scored well. Undesirable: both (or all) bad, or scored badly. With split
+    pairs, also each chosen and each rejected text; a text is desirable where most annotators take it for that."""
     votes: Votes = defaultdict(list)
     labels = voted_on(prompt, options, points, left_out)
     for kind, of_kind in by_kind(prompt.labels):
         kind.add_unpaired_votes(labels, of_kind, votes)
+    if options.split_pairs:
+        add_votes_of_pairs(prompt, labels, votes)
     rows = []
     for texts, every_answer in sorted(votes.items()):
         answers = one_vote_each(every_answer)
@@ -92,8 +95,23 @@ def unpaired_rows(
         if share == 0.5:
             left_out["texts called desirable and undesirable equally often"] += 1
         elif not blank(texts, left_out):
-            rows.append(merged(texts, answers, label=share > 0.5, probability=max(share, 1 - share)))
+            rows.append(
+                merged(texts, answers, side=float(share > 0.5), label=share > 0.5, probability=max(share, 1 - share))
+            )
     return rows
+
+
+def add_votes_of_pairs(prompt: LabelledPrompt, labels: PromptLabels, votes: Votes) -> None:
+    """Each preference as a vote for its better text and one against the other; a tie is half of each."""
+    pairs: Votes = defaultdict(list)
+    for kind, of_kind in by_kind(prompt.labels):
+        kind.add_pair_votes(labels, of_kind, pairs)
+    for (first, second), answers in sorted(pairs.items()):
+        if first == second:
+            labels.left_out["pairs of texts that read the same"] += 1
+            continue
+        votes[(first,)] += answers
+        votes[(second,)] += [answer._replace(value=1 - answer.value) for answer in answers]
 
 
 def voted_on(

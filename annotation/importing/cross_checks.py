@@ -23,6 +23,7 @@ class Check(NamedTuple):
 
 
 APART = "to keep both, map a column to “context” or give each an id or document; to merge them, leave the column out"
+COMPARED = "if they are answers to compare, take the column as candidates"
 # How the first row writes the same thing, where it writes it otherwise.
 SPELLING = (
     "CASE WHEN s.{0} <> first.{0} THEN ' (there written ' || quote_literal(left(first.{0}, 60)) || ')' ELSE '' END"
@@ -91,7 +92,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         "reference",
-        f"the prompt of row {{other}} with another reference; {APART}",
+        f"the prompt of row {{other}} with another reference; {APART}; {COMPARED}",
         """
         SELECT s.number, '', first.number, s.reference, first.reference FROM staged_prompt s
         JOIN (SELECT DISTINCT ON (reads_as, distinction) reads_as, distinction, t.number, t.reference
@@ -114,7 +115,7 @@ CHECKS: list[Check] = [
     ),
     Check(
         "reference",
-        f"this prompt is in the project with another reference (prompt {{other}}); {APART}",
+        f"this prompt is in the project with another reference (prompt {{other}}); {APART}; {COMPARED}",
         """
         SELECT s.number, '', p.id, s.reference, p.reference FROM staged_prompt s
         JOIN known_prompt k USING (reads_as, distinction)

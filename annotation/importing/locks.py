@@ -1,38 +1,24 @@
 """Locks of imports, and the imports whose worker died: its lock died with it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
-from django.db import connection
 from django.utils import timezone
 
+from annotation.core.locks import Lock, lock_until_commit, try_lock
 from annotation.importing.outcome import fail
 from annotation.models import Import, Project
 
-# Classes of PostgreSQL advisory locks: one import is read by one worker, one project is written by one import.
-IMPORT_LOCK = 0x4B6D_0001
-PROJECT_LOCK = 0x4B6D_0002
 ATTEMPTS = 10
 
 
-@contextmanager
-def import_lock(import_id: int) -> Iterator[bool]:
-    """Hold the import's advisory lock, which PostgreSQL lets go when this connection dies; False: someone has it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [IMPORT_LOCK, import_id % 2**31])
-        mine = bool(cursor.fetchone()[0])
-    try:
-        yield mine
-    finally:
-        if mine and not connection.needs_rollback and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [IMPORT_LOCK, import_id % 2**31])
+def import_lock(import_id: int) -> AbstractContextManager[bool]:
+    """Hold the import's lock, which PostgreSQL lets go when this connection dies; False: someone has it."""
+    return try_lock(Lock.IMPORT, import_id)
 
 
 def lock_project(project: Project) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [PROJECT_LOCK, project.pk % 2**31])
+    lock_until_commit(Lock.PROJECT, project.pk)
 
 
 def stranded_imports() -> list[int]:

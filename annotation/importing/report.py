@@ -42,7 +42,7 @@ class LeftOut:
     def count(self, columns: list[str], row: Row) -> None:
         if len(columns) != self.known:
             self.known = len(columns)
-            self.unused = [column for column in columns if column not in self.used]
+            self.unused = [column for column in dict.fromkeys(columns) if column not in self.used]
         for column in self.unused:
             if row.values and not is_empty(row.values.get(column)):
                 if column not in self.first:

@@ -161,6 +161,8 @@ def read_into_project(record: Import, path: Path, progress: Progress | None) -> 
                 if whole != mapping:
                     mapping = whole
                     continue
+                if faults.count and faults.rows == record.rows_read - left_out.blank_rows:
+                    checked_mapping(mapping, table.columns, record.filename, open_ended=False)  # is anything asked?
                 add_to_project(record, table, mapping, faults, left_out)
                 return
     except ImportRefused as error:

@@ -73,7 +73,8 @@ ADD_PROMPTS = """
     LEFT JOIN (SELECT split_key, bool_or(held_out) AS held_out FROM staged_prompt
                WHERE held_out IS NOT NULL GROUP BY split_key) document ON document.split_key = s.split_key
     LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM staged_prompt
-               WHERE held_out IS NOT NULL GROUP BY reads_as) prompt ON prompt.reads_as = s.reads_as
+               WHERE held_out IS NOT NULL GROUP BY reads_as) prompt
+        ON s.source_document = '' AND prompt.reads_as = s.reads_as  -- documents stay whole
     LEFT JOIN (SELECT reads_as, bool_or(held_out) AS held_out FROM known_prompt GROUP BY reads_as) alike
         ON s.source_document = '' AND alike.reads_as = s.reads_as
     WHERE NOT EXISTS (SELECT FROM known_prompt p WHERE p.reads_as = s.reads_as AND p.distinction = s.distinction)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from django.http import QueryDict
 from django.utils.functional import Promise
 
+from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
@@ -39,6 +40,10 @@ class AnnotationKind(ABC, Generic[P]):
     uses_aspects: ClassVar[bool] = False
     uses_reasons: ClassVar[bool] = False
 
+    # ---- how long an answer takes, in active seconds, before a project has its own figures: a rough assumption ----
+    assumed_seconds_of_one: ClassVar[int] = 60
+    assumed_seconds_of_another: ClassVar[int] = 0  # for each further text of a task
+
     # ---- the page ----
     scripts: ClassVar[tuple[str, ...]] = ()
     has_editor: ClassVar[bool] = False  # an editor for one text, with the glossary and similar texts beside it
@@ -60,6 +65,10 @@ class AnnotationKind(ABC, Generic[P]):
     def test_template(self) -> str:
         """What a test of this kind asks for, in sentences; only for testable kinds."""
         return f"annotation/kinds/{self.name.value}_test.html"
+
+    def assumed_seconds(self, texts: int) -> float:
+        """Of an answer to a task with so many texts (1 where it has none)."""
+        return self.assumed_seconds_of_one + self.assumed_seconds_of_another * (texts - 1)
 
     @abstractmethod
     def parse(self, stored: Stored) -> P:
@@ -126,6 +135,12 @@ class AnnotationKind(ABC, Generic[P]):
         """Whether a test's answer is right. Only testable kinds are asked."""
         raise NotImplementedError
 
+    # ---- exports ----
+
+    @abstractmethod
+    def columns(self, answer: P, about: AnswerContext) -> dict[str, Any]:
+        """The whole of an answer in the columns of an export that it fills (`annotation.exchange.columns`)."""
+
     # ---- datasets: parsed payloads, for speed ----
 
     def candidates(self, answer: P) -> Iterable[int]:
@@ -135,6 +150,10 @@ class AnnotationKind(ABC, Generic[P]):
     @abstractmethod
     def comparable(self, answer: P) -> Iterable[tuple[Any, Any]]:
         """(question, answer) pairs: two annotators agree on a question of one task when their answers are equal."""
+
+    def judged_part(self, stored: Stored) -> Stored:
+        """What a test judges of an answer: the rest is no difference between it and the expected one."""
+        return stored
 
     def preferences(self, answer: P) -> Iterable[tuple[int, int, float]]:
         """Each two candidates that the answer compares: (better, worse, 1), or (one, other, 0.5) of a tie."""

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.presentation import PresentedTask, Problem, Side
+from annotation.models.typology import label
 
 # The severities of MQM, from the least severe.
 SEVERITIES: dict[str, str | Promise] = {
@@ -151,7 +152,7 @@ def marked(text: str, spans: list[Span]) -> dict[str, Any]:
             "quote": text[span["start"] : span["end"]],
             "severity": SEVERITIES.get(span.get("severity", ""), ""),
             "quality": QUALITIES.get(span.get("quality", ""), ""),
-            "category": span.get("category", ""),
+            "category": label(span.get("category", "")),
             "tone": "good" if span.get("quality") == "good" else "bad",
         }
         for number, span in enumerate(spans, start=1)

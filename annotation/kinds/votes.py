@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.utils.translation import gettext as _
@@ -34,6 +34,7 @@ class Row(NamedTuple):
 
     probability: share of the annotators who take the row's side, ties counting half. tie: share of ties.
     strength: 0 to 1, how much better chosen is on average; None where nobody said. votes: annotators counted.
+    agreement: share of them who are for the row's side, ties not counted; it is in no file.
     """
 
     texts: tuple[str, ...]
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     tie: float = 0.0
     strength: float | None = None
     votes: int = 1
+    agreement: float = 1.0
 
 
 class Vote(NamedTuple):
@@ -72,6 +74,9 @@ class ExportOptions:
     chosen_as_sft: a text that more than half of its judges put first is an SFT row, too. It is the better of those
     shown, not surely good.
     keep_ties: pairs on which the annotators are evenly split are kept, with probability 0.5.
+    split_pairs: each preference counts its chosen text as desirable and its rejected one as undesirable.
+    min_agreement: rows of two or more annotators are left out unless this share of them is for the row's side. Compared
+    in whole percent, so that 0.67 takes two of three. None: no row is left out.
     """
 
     score_difference: float = 0.2
@@ -79,6 +84,8 @@ class ExportOptions:
     score_bad: float = 0.35
     chosen_as_sft: bool = False
     keep_ties: bool = False
+    split_pairs: bool = False
+    min_agreement: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.score_difference <= 1:
@@ -91,6 +98,32 @@ class ExportOptions:
                 _("score_bad (%(score_bad)s) must be less than score_good (%(score_good)s), both from 0 to 1")
                 % {"score_bad": self.score_bad, "score_good": self.score_good}
             )
+        if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
+            message = _("min_agreement must be above 0 and at most 1, not %(share)s") % {"share": self.min_agreement}
+            raise InvalidInput(message, [("min_agreement", message)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """For selections and manifests: what was added later is absent where it is not used."""
+        values = asdict(self)
+        if self.min_agreement is None:
+            del values["min_agreement"]
+        return values
+
+    def takes(self, row: Row) -> bool:
+        """Whether enough annotators agree on the row; one alone always does."""
+        if self.min_agreement is None or row.votes < 2:
+            return True
+        return round(row.agreement, 2) >= round(self.min_agreement, 2)
+
+    def check_purpose(self, purpose: str) -> None:
+        """Raises InvalidInput for a switch that another purpose has: it would do nothing."""
+        for name, owner in (("chosen_as_sft", "sft"), ("keep_ties", "dpo"), ("split_pairs", "kto")):
+            if getattr(self, name) and purpose != owner:
+                raise InvalidInput(
+                    _("--%(option)s is for %(owner)s datasets and does nothing for %(purpose)s: leave it out")
+                    % {"option": name.replace("_", "-"), "owner": owner.upper(), "purpose": purpose.upper()},
+                    [(name, _("Only for %(owner)s: switch it off.") % {"owner": owner.upper()})],
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +250,7 @@ def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
                 probability=round(max(share, 1 - share), 6),
                 tie=round(sum(answer.value == 0.5 for answer in answers) / len(answers), 6),
                 strength=strength,
+                side=float(keep),
             )
         )
     return rows
@@ -234,7 +268,8 @@ def single_vote_row(first: str, second: str, answer: Vote) -> Row:
     )
 
 
-def merged(texts: tuple[str, ...], votes: Iterable[Vote], **values: Any) -> Row:
+def merged(texts: tuple[str, ...], votes: Iterable[Vote], *, side: float = 1, **values: Any) -> Row:
+    """`side`: the value of a vote for what the row says."""
     votes = list(votes)
     return Row(
         texts=texts,
@@ -242,6 +277,7 @@ def merged(texts: tuple[str, ...], votes: Iterable[Vote], **values: Any) -> Row:
         annotation_ids=tuple(sorted({key for answer in votes for key in answer.annotation_ids})),
         candidate_ids=tuple(sorted({key for answer in votes for key in answer.candidate_ids})),
         votes=len(votes),
+        agreement=sum(answer.value == side for answer in votes) / len(votes),
         **values,
     )
 

@@ -1,8 +1,10 @@
 """One concept a file; this module re-exports them, so that callers write `from annotation.models import Task`."""
 
 from annotation.models.annotation import Annotation, Draft
+from annotation.models.answer_export import AnswerExport
 from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
+from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
@@ -14,6 +16,7 @@ from annotation.models.user import Invitation, User
 
 __all__ = [
     "Annotation",
+    "AnswerExport",
     "Aspect",
     "Assignment",
     "Batch",
@@ -22,6 +25,7 @@ __all__ = [
     "Draft",
     "Event",
     "EventSeal",
+    "Exclusion",
     "GlossaryTerm",
     "Guideline",
     "GuidelineReading",

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -28,6 +30,8 @@ class DatasetVersion(models.Model):
     directory = models.CharField(max_length=200, help_text="Below var: datasets/<sha256>.")
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Where equal rows had been frozen before: the manifest of what was selected this time.
+    asked_manifest: dict[str, Any] | None = None
 
     class Meta:
         ordering = ["-id"]
@@ -35,3 +39,11 @@ class DatasetVersion(models.Model):
 
     def __str__(self) -> str:
         return f"dataset {self.pk} ({self.purpose}, {self.sha256[:8]})"
+
+    @property
+    def was_frozen_otherwise(self) -> bool:
+        """Whether this version was found for another selection or other exclusions than its manifest describes."""
+        asked = self.asked_manifest
+        return asked is not None and any(
+            asked.get(part) != self.manifest.get(part) for part in ("selection", "excluded", "annotations")
+        )

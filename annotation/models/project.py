@@ -3,6 +3,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from annotation.models.typology import ERROR_CATEGORIES, TRANSLATION
 from annotation.models.user import User
 
 
@@ -13,20 +14,8 @@ class Role(models.TextChoices):
 
 
 def mqm_core() -> list[str]:
-    """The dimensions of the MQM Core error typology (themqm.org) that apply to a text without its layout."""
-    return [
-        "Terminology",
-        "Mistranslation",
-        "Omission",
-        "Addition",
-        "Untranslated",
-        "Grammar",
-        "Spelling",
-        "Punctuation",
-        "Register",
-        "Style",
-        "Locale",
-    ]
+    """The error categories of a row that names none: those of a translation. Migrations refer to this function."""
+    return list(ERROR_CATEGORIES[TRANSLATION])
 
 
 class Project(models.Model):

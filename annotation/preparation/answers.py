@@ -86,7 +86,7 @@ class AnswerReader:
             return []
         if is_chat(value) or is_message(value):
             return self.of_chat(read_chat(self.cells, value, column), column, origin, what)
-        if is_transcript(value) and not self.mapping.asks:
+        if is_transcript(value):
             text = self.cells.text(value, column, what)
             return self.of_chat(transcript(text), column, origin, what) if text else []
         if type(value) is list:
@@ -128,7 +128,5 @@ class AnswerReader:
         except MappingError as error:
             self.cells.fault(column, f"{what}: {error}")
             return []
-        for other, value in item.items():
-            if other not in (key, named) and not is_empty(value):
-                self.cells.pass_over(f"{column}: {other}")
+        self.cells.pass_over_keys(column, item, (key, named or key))
         return self.read(item[key], column, origin, what, depth + 1)

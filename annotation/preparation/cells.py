@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from annotation.preparation.parsed import Fault
@@ -70,10 +72,14 @@ class Cells:
     def name(self, values: dict[str, Any], column: str, limit: int) -> str:
         """An id or a document's name: a text on one line, or a whole number of at most 64 bits."""
         value = values.get(column) if column else None
-        if value is None or value == "":
+        if value is None or value == "" or (type(value) is str and not has_ink(value)):
             return ""
         if type(value) is str and len(value) <= limit and value.isprintable():
             return value.strip()
+        if (
+            type(value) is Decimal and value.is_finite() and value == value.to_integral_value()
+        ):  # as databases export whole numbers
+            value = int(value)
         if type(value) is float:  # as pandas and spreadsheets write whole numbers beside empty cells
             if value != value:
                 return ""
@@ -102,6 +108,12 @@ class Cells:
 
     def pass_over(self, name: str) -> None:
         self.passed_over[name] += 1
+
+    def pass_over_keys(self, column: str, item: dict[str, Any], read: Iterable[str]) -> None:
+        """Count what an object in a column has beside the keys that were read."""
+        for key, value in item.items():
+            if key not in read and not is_empty(value):
+                self.pass_over(f"{column}: {key}")
 
 
 def is_empty(value: Any) -> bool:

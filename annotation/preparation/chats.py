@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from annotation.preparation.cells import Cells, is_empty, kind_of, shown
+from annotation.preparation.cells import Cells, is_blank, kind_of, shown
 from annotation.text.normalization import normal_form
 
 MESSAGES_LIMIT = 200
@@ -46,6 +46,29 @@ def transcript(text: str) -> list[Message]:
     return [{"role": roles[who], "content": said.strip()} for who, said in zip(parts[1::2], parts[2::2], strict=True)]
 
 
+def asking_transcript(value: Any) -> list[Message]:
+    """The turns of a text such as "\\n\\nHuman: …\\n\\nAssistant:", which stops where the answer begins; of any other
+    value, none."""
+    if type(value) is not str or not value.startswith("\n\nHuman:") or not value.rstrip().endswith("\n\nAssistant:"):
+        return []
+    return transcript(value)[:-1]
+
+
+def earlier_turns(cells: Cells, value: Any, column: str) -> list[Message]:
+    """What was written before a text: a chat, or pairs of a question and its answer, [["Hello", "Hi"], …]."""
+    if is_blank(value):
+        return []
+    value = cells.json(value, column) if cells.cells_are_text else value
+    if is_chat(value):
+        return read_chat(cells, value, column)
+    if type(value) is not list or any(type(pair) is not list or len(pair) != 2 for pair in value):
+        if not cells.faults:
+            cells.fault(column, "the earlier turns are no list of pairs [question, answer]; leave the column out")
+        return []
+    texts = [cells.required_text(text, column, f"turn {n}") for n, text in enumerate((t for p in value for t in p), 1)]
+    return [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+
+
 def read_chat(cells: Cells, chat: Any, column: str) -> list[Message]:
     """Checked messages; an empty list after a fault. Keys other than role and content are counted as passed over."""
     if is_message(chat):
@@ -69,9 +92,7 @@ def read_chat(cells: Cells, chat: Any, column: str) -> list[Message]:
             wrong = shown(message[shape[0]])
             cells.fault(column, f"message {number} has the role {wrong}; roles are system, user, assistant")
             return []
-        for key, value in message.items():
-            if key not in shape and not is_empty(value):
-                cells.pass_over(f"{column}: {key}")
+        cells.pass_over_keys(column, message, shape)
         content = message_text(cells, message[shape[1]], column, f"message {number}")
         messages.append({"role": role, "content": content})
     if any(message["role"] == "system" for message in messages[1:]):
@@ -89,9 +110,7 @@ def message_text(cells: Cells, content: Any, column: str, what: str) -> str:
             texts.append(part)
         elif type(part) is dict and type(part.get("text")) is str and part.get("type", "text") in TEXT_PARTS:
             texts.append(part["text"])
-            for key, value in part.items():
-                if key not in ("type", "text", "index") and not is_empty(value):
-                    cells.pass_over(f"{column}: {key}")
+            cells.pass_over_keys(column, part, ("type", "text", "index"))
         else:
             kind = part.get("type") if type(part) is dict else kind_of(part)
             cells.fault(column, f"{what} has a part that is no text ({shown(kind)}); only texts can be read")

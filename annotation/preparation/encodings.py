@@ -17,9 +17,9 @@ BYTE_ORDER_MARKS = [
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
 # What programs that do not write UTF-8 write: by language, the most common first.
-CYRILLIC = ("cp1251", "koi8-r", "cp866", "iso8859-5")
-WESTERN = ("cp1252", "iso8859-15", "mac-roman")
-CENTRAL = ("cp1250", "iso8859-2")
+CYRILLIC = ("cp1251", "koi8-r", "cp866", "iso8859-5", "mac-cyrillic")
+WESTERN = ("cp1252", "iso8859-15", "mac-roman", "cp850")
+CENTRAL = ("cp1250", "iso8859-2", "cp852")
 BALTIC = ("cp1257", "iso8859-13")
 ARABIC = ("cp1256", "iso8859-6")
 BY_LANGUAGE: dict[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ BY_LANGUAGE: dict[str, tuple[str, ...]] = {
     "zh-hk": ("big5hkscs", "gb18030"),
     "zh-hant": ("big5", "gb18030"),
     "yue": ("big5hkscs", "gb18030"),
-    "ko": ("cp949",),
+    "ko": ("cp949", "iso2022_kr"),
     **dict.fromkeys(("ru", "uk", "be", "bg", "mk", "sr", "kk", "ky", "tg", "mn"), CYRILLIC),
     **dict.fromkeys(("pl", "cs", "sk", "hu", "sl", "hr", "bs", "ro", "sq"), CENTRAL),
     "el": ("cp1253", "iso8859-7"),
@@ -42,6 +42,8 @@ BY_LANGUAGE: dict[str, tuple[str, ...]] = {
     "th": ("cp874",),
 }
 KNOWN = {name for names in (*BY_LANGUAGE.values(), WESTERN) for name in names} | {"utf-16-le", "utf-16-be"}
+# Rather of former programs: the others come first where both read like a text.
+RARE = {"mac-roman": 0.3, "mac-cyrillic": 0.3, "cp850": 0.3, "cp852": 0.3, "iso8859-6": 0.1, "iso8859-8": 0.1}
 SUGGESTED = 3
 SAMPLE_BYTES = 32_000
 SAMPLE_SHOWN = 60
@@ -87,8 +89,11 @@ def undecodable(path: Path, filename: str, encoding: str, languages: Sequence[st
         name = encoding.removesuffix("-sig").upper()
         place = f"{filename} is not {name}: byte {start:,} ({found}, line {lines + 1:,}) is no such character"
         file.seek(max(0, start - SAMPLE_BYTES))
-        if name == "UTF-8" and not file.read(min(start, SAMPLE_BYTES)).isascii():
-            # Other encodings hardly ever form valid UTF-8.
+        if name == "UTF-8" and b"\0" in file.read(min(start, SAMPLE_BYTES)):
+            return utf16_without_mark(path, filename)
+        file.seek(max(0, start - SAMPLE_BYTES))
+        around = file.read(2 * SAMPLE_BYTES)
+        if name == "UTF-8" and is_mostly_utf8(around, cut_off=start + 4 > path.stat().st_size):
             return Unreadable(
                 f"{place}, and what is before it is UTF-8: the file was cut off or damaged there. Export it again",
                 row=lines + 1,
@@ -110,6 +115,14 @@ def undecodable(path: Path, filename: str, encoding: str, languages: Sequence[st
     )
 
 
+def is_mostly_utf8(sample: bytes, *, cut_off: bool) -> bool:
+    """Whether the sample has much more of what only UTF-8 has than of what it has not; one character is enough where
+    the file ends in the middle of the next. Two bytes of another encoding may look like a character (Кі in cp1251)."""
+    text = sample.decode("utf-8", errors="replace")
+    broken = text.count("\ufffd")
+    return sum(character > "\x7f" for character in text) - broken > (0 if cut_off else 4) * broken
+
+
 def utf16_without_mark(path: Path, filename: str) -> Unreadable:
     """The error for a header with NUL characters, which UTF-16 has between Latin letters."""
     with path.open("rb") as file:
@@ -117,12 +130,37 @@ def utf16_without_mark(path: Path, filename: str) -> Unreadable:
     even, odd = head[::2].count(0), head[1::2].count(0)
     names = ("utf-16-le", "utf-16-be") if odd >= even else ("utf-16-be", "utf-16-le")
     encodings = tuple((name, text) for name in names if (text := sample_in(name, head[: len(head) // 2 * 2])))[:1]
+    sample = "".join(f"; {name} would read “{text}”" for name, text in encodings)
     return Unreadable(
         f"{filename}: the header contains NUL characters; is it UTF-16 without a byte order mark? Choose "
-        f"{names[0]}, or save the file as UTF-8",
+        f"{names[0]}, or save the file as UTF-8{sample}",
         row=1,
         options=(f"--encoding {names[0]}",),
         encodings=encodings,
+    )
+
+
+# How the encodings of 7 bits switch between character sets: UTF-8 takes it for control characters.
+ESCAPES = re.compile(rb"\x1b(?:\$[@AB)*+]|\([BIJ]|\$\([CDG])")
+SEVEN_BITS = ("iso2022_jp", "iso2022_kr")
+
+
+def with_escapes(path: Path, filename: str, encoding: str) -> Unreadable | None:
+    """The error for a text that switches between character sets by escape sequences, as old mail programs write."""
+    with path.open("rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+    if encoding != "utf-8" or not ESCAPES.search(sample):
+        return None
+    sample = sample[: sample.rfind(b"\n") + 1] or sample
+    encodings = tuple(
+        (name, found) for name in SEVEN_BITS if (text := decoded(name, sample)) and (found := excerpt(text))
+    )
+    return Unreadable(
+        f"{filename} has escape sequences (0x1b) between its texts, which UTF-8 has not. Choose its encoding by what "
+        "reads right, or save the file as UTF-8"
+        + "".join(f"; {name} would read “{text}”" for name, text in encodings[:1]),
+        options=tuple(f"--encoding {name}" for name, _ in encodings[:1]),
+        encodings=encodings[:1],
     )
 
 
@@ -132,7 +170,7 @@ def likely_encodings(sample: bytes, languages: Sequence[str] = ()) -> tuple[tupl
     for place, name in enumerate(dict.fromkeys([*of_languages(languages), *of_statistics(sample), *WESTERN[:1]])):
         text = decoded(name, sample)
         if text is not None:
-            scored.append((-plausibility(text, languages), place, name, text))
+            scored.append((RARE.get(name, 0) - plausibility(text, languages), place, name, text))
     kept: list[tuple[str, str]] = []
     for score, _place, name, text in sorted(scored):
         shown = excerpt(text)
@@ -161,7 +199,7 @@ def of_statistics(sample: bytes) -> Iterator[str]:
     import charset_normalizer
 
     best = charset_normalizer.from_bytes(sample, threshold=0.4).best()
-    if best and (name := best.encoding.replace("_", "-")) in KNOWN:
+    if best and (name := best.encoding.replace("_", "-")) in KNOWN and not name.startswith("utf-16"):
         yield name
 
 
@@ -218,7 +256,7 @@ def plausibility(text: str, languages: Sequence[str]) -> float:
             points += 0.5 if category in ("Ll", "Lo") else 0
         else:
             points -= 0.5
-    points -= sum(1 for match in re.finditer(r"[^\W\d_][^\W\d_]", text) if wrong_case(match[0]))
+    points -= sum(2 for match in re.finditer(r"(?=([^\W\d_][^\W\d_]))", text) if wrong_case(match[1]))
     points -= 0.5 * len(MIXED.findall(text)) if expected and "LATIN" not in expected else 0
     return points / len(strange)
 

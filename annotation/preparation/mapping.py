@@ -11,9 +11,15 @@ from annotation.core.errors import InvalidInput
 # In this order of preference, compared without case.
 NAMES = {
     "messages": ("messages", "conversation", "conversations"),
-    "text": ("text", "prompt", "source", "source_text", "question", "instruction", "query", "src", "history"),
+    # From `source` on, a name means something else where another one is there: a data set, earlier turns, what a
+    # question is about.
+    "text": (
+        *("text", "prompt", "source_text", "question", "instruction", "query"),
+        *("source", "src", "history", "context", "input"),
+    ),
     "input": ("input", "context"),
     "system": ("system", "system_prompt"),
+    "history": ("history",),
     "reference": ("reference", "reference_text", "ref", "target", "output", "completion", "response", "answer"),
     "external_id": ("external_id", "id", "segment_id"),
     "source_document": ("source_document", "document", "document_id", "doc", "doc_id"),
@@ -36,18 +42,56 @@ FIELDS = (*NAMES, "metadata.KEY")
 BESIDE_MESSAGES = ("prompt", "text", "source_text", "question", "instruction", "query")
 # An instruction and what it is about: these names then win over others (Alpaca repeats the whole as `text`).
 INSTRUCTIONS = ("instruction", "question")
+BESIDE_TEXT = ("context", "input")
 CANDIDATE_COLUMN = re.compile(r"candidate[ ._:-](?!ids?$|count$|index$|digest$)(.+)", re.IGNORECASE)
+TEXTS = "response|answer|completion|output|generation|conversation|translation|summary|reply"
 NUMBERED_COLUMN = re.compile(
-    r"(?:response|answer|completion|output|generation|conversation|hypothesis|human_ref)[ _.-]?(?:[a-h]|\d{1,2})",
-    re.IGNORECASE,
+    rf"(?:{TEXTS}|hypothesis|human_ref|mt)[ _.-]?(?:[a-h]|\d{{1,2}})|candidate(?:[a-h]|\d{{1,2}})", re.IGNORECASE
 )
-# Two answers of which one was preferred.
-PAIR_COLUMNS = ("chosen", "rejected", "preferred_output", "non_preferred_output")
+# Two texts of which one was preferred: (the better, the other).
+PREFERENCES = (
+    ("chosen", "rejected"),
+    ("accepted", "rejected"),
+    ("preferred", "non_preferred"),
+    ("preferred", "dispreferred"),
+    ("preferred", "rejected"),
+    ("winning", "losing"),
+    ("better", "worse"),
+)
+WORDS = "|".join(sorted({word for pair in PREFERENCES for word in pair}, key=len, reverse=True))
+THING = f"{TEXTS}|text|messages?"
+PREFERENCE_COLUMN = re.compile(
+    rf"(?P<word>{WORDS})(?:[ _.-](?P<after>{THING}))?|(?P<before>{THING})[ _.-](?P<last>{WORDS})", re.IGNORECASE
+)
+ALWAYS_TEXTS = re.compile(rf"(?:chosen|rejected)(?:[ _.-](?:{THING}))?|(?:non_)?preferred_output", re.IGNORECASE)
 METADATA_COLUMN = re.compile(r"meta(?:data)?\.(.+)", re.IGNORECASE)
 ORIGIN_NAME = re.compile(r"[^\x00-\x1f\x7f:]{1,180}")
 MODEL_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,180}")
 # Columns of the rows that Konomi freezes: `prompt` then has the persona, and a line feed where the answer begins.
 OWN_COLUMNS = {"prompt", "prompt_id", "annotation_ids", "kinds", "votes"}
+
+
+def preference_pairs(columns: Sequence[str]) -> list[tuple[str, str]]:
+    """The columns of a better text and of the other one, where the file has both: chosen and rejected,
+    chosen_response and rejected_response, response_chosen and response_rejected."""
+    found: dict[tuple[str, str], str] = {}
+    for column in columns:
+        if match := PREFERENCE_COLUMN.fullmatch(column):
+            kind = match["after"] or f"{match['before'] or ''}_"
+            found.setdefault(((match["word"] or match["last"]).lower(), kind.lower()), column)
+    kinds = dict.fromkeys(kind for _, kind in found)
+    return [
+        (found[better, kind], found[worse, kind])
+        for kind in kinds
+        for better, worse in PREFERENCES
+        if (better, kind) in found and (worse, kind) in found
+    ]
+
+
+def preference_texts(columns: Sequence[str]) -> list[str]:
+    """`chosen` and `rejected` are texts even alone (answer_chosen may be a number); others, beside their other one."""
+    texts = {column for pair in preference_pairs(columns) for column in pair}
+    return [column for column in columns if column in texts or ALWAYS_TEXTS.fullmatch(column)]
 
 
 class MappingError(InvalidInput):
@@ -61,15 +105,16 @@ class MappingError(InvalidInput):
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
-    """Column names by field; empty means the file has none. A prompt is `text` (one user turn, with `input` below it)
-    or `messages` (a chat, which may end with an answer); `system` goes before either. `candidates` pairs columns with
-    origins; `candidate_list` is one column with a list of texts or of {text, origin}. `context` is kept in the
-    metadata and tells texts apart that read the same. `metadata` maps keys to columns, `metadata_object` is one column
-    with an object. `is_own`: Konomi wrote the file."""
+    """Column names by field; empty means the file has none. A prompt is `text` (one user turn, with `input` below it
+    and the turns of `history` before it) or `messages` (a chat, which may end with an answer); `system` goes before
+    either. `candidates` pairs columns with origins; `candidate_list` is one column with a list of texts or of {text,
+    origin}. `context` is kept in the metadata and tells texts apart that read the same. `metadata` maps keys to
+    columns, `metadata_object` is one column with an object. `is_own`: Konomi wrote the file."""
 
     text: str = ""
     input: str = ""
     system: str = ""
+    history: str = ""
     messages: str = ""
     reference: str = ""
     external_id: str = ""
@@ -110,22 +155,26 @@ class Mapping:
         return cls(**{**values, "candidates": pairs})
 
 
-def detect_mapping(columns: Sequence[str]) -> Mapping:
-    """The mapping that the columns' names suggest."""
+def detect_mapping(columns: Sequence[str], *, asks: bool = True) -> Mapping:
+    """The mapping that the columns' names suggest. Without `asks`, somebody named the column of what is asked: then
+    `context` and `input` are not that."""
     by_name = {column.lower(): column for column in reversed(columns) if column}
     found = {name: next((by_name[known] for known in names if known in by_name), "") for name, names in NAMES.items()}
+    if not asks and found["text"].lower() in BESIDE_TEXT:
+        found["text"] = ""
+    if found["messages"]:
+        found["text"] = next((by_name[name] for name in BESIDE_MESSAGES if name in by_name), "")
     instruction = next((by_name[name] for name in INSTRUCTIONS if name in by_name), "")
     if instruction and not found["messages"] and (found["input"] or "output" in by_name or "response" in by_name):
         found["text"] = instruction
     if found["text"] != instruction or not instruction or found["messages"]:
-        found["input"] = ""
-    if found["context"] and found["context"] == found["input"]:
+        found["input"] = found["history"] = ""
+    if found["context"] in (found["input"], found["text"]):
         found["context"] = ""
-    if found["messages"]:
-        found["text"] = next((by_name[name] for name in BESIDE_MESSAGES if name in by_name), "")
     metadata = {m[1]: column for column in columns if (m := METADATA_COLUMN.fullmatch(column))}
     candidates = [(column, file_origin(m[1])) for column in columns if (m := CANDIDATE_COLUMN.fullmatch(column))]
-    pairs = [column for column in columns if NUMBERED_COLUMN.fullmatch(column) or column.lower() in PAIR_COLUMNS]
+    preferred = preference_texts(columns)
+    pairs = [column for column in columns if NUMBERED_COLUMN.fullmatch(column) or column in preferred]
     if "label" in by_name and "completion" in by_name:
         pairs.append(by_name["completion"])  # desirable or not (KTO): no text that is known to be good
         if found["reference"] == by_name["completion"]:
@@ -146,7 +195,9 @@ class MappingWords:
 
     def on(self, columns: Sequence[str]) -> Mapping:
         """The detected mapping of the columns that are not ignored, changed as asked."""
-        mapping = detect_mapping([column for column in columns if column not in self.ignored])
+        told_what_is_asked = any(word.partition("=")[0].strip() in ("text", "messages") for word in self.fields)
+        read = [column for column in columns if column not in self.ignored]
+        mapping = detect_mapping(read, asks=not told_what_is_asked)
         changes: dict[str, Any] = {}
         metadata = dict(mapping.metadata)
         for word in self.fields:
@@ -184,7 +235,7 @@ def checked_mapping(mapping: Mapping, columns: Sequence[str], filename: str, *, 
     listed = ", ".join(repr(column[:40]) for column in columns[:20] if column) or "none"
     if not mapping.asks and not (mapping.candidates and (open_ended or may_ask(mapping))):
         hint, options = "", ("--map text=COLUMN",)
-        if len(columns) == 1 and (mark := next((mark for mark in ";\t|," if mark in columns[0]), "")):
+        if len(columns) == 1 and (mark := separator_in(columns[0])):
             name = {"\t": "tab"}.get(mark, f"'{mark}'")
             hint, options = f". The cells seem to be separated by {name}: choose that", (f"--delimiter {name}",)
         raise MappingError(
@@ -204,9 +255,16 @@ def checked_mapping(mapping: Mapping, columns: Sequence[str], filename: str, *, 
     return mapping
 
 
+def separator_in(header: str) -> str:
+    """What seems to separate the names in a header; empty if nothing does."""
+    marks = [mark for mark in ";\t|,^:~" if mark in header]
+    named = next((mark for mark in marks if detect_mapping(header.split(mark)).asks), "")
+    return named or next((mark for mark in marks if mark in ";\t|,"), "")
+
+
 def may_ask(mapping: Mapping) -> bool:
     """Whether candidates may hold whole conversations, so that no column need say what is asked."""
-    return any(column.lower() in PAIR_COLUMNS for column, _ in mapping.candidates)
+    return bool(preference_texts([column for column, _ in mapping.candidates]))
 
 
 def file_origin(name: str) -> str:

@@ -8,7 +8,9 @@ from annotation.preparation.answers import AnswerReader
 from annotation.preparation.cells import METADATA_LIMIT, Cells, is_blank, is_empty, kind_of, shown, unfit_for_json
 from annotation.preparation.chats import (
     Message,
+    asking_transcript,
     check_turns,
+    earlier_turns,
     is_chat,
     is_message,
     read_chat,
@@ -44,7 +46,7 @@ class PromptParser:
         self.cells = Cells(format=format)
         self.answers = AnswerReader(mapping, self.cells)
         self.only_text = bool(mapping.text) and not (
-            mapping.messages or mapping.input or mapping.system or mapping.is_own
+            mapping.messages or mapping.input or mapping.system or mapping.history or mapping.is_own
         )
         self.has_metadata = mapping.has_metadata
         self.drawn = "", False
@@ -111,10 +113,15 @@ class PromptParser:
         """(the last turn's text, the messages if the row has any, the answer with which its chat ends)."""
         cells, mapping = self.cells, self.mapping
         asked = self.answers.asked
-        if self.only_text and not asked and type(value := values.get(mapping.text)) is str:
+        value = values.get(mapping.text) if mapping.text else None
+        if self.only_text and not asked and type(value) is str and not value.startswith("\n\nHuman:"):
             return cells.required_text(value, mapping.text), None, ""  # nearly all rows
         chat = values.get(mapping.messages) if mapping.messages else None
-        value = values.get(mapping.text) if mapping.text else None
+        if type(value) is dict and is_chat(value.get("messages")):  # a request, as it was sent to a model
+            cells.pass_over_keys(mapping.text, value, ("messages",))
+            value = value["messages"]
+        elif turns := asking_transcript(value):
+            value = turns
         if is_empty(chat) and (is_chat(value) or is_message(value)):
             chat, value, column = value, None, mapping.text
         elif not is_empty(chat):
@@ -126,7 +133,10 @@ class PromptParser:
         if is_empty(chat) and not asked:
             if not mapping.text:
                 column = mapping.messages or next((name for name, _ in mapping.candidates), "")
-                cells.fault(column, "the messages are empty; fill them in or delete the row")
+                message = "the messages are empty; fill them in or delete the row"
+                if not mapping.messages:
+                    message = "nothing says what is asked: choose the column of the prompt"
+                cells.fault(column, message)
                 return "", None, ""
             return self.one_turn(values, value)
         messages: list[Message] = []
@@ -170,9 +180,10 @@ class PromptParser:
             text = text.removeprefix(f"{self.persona}\n\n")
         if mapping.is_own:
             text = text.removesuffix("\n")  # where the answer begins
-        if not mapping.system or not text:
+        earlier = earlier_turns(cells, values.get(mapping.history), mapping.history) if mapping.history and text else []
+        if not (mapping.system or earlier) or not text:
             return text, None, ""
-        return text, self.with_system(values, user_turn(text), mapping.system), ""
+        return text, self.with_system(values, [*earlier, *user_turn(text)], mapping.system or mapping.history), ""
 
     def with_system(self, values: dict[str, Any], messages: list[Message], column: str) -> list[Message]:
         """With the row's system prompt first, and without one that is the project's own persona."""

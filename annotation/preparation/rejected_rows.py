@@ -16,6 +16,10 @@ from annotation.preparation.parsed import Fault
 FIRST_FAULTS = 50
 # What spreadsheets take for the beginning of a formula, also after characters that they skip or do not show.
 FORMULA_MARKS = frozenset("=+-@\N{MINUS SIGN}")
+# Every character that NFKC makes one of them; tests/annotation/exchange compares the list with Unicode's tables.
+FORMULA_MARK = re.compile(
+    "[-+=@\u207a-\u207c\u208a-\u208c\u2212\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
+)
 DELIMITERS = re.compile(r"([,;|\t\r\n]+)")
 
 
@@ -26,13 +30,41 @@ def neutral_cell(text: str) -> str:
     marks. What follows a delimiter counts as the beginning of a cell, since the reader's language may decide on another
     delimiter than the comma.
     """
+    if not FORMULA_MARK.search(text):
+        return text
     parts = DELIMITERS.split(text)
     return "".join(part if number % 2 else neutral_part(part) for number, part in enumerate(parts))
 
 
 def neutral_part(text: str) -> str:
+    return f"'{text}" if formula_mark(text) else text
+
+
+def neutral_json(text: str) -> str:
+    """A cell of JSON that stays the same JSON: where `neutral_cell` would put an apostrophe, the sign is written as
+    \\uXXXX. Negative numbers stay as they are: no formula."""
+    if not FORMULA_MARK.search(text):
+        return text
+    parts = DELIMITERS.split(text)
+    return "".join(part if number % 2 else neutral_json_part(part) for number, part in enumerate(parts))
+
+
+def neutral_json_part(text: str) -> str:
+    mark = formula_mark(text)
+    at = text.index(mark) if mark else 0
+    # Only in a string may a sign be escaped; of numbers, only the minus can begin one.
+    if not mark or (mark == "-" and NEGATIVE.match(text, at) and '"' not in text[:at]):
+        return text
+    return f"{text[:at]}\\u{ord(mark):04x}{text[at + 1 :]}"
+
+
+NEGATIVE = re.compile(r"-\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?=[\]},]|$)")
+
+
+def formula_mark(text: str) -> str:
+    """The sign by which a spreadsheet would take the text for a formula; empty where it would not."""
     visible = next((sign for sign in text if not is_skipped(sign)), "")
-    return f"'{text}" if unicodedata.normalize("NFKC", visible) in FORMULA_MARKS else text
+    return visible if unicodedata.normalize("NFKC", visible) in FORMULA_MARKS else ""
 
 
 def is_skipped(sign: str) -> bool:

@@ -8,29 +8,30 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.markdown_changes import markdown_changes
 from annotation.core.prepared import execute
 from annotation.models import Guideline, GuidelineReading, Project, User
 from annotation.projects.aspects import locked
-from annotation.text.differences import Segment, differences
 
 GUIDELINE_LIMIT = 100_000  # characters
-# Unchanged text around a change, in lines: enough to find the place.
-CONTEXT_LINES = 2
+# Unchanged blocks around a change: enough to find the place.
+CONTEXT_BLOCKS = 1
 
 
 @dataclass(frozen=True)
 class ForReader:
-    """The guideline that holds, for one person. `changes` are against the version they read last, shortened; empty
-    where they read this one, or none."""
+    """The guideline that holds, for one person. `changes` are those since the version they read last, as HTML with
+    little around them; empty where they read this one, or none."""
 
     guideline: Guideline
     read: Guideline | None
     read_at: datetime | None
-    changes: list[Segment]
+    changes: SafeString
 
     @property
     def is_read(self) -> bool:
@@ -60,10 +61,10 @@ def for_reader(user: User, project: Project) -> ForReader | None:
         return None
     reading = GuidelineReading.objects.select_related("guideline").filter(user=user, project=project).first()
     if reading is None:
-        return ForReader(guideline, None, None, [])
-    changes = []
+        return ForReader(guideline, None, None, SafeString())
+    changes = SafeString()
     if reading.guideline_id != guideline.pk:
-        changes = around_changes(differences(reading.guideline.text.strip(), guideline.text.strip()))
+        changes = markdown_changes(reading.guideline.text, guideline.text, context=CONTEXT_BLOCKS)
     return ForReader(guideline, reading.guideline, reading.read_at, changes)
 
 
@@ -124,33 +125,3 @@ def publish_guideline(*, project: Project, text: str, based_on: int, actor: User
             after={"version": guideline.version},
         )
     return guideline
-
-
-def around_changes(segments: list[Segment], lines: int = CONTEXT_LINES) -> list[Segment]:
-    """The changes with a few unchanged lines around each; what is left out is one segment ("gap", "")."""
-    shortened: list[Segment] = []
-    segments = merged(segments)
-    for at, (kind, text) in enumerate(segments):
-        rows = text.splitlines(keepends=True)
-        head = lines if at else 0
-        tail = lines if at < len(segments) - 1 else 0
-        if kind != "same" or len(rows) <= head + tail + 1:
-            shortened.append((kind, text))
-            continue
-        if head:
-            shortened.append(("same", "".join(rows[:head])))
-        shortened.append(("gap", ""))
-        if tail:
-            shortened.append(("same", "".join(rows[-tail:])))
-    return shortened
-
-
-def merged(segments: list[Segment]) -> list[Segment]:
-    """Neighbours of one kind as one."""
-    joined: list[Segment] = []
-    for kind, text in segments:
-        if joined and joined[-1][0] == kind:
-            joined[-1] = (kind, joined[-1][1] + text)
-        else:
-            joined.append((kind, text))
-    return joined

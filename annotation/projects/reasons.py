@@ -18,13 +18,7 @@ MAX_NAME = 40
 def save_reason_tags(*, project: Project, names: Sequence[str], actor: User | None) -> list[ReasonTag]:
     """Make the project's reason tags exactly these, in this order. A name that goes is retired, not deleted."""
     names = distinct(names)
-    problem = _("“{name}…” is longer than {most} characters.")
-    problems = [("names", problem.format(name=name[:20], most=MAX_NAME)) for name in names if len(name) > MAX_NAME]
-    if len(names) > MAX_TAGS:
-        problem = _("At most {most} tags: people must see them at a glance; there are {count}.")
-        problems.append(("names", problem.format(most=MAX_TAGS, count=len(names))))
-    if problems:
-        raise InvalidInput("; ".join(message for _, message in problems), problems)
+    refuse_unusable(names, field="names")
     with transaction.atomic():
         locked(project)
         before = list(project.reason_tags.filter(retired_at=None).values_list("name", flat=True))
@@ -45,6 +39,17 @@ def save_reason_tags(*, project: Project, names: Sequence[str], actor: User | No
                 after=after,
             )
     return list(project.reason_tags.filter(retired_at=None))
+
+
+def refuse_unusable(names: Sequence[str], *, field: str) -> None:
+    """Raises `InvalidInput` for too many names, or one that is too long."""
+    problem = _("“{name}…” is longer than {most} characters.")
+    problems = [(field, problem.format(name=name[:20], most=MAX_NAME)) for name in names if len(name) > MAX_NAME]
+    if len(names) > MAX_TAGS:
+        problem = _("At most {most} tags: people must see them at a glance; there are {count}.")
+        problems.append((field, problem.format(most=MAX_TAGS, count=len(names))))
+    if problems:
+        raise InvalidInput("; ".join(message for _, message in problems), problems)
 
 
 def distinct(names: Sequence[str]) -> list[str]:

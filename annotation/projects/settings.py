@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.members.memberships import add_member
-from annotation.models import Project, Role, User
-from annotation.models.project import mqm_core
-from annotation.projects.reasons import distinct
+from annotation.models import Project, ReasonTag, Role, User
+from annotation.models.typology import ERROR_CATEGORIES, REASON_TAGS
+from annotation.projects.reasons import distinct, refuse_unusable
 from annotation.text.language_tags import is_registered, name_of, right_tag
 
 LANGUAGES = ("source_language", "target_language")
@@ -57,13 +57,17 @@ def create_project(
     show_total: bool = False,
     reasons_by_side: bool = False,
     error_categories: Sequence[str] | None = None,
+    reason_tags: Sequence[str] | None = None,
     is_demo: bool = False,
 ) -> Project:
     """A new project; who creates it becomes its manager.
 
-    Without a `slug` a free one is made from the name, and without `error_categories` they are MQM's. Raises
-    `InvalidInput` by field, `Conflict` for a taken slug.
+    Without a `slug` a free one is made from the name. Without `error_categories` and `reason_tags` they are those that
+    fit the goal (`annotation.models.typology`). Raises `InvalidInput` by field, `Conflict` for a taken slug.
     """
+    error_categories = ERROR_CATEGORIES.get(goal, ()) if error_categories is None else error_categories
+    tags = distinct(REASON_TAGS.get(goal, ()) if reason_tags is None else reason_tags)
+    refuse_unusable(tags, field="reason_tags")
     project = Project(
         name=" ".join(name.split()),
         goal=goal,
@@ -78,7 +82,7 @@ def create_project(
         edit_hours=edit_hours,
         show_total=show_total,
         reasons_by_side=reasons_by_side,
-        error_categories=mqm_core() if error_categories is None else distinct(error_categories),
+        error_categories=distinct(error_categories),
         is_demo=is_demo,
         created_by=actor,
     )
@@ -96,7 +100,11 @@ def create_project(
         try:
             with transaction.atomic():
                 project.save(force_insert=True)
-                record(verb="project.created", target=project, actor=actor, project=project, after=values_of(project))
+                ReasonTag.objects.bulk_create(
+                    ReasonTag(project=project, name=tag, position=position) for position, tag in enumerate(tags)
+                )
+                after = values_of(project) | {"reason_tags": tags}
+                record(verb="project.created", target=project, actor=actor, project=project, after=after)
                 if actor:
                     add_member(project=project, user=actor, role=Role.MANAGER, actor=actor)
             return project

@@ -19,7 +19,6 @@ from annotation.models import (
     Aspect,
     Assignment,
     Batch,
-    Event,
     Qualification,
     QualificationAttempt,
     QualificationItem,
@@ -28,6 +27,7 @@ from annotation.models import (
     WeightSet,
 )
 from annotation.qualification.tests import asking, grade
+from annotation.queue.workforce import granted_to
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,6 @@ def standing(user: User, qualification: Qualification) -> Standing:
         taken=len(taken),
         allowed=qualification.attempts + granted_to(qualification).get(user.pk, 0),
     )
-
-
-def granted_to(qualification: Qualification) -> dict[int, int]:
-    """How many further attempts managers granted, by user id, counted from the events."""
-    events = Event.objects.filter(
-        object_type="qualification", object_id=qualification.pk, verb="qualification.attempt_granted"
-    )
-    counted: dict[int, int] = {}
-    for user_id in events.values_list("after__user", flat=True):
-        counted[user_id] = counted.get(user_id, 0) + 1
-    return counted
 
 
 def start_attempt(*, qualification: Qualification, user: User) -> QualificationAttempt:

@@ -4,8 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from annotation.models import Membership, Qualification, QualificationAttempt, QualificationItem, User
-from annotation.qualification.attempts import granted_to
 from annotation.qualification.tests import grade
+from annotation.queue.workforce import granted_to
 
 # After this many first attempts, an item that at most this share gets right is suspected of having a wrong key.
 ENOUGH_TRIES = 3

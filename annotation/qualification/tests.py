@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from annotation.core.access import MEMBERS, Person, first_or_404, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.exclusions import is_excluded
 from annotation.kinds import KINDS
 from annotation.models import (
     Annotation,
@@ -51,11 +52,12 @@ def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ..
 
 
 def model_answers(batch: Batch) -> QuerySet[Annotation]:
-    """Answers that a test can be made from: current ones by the project's managers and reviewers."""
+    """Answers that a test can be made from: current ones by the project's managers and reviewers, none excluded."""
     staff = Membership.objects.filter(project=batch.project_id, role__in=[Role.REVIEWER, Role.MANAGER])
     return (
         Annotation.objects.filter(task__batch=batch, is_current=True, kind__in=TESTABLE)
         .filter(annotator__in=staff.values("user"))
+        .exclude(is_excluded(project="task__batch__project"))
         .select_related("task__prompt", "annotator", "task__batch")
         .order_by("task__position", "id")
     )
@@ -155,9 +157,14 @@ def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str
         kind=kind,
         task__batch__project=project,
         annotator__in=staff.values("user"),
-    )
+    ).exclude(is_excluded(project="task__batch__project"))
     if usable.count() != len(items):
-        return [_("Only current answers of this kind by managers or reviewers of the project can be used.")]
+        return [
+            _(
+                "Only current answers of this kind by managers or reviewers of the project can be used, and none that "
+                "is excluded."
+            )
+        ]
     return []
 
 

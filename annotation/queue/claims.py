@@ -104,17 +104,37 @@ RETURNING object_id
 """  # noqa: S608 - our own statement
 # Reopened answers do not expire: the old version stays current and blocks nobody.
 EXPIRED = "leased_until < now() AND finished_at IS NULL"
-# A slot that was claimed at a time which is still to come: the clock has been set back since, and its lease would last
-# that much longer. It begins again now.
+# Held by somebody who may no longer work there, in whichever way they left: removed from the project, or deactivated.
+LEFT = """NOT EXISTS (
+    SELECT FROM annotation_user u WHERE u.id = annotation_assignment.annotator_id AND u.is_active AND (
+        u.is_superuser OR EXISTS (
+            SELECT FROM annotation_membership m JOIN annotation_batch b ON b.project_id = m.project_id
+            WHERE b.id = annotation_assignment.batch_id AND m.user_id = u.id)))"""
+# How long a manager's assignment waits to be opened: long enough to return to it tomorrow. From then on it has the
+# project's lease.
+ASSIGNED_FOR = timedelta(days=1)
+# A lease never ends later than its length from now. One that does was claimed or renewed while the clock was ahead, or
+# under a longer setting: it begins again now. What a manager assigned and nobody has opened yet is known by its length,
+# which no renewal leaves as it is.
 BEGIN_LEASE_AGAIN = """
-UPDATE annotation_assignment a SET leased_until = now() + (a.leased_until - a.claimed_at), claimed_at = now()
+UPDATE annotation_assignment a
+SET leased_until = now() + early.length, claimed_at = least(a.claimed_at, now())
 FROM (
-    SELECT id FROM annotation_assignment
-    WHERE state = 'held' AND claimed_at > now() + interval '1 minute'
-    ORDER BY id FOR UPDATE SKIP LOCKED
+    SELECT held.id, CASE WHEN held.leased_until = held.claimed_at + usual.assigned THEN usual.assigned
+        ELSE usual.lease END AS length
+    FROM annotation_assignment held
+        JOIN annotation_batch b ON b.id = held.batch_id JOIN annotation_project p ON p.id = b.project_id
+        CROSS JOIN LATERAL (SELECT make_interval(mins => p.lease_minutes) AS lease,
+            greatest(make_interval(mins => p.lease_minutes), %(assigned_for)s::interval) AS assigned) AS usual
+    WHERE held.state = 'held' AND (%(batch)s::bigint IS NULL OR held.batch_id = %(batch)s) AND (
+        held.claimed_at > now() + %(tolerance)s::interval
+        OR held.leased_until > now() + usual.lease + %(tolerance)s::interval
+            AND held.leased_until <> held.claimed_at + usual.assigned)
+    ORDER BY held.id FOR UPDATE OF held SKIP LOCKED
 ) AS early
 WHERE a.id = early.id
 """
+CLOCK_TOLERANCE = timedelta(minutes=1)
 CLAIM_ATTEMPTS = 5
 
 
@@ -124,15 +144,12 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     None when nothing in this batch is free for them. A slot whose lease ran out counts as free, whether or not
     `expire_leases` has run since. The assignment comes with its task and prompt.
     """
-    return (
-        claim(batch, annotator, where=AHEAD)
-        or claim(batch, annotator)
-        or (
-            claim(batch, annotator)
-            if return_to_queue(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk)
-            else None
-        )
-    )
+    if assignment := claim(batch, annotator, where=AHEAD) or claim(batch, annotator):
+        return assignment
+    begin_leases_again(batch)
+    if return_to_queue(which=f"{EXPIRED} AND batch_id = %(batch)s", batch=batch.pk):
+        return claim(batch, annotator)
+    return None
 
 
 def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | None:
@@ -175,9 +192,28 @@ def release(*, assignment: Assignment, actor: User) -> Assignment:
 
 def expire_leases() -> int:
     """Return every slot whose lease ran out to its queue; returns how many there were."""
-    with connection.cursor() as cursor:
-        cursor.execute(BEGIN_LEASE_AGAIN)
+    begin_leases_again()
     return return_to_queue(which=EXPIRED)
+
+
+def begin_leases_again(batch: Batch | None = None) -> int:
+    """Bring leases that end later than they can back to their length from now; returns how many there were.
+
+    Neither a claim nor a return to the queue, so it records no event.
+    """
+    values: dict[str, Any] = {
+        "batch": batch.pk if batch else None,
+        "assigned_for": ASSIGNED_FOR,
+        "tolerance": CLOCK_TOLERANCE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(BEGIN_LEASE_AGAIN, values)
+        return int(cursor.rowcount)
+
+
+def release_left() -> int:
+    """Return every slot of somebody who may no longer work there to its queue; returns how many there were."""
+    return return_to_queue(which=LEFT, verb="assignment.released")
 
 
 def return_to_queue(*, which: str, verb: str = "assignment.expired", actor: User | None = None, **params: int) -> int:

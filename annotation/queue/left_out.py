@@ -19,7 +19,7 @@ REASONS = """
             WHEN count(DISTINCT u.words) = 1 THEN 'same_reading'
             ELSE 'origin_missing' END AS reason
         FROM chosen LEFT JOIN usable u ON u.prompt_id = chosen.id
-        WHERE NOT EXISTS (SELECT FROM annotation_task t WHERE t.batch_id = %(batch)s AND t.prompt_id = chosen.id)
+        WHERE NOT EXISTS (SELECT FROM made m WHERE m.prompt_id = chosen.id)
         GROUP BY chosen.id
     ) AS each_prompt GROUP BY reason ORDER BY reason
 """
@@ -27,24 +27,25 @@ REASONS = """
 LOOK_ALIKES = """
     SELECT coalesce(sum(n), 0)::bigint FROM (
         SELECT count(*) - count(DISTINCT u.words) AS n FROM usable u
-        WHERE EXISTS (SELECT FROM annotation_task t WHERE t.batch_id = %(batch)s AND t.prompt_id = u.prompt_id)
+        WHERE EXISTS (SELECT FROM made m WHERE m.prompt_id = u.prompt_id)
         GROUP BY u.prompt_id
     ) AS each_prompt
 """
 
 
-def count_left_out(usable: str, params: dict[str, Any], *, compared: bool) -> dict[str, Any]:
-    """For `Batch.selection`, while `chosen` is there: `left_out_reasons` {reason: {"count", "prompts": [id, …]}}, and
-    `same_reading`, the number of candidates that read like another of their prompt. `usable` is the query of the
-    candidates."""
+def count_left_out(usable: str, params: dict[str, Any]) -> dict[str, Any]:
+    """For `Batch.selection["left_out_reasons"]`, while `chosen` and `made` are there: {reason: {"count", "prompts":
+    [id, …]}}. `usable` is the query of the candidates."""
     with connection.cursor() as cursor:
         cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {REASONS}", {**params, "examples": EXAMPLES})
-        reasons = {reason: {"count": count, "prompts": prompts} for reason, count, prompts in cursor.fetchall()}
-        same = 0
-        if compared:
-            cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {LOOK_ALIKES}", params)
-            same = cursor.fetchone()[0]
-    return {"left_out_reasons": reasons, "same_reading": same}
+        return {reason: {"count": count, "prompts": prompts} for reason, count, prompts in cursor.fetchall()}
+
+
+def count_same_reading(usable: str, params: dict[str, Any]) -> int:
+    """The number of candidates that read like another of their prompt, while `made` is there."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {LOOK_ALIKES}", params)
+        return int(cursor.fetchone()[0])
 
 
 def left_out_sentences(selection: Mapping[str, Any]) -> list[str]:

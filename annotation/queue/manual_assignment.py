@@ -14,11 +14,9 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
-from annotation.queue.claims import release, return_to_queue
+from annotation.queue.claims import ASSIGNED_FOR, release, return_to_queue
 from annotation.queue.progress import test_due
 
-# Long enough to return to it tomorrow; a task that is not opened expires as any other lease does.
-ASSIGNED_FOR = timedelta(days=1)
 ATTEMPTS = 5
 State = Assignment.State
 

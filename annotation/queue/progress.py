@@ -1,5 +1,6 @@
 """Progress of batches, and where a person has work. Each read is one statement, whatever the size."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
@@ -21,6 +22,7 @@ from annotation.models import (
 State = Assignment.State
 # A reopened answer stays current until it is replaced, so it counts as done.
 REOPENED = Q(state=State.HELD, finished_at__isnull=False)
+COUNTED_SLOTS = 2_000
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,43 @@ def project_progress(project: Project) -> list[Progress]:
     return progress_of(Batch.objects.filter(project=project))
 
 
+@dataclass(frozen=True)
+class ProjectState:
+    """What a manager sees of a project first: `done` counts the answers of all batches, the rest open ones."""
+
+    project: Project
+    done: int
+    done_in_open: int
+    total: int
+    claimed: int
+    open_batches: int
+
+    @property
+    def is_waiting(self) -> bool:
+        """Nothing is left to annotate."""
+        return self.done_in_open == self.total
+
+
+def project_states(projects: Collection[Project]) -> list[ProjectState]:
+    """Of each project, in one query."""
+    rows: dict[int, list[Progress]] = {project.pk: [] for project in projects}
+    for item in progress_of(Batch.objects.filter(project__in=rows)):
+        rows[item.batch.project_id].append(item)
+    return [project_state(project, rows[project.pk]) for project in projects]
+
+
+def project_state(project: Project, batches: Collection[Progress]) -> ProjectState:
+    open_ones = [item for item in batches if item.is_open]
+    return ProjectState(
+        project=project,
+        done=sum(item.done for item in batches),
+        done_in_open=sum(item.done for item in open_ones),
+        total=sum(item.total for item in open_ones),
+        claimed=sum(item.claimed for item in open_ones),
+        open_batches=len(open_ones),
+    )
+
+
 def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
     counted = batches.annotate(
         done=Count("assignments", filter=Q(assignments__state=State.DONE)),
@@ -96,19 +135,35 @@ def done_by(user: User, batch: Batch) -> int:
     return Assignment.objects.filter(Q(state=State.DONE) | REOPENED, annotator=user, batch=batch).count()
 
 
-def work_for(user: User) -> list[Work]:
-    """The open batches of this person's projects, those with something to do first: one query."""
-    cursor = QueueCursor.objects.filter(annotator=user, batch=OuterRef("batch"))
-    free = Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE)
+def left_for(user: User, batch: Batch) -> tuple[int, bool]:
+    """How many tasks of the batch this person may still do, the one that they hold included, and whether that is all.
+
+    Counted among the next slots of the queue, so that it costs the same in a batch of a million.
+    """
+    free = eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE)).order_by("-priority", "position")
+    slots = free.values("task")[:COUNTED_SLOTS]
+    tasks = {slot["task"] for slot in slots}
+    held = Assignment.objects.filter(batch=batch, annotator=user, state=State.HELD, finished_at=None).count()
+    return len(tasks) + held, len(slots) < COUNTED_SLOTS
+
+
+def eligible(user: User, free: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    """Of these free slots those that this person may claim: not had, not written by them, not met elsewhere."""
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
     written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
     wrote = Task.objects.filter(pk=OuterRef("task"), candidate_ids__overlap=written)
     met = Assignment.objects.filter(
         annotator=user, task__prompt=OuterRef("task__prompt"), batch__project__avoid_seen=True
     ).exclude(batch=OuterRef("batch"))
-    eligible = free.filter(~Exists(had), ~Exists(wrote), ~Exists(met))
+    return free.filter(~Exists(had), ~Exists(wrote), ~Exists(met))
+
+
+def work_for(user: User) -> list[Work]:
+    """The open batches of this person's projects, those with something to do first: one query."""
+    cursor = QueueCursor.objects.filter(annotator=user, batch=OuterRef("batch"))
+    free = eligible(user, Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE))
     # Nearly always there is one ahead of their cursor; only otherwise is the whole queue scanned.
-    ahead = eligible.filter(
+    ahead = free.filter(
         priority=Subquery(cursor.values("priority")[:1]), position__gt=Subquery(cursor.values("position")[:1])
     )
     claimed = Assignment.objects.filter(batch=OuterRef("pk"), annotator=user, state=State.HELD)
@@ -127,7 +182,7 @@ def work_for(user: User) -> list[Work]:
             done_by_me=Coalesce(Subquery(done), 0),
             claimed=Exists(claimed),
             needs_test=Q(qualification__isnull=False) & ~Exists(passed),
-            free=Exists(ahead) | Exists(eligible),
+            free=Exists(ahead) | Exists(free),
         )
         .order_by("-priority", "id")
     )

@@ -18,6 +18,7 @@ from django.db.models.functions import Length
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from annotation.core.exclusions import is_excluded
 from annotation.kinds import KINDS
 from annotation.models import Annotation, MemoryEntry, Project, User
 from annotation.text.normalization import UNSPACED, folded
@@ -151,7 +152,8 @@ ALLOWED = """
 def similar(
     *, project: Project, text: str, person: User, task_id: int, prompt_id: int, limit: int = 3
 ) -> list[Similar]:
-    """The most similar earlier texts of the project that this person may see at this task, best first."""
+    """The most similar earlier texts of the project that this person may see at this task, best first. Texts of
+    excluded answers are left out; where they were among the most similar ones, there may be fewer."""
     wanted = folded(text)[:COMPARED]
     grams = sketch(text, project.pk)
     if not grams:
@@ -172,7 +174,8 @@ def similar(
             },
         )
         ids = [row[0] for row in cursor.fetchall()]
-    rows = MemoryEntry.objects.in_bulk(ids)
+    counting = MemoryEntry.objects.filter(pk__in=ids).exclude(is_excluded(project="project", annotator="author"))
+    rows = {row.pk: row for row in counting}
     near = process.extract(
         wanted,
         {pk: folded(rows[pk].source)[:COMPARED] for pk in ids if pk in rows},

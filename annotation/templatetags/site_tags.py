@@ -49,8 +49,9 @@ def direction(language: str) -> str:
 
 @register.inclusion_tag("components/project_nav.html", takes_context=True)
 def project_nav(context: Context, project: Project, section: str = "") -> dict[str, Any]:
-    """The project's sections that this person may open; `section` is the current one."""
-    role = role_in(context["request"].user, project)
+    """The project's sections that this person may open; `section` is the current one. A page that knows this person's
+    role has it in its context as `own_role`."""
+    role = context["own_role"] if "own_role" in context else role_in(context["request"].user, project)
     sections = [
         {"label": label, "url": url, "current": key == section} for key, label, url, roles in SECTIONS if role in roles
     ]

@@ -22,6 +22,16 @@ def duration(seconds: float | None) -> str:
     return _("%(hours)d h %(minutes)02d min") % {"hours": minutes // 60, "minutes": minutes % 60}
 
 
+def rough_duration(seconds: float) -> str:
+    """An estimate: 45 → “1 min”, 1500 → “25 min”, 9000 → “2.5 h”, 100000 → “28 h”."""
+    if seconds < 3570:
+        return _("%(minutes)d min") % {"minutes": max(1, round(seconds / 60))}
+    hours = seconds / 3600
+    return _("%(hours)s h") % {
+        "hours": number_format(round(hours, 1 if hours < 9.95 else None), 0 if hours >= 9.95 else 1)
+    }
+
+
 def percentage(share: float, decimals: int | None = None) -> str:
     """A share from 0 to 1: 0.8 → “80 %”, and 2/3 → “66.7 %” where a whole number would hide the difference.
 

@@ -16,9 +16,13 @@ Direction = Literal["ltr", "rtl", "auto"]
 
 @lru_cache(maxsize=1024)
 def meant(tag: str) -> str:
-    """The tag, or the right one where a project has a wrong one from before tags were checked: `ja` for jp."""
-    if tag.split("-")[0].lower() in get_global("likely_subtags"):
+    """The tag as CLDR knows it: with a macrolanguage where it has data of that (`zh` for cmn, `ar` for arb), and the
+    right one where a project has a wrong one from before tags were checked (`ja` for jp)."""
+    first, *rest = tag.split("-")
+    if first.lower() in get_global("likely_subtags"):
         return tag
+    if known := get_global("language_aliases").get(first.lower()):
+        return "-".join([*known.split("_"), *rest])
     return right_tag(tag) or tag
 
 

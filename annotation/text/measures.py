@@ -75,8 +75,54 @@ NEAR = {
     "area": ("area", "length"),
     "volume": ("volume", "length"),
 }
-# Shares that are no unit when the source has them: 5分 is also five minutes.
-SHARES_ALSO = {"ja": "割 分 厘", "zh": "折 成", "yue": "折 成", "ko": "할"}
+# What means a unit in a translation, but not for certain in a source: short and older names, and words that
+# mean other things as well (5分 is five minutes, too).
+STANDS_FOR: dict[str, dict[str, str]] = {
+    "": {"mass": "kilo kilos quilo quilos chilo chili"},
+    "ja": {
+        "length": "センチ ミリ メーター",
+        "area": "平米 坪 畳 帖",
+        "volume": "リッター シーシー cc",
+        "digital": "ギガ メガ テラ",
+        "share": "割 分 厘",
+    },
+    "zh": {
+        "length": "公里 千米 公分 公尺 公釐 米 里 哩 呎 吋",
+        "mass": "公斤 公克 公吨 公噸 千克 斤 两 兩",
+        "area": "平米 平 坪 亩 畝",
+        "volume": "公升 升 毫升 公合",
+        "digital": "G M K T",
+        "share": "折 成",
+    },
+    "ko": {
+        "length": "킬로 센티 밀리",
+        "mass": "킬로",
+        "area": "평 평방",
+        "digital": "기가 메가 테라",
+        "share": "할",
+    },
+    "ar": {
+        "length": "كم سم مم متر كيلو",
+        "mass": "كجم كغ كغم كيلو طن جرام غرام",
+        "volume": "لتر ليتر",
+        "share": "بالمئة بالمائة المئة المائة",
+    },
+    "fa": {"mass": "کیلو", "share": "درصد"},
+    "he": {
+        "length": 'ק״מ ק"מ ס״מ ס"מ מ״מ מ"מ',
+        "mass": 'ק״ג ק"ג קילו',
+        "area": 'מ״ר מ"ר',
+        "volume": 'מ״ל מ"ל',
+    },
+    "hi": {"length": "किलो", "mass": "किलो", "share": "फीसदी फ़ीसदी"},
+    "bn": {"mass": "কেজি কিলো"},
+    "th": {"length": "กิโล", "mass": "กิโล", "area": "ไร่ งาน วา", "share": "ร้อยละ"},
+    "vi": {"length": "cây", "mass": "cân ký kí lạng tạ tấn", "share": "phần\u00a0trăm"},
+    "ru": {"area": "кв", "volume": "куб"},
+    "uk": {"area": "кв", "volume": "куб", "mass": "кіло"},
+    "de": {"area": "qm", "volume": "Kubik", "mass": "Zentner"},
+}
+STANDS_FOR["yue"] = STANDS_FOR["zh"]
 # Of forms this short only these tell a measure: others are words, names, or years (2024 г.).
 SURE_SYMBOLS = """\
 m km cm mm µm μm nm KM CM MM g kg mg KG lb lbs oz ft yd l ml cl dl ha mph kmh km/h m/s °C °F kB KB MB GB TB
@@ -88,6 +134,9 @@ AMBIGUOUS_WORDS = """\
 AMBIGUOUS = frozenset(AMBIGUOUS_WORDS.split())
 UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 SIGN = regex.compile(r"[^\w\s]+")
+# Where a word ends: no letter follows, but one of a script that is written without spaces may (1.5GBです).
+WORD_END = rf"(?!(?!{UNSPACED.pattern})[\p{{L}}\p{{M}}])"
+WORD_BEGIN = rf"(?<!(?!{UNSPACED.pattern})[\p{{L}}\p{{M}}])"
 AMOUNTS = (1, 2, 3, 5, 11, 100, 0.5)
 
 
@@ -119,8 +168,8 @@ def measures(tag: str) -> Measures | None:
         for form in {*own, *symbols}:
             if may_be_asked(form, kind, locale):
                 asked.setdefault(form.casefold(), set()).add(kind)
-        also = SHARES_ALSO.get(base, "").split() if kind == "share" else []
-        forms[kind] = {*own, *symbols, *also}
+        also = f"{STANDS_FOR[''].get(kind, '')} {STANDS_FOR.get(base, {}).get(kind, '')}".split()
+        forms[kind] = {*own, *symbols, *(form.replace("\u00a0", " ") for form in also)}
     for kind in forms:
         present[kind] = presence(kind, set().union(*(forms[near] for near in NEAR.get(kind, (kind,)))))
     words = sorted(asked, key=len, reverse=True)
@@ -197,22 +246,22 @@ def bounded(form: str, *, inflected: bool) -> str:
     ending = ""
     if inflected and len(form) >= 5 and form.isalpha():
         escaped, ending = form[: max(5 if form.isascii() else 4, -(-len(form) * 7 // 10))], r"[\p{L}\p{M}]{0,4}"
-    return rf"{escaped}{ending}(?![\p{{L}}\p{{M}}\d²³^])"
+    return rf"{escaped}{ending}{WORD_END}(?![\d²³^])"
 
 
 def presence(kind: str, forms: Iterable[str]) -> "regex.Pattern[str]":
     parts = set()
     for form in forms:
         escaped = regex.escape(form)
-        if SIGN.fullmatch(form) or UNSPACED.search(form):
+        if SIGN.fullmatch(form) or UNSPACED.search(form) or (len(form) == 3 and not form.isascii()):
             parts.add(escaped)
         elif len(form) >= 4:  # without its ending
-            stem = form[: max(3, -(-len(form) * 7 // 10))]
+            stem = form[: max(3, -(-len(form) * (7 if len(form) < 6 else 6) // 10))]
             parts.add(regex.escape(stem))
         elif len(form) == 1:
-            parts.add(rf"(?<=\d[\u00a0\u202f\u2009 -]?){escaped}(?![\p{{L}}\p{{M}}])")
+            parts.add(rf"(?<=\d[\u00a0\u202f\u2009 -]?){escaped}{WORD_END}")
         else:
-            parts.add(rf"(?<![\p{{L}}\p{{M}}]){escaped}(?![\p{{L}}\p{{M}}])")
+            parts.add(rf"{WORD_BEGIN}{escaped}{WORD_END}")
     if kind == MONEY:
         parts.add(r"\p{Sc}")
     return regex.compile("|".join(sorted(parts, key=len, reverse=True)), regex.IGNORECASE)

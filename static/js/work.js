@@ -165,10 +165,10 @@
     announce(section.dataset.announcement ?? "");
   }
   function countSubmission() {
-    const mine = byId("done-by-me"), bar = byId("batch-progress"), all = byId("batch-done");
+    const mine = byId("done-by-me"), bar = byId("my-progress"), all = byId("batch-done");
     if (mine) mine.textContent = String(Number(mine.textContent) + 1);
     if (bar) bar.value += 1;
-    if (all) all.textContent = `${bar.value} / ${bar.max}`;
+    if (all) all.textContent = `${(all.dataset.done = Number(all.dataset.done) + 1)} / ${all.dataset.total}`;
   }
 
   // ---- problems: each goes when what it was about changes, the box with the last one ----------------------------------

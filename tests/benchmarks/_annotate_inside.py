@@ -29,7 +29,7 @@ def fill(question: dict) -> dict:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.db import connection
 
-    from annotation.models import Kind, Membership, ReasonTag, Role, User
+    from annotation.models import Kind, Membership, Role, User
     from annotation.projects.guidelines import publish_guideline
     from annotation.projects.settings import create_project
     from annotation.queue.batches import open_batch
@@ -38,11 +38,14 @@ def fill(question: dict) -> dict:
 
     tasks = question["tasks"]
     project = create_project(
-        name=f"{tasks} tasks", goal="translation", source_language="en", target_language="ja", actor=None
+        name=f"{tasks} tasks",
+        goal="translation",
+        source_language="en",
+        target_language="ja",
+        reason_tags=("Meaning", "Register", "Fluency"),
+        actor=None,
     )
     publish_guideline(project=project, text="# Polite\n\nPrefer the polite one.", based_on=0, actor=None)
-    for position, name in enumerate(("Meaning", "Register", "Fluency")):
-        ReasonTag.objects.create(project=project, name=name, position=position)
     allow_test_statements()
     with connection.cursor() as cursor:
         # Rows that cannot be wrong are not looked up one by one; everything else is as an import leaves it.

@@ -27,6 +27,9 @@ def main(question: dict) -> None:
     django.setup()
     from django.core.management import call_command
 
+    from tests.database import allow_test_statements
+
+    allow_test_statements()
     call_command("migrate", interactive=False, verbosity=0)
     folder, rows = Path(question["folder"]), question["rows"]
     write_files(folder, rows)

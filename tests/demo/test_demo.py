@@ -1,14 +1,15 @@
 """The demonstration sets itself up once, and its simulated annotators work as people do, labelled as what they are."""
 
 import io
+from collections.abc import Iterable
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Project, Prompt, User
+from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Project, Prompt, Task, User
 from demo import concierge
 from demo.accounts import PEOPLE
-from demo.judgement import formality
+from demo.judgement import fit, formality
 from demo.seed import seed
 from training.models import Run
 
@@ -29,6 +30,25 @@ def run(*arguments: str, **options: object) -> str:
 def counts() -> list[int]:
     models = (User, Project, Membership, Prompt, Candidate, Batch, Assignment, Run)
     return [model._default_manager.count() for model in models]
+
+
+def check_choices(answers_by_task: Iterable[list[Annotation]]) -> None:
+    """The formal answer that leaves nothing out is never the worse one; whether a casual but complete answer is better
+    than a formal one with a fault is where people would disagree."""
+    origins = dict(Candidate.objects.values_list("pk", "origin"))
+    unanimous = divided = 0
+    for answers in answers_by_task:
+        shown = {origins[candidate] for candidate in answers[0].payload["shown"]}
+        chosen = {origins.get(answer.payload.get("chosen"), "tie") for answer in answers}
+        if concierge.FORMAL in shown:
+            assert chosen <= {concierge.FORMAL, "tie"}
+            ties = [answer for answer in answers if "chosen" not in answer.payload]
+            assert all(answer.annotator.name.endswith("3") for answer in ties)  # lets small differences pass
+            unanimous += chosen == {concierge.FORMAL}
+        else:
+            divided += len(chosen) > 1
+    assert unanimous > 20
+    assert divided > 2
 
 
 def test_setting_up_twice_adds_nothing(people, client):
@@ -53,31 +73,48 @@ def test_setting_up_twice_adds_nothing(people, client):
     user.save()
     assert [bool(person.password) for person in seed(lambda text: None)] == [False, True, True, True]
 
+    # A site that an earlier version set up has other batches and texts: nothing is imported or opened again.
+    project = Project.objects.get(slug=concierge.CONCIERGE)
+    Batch.objects.filter(project=project, kind=Kind.CHOOSING).update(name="Pairs")
+    writing = Batch.objects.get(project=project, kind=Kind.WRITING)
+    Assignment.objects.filter(batch=writing).delete()
+    Task.objects.filter(batch=writing).delete()
+    writing.delete()
+    Prompt.objects.filter(project=project, tasks=None).delete()
+    before = counts()
+    seed(lambda text: None)
+    assert counts() == before
+
 
 def test_simulated_annotators_answer_every_kind(people):
     for kind in Kind.values:
         batch = Batch.objects.get(project__slug=concierge.CONCIERGE, kind=kind)
-        said = run("simulate", concierge.CONCIERGE, "--batch", str(batch.pk), "--limit", "15", "--error", "0")
-        assert said.strip() == "15 simulated annotations by 3 annotators"
+        limit = "240" if kind == Kind.CHOOSING else "15"
+        said = run("simulate", concierge.CONCIERGE, "--batch", str(batch.pk), "--limit", limit, "--error", "0")
+        assert said.strip() == f"{limit} simulated annotations by 3 annotators"
     given = Annotation.objects.select_related("annotator", "task__prompt")
     assert all(annotation.annotator.is_simulated for annotation in given)
     assert len({annotation.annotator_id for annotation in given}) == 3
     texts = dict(Candidate.objects.values_list("pk", "text"))
+    choices: dict[int, list[Annotation]] = {}
     for annotation in given:
         payload = annotation.payload
         if annotation.kind == Kind.CHOOSING:
-            assert payload["choice"] == "one"
-            assert formality(texts[payload["chosen"]]) > 0
-            assert "more formal" in payload["reasons"]
+            choices.setdefault(annotation.task_id, []).append(annotation)
         elif annotation.kind == Kind.POSTEDITING:
             assert not payload["unchanged"]
             assert formality(payload["text"]) > 0 > formality(texts[payload["candidate"]])
         elif annotation.kind == Kind.WRITING:
             assert formality(payload["text"]) > 0
-        else:
-            ((candidate, scores),) = payload["scores"].items()
-            assert set(scores) == {"register", "content", "language"}
-            assert (scores["register"] > 3) == (formality(texts[int(candidate)]) > 0)
+        elif annotation.kind == Kind.SCORING:
+            assert len(payload["scores"]) == 3  # side by side
+            for candidate, scores in payload["scores"].items():
+                assert set(scores) == {"register", "content", "language"}
+                assert (scores["register"] > 3) == (formality(texts[int(candidate)]) > 0)
+                fits = fit(annotation.task.prompt.text, texts[int(candidate)])
+                assert (scores["content"] == 5) == (fits == 1)
+
+    check_choices(choices.values())
 
     # A project that is no demonstration is left alone, and so is bad input.
     Project.objects.filter(slug=concierge.CONCIERGE).update(is_demo=False)

@@ -2,14 +2,19 @@
 
 import errno
 import logging
+import re
 import secrets
+import subprocess
+import sys
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 
 from deploy import health, outage
 from deploy.embedded import access
+from deploy.outage_log import Outages
 from deploy.secret_key import weakness
 from tests.factories import UserFactory
 
@@ -80,6 +85,80 @@ def test_the_page_is_clear_and_has_our_headers(client, monkeypatch, error, statu
         for record in caplog.records:
             outage.OneLine().filter(record)
             assert "\n" not in logging.Formatter().format(record)
+
+
+PROCESSES = """
+import logging, os, signal, sys, threading, time
+from http import HTTPStatus
+from pathlib import Path
+from deploy import outage_log
+outage_log.LOOK_SECONDS = 0.1
+down = Path(sys.argv[1])
+outages = outage_log.Outages(lambda status: not down.exists())
+logging.basicConfig(format="%(message)s")
+status = HTTPStatus.SERVICE_UNAVAILABLE
+for number in range(4):
+    if not os.fork():
+        firsts = []
+        note = lambda: firsts.extend([1 for _ in range(25) if outages.note(status)])
+        threads = [threading.Thread(target=note) for _ in range(4)]
+        [thread.start() for thread in threads], [thread.join() for thread in threads]
+        if firsts:
+            print("first", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)  # with it, who looks for the end
+        while down.exists():
+            time.sleep(0.05)
+        time.sleep(2)
+        os._exit(0)
+os.wait()
+if not os.fork():  # somebody else takes over
+    print(outages.note(status), outages.note(HTTPStatus.INSUFFICIENT_STORAGE), flush=True)
+    time.sleep(0.5)
+    down.unlink()
+    time.sleep(1)
+    os._exit(0)
+while True:
+    try: os.wait()
+    except ChildProcessError: break
+print(outages.note(status))
+"""
+
+
+def test_all_processes_together_log_an_outage_once_with_a_count(tmp_path):
+    down = tmp_path / "down"
+    down.touch()
+    command = [sys.executable, "-c", PROCESSES, str(down)]
+    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["first", "False", "True", "True"]
+    database, disk = sorted(done.stderr.splitlines())
+    assert re.fullmatch(r"The database answers again after \d+ s; 400 more failures were not logged", database)
+    assert re.fullmatch(r"The disk can be written again after \d+ s; there was no further failure", disk)
+
+
+def test_only_the_first_failure_of_an_outage_is_logged(monkeypatch):
+    monkeypatch.setattr(outage.OneLine, "outages", Outages(lambda status: False))
+    lines = []
+    logger = logging.Logger("one line")
+    logger.addHandler(handler := logging.StreamHandler())
+    handler.addFilter(outage.OneLine())
+    monkeypatch.setattr(handler, "emit", lambda record: lines.append(handler.format(record)))
+    for _ in range(3):
+        try:
+            raise OperationalError("the connection is bad\nIs the server running?")
+        except OperationalError:
+            logger.exception("Task %s raised", "seal_events")
+    logger.error("Service Unavailable: %s", "/healthz", extra={"status_code": 503})
+    assert lines == [
+        "Task seal_events raised (503: OperationalError: the connection is bad). "
+        "Further failures are counted until it is over"
+    ]
+    try:
+        raise ValueError("ours")
+    except ValueError:
+        logger.exception("Task %s raised", "seal_events")
+    logger.error("Not Found: %s", "/x", extra={"status_code": 404})
+    assert "Traceback" in lines[1]
+    assert lines[2] == "Not Found: /x"
 
 
 @pytest.mark.django_db

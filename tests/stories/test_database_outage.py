@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import signal
 import tempfile
 import threading
 import time
@@ -28,6 +30,24 @@ print(json.dumps({{
         for slot in Assignment.objects.filter(task=draft.task_id, annotator=draft.annotator_id)}},
 }}))
 """
+BEGINS = "Further failures are counted until it is over"
+ENDS = r"The database answers again after \d+ s; [1-9]\d* more failures were not logged"
+
+
+def log_of_long_outage(site, data):
+    """What the worker logs of an outage that lasts for several of its periodic jobs."""
+    log = site.var / "log" / "worker.log"
+    before = log.stat().st_size
+    os.kill(site.process.pid, signal.SIGSTOP)  # who would start the database again
+    try:
+        kill(postmaster(data))
+        time.sleep(16)
+    finally:
+        os.kill(site.process.pid, signal.SIGCONT)
+    until = time.monotonic() + 90
+    while not re.search(ENDS, log.read_text()[before:]) and time.monotonic() < until:
+        time.sleep(0.5)
+    return log.read_text()[before:]
 
 
 class Witness(Patient):
@@ -66,7 +86,7 @@ class Witness(Patient):
             self.failures.append(repr(error))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_postgresql_is_killed_under_load():
     with tempfile.TemporaryDirectory(prefix="konomi-outage-") as folder, running_site(Path(folder) / "var") as site:
         data = (site.var / "postgres").resolve()
@@ -95,6 +115,7 @@ def test_postgresql_is_killed_under_load():
         standing = site.ask(STANDING.format(batch=made["batch"]))
         said = (site.var / "serve.log").read_text()
         log = (site.var / "log" / "web.log").read_text()
+        worker_log = log_of_long_outage(site, data)
     assert [failure for person in people for failure in person.failures] == []
     answers = standing["answers"]
     assert len(answers) == len(set(answers))
@@ -113,3 +134,6 @@ def test_postgresql_is_killed_under_load():
     assert "PostgreSQL has ended" in said
     assert "PostgreSQL is back after" in said
     assert log.count("Traceback") == 0, log[-3000:]
+    assert 1 <= log.count(BEGINS) <= 2, log[-3000:]
+    assert worker_log.count("Traceback") == 0, worker_log[-3000:]
+    assert len(re.findall(ENDS, worker_log)) == 1, worker_log[-3000:]

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+GUARD = str(ROOT / "deploy" / "guard.py")
 
 
 def free_port() -> int:
@@ -122,6 +124,64 @@ def test_the_site_starts_mends_itself_and_leaves_nothing_behind(var):
     assert time.monotonic() - begun < 60  # not until somebody gives up waiting
     assert said.rstrip().endswith("Stopped.")
     assert left_over(var) == []
+
+
+def begin_stuck_job(var, database):
+    """Have the worker run a job that waits for a lock which `database` holds and keeps."""
+    database.execute("LOCK TABLE annotation_assignment IN ACCESS EXCLUSIVE MODE")
+    code = "from annotation.jobs import expire_leases; expire_leases.delay()"
+    environment = {**os.environ, "KONOMI_VAR": str(var)}
+    subprocess.run([sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=environment, check=True)
+    assert await_true(lambda: waiting(database)), "no job waits"
+
+
+def waiting(database):
+    """Processes of the server that wait for a lock."""
+    database.execute("SELECT pg_stat_clear_snapshot()")  # in a transaction, the first look would be kept
+    query = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'konomi'"
+    return {pid for (pid,) in database.execute(query).fetchall()}
+
+
+def await_true(ask, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return answer
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_serve_leaves_nothing_however_busy_its_worker_is(var):
+    port = free_port()
+    serve = start_serve(var, port)
+    assert answers(port), serve.communicate(timeout=5)
+    assert await_true(lambda: len(child(serve, "celery").children()) >= 2), "scheduler and pool"
+    with psycopg.connect(host=str(var / "postgres"), user="postgres", dbname="konomi") as database:
+        # Celery waits for its jobs, and this one never ends.
+        begin_stuck_job(var, database)
+        stuck = waiting(database)
+        serve.kill()
+        # The next one begins when all is gone, with the lock still held by somebody else.
+        serve.wait()
+        serve = start_serve(var, port)
+        assert answers(port), serve.communicate(timeout=5)
+        of_site = {psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)}
+        lines = [" ".join(process.cmdline()) for process in of_site]
+        assert sorted(left_over(var)) == sorted([*lines, *(line for line in left_over(var) if "postgres" in line)])
+        assert await_true(lambda: not (stuck & waiting(database))), "the server has noticed it"
+
+    # A killed guard is replaced, and only serve decides when it ends.
+    guard = child(serve, GUARD)
+    guard.kill()
+    guard = child(serve, GUARD, other_than=guard.pid)
+    guard.terminate()
+
+    # Worker and parent at once, as by the kernel's memory killer: processes of the worker's pool have no parent then.
+    assert await_true(lambda: len(child(serve, "celery").children()) >= 2)
+    assert guard.is_running()
+    child(serve, "celery").kill()
+    serve.kill()
+    serve.wait()
+    assert wait_until_gone(var) == []
 
 
 def test_a_taken_port_is_one_clear_line(var):

@@ -28,6 +28,8 @@ TINY: dict[str, Any] = {
     "vocab_size_per_layer_input": VOCABULARY,
     **dict.fromkeys(("hidden_size", "d_model", "n_embd", "n_embed", "embedding_size", "word_embed_proj_dim"), 32),
     **dict.fromkeys(("dim", "lru_width", "emb_dim", "decoder_hidden_size", "attention_hidden_size"), 32),
+    "hidden_size_global": 32,
+    "encoder_hash_byte_group_vocab": 500,
     **dict.fromkeys(("embed_dim", "width", "input_embedding_size", "query_pre_attn_scalar"), 32),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "n_inner", "d_ff"), 64),
     **dict.fromkeys(("ffn_hidden_size", "dff", "mlp_hidden_size", "dense_intermediate_size", "dim_ff"), 64),

@@ -21,7 +21,8 @@ class Row:
     """A family's line of the table. Figures are None where they do not apply, reasons empty.
 
     `rows`: the largest difference of a sequence's log-probability, packed with others and alone. `reported`: how far
-    the means that the trainer reported are from those of sequences alone, as a fraction.
+    the means that the trainer reported are from those of sequences alone, as a fraction; `scored` is the same of each
+    sequence by the evaluation.
     """
 
     family: str
@@ -32,6 +33,7 @@ class Row:
     packed: bool = False
     rows: float | None = None
     reported: float | None = None
+    scored: float | None = None
     lora: str = ""
     unmoved: tuple[str, ...] = ()
     lora_refused: str = ""
@@ -67,8 +69,10 @@ def examine(family: str, folder: Path) -> Row:
     else:
         adapted(source, outcome, row)
         merge(outcome, folder / "merged", row)
+    alone = alone_logps(source)
+    row.scored = float((scored(source) / alone - 1).abs().max())
     if outcome is not None:
-        compare(source, outcome, row)
+        compare(source, outcome, alone, row)
     return row
 
 
@@ -85,6 +89,10 @@ def build(family: str, folder: Path, row: Row) -> None:
     row.parameters = model.num_parameters()
     text = model.config.get_text_config()
     row.auxiliary = bool(getattr(text, "router_aux_loss_coef", 0)) and hasattr(text, "output_router_logits")
+    for module in model.modules():
+        # The row of the padding token, which is zero at random: gradients of its norm would be NaN in some families.
+        if isinstance(module, torch.nn.Embedding) and module.padding_idx is not None:
+            torch.nn.init.normal_(module.weight.data[module.padding_idx], std=0.1)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -139,15 +147,34 @@ def merge(outcome: Outcome, to: Path, row: Row) -> None:
         row.merge_refused = first_line(error, 300)
 
 
-def compare(source: Path, outcome: Outcome, row: Row) -> None:
+def alone_logps(source: Path) -> Any:
+    """Log-probabilities (pairs, 2) of the start, each sequence alone, by the model's own logits."""
+    import torch
+
+    with torch.no_grad():
+        model, tokenizer = models.load(source), models.load_tokenizer(source)
+        return torch.cat([oracle.logps(model, tokenizer, (pair,)) for pair in PAIRS])
+
+
+def scored(source: Path) -> Any:
+    """The same as an evaluation computes them."""
+    import torch
+
+    from training.engine.inference.scoring import Scorer
+
+    tokenizer = models.load_tokenizer(source)
+    texts = [oracle.sequences(tokenizer, pair) for pair in PAIRS]
+    scores = Scorer(models.load(source), pad_id=tokenizer.pad_token_id).score(texts)
+    return torch.tensor([[score.logp for score in row] for row in scores], dtype=torch.float64)
+
+
+def compare(source: Path, outcome: Outcome, alone: Any, row: Row) -> None:
     """The start's log-probabilities, each sequence alone, against those in packed rows and against those reported."""
     import torch
 
-    model, tokenizer = models.load(source), models.load_tokenizer(source)
-    with torch.no_grad():
-        alone = torch.cat([oracle.logps(models.load(source), tokenizer, (pair,)) for pair in PAIRS])
-        if row.packed:
-            row.rows = float((packed(model, tokenizer) - alone).abs().max())
+    if row.packed:
+        with torch.no_grad():
+            row.rows = float((packed(models.load(source), models.load_tokenizer(source)) - alone).abs().max())
     reported = [outcome.reported(name)[0] for name in ("logps_chosen", "logps_rejected")]
     means = alone.mean(dim=0).tolist()
     row.reported = max(abs(value / right - 1) for value, right in zip(reported, means, strict=True))

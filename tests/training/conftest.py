@@ -17,6 +17,7 @@ from django.db import connection
 
 from annotation.models import DatasetVersion, Role
 from tests.factories import ProjectFactory, PromptFactory, join
+from training.models import Checkpoint, Evaluation
 from training.runs.create import create_run
 from training.supervision import launch
 
@@ -77,7 +78,7 @@ def freeze(project, settings):
             purpose=purpose,
             format="conversational",
             sha256=digest,
-            manifest={},
+            manifest=fields.pop("manifest", {}),
             selection=fields.pop("selection", {}),
             train_rows=train,
             held_out_rows=held_out,
@@ -93,7 +94,8 @@ def columns(purpose, number):
     answers = {name: [{"role": "assistant", "content": f"{text} {number}"}] for name, text in ANSWERS.items()}
     if purpose == "dpo":
         return {"prompt": prompt, **answers, "reference": ANSWERS["chosen"]}
-    return {"prompt": prompt, "completion": answers["chosen"], "reference": ANSWERS["chosen"]}
+    row = {"prompt": prompt, "completion": answers["chosen"], "reference": ANSWERS["chosen"]}
+    return {**row, "label": number % 2 == 0} if purpose == "kto" else row
 
 
 @pytest.fixture
@@ -182,3 +184,41 @@ def manage(environment):
     for process in started:
         process.kill()
         process.communicate()
+
+
+def finished(run):
+    """The checkpoint of a run that a (fake) engine ends at once, with an evaluation as the engine leaves it."""
+    watched(run, "succeeded")
+    return Checkpoint.objects.get(run=run)
+
+
+METRICS = {
+    "rows": 40,
+    "reward_accuracy": 0.925,
+    "reward_accuracy_interval": [0.85, 1.0],
+    "reward_margin": 1.234,
+    "logp_accuracy": 0.9,
+    "logp_accuracy_interval": [0.8, 0.98],
+    "parent_logp_accuracy": 0.6,
+    "parent_logp_accuracy_interval": [0.45, 0.75],
+    "perplexity": 12.5,
+    "parent_perplexity": 15.25,
+    "chrf": 31.0,
+    "parent_chrf": 30.0,
+}
+
+
+def evaluated(checkpoint, dataset, **metrics):
+    evaluation = Evaluation.objects.create(
+        project=checkpoint.project,
+        checkpoint=checkpoint,
+        dataset=dataset,
+        status="succeeded",
+        result={"status": "succeeded", "metrics": {**METRICS, **metrics}},
+    )
+    evaluation.directory.path.mkdir(parents=True)
+    (evaluation.directory.path / "samples.jsonl").write_text(
+        '{"prompt": [{"role": "user", "content": "A <b>towel</b>?"}], "output": "<script>ours</script>", '
+        '"parent_output": "theirs", "reference": "Certainly."}\n{"prompt": "torn'
+    )
+    return evaluation

@@ -13,12 +13,15 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from annotation.answers.exclusions import exclude_answer, exclude_simulated, lift_exclusion
 from annotation.answers.submission import submit
 from annotation.datasets.freeze import freeze_dataset
+from annotation.exchange.selection import Selection
 from annotation.importing.judgements.uploads import UNDECIDED
 from annotation.importing.run import stored_mapping
 from annotation.members.memberships import invite
 from annotation.models import (
+    AnswerExport,
     Assignment,
     Batch,
     Import,
@@ -49,6 +52,7 @@ NOT_PAGES = {
     "import_faults",
     "import_rest",
     "dataset_file",
+    "answer_export_file",
     "time_file",
     "account_set_password",
     "account_reset_password_from_key",
@@ -129,6 +133,8 @@ def everything(
     mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei).annotation
     held = hand(writing, kei)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
+    exclusion = exclude_answer(annotation=mine, reason="原文と合いません。", actor=hana)
+    lift_exclusion(exclusion=exclude_simulated(project=project, reason="試し。", actor=hana), actor=hana)
     remark = Remark.objects.create(task=mine.task, author=kei, kind="question", text="どのくらい丁寧に？")
     Remark.objects.create(task=held.task, author=kei, kind="comment", text="人名です。")
     test = Qualification.objects.create(project=project, name="丁寧さ", kind="choosing", seed=1)
@@ -143,8 +149,22 @@ def everything(
     start_attempt(qualification=test, user=kei)
     term = add_term(project=project, source=source.split()[0], target=good[:3], actor=hana)
     upload = Import.objects.create(project=project, filename="texts.csv", status=Import.Status.DONE, created_by=hana)
+    report = {"states": {"current": 2}, "left_out": {"skips": 1}, "never": {"drafts": 3}}
+    export = AnswerExport.objects.create(
+        project=project,
+        format="csv",
+        selection=Selection(batches=(writing.pk,), current_only=True).as_dict(),
+        status=AnswerExport.Status.DONE,
+        path="exports/none",
+        report=report,
+        rows_written=2,
+        created_by=hana,
+        queued_at=timezone.now(),
+        finished_at=timezone.now(),
+    )
     values = {
         "slug": project.slug,
+        "export_id": export.pk,
         "aspect_id": aspect.pk,
         "version": guideline.version,
         "invitation_id": invitation.pk,
@@ -153,6 +173,7 @@ def everything(
         "task_id": held.task_id,
         "assignment_id": held.pk,
         "dataset_id": dataset.pk,
+        "exclusion_id": exclusion.pk,
         "import_id": upload.pk,
         "prompt_id": prompt.pk,
         "candidate_id": options[0],

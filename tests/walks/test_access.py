@@ -16,12 +16,15 @@ from django.utils import timezone
 
 from annotation.core import access
 from annotation.datasets.freeze import freeze_dataset
+from annotation.exchange.selection import Selection
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import invite
 from annotation.models import (
     Annotation,
+    AnswerExport,
     Assignment,
     Batch,
+    Exclusion,
     GlossaryTerm,
     Import,
     Membership,
@@ -43,6 +46,8 @@ pytestmark = pytest.mark.django_db
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
 COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz", "preferences", "preferences_keys"}
 MANAGER_ONLY = {
+    "answer_exclude",
+    "exclusion_lift",
     "project_settings",
     "settings_guideline",
     "settings_guideline_version",
@@ -56,6 +61,11 @@ MANAGER_ONLY = {
     "settings_member_role",
     "settings_member_remove",
     "settings_invitation_revoke",
+    "answer_exports",
+    "answer_export_file",
+    "answer_export_cancel",
+    "answer_export_again",
+    "answer_export_delete",
     "prompts",
     "import_new",
     "judgements_new",
@@ -80,8 +90,9 @@ MANAGER_ONLY = {
     "batch_release_person",
     "task_give",
 }
-NO_FILE = {"import_faults", "import_rest"}  # the import of these tests has neither file
+NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
+    "exclusions",
     "datasets",
     "dataset",
     "dataset_file",
@@ -162,8 +173,12 @@ def world():
         assignment=done, task=answered, annotator=rin, kind="writing", payload={"text": "はい。"}, guideline=guideline
     )
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
+    exclusion = Exclusion.objects.create(project=project, task=answered, annotator=rin, reason="Too short")
     remark = Remark.objects.create(task=task, author=kei, kind="question", text="How polite?")
     upload = Import.objects.create(project=project, filename="texts.csv")
+    export = AnswerExport.objects.create(
+        project=project, format="csv", selection=Selection().as_dict(), created_by=hana, queued_at=timezone.now()
+    )
     term = GlossaryTerm.objects.create(project=project, source="room", target="お部屋", folded="room")
     test = Qualification.objects.create(project=project, name="Politeness", kind="choosing", seed=1)
     item = QualificationItem.objects.create(
@@ -185,7 +200,9 @@ def world():
         "task_id": task.pk,
         "assignment_id": slot.pk,
         "dataset_id": dataset.pk,
+        "exclusion_id": exclusion.pk,
         "import_id": upload.pk,
+        "export_id": export.pk,
         "prompt_id": prompt.pk,
         "candidate_id": candidate.pk,
         "token": invitation.token,

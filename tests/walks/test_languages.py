@@ -123,6 +123,48 @@ def test_every_word_of_the_sources_is_in_the_catalogue(tmp_path):
     assert not known - found, f"run make messages: nothing says {sorted(str(key) for key in known - found)}"
 
 
+# ---- scripts ----
+
+# Text that a script writes into a page: what is assigned, but for values and single signs.
+WRITTEN = re.compile(
+    r"(?:\.(?:textContent|innerText|innerHTML|title|placeholder|ariaLabel|value)\s*=(?!=)|"
+    r"setAttribute\(\s*[\"'](?:aria-label|title|placeholder)[\"'],|(?:alert|confirm|prompt)\()\s*([^;]*)"
+)
+LITERAL = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`")
+
+
+@pytest.mark.parametrize("script", sorted((BASE_DIR / "static" / "js").glob("*.js")), ids=lambda path: path.name)
+def test_a_script_has_no_sentences_of_its_own(script):
+    """They come from script_messages or from an attribute that a template translates."""
+    assert own_sentences(script.read_text(encoding="utf-8")) == []
+
+
+def own_sentences(text: str) -> list[str]:
+    literals = [literal for match in WRITTEN.finditer(text) for literal in LITERAL.findall(without_calls(match[1]))]
+    return [literal for literal in literals if re.search(r"[^\W\d_]{2}", re.sub(r"\$\{[^}]*\}", "", literal))]
+
+
+def without_calls(expression: str) -> str:
+    """`word("keys.submit")` and `querySelector("b")` hold names, not sentences."""
+    inner = re.sub(r"\w+\([^()]*\)", "", expression)
+    return inner if inner == expression else without_calls(inner)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('button.textContent = "Copied";', ['"Copied"']),
+        ("mark.setAttribute('aria-label', 'Remove ' + n);", ["'Remove '"]),
+        ("all.textContent = `${bar.value} of ${bar.max}`;", ["`${bar.value} of ${bar.max}`"]),
+        ("all.textContent = `${bar.value} / ${bar.max}`;", []),
+        ('remove.setAttribute("aria-label", word("mark.remove_one", { n: at + 1 }));', []),
+        ('readout.textContent = "";', []),
+    ],
+)
+def test_a_scripts_own_sentence_is_noticed(line, expected):
+    assert own_sentences(line) == expected
+
+
 # ---- templates ----
 
 # Names that are the same in every language, and what only programs read.

@@ -1,10 +1,14 @@
 """The pages of people and projects in a real browser: phone and desk, light and dark, and within everybody's reach."""
 
+import io
 import re
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
+from django.urls import reverse
+from PIL import Image
 
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import invite
@@ -13,6 +17,7 @@ from annotation.projects.aspects import save_aspects
 from annotation.projects.guidelines import publish_guideline
 from annotation.projects.reasons import save_reason_tags
 from tests.factories import PASSWORD, ProjectFactory, join
+from tests.stories.browser.page_helpers import give_session
 from tests.walks import every_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -97,6 +102,24 @@ SEEN_THOUGH_HIDDEN = (
 )
 
 
+# Tables outside a frame that scrolls, though wider than their place; frames with more to the side that no shade shows,
+# or that no keyboard reaches.
+SCROLLS_UNSEEN = """
+[...document.querySelectorAll('main table')].flatMap(table => {
+  const frame = table.closest('.scroll');
+  const name = table.outerHTML.slice(0, 60).replaceAll('\\n', ' ');
+  if (!frame) return table.scrollWidth > table.parentElement.clientWidth + 1 ? [`no frame: ${name}`] : [];
+  if (!frame.clientWidth || frame.scrollWidth <= frame.clientWidth + 1) return [];
+  const style = getComputedStyle(frame);
+  const shades = style.backgroundImage.split('linear-gradient').length - 1;
+  return [
+    ...(shades === 4 && style.backgroundAttachment.startsWith('local, local, scroll, scroll') ? [] : ['no shade']),
+    ...(frame.tabIndex === 0 || frame.querySelector('a, button, input, select') ? [] : ['no key reaches it']),
+  ].map(fault => `${fault}: ${name}`);
+})
+"""
+
+
 def faults_of(page, axe):
     """What is wrong with the page that is open: everything unfolded; at the desk, in the dark, zoomed, on a phone."""
     page.set_viewport_size(DESK)
@@ -115,7 +138,32 @@ def faults_of(page, axe):
                 "innerWidth + 1 && !e.closest('.scroll')).slice(0, 3).map(e => e.outerHTML.slice(0, 120))"
             )
             found.append(f"wider than {size['width']}: {widest}")
+        found += [f"table at {size['width']}: {fault}" for fault in page.evaluate(SCROLLS_UNSEEN)]
     return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_on_a_phone_shows_where_more_of_it_is(watched, live_server, settings, client, scheme):
+    settings.ALLOWED_HOSTS = ["*"]
+    world, page = every_page.everything(), watched
+    give_session(page.context, live_server, client, world.people[Role.MANAGER])
+    page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.goto(live_server.url + reverse("judgements_columns", args=[world.judgements]))
+    frame = page.locator(".scroll").first
+    assert frame.evaluate("frame => frame.scrollWidth - frame.clientWidth") > 100
+    assert shades(frame) == (False, True)
+    frame.evaluate("frame => { frame.scrollLeft = 60 }")
+    assert shades(frame) == (True, True)
+    frame.evaluate("frame => { frame.scrollLeft = frame.scrollWidth }")
+    assert shades(frame) == (True, False)
+
+
+def shades(frame):
+    """Whether the left and the right edge of the frame differ from what is under its text."""
+    image = np.asarray(Image.open(io.BytesIO(frame.screenshot())).convert("L")).astype(int)
+    under = np.median(image[:, 40:-40])
+    return tuple(bool(abs(np.median(image[:, columns]) - under) > 15) for columns in (slice(1, 3), slice(-3, -1)))
 
 
 def test_the_phone_reaches_every_section_from_the_bar(watched, live_server, hana):
@@ -133,6 +181,17 @@ def test_the_phone_reaches_every_section_from_the_bar(watched, live_server, hana
     assert not sections.first.is_visible(), "one menu is open at a time"
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/accounts/login/")
+
+
+def test_the_guideline_is_read_to_its_end_on_a_phone(watched, live_server, hana):
+    page = watched
+    page.set_viewport_size(PHONE)
+    publish_guideline(project=hana.projects.get(), text="# Tone\n\n" + "Be *kind*.\n\n" * 40, based_on=2, actor=hana)
+    sign_in(page, live_server.url)
+    page.goto(f"{live_server.url}/projects/hotel/guideline/")
+    text, button = (page.locator(place).bounding_box() for place in ("article.prose", "main form button"))
+    assert text["height"] > PHONE["height"]
+    assert button["y"] >= text["y"] + text["height"], "below the text, not over it"
 
 
 def test_the_preview_follows_what_is_typed(watched, live_server, hana):
@@ -156,6 +215,9 @@ def test_an_invitation_is_copied_and_used(watched, live_server, hana, context, b
     page.goto(f"{site}/projects/hotel/settings/people/")
     page.get_by_role("button", name="Copy").click()
     page.get_by_role("button", name="Copied").wait_for()
+    page.locator("[data-copied]").evaluate("button => { button.dataset.copied = 'コピーしました' }")
+    page.get_by_role("button", name="Copy", exact=True).click()
+    page.get_by_role("button", name="コピーしました").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
     assert re.fullmatch(rf"{site}/join/[\w-]{{43}}/", link)
     other = browser.new_context().new_page()

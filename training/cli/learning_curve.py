@@ -72,6 +72,8 @@ class LearningCurveCommand(TrainingCommand):
             parent=get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None,
             options=self.chosen(options),
             allow_other_base=options["allow_other_base"],
+            name=options["name"],
+            note=options["note"],
         )
 
     def _continued(self, options: dict[str, Any]) -> LearningCurve:
@@ -81,6 +83,7 @@ class LearningCurveCommand(TrainingCommand):
             raise CommandError(f"{curve} is not for this command: use train_{curve.dataset.purpose}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"] or options["shares"]:
             raise CommandError("--resume continues a curve with its settings: do not give a dataset, model or shares")
+        self.refuse_description(options)
         for run in runs_of(curve):
             if run.status in (Status.FAILED, Status.CANCELLED):
                 resume(run, None)

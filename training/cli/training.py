@@ -31,6 +31,9 @@ class TrainingCommand(BaseCommand):
         start.add_argument(ALLOW_OTHER_BASE.flag, action="store_true", help=ALLOW_OTHER_BASE.help)
         start.add_argument("--resume", metavar="RUN", type=int, help="continue this failed or cancelled run instead")
         add_to(parser, self.trainer)
+        words = parser.add_argument_group("for people")
+        words.add_argument("--name", default="", help="what to call the run in lists (up to 80 characters)")
+        words.add_argument("--note", default="", help="why it is started (up to 300 characters)")
         after = parser.add_argument_group("afterwards")
         after.add_argument("--no-evaluate", action="store_true", help="do not evaluate the checkpoint afterwards")
 
@@ -61,8 +64,13 @@ class TrainingCommand(BaseCommand):
             raise CommandError(f"{run} is not for this command: use train_{run.trainer} --resume {run.pk}")
         if options["dataset"] is not None or options["model"] or options["checkpoint"]:
             raise CommandError("--resume continues a run with its settings: do not give a dataset or model")
+        self.refuse_description(options)
         resume(run, None)
         return run
+
+    def refuse_description(self, options: dict[str, Any]) -> None:
+        if options["name"] or options["note"]:
+            raise CommandError("--resume keeps a run's name and note: change them on its page")
 
     def _created(self, options: dict[str, Any]) -> Run:
         if options["dataset"] is None:
@@ -78,6 +86,8 @@ class TrainingCommand(BaseCommand):
             options=self.chosen(options),
             evaluate=not options["no_evaluate"],
             allow_other_base=options["allow_other_base"],
+            name=options["name"],
+            note=options["note"],
         )
 
     def chosen(self, options: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +118,9 @@ def show_evaluation(evaluation: Evaluation) -> None:
     rows = evaluation_figures((evaluation.result or {}).get("metrics", {}))
     if not rows:
         return
-    table = Table("figure", "checkpoint", "95 %", "parent", "95 %", title=f"evaluation {evaluation.pk}")
+    table = Table(
+        "figure", "checkpoint", "95 %", "parent", "95 %", "against parent", title=f"evaluation {evaluation.pk}"
+    )
     for row in rows:
-        table.add_row(row.label, row.value, row.interval, row.parent_value, row.parent_interval)
+        table.add_row(row.label, row.value, row.interval, row.parent_value, row.parent_interval, row.verdict_text)
     Console(stderr=True).print(table)

@@ -117,6 +117,12 @@ class TrainingConfig(Hyperparameters, RunSubject):
             )
         if self.loss_weights and not any(self.loss_weights):
             raise ConfigError("loss_weights are all 0: nothing would be learnt")
+        if self.trainer == "kto" and self.batch_size < 2:
+            # A row's own completion is no estimate of the KL term.
+            raise ConfigError(
+                "KTO estimates its KL term from the other rows of a batch: batch_size must be 2 or more, got "
+                f"{self.batch_size}. Lower max_length if memory is short; gradient_accumulation does not help here"
+            )
 
     @property
     def trainer(self) -> str:

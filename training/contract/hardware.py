@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
 MEMINFO = Path("/proc/meminfo")
 # A container's own limit (control groups, version 2), which the system's figures do not include.
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
@@ -79,6 +80,9 @@ def gpus() -> list[Gpu]:
         return []
 
 
-def gigabytes(count: float) -> str:
-    """In GB of 10⁹ bytes, as in "14.5 GB"; below a tenth in MB."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+def gibibytes(count: float) -> str:
+    """Bytes in the unit of every sentence about memory: "27.0 GiB"; below a tenth "12.3 MiB", then "1.0 KiB"."""
+    for unit, size in (("GiB", GIBIBYTE), ("MiB", MEBIBYTE)):
+        if count >= size / 10:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count / 1024:,.1f} KiB"

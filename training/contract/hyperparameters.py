@@ -177,7 +177,10 @@ class Hyperparameters:
         _("Gradient accumulation"), _("multiplies the rows of one optimizer step"), STEPS, 1, above=0, printed=True
     )
     packing: bool = declare(
-        _("Packing"), _("compute shared beginnings once, without padding; off: plain TRL, padded batches"), STEPS, True
+        _("Packing"),
+        _("compute shared beginnings once, with little padding; off: plain TRL, padded batches"),
+        STEPS,
+        True,
     )
     micro_batch_tokens: int = declare(
         _("Micro-batch tokens"),

@@ -26,13 +26,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of an evaluation: `parent` is the key of the parent's value, `headline` puts it into lists."""
+    """A figure of an evaluation: `parent` is the key of the parent's value, `summary` prints it in one line."""
 
     key: str
     parent: str = ""
     share: bool = False
     higher_is_better: bool = True
-    headline: bool = False
     summary: bool = False
 
 
@@ -41,6 +40,8 @@ CHRF, BLEU = "chrf", "bleu"
 CHOSEN_LOGP, REJECTED_LOGP = "chosen_logp", "rejected_logp"
 REWARD_ACCURACY, REWARD_MARGIN, LABEL_ACCURACY = "reward_accuracy", "reward_margin", "label_accuracy"
 PERPLEXITY, LOGP_ACCURACY = "perplexity", "logp_accuracy"
+TOKEN_ACCURACY = "token_accuracy"  # noqa: S105 - a metric's key
+PADDING_SHARE = "padding_share"
 
 METRICS = (
     Metric(LOSS, "loss", chart="loss", live=True, compared=True, reported=True),
@@ -53,7 +54,7 @@ METRICS = (
     Metric("logps_chosen", "logps/chosen", chart="logps", compared=True, reported=True),
     Metric("logps_rejected", "logps/rejected", chart="logps", compared=True, reported=True),
     Metric(
-        "token_accuracy",
+        TOKEN_ACCURACY,
         "mean_token_accuracy",
         share=True,
         chart="token_accuracy",
@@ -65,20 +66,23 @@ METRICS = (
     Metric(GRAD_NORM, "grad_norm", chart="grad_norm", reported=True),
     Metric("tokens_per_s", chart="tokens_per_s", compared=True),
     Metric("epoch", "epoch"),
-    Metric("padding_share", "padding_share", share=True),
+    Metric(PADDING_SHARE, "padding_share", share=True),
 )
 
 FIGURES = (
-    Figure(REWARD_ACCURACY, share=True, headline=True, summary=True),
+    Figure(REWARD_ACCURACY, share=True, summary=True),
     Figure(LABEL_ACCURACY, share=True, summary=True),
     Figure(REWARD_MARGIN, summary=True),
-    Figure(LOGP_ACCURACY, "parent_logp_accuracy", share=True, headline=True, summary=True),
+    Figure(LOGP_ACCURACY, "parent_logp_accuracy", share=True, summary=True),
     Figure(CHOSEN_LOGP, "chosen_logp_parent"),
     Figure(REJECTED_LOGP, "rejected_logp_parent"),
     Figure(PERPLEXITY, "parent_perplexity", higher_is_better=False, summary=True),
-    Figure(CHRF, "parent_chrf", headline=True, summary=True),
-    Figure(BLEU, "parent_bleu", headline=True, summary=True),
+    Figure(CHRF, "parent_chrf", summary=True),
+    Figure(BLEU, "parent_bleu", summary=True),
 )
+
+# By trainer: the figure of its evaluations that says most, shown in lists and drawn in learning curves.
+MAIN_FIGURES = {"pretrain": PERPLEXITY, "sft": PERPLEXITY, "dpo": REWARD_ACCURACY, "kto": LABEL_ACCURACY}
 
 SHARES = frozenset(metric.key for metric in (*METRICS, *FIGURES) if metric.share)
 # The trainers' names → ours.
@@ -102,3 +106,8 @@ def parent_key(key: str) -> str:
 def interval_of(key: str) -> str:
     """The key of a figure's 95 % interval, [low, high]."""
     return f"{key}_interval"
+
+
+def verdict_of(key: str) -> str:
+    """The key of what a figure says beside the parent's: better, worse or unclear (see `statistics.verdict`)."""
+    return f"{key}_verdict"

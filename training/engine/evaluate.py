@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
 from training.contract.errors import DatasetError
-from training.contract.metrics import CHOSEN_LOGP, LOGP_ACCURACY, PERPLEXITY, REJECTED_LOGP, parent_key
+from training.contract.metrics import CHOSEN_LOGP, REJECTED_LOGP, parent_key
 from training.contract.wording import counted
-from training.engine.runtime.program import log, main
+from training.engine.runtime.program import MODELS, log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -194,7 +194,13 @@ def scored_figures(
     by_role: dict[str, list[list["Score"]]], config: EvaluationConfig, *, pairs: bool, labels: list[bool]
 ) -> dict[str, Any]:
     """Everything that follows from log-probabilities. `labels` of KTO rows (or none) are in the order of the rows."""
-    from training.engine.inference.metrics import label_figures, logp_accuracy, mean_logp, perplexity, reward_figures
+    from training.engine.inference.metrics import (
+        label_figures,
+        logp_figures,
+        mean_figures,
+        perplexity_figures,
+        reward_figures,
+    )
 
     every = {role: [row[0] for row in rows] for role, rows in by_role.items()}
     good = every
@@ -202,9 +208,8 @@ def scored_figures(
         good = {
             role: [score for score, label in zip(rows, labels, strict=True) if label] for role, rows in every.items()
         }
-    metrics: dict[str, Any] = {"rows": len(good["model"]), PERPLEXITY: perplexity(good["model"])}
-    if "parent" in good:
-        metrics[parent_key(PERPLEXITY)] = perplexity(good["parent"])
+    metrics: dict[str, Any] = {"rows": len(good["model"])}
+    metrics |= perplexity_figures(good["model"], good.get("parent"))
     if labels:
         metrics |= label_figures(every["model"], every["reference"], labels, config.beta)
     if not pairs:
@@ -212,13 +217,12 @@ def scored_figures(
     both = {role: [(row[0], row[1]) for row in rows] for role, rows in by_role.items()}
     bad = {role: [row[1] for row in rows] for role, rows in by_role.items()}
     metrics["preference_pairs"] = len(both["model"])
-    metrics |= logp_accuracy(both["model"], LOGP_ACCURACY)
-    metrics[CHOSEN_LOGP] = mean_logp(good["model"])
-    metrics[REJECTED_LOGP] = mean_logp(bad["model"])
+    metrics |= logp_figures(both["model"], both.get("parent"))
+    metrics |= mean_figures(CHOSEN_LOGP, good["model"]) | mean_figures(REJECTED_LOGP, bad["model"])
     if "parent" in both:
-        metrics |= logp_accuracy(both["parent"], parent_key(LOGP_ACCURACY))
-        before = metrics[parent_key(CHOSEN_LOGP)] = mean_logp(good["parent"])
-        metrics[parent_key(REJECTED_LOGP)] = mean_logp(bad["parent"])
+        metrics |= mean_figures(parent_key(CHOSEN_LOGP), good["parent"])
+        metrics |= mean_figures(parent_key(REJECTED_LOGP), bad["parent"])
+        before = metrics[parent_key(CHOSEN_LOGP)]
         metrics["chosen_logp_change_pct"] = 100 * (metrics[CHOSEN_LOGP] - before) / abs(before) if before else 0.0
     if "reference" in both:
         metrics |= reward_figures(both["model"], both["reference"], config.beta)
@@ -232,14 +236,10 @@ def answered_figures(run: Run, rows: list["Row"], answers: dict[str, list[str]])
     config: EvaluationConfig = run.config
     compared = [position for position, row in enumerate(rows) if reference_text(row) is not None]
     metrics: dict[str, Any] = {"outputs": len(rows)}
-    for role, texts in answers.items():
-        if compared:
-            metrics |= text_figures(
-                [texts[position] for position in compared],
-                [reference_text(rows[position]) or "" for position in compared],
-                config.target_language,
-                "" if role == "model" else f"{role}_",
-            )
+    if compared:
+        texts = {role: [outputs[position] for position in compared] for role, outputs in answers.items()}
+        references = [reference_text(rows[position]) or "" for position in compared]
+        metrics |= text_figures(texts["model"], texts.get("parent"), references, config.target_language)
     samples = []
     for position, row in enumerate(rows[: config.sample_outputs]):
         sample = {"prompt": row["prompt"], "output": answers["model"][position]}
@@ -280,4 +280,4 @@ def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("evaluate", evaluate))
+    raise SystemExit(main("evaluate", evaluate, imports=MODELS))

@@ -16,7 +16,7 @@ from typing import Any
 from training.contract.config import GenerationConfig
 from training.contract.errors import Cancelled, DatasetError
 from training.contract.wording import counted
-from training.engine.runtime.program import log, main
+from training.engine.runtime.program import MODELS, log, main
 from training.engine.runtime.run import Outcome, Run
 
 
@@ -191,4 +191,4 @@ def _append(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("generate", generate))
+    raise SystemExit(main("generate", generate, imports=MODELS))

@@ -151,23 +151,20 @@ def check(source: ModelSource, to: Path, parameters: int, dtype: str, shard_size
     to.parent.mkdir(parents=True, exist_ok=True)
     memory = int(4 * parameters * MEMORY_MARGIN)
     available = hardware.available_ram()
-    log.info("merging needs about %s of memory (%s are free)", gigabytes(memory), gigabytes(available))
+    needed, left = hardware.gibibytes(memory), hardware.gibibytes(available)
+    log.info("merging needs about %s of memory (%s are free)", needed, left)
     if memory > available:
         raise MergeError(
-            f"Merging needs about {gigabytes(memory)} of memory (4 bytes for each of {parameters:,} parameters, "
-            f"plus 10 %), and {gigabytes(available)} are free: end other programs, or merge on a larger machine"
+            f"Merging needs about {needed} of memory (4 bytes for each of {parameters:,} parameters, "
+            f"plus 10 %), and {left} are free: end other programs, or merge on a larger machine"
         )
     disk = int(BYTES[dtype] * parameters * DISK_MARGIN)
     free = shutil.disk_usage(to.parent).free
     if disk > free:
         raise MergeError(
-            f"The merged model takes {gigabytes(disk)} as {dtype}, and {to.parent} has {gigabytes(free)} left: free "
-            "space there, or name another folder"
+            f"The merged model takes {hardware.gibibytes(disk)} as {dtype}, and {to.parent} has "
+            f"{hardware.gibibytes(free)} left: free space there, or name another folder"
         )
-
-
-def gigabytes(count: int) -> str:
-    return f"{count / 1e9:.2g} GB"
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """A small base model from scratch, for demonstrations: a byte-level BPE tokenizer and a Llama of a few million weights.
 
-Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens.
+Reads dataset/corpus.jsonl, a line `{"text": …}` or `{"messages": [{"role", "content"}, …]}` each. Loss on all tokens of
+a text and on the answers of a chat: nobody asks the model for questions, and in the short time it learns about twice as
+well which answer belongs to which question.
 A row is one document, padded (or a piece of a long one): documents packed end to end would have to be told apart
 first, and so small a model would learn more slowly which answer belongs to which question. `max_seconds` bounds the
 whole run, tokenizer and start-up included: the learning rate falls with time or steps, whichever is further on. A
@@ -15,13 +17,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from training.contract.config import Architecture, TrainingConfig
 from training.contract.errors import Cancelled, DatasetError, DivergedError
 from training.contract.run_directory import CORPUS
 from training.contract.wording import counted
-from training.engine.runtime.program import log, main
+from training.engine.runtime.program import MODELS, log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 BOS, END, PAD = "<|begin|>", "<|end|>", "<|pad|>"
-ROLES = ("system", "user", "assistant")
+ANSWERER = "assistant"
+ROLES = ("system", "user", ANSWERER)
+IGNORED = -100  # no loss on this token
 # Roles are tokens of their own and the end of a turn is the end of text: nothing merges across, and answers stop.
 CHAT_TEMPLATE = (
     "{{- bos_token -}}"
@@ -62,12 +66,14 @@ def pretrain(run: Run) -> Outcome:
     tokenizer = make_tokenizer(documents, config.architecture)
     run.stop_if_cancelled()
     rows = encode(documents, tokenizer, min(config.max_length, config.architecture.context))
+    if not rows:
+        raise DatasetError(f"No answer begins within max_length, {config.max_length} tokens: raise it")
     model = make_model(tokenizer, config.architecture).to(loading.device())
     log.info(
         "%s, %s of at most %d tokens, %s parameters, vocabulary of %d",
         counted(len(documents), "document"),
         counted(len(rows), "row"),
-        max(map(len, rows)),
+        max(len(row.ids) for row in rows),
         f"{model.num_parameters():,}",
         len(tokenizer),
     )
@@ -96,11 +102,17 @@ def read_corpus(path: Path) -> list[Any]:
         try:
             row = json.loads(line)
             document = row["messages"] if "messages" in row else row["text"]
-            good = isinstance(document, str) or all(turn["role"] in ROLES and turn["content"] for turn in document)
+            good = isinstance(document, str) or (
+                all(turn["role"] in ROLES and turn["content"] for turn in document)
+                and any(turn["role"] == ANSWERER for turn in document)
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DatasetError(f"{path.name} line {number}: {type(error).__name__}: {error}") from error
         if not document or not good:
-            raise DatasetError(f"{path.name} line {number}: text, or messages of {', '.join(ROLES)}, is needed")
+            raise DatasetError(
+                f"{path.name} line {number}: text, or messages of {', '.join(ROLES)}, is needed, at least one of them "
+                f"of {ANSWERER}"
+            )
         documents.append(document)
     if not documents:
         raise DatasetError(f"{path} has no documents")
@@ -150,37 +162,60 @@ def _up_to(texts: Any, limit: int) -> Any:
             return
 
 
-def encode(documents: list[Any], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[list[int]]:
-    """Each document's token ids; one that is longer than `max_length` becomes several rows."""
+class Row(NamedTuple):
+    """A document's token ids, or a part's, and the labels: the same ids, IGNORED where there is no loss."""
+
+    ids: list[int]
+    labels: list[int]
+
+
+def encode(documents: list[Any], tokenizer: "PreTrainedTokenizerFast", max_length: int) -> list[Row]:
+    """A row for each document, or several where it is longer than `max_length`; those without any loss are left out."""
     texts = [
         BOS + document + END if isinstance(document, str) else tokenizer.apply_chat_template(document, tokenize=False)
         for document in documents
     ]
     encoded = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return [ids[start : start + max_length] for ids in encoded for start in range(0, len(ids), max_length)]
+    rows = []
+    for document, ids in zip(documents, encoded, strict=True):
+        labels = ids if isinstance(document, str) else answers_only(ids, tokenizer)
+        parts = (slice(start, start + max_length) for start in range(0, len(ids), max_length))
+        rows += [Row(ids[part], labels[part]) for part in parts]
+    return [row for row in rows if any(label != IGNORED for label in row.labels)]
 
 
-def shuffled_batches(rows: list[list[int]], size: int, generator: "torch.Generator") -> Iterator[list[list[int]]]:
+def answers_only(ids: list[int], tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """The labels of a chat: its answers with the token that ends each."""
+    begins, ends = tokenizer.convert_tokens_to_ids([f"<|{ANSWERER}|>", END])
+    labels, in_answer = [], False
+    for token in ids:
+        labels.append(token if in_answer else IGNORED)
+        in_answer = token == begins or (in_answer and token != ends)
+    return labels
+
+
+def shuffled_batches(rows: list[Row], size: int, generator: "torch.Generator") -> Iterator[list[Row]]:
     """One pass over the rows in random order, those of similar length side by side: little of a batch is padding."""
     import torch
 
     order = torch.randperm(len(rows), generator=generator).tolist()
     for start in range(0, len(order), POOL * size):
-        pool = sorted(order[start : start + POOL * size], key=lambda place: len(rows[place]))
+        pool = sorted(order[start : start + POOL * size], key=lambda place: len(rows[place].ids))
         batches = [pool[at : at + size] for at in range(0, len(pool), size)]
         for place in torch.randperm(len(batches), generator=generator).tolist():
             yield [rows[row] for row in batches[place]]
 
 
-def padded(rows: list[list[int]], pad: int, device: "torch.device") -> "dict[str, torch.Tensor]":
+def padded(rows: list[Row], pad: int, device: "torch.device") -> "dict[str, torch.Tensor]":
     """input_ids, attention_mask and labels of shape (rows, longest row); no loss on padding."""
     import torch
 
-    ids_BT = torch.full((len(rows), max(map(len, rows))), pad)
+    shape = (len(rows), max(len(row.ids) for row in rows))
+    ids_BT, labels_BT = torch.full(shape, pad), torch.full(shape, IGNORED)
     for place, row in enumerate(rows):
-        ids_BT[place, : len(row)] = torch.tensor(row)
+        ids_BT[place, : len(row.ids)] = torch.tensor(row.ids)
+        labels_BT[place, : len(row.labels)] = torch.tensor(row.labels)
     mask_BT = (ids_BT != pad).long()
-    labels_BT = ids_BT.masked_fill(mask_BT == 0, -100)
     return {
         name: tensor.to(device)
         for name, tensor in (("input_ids", ids_BT), ("attention_mask", mask_BT), ("labels", labels_BT))
@@ -208,7 +243,7 @@ def make_model(tokenizer: "PreTrainedTokenizerFast", architecture: Architecture)
     )
 
 
-def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
+def optimise(run: Run, model: "PreTrainedModel", rows: list[Row]) -> int:
     """AdamW, cosine decay over the budget; the number of tokens seen. Raises Cancelled, DivergedError."""
     import torch
 
@@ -220,7 +255,7 @@ def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
         model.parameters(), lr=config.learning_rate, betas=ADAM_BETAS, weight_decay=config.weight_decay
     )
     generator = torch.Generator().manual_seed(config.seed)
-    batches: Iterator[list[list[int]]] = iter(())
+    batches: Iterator[list[Row]] = iter(())
     model.train()
     run.record(event="started", step=0, total_steps=total)
     began = time.monotonic()
@@ -248,7 +283,7 @@ def optimise(run: Run, model: "PreTrainedModel", rows: list[list[int]]) -> int:
             raise DivergedError(f"Loss is {loss.item()} at step {step}: lower learning_rate, or raise warmup_ratio")
         optimizer.step()
         optimizer.zero_grad()
-        seen += sum(map(len, batch))
+        seen += sum(len(row.ids) for row in batch)
         if step == 1 or step % config.logging_steps == 0 or step == total:
             elapsed = time.monotonic() - began
             run.record(
@@ -271,4 +306,4 @@ def _decay(share: float) -> float:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("pretrain", pretrain))
+    raise SystemExit(main("pretrain", pretrain, imports=MODELS))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import TrainingConfig
 from training.contract.run_directory import REFERENCE, TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import log, main
+from training.engine.runtime.program import TRAINERS, log, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -195,4 +195,4 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, columns: dict[str, list[
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("train_dpo", train))
+    raise SystemExit(main("train_dpo", train, imports=TRAINERS))

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from training.contract.config import TrainingConfig
-from training.contract.errors import DatasetError, EngineError
+from training.contract.errors import DatasetError
 from training.contract.run_directory import TRAIN
 from training.engine.data.rows import check_labels
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import log, main
+from training.engine.runtime.program import TRAINERS, log, main
 from training.engine.runtime.run import Outcome, Run
 
 # Equation 8 of the paper: desirable weight · rows over undesirable weight · rows.
@@ -35,7 +35,6 @@ def train(run: Run) -> Outcome:
     from training.engine.trainers import dropout, plain_trl, preflight, run_checks, setup, tokenizing, training
 
     config: TrainingConfig = run.config
-    check_batch_size(config)
     rows = read_rows(run.directory.path / config.dataset, "train")
     rows = nested_subset(rows, config.share, config.seed)
     check_columns(rows, "kto", TRAIN)
@@ -114,15 +113,6 @@ def train(run: Run) -> Outcome:
     )
 
 
-def check_batch_size(config: TrainingConfig) -> None:
-    """Raises EngineError for single rows: a row's own completion is no estimate of the KL term."""
-    if config.batch_size < 2:
-        raise EngineError(
-            "KTO estimates its KL term from the other rows of a batch: batch_size must be 2 or more, got "
-            f"{config.batch_size}. Lower max_length if memory is short; gradient_accumulation does not help here"
-        )
-
-
 def read_labels(rows: Sequence[dict[str, Any]], where: str) -> list[bool]:
     """The label of each row (true: desirable). Raises DatasetError unless all rows have one, and both kinds occur."""
     if "label" not in rows[0]:
@@ -191,4 +181,4 @@ def mismatched(completions: Sequence[list[int]], batch_size: int) -> list[list[i
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("train_kto", train))
+    raise SystemExit(main("train_kto", train, imports=TRAINERS))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from training.contract.config import TrainingConfig
 from training.contract.run_directory import TRAIN
 from training.engine.data.subsets import nested_subset
-from training.engine.runtime.program import main
+from training.engine.runtime.program import TRAINERS, main
 from training.engine.runtime.run import Outcome, Run
 
 if TYPE_CHECKING:
@@ -121,4 +121,4 @@ def plain_trainer(run: Run, model: Any, tokenizer: Any, sequences: "list[Sequenc
 
 
 if __name__ == "__main__":
-    raise SystemExit(main("train_sft", train))
+    raise SystemExit(main("train_sft", train, imports=TRAINERS))

@@ -146,12 +146,28 @@ def base_models() -> list[ModelFolder]:
 
 
 def short_name(name: str) -> str:
-    """A folder as people know it: relative to its root."""
+    """A folder as people know it: relative to its root, or as in a hub whose cache it is in."""
     path = Path(name)
+    cache = path.parent.parent.name  # models--publisher--model/snapshots/<commit>
+    if path.parent.name == "snapshots" and cache.startswith("models--"):
+        return cache.removeprefix("models--").replace("--", "/")
     for root in roots():
         if path != root and path.is_relative_to(root):
             return str(path.relative_to(root))
     return path.name if path.is_absolute() else name
+
+
+def name_to_give(name: str) -> str:
+    """What to type for this model on any machine that has it: its short name, unless that means another one here."""
+    short = short_name(name)
+    try:
+        path = resolve(name)
+    except ModelRefused:
+        return short  # it is not on this machine any more, or a hub's name
+    try:
+        return short if resolve(short) == path else name
+    except ModelRefused:
+        return name
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:

@@ -3,6 +3,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project, User
@@ -39,6 +40,13 @@ class EngineJob(models.Model):
     @property
     def directory(self) -> RunDirectory:
         return RunDirectory(Path(settings.VAR) / self.FOLDER / str(self.pk))
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has been running since its last start, or ran until its end; None where it never started."""
+        if self.started_at is None:
+            return None
+        return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
     @property
     def is_live(self) -> bool:

@@ -4,6 +4,8 @@ from django.utils.translation import gettext_lazy as _
 from annotation.models import DatasetVersion
 from training.models.engine_job import EngineJob
 
+NAME_LENGTH, NOTE_LENGTH = 80, 300
+
 
 class Run(EngineJob):
     """One execution of a trainer. It starts from `base_model` (a folder) or from `parent` (a checkpoint)."""
@@ -29,10 +31,14 @@ class Run(EngineJob):
         blank=True,
         help_text="The learning curve that this run is a point of.",
     )
+    name = models.CharField(
+        max_length=NAME_LENGTH, blank=True, help_text="What people call it; the number stays its identity."
+    )
+    note = models.CharField(max_length=NOTE_LENGTH, blank=True, help_text="Why it was started, or what it showed.")
     evaluate = models.BooleanField(default=True, help_text="Evaluate the checkpoint as soon as it is there.")
 
     class Meta(EngineJob.Meta):
         abstract = False
 
     def __str__(self) -> str:
-        return f"run {self.pk} ({self.trainer})"
+        return f"run {self.pk} ({self.trainer}{f': {self.name}' if self.name else ''})"

@@ -39,6 +39,7 @@ class Chart:
     sentence: str
     lines: Sequence[Line]
     x_label: str
+    x_title: str = ""
     y_label: str = ""
     percent: bool = False
     markers: bool = False
@@ -49,6 +50,7 @@ class Chart:
     def spec(self) -> dict[str, Any]:
         return {
             "x": self.x_label,
+            "xTitle": self.x_title,
             "y": self.y_label,
             "percent": self.percent,
             "markers": self.markers,
@@ -116,6 +118,7 @@ def line_chart(
     `percent` says that y is a share from 0 to 1, shown as a percentage. `markers` draws each point (few, measured
     one by one), with its interval where `low` and `high` are given. `smooth` lets the reader smooth the lines;
     the raw ones stay behind, faint. `styles` (1 to 6) keeps a line's colour and dash the same over several charts.
+    `x_label` titles the axis; without it, x are steps, and the page says so once where one reads a point.
     Long lines are drawn as means of neighbours (see `sampled`). An x without a finite y is left out.
     """
     kept = []
@@ -125,8 +128,8 @@ def line_chart(
             continue
         x, y = sampled(line.x, line.y)
         kept.append(Line(line.name, x, y, line.key))
-    x_label = x_label or gettext("step")
-    return Chart(key, title, sentence, kept, x_label, y_label, percent, markers, smooth, tuple(styles))
+    values = (x_label or gettext("step"), x_label, y_label, percent, markers, smooth, tuple(styles))
+    return Chart(key, title, sentence, kept, *values)
 
 
 def sampled(x: Sequence[float], y: Sequence[float], limit: int = POINTS) -> tuple[list[float], list[float]]:

@@ -9,8 +9,7 @@ from django.utils.translation import ngettext
 
 from annotation.text.formatting import percentage
 from training.contract.metrics import LABEL_ACCURACY, REWARD_ACCURACY
-from training.models import Evaluation, Run
-from training.reports.curve_statistics import (
+from training.contract.statistics import (
     WORTH_WHILE,
     Gain,
     gain_in_perplexity,
@@ -18,6 +17,7 @@ from training.reports.curve_statistics import (
     perplexity_interval,
     power_law,
 )
+from training.models import Evaluation, Run
 from training.reports.progress import number
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
+from training.contract.headline import AS_IT_IS, Lines, beginning, headline, is_step, steps_of, window
 from training.contract.metrics import METRICS, charts
 from training.reports.charts import Chart, Line, line_chart, sampled
 from training.reports.labels import CHART_TITLES, COMPARED_TITLES, METRIC_LABELS
 from training.reports.progress import figure
 
-Lines = Sequence[Mapping[str, Any]]
 Points = tuple[list[float], list[float]]
 
 # Chart → title, the metrics in it with their labels, whether they are shares, whether they may be smoothed.
@@ -28,67 +28,64 @@ CHARTS: dict[str, tuple[Any, list[tuple[str, Any]], bool, bool]] = {
 DRAWN = [metric.key for metric in METRICS if metric.chart]
 
 
-def is_step(line: Mapping[str, Any]) -> bool:
-    """Events (saved, resumed) name the step at which they happened; that makes them no step."""
-    return isinstance(line.get("step"), int) and "event" not in line
-
-
-def steps_of(lines: Lines) -> list[Mapping[str, Any]]:
-    """The step lines in order. A step done twice (killed, resumed) counts as it was last done, and what the run had
-    done beyond it before is forgotten."""
-    steps: list[Mapping[str, Any]] = []
-    for line in lines:
-        if not is_step(line):
-            continue
-        while steps and steps[-1]["step"] >= line["step"]:
-            steps.pop()
-        steps.append(line)
-    return steps
-
-
 def points_of(steps: Lines, key: str) -> Points:
     """(steps, values) of one metric."""
     points = [(line["step"], float(line[key])) for line in steps if isinstance(line.get(key), int | float)]
     return [step for step, _ in points], [value for _, value in points]
 
 
-def run_charts(lines: Lines, *, live: bool = False) -> list[Chart]:
-    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled while it runs."""
-    steps, drawn = steps_of(lines), []
+def run_charts(steps: Lines, sentences: Mapping[str, str], *, live: bool = False) -> list[Chart]:
+    """A chart of each metric that the run reports; of a live run all, empty ones too, to be filled while it runs.
+
+    `steps` are those of `steps_of` or of a history, `sentences` those of `chart_sentences`.
+    """
+    drawn = []
     for key, (title, metrics, percent, smooth) in CHARTS.items():
         curves = [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
         if not live and max(len(curve.x) for curve in curves) < 2:
             continue
-        sentence = chart_sentence(curves)
+        sentence = sentences.get(key, "")
         drawn.append(line_chart(curves, key=key, title=str(title), sentence=sentence, percent=percent, smooth=smooth))
     return drawn
 
 
 def chart_sentences(lines: Lines) -> dict[str, str]:
-    """What each chart says, from its first and its last points; they need not be all."""
+    """What each chart says, from its first and its last points: `read_ends` is enough."""
     steps = steps_of(lines)
     sentences = {}
     for key, (_title, metrics, _percent, _smooth) in CHARTS.items():
-        sentences[key] = chart_sentence(
-            [Line(str(name), *points_of(steps, metric), key=metric) for metric, name in metrics]
-        )
+        sentences[key] = chart_sentence(steps, metrics)
     return {key: sentence for key, sentence in sentences.items() if sentence}
 
 
-def chart_sentence(curves: Sequence[Line]) -> str:
-    return " ".join(curve_sentence(curve) for curve in curves if curve.x)
+def chart_sentence(steps: Lines, metrics: Sequence[tuple[str, Any]]) -> str:
+    return " ".join(filter(None, (curve_sentence(steps, key, str(name)) for key, name in metrics)))
 
 
-def curve_sentence(curve: Line) -> str:
-    """Such as: Loss went from 0.6931 to 0.21 over 120 steps."""
-    steps = int(curve.x[-1])
+def curve_sentence(steps: Lines, key: str, name: str) -> str:
+    """Such as: Loss went from 0.6931 to 0.21 over 120 steps (means of the first and the last 12). Empty without one."""
+    first, last = beginning(steps, key), headline(steps, key)
+    if first is None or last is None:
+        return ""
+    done = steps[-1]["step"]
+    averaged = 1 if key in AS_IT_IS else window(done)
     sentence = ngettext(
         "%(name)s went from %(first)s to %(last)s over %(steps)s step.",
         "%(name)s went from %(first)s to %(last)s over %(steps)s steps.",
-        steps,
+        done,
     )
-    first, last = figure(curve.key, curve.y[0]), figure(curve.key, curve.y[-1])
-    return sentence % {"name": capfirst(curve.name), "first": first, "last": last, "steps": f"{steps:,}"}
+    if averaged > 1:
+        sentence = gettext(
+            "%(name)s went from %(first)s to %(last)s over %(steps)s steps "
+            "(means of the first and the last %(window)s)."
+        )
+    return sentence % {
+        "name": capfirst(name),
+        "first": figure(key, first),
+        "last": figure(key, last),
+        "steps": f"{done:,}",
+        "window": averaged,
+    }
 
 
 def news(lines: Lines) -> dict[str, Any]:
@@ -128,16 +125,17 @@ def compared_charts(runs: Sequence[Compared], *, same_loss: bool = True) -> list
     compared = []
     for metric, title in COMPARED:
         key = metric.key
-        curves, styles = [], []
+        curves, styles, ends = [], [], []
         for run, steps in histories:
             x, y = points_of(steps, key)
             if len(x) > 1:
                 curves.append(Line(run.name, x, y, key))
                 styles.append(run.style)
+                ends.append((run.name, headline(steps, key)))
         if not curves:
             continue
-        ends = ", ".join(f"{curve.name}: {figure(key, curve.y[-1])}" for curve in curves)
-        sentence = gettext("At the end: %(figures)s.") % {"figures": ends}
+        figures = ", ".join(f"{name}: {figure(key, value)}" for name, value in ends if value is not None)
+        sentence = gettext("At the end: %(figures)s.") % {"figures": figures}
         if key == "loss" and not same_loss:
             sentence += " " + gettext("These runs minimise different losses: compare their accuracy and margin.")
         compared.append(

@@ -32,6 +32,12 @@ COMPARED_TITLES = {
     "logps_chosen": _("Log-probability of the chosen texts"),
     "logps_rejected": _("Log-probability of the rejected texts"),
 }
+# What a figure says beside the parent's (`training.contract.statistics`).
+VERDICT_LABELS = {
+    "better": _("better"),
+    "worse": _("worse"),
+    "unclear": _("no clear difference"),
+}
 # Key → label, explanation.
 FIGURE_LABELS = {
     "reward_accuracy": (

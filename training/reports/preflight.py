@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from annotation.text.formatting import duration
+from annotation.text.formatting import duration, percentage
+from training.contract.hardware import gibibytes
 from training.contract.run_directory import RunDirectory
 
 BAR_WIDTH, BAR_HEIGHT = 10, 60
@@ -86,12 +86,19 @@ def describe_preflight(content: Mapping[str, Any]) -> Preflight | None:
     )
 
 
-def describe_method(result: Mapping[str, Any] | None) -> list[str]:
-    """How a run was computed, from result.json: packed or by plain TRL, and where the reference came from."""
+def describe_method(result: Mapping[str, Any] | None, padding: float | None = None) -> list[str]:
+    """How a run was computed, from result.json: packed or by plain TRL, and where the reference came from.
+
+    `padding`: which share of a packed run's places held no token, where the metrics say so.
+    """
     sentences = []
     method, cache = (result or {}).get("method") or {}, (result or {}).get("reference_cache") or {}
     if method.get("packing"):
-        sentences.append(_("Computed with packing, without padding."))
+        if padding is None:
+            sentences.append(_("Computed with packing."))
+        else:
+            share = percentage(padding, 1)
+            sentences.append(_("Computed with packing; %(share)s of the positions were padding.") % {"share": share})
     elif method:
         why = method.get("why")
         sentences.append(_("Computed by plain TRL: %(why)s") % {"why": why} if why else _("Computed by plain TRL."))
@@ -122,15 +129,15 @@ def _memory(memory: Mapping[str, Any]) -> str:
     estimate, available = memory.get("estimate_bytes") or {}, memory.get("available_bytes")
     if not estimate.get("total"):
         return ""
-    parts = [f"{label} {filesizeformat(estimate[key])}" for key, label in PARTS.items() if estimate.get(key)]
+    parts = [f"{label} {gibibytes(estimate[key])}" for key, label in PARTS.items() if estimate.get(key)]
     sentence = _("Needs about %(total)s of memory (%(parts)s).") % {
-        "total": filesizeformat(estimate["total"]),
+        "total": gibibytes(estimate["total"]),
         "parts": ", ".join(parts),
     }
     if available:
-        sentence += " " + _("The machine has %(available)s free.") % {"available": filesizeformat(available)}
+        sentence += " " + _("The machine has %(available)s free.") % {"available": gibibytes(available)}
     if memory.get("measured_peak_bytes"):
-        peak = filesizeformat(memory["measured_peak_bytes"])
+        peak = gibibytes(memory["measured_peak_bytes"])
         if memory.get("measured") == "first_step":
             sentence += " " + _("The first step took %(peak)s.") % {"peak": peak}
         else:

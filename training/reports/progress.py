@@ -11,9 +11,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.text.formatting import duration, percentage
-from training.contract.metrics import FIGURES, METRICS, SHARES, interval_of
+from training.contract.headline import headline, steps_of
+from training.contract.metrics import FIGURES, METRICS, SHARES, interval_of, verdict_of
 from training.contract.run_directory import RunDirectory
-from training.reports.labels import FIGURE_LABELS, METRIC_LABELS
+from training.reports.labels import FIGURE_LABELS, METRIC_LABELS, VERDICT_LABELS
 
 END_BYTES = 64_000
 
@@ -28,7 +29,8 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an engine is: `done` of `total` (steps, candidates or rows), and its newest figures.
+    """How far an engine is: `done` of `total` (steps, candidates or rows), and its figures: the means over the newest
+    steps (`training.contract.headline`), the speed and the time left as they are.
 
     `stage` names what it does before its steps (`reference`), or which part of an evaluation it is at.
     """
@@ -60,7 +62,7 @@ class Progress:
 
     @property
     def labelled_figures(self) -> list[tuple[str, str]]:
-        """The newest figures as (words, value) for people."""
+        """The figures as (words, value) for people."""
         figures = [(str(METRIC_LABELS[key]), figure(key, self.figures[key])) for key in LIVE if key in self.figures]
         if self.tokens_per_s:
             figures.append((gettext("tokens/s"), f"{self.tokens_per_s:,.0f}"))
@@ -95,7 +97,6 @@ def read_ends(directory: RunDirectory) -> list[dict[str, Any]]:
 def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
     done = total = 0
     unit, stage = "steps", ""
-    figures: dict[str, float] = {}
     speed = left = None
     for line in lines:
         if "step" in line:
@@ -105,8 +106,9 @@ def progress_of(lines: Sequence[dict[str, Any]]) -> Progress:
             done, total = line["done"], line.get("total", total)
             stage = str(line.get("stage", ""))
             unit = "rows" if stage else "texts"
-        figures |= {key: line[key] for key in LIVE if isinstance(line.get(key), int | float)}
         speed, left = line.get("tokens_per_s", speed), line.get("time_left_s", left)
+    steps = steps_of(lines)
+    figures = {key: value for key in LIVE if (value := headline(steps, key)) is not None}
     return Progress(done, total, unit, stage, figures, speed, left)
 
 
@@ -124,6 +126,11 @@ class Figure:
     interval: str
     parent_value: str
     parent_interval: str
+    verdict: str = ""
+
+    @property
+    def verdict_text(self) -> str:
+        return str(VERDICT_LABELS.get(self.verdict, ""))
 
 
 def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
@@ -143,6 +150,7 @@ def evaluation_figures(metrics: dict[str, Any]) -> list[Figure]:
                 _interval(metrics.get(interval_of(key)), percent),
                 _shown(metrics.get(parent), percent),
                 _interval(metrics.get(interval_of(parent)), percent),
+                str(metrics.get(verdict_of(key), "")),  # older evaluations have none
             )
         )
     return rows

@@ -1,6 +1,5 @@
 """Which of two models people preferred: counts, the share of decided comparisons and its interval."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,13 +9,15 @@ from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core import exclusions
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Candidate
+from annotation.models.typology import label
 from annotation.text.formatting import percentage
+from training.contract.statistics import share_interval
 from training.models import Checkpoint
 from training.results.generations import origin_of_base
 
-Z = 1.959964  # the standard normal's 97.5 % quantile
 AT_ONCE = 2_000
 WIN_RATE = "win_rate"
 COUNTS = ("wins", "losses", "ties", "both_bad", "decided", "people")
@@ -84,9 +85,7 @@ def interval(units: Iterable[tuple[int, int]]) -> tuple[float, float] | None:
     if len(counts) > 1 and 0 < share < 1:
         spread = sum((wins - share * size) ** 2 for wins, size in counts) * len(counts) / (len(counts) - 1)
         effective = total / max(1.0, spread / (share * (1 - share) * total))
-    centre = (share + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
-    half = Z / (1 + Z**2 / effective) * math.sqrt(share * (1 - share) / effective + Z**2 / (4 * effective**2))
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+    return share_interval(share, effective)
 
 
 def opponent_of(checkpoint: Checkpoint) -> str:
@@ -97,14 +96,15 @@ def opponent_of(checkpoint: Checkpoint) -> str:
 
 
 def outcome_of(checkpoint: Checkpoint, batches: Iterable[int] | None = None) -> Outcome:
-    """The checkpoint's texts against its parent's, in the current answers of these batches (None: of all).
+    """The checkpoint's texts against its parent's, in the current answers of these batches (None: of all), without
+    those that are excluded.
 
     Annotators are counted once, prompts are the units of the interval. Answers are read in chunks, and again only when
     there are new ones: a page that asks every few seconds reads them once.
     """
     chosen = None if batches is None else tuple(sorted(batches))
     state = _answers(checkpoint, chosen).aggregate(Count("pk"), Max("pk"))
-    return _counted(checkpoint, chosen, tuple(state.values()))
+    return _counted(checkpoint, chosen, (*state.values(), *exclusions.state_of(checkpoint.project)))
 
 
 def _answers(checkpoint: Checkpoint, batches: tuple[int, ...] | None) -> QuerySet[Annotation]:
@@ -116,8 +116,9 @@ def _answers(checkpoint: Checkpoint, batches: tuple[int, ...] | None) -> QuerySe
 
 @lru_cache(maxsize=256)
 def _counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[int | None, ...]) -> Outcome:
-    """`state`: how many answers there are, and the newest; they never change, a correction is a new one."""
-    answers = _answers(checkpoint, batches)
+    """`state`: how many answers there are, and the newest; they never change, a correction is a new one. And how many
+    exclusions were made and lifted."""
+    answers = _answers(checkpoint, batches).exclude(exclusions.is_excluded(project="task__batch__project"))
     candidates = Candidate.objects.filter(prompt__project=checkpoint.project)
     if batches is not None:
         candidates = candidates.filter(prompt__tasks__batch__in=batches)
@@ -217,11 +218,11 @@ def in_words(outcome: Outcome, checkpoint: Checkpoint) -> str:
 def reasons_in_words(outcome: Outcome, most: int = 5) -> str:
     """The most frequent reasons, beside wins and beside losses; empty where none was ticked."""
     parts = []
-    for reasons, label in (
+    for reasons, sentence in (
         (outcome.reasons, _("Reasons for it: %(reasons)s")),
         (outcome.reasons_against, _("Reasons against it: %(reasons)s")),
     ):
         if reasons:
-            named = ", ".join(f"{name} ({count:,})" for name, count in reasons.most_common(most))
-            parts.append(label % {"reasons": named})
+            named = ", ".join(f"{label(name)} ({count:,})" for name, count in reasons.most_common(most))
+            parts.append(sentence % {"reasons": named})
     return " · ".join(parts)

@@ -1,39 +1,36 @@
 """Rounds: fresh prompts, output of the promoted checkpoint and its parent, and a blind batch that compares them."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.core.events import record
-from annotation.models import Batch, DatasetVersion, Kind, Project, Prompt, User
-from annotation.queue.batches import open_batch
+from annotation.models import Batch, Kind, Project, Prompt, User
+from annotation.queue.batches import close_batch, open_batch
 from training.engine_jobs.queue import resume
 from training.models import Checkpoint, Generation, Round, Run
 from training.results.checkpoints import other_base_allowed, promoted_checkpoint
 from training.results.generations import create_generation, origin_of
 
 DEFAULT_PROMPTS = 100
+# Statuses of a round whose batch has opened.
+OPENED = (Round.Status.COLLECTING, Round.Status.CLOSED)
 
 
 @transaction.atomic
-def current_round(project: Project, *, including: DatasetVersion | None = None) -> Round:
-    """The project's newest round. The first is made when it is needed, with all batches that exist.
-
-    Batches that `including` was frozen from, and that no round has yet, are linked to it.
-    """
+def current_round(project: Project) -> Round:
+    """The project's newest round. The first is made when it is needed, with all batches that exist."""
     current = Round.objects.filter(project=project).order_by("-number").first()
     if current is None:
         current, created = Round.objects.get_or_create(project=project, number=1)
         if created:
             current.batches.set(Batch.objects.filter(project=project))
             record(verb="round.started", target=current, actor=None, project=project, after={"number": 1})
-    if including is not None:
-        ids = [batch for batch in including.selection.get("batches") or [] if isinstance(batch, int)]
-        current.batches.add(*Batch.objects.filter(project=project, pk__in=ids, rounds=None))
     return current
 
 
@@ -51,8 +48,12 @@ def start_round(
     overlap: int | None = None,
     options: dict[str, Any] | None = None,
     after: int | None = None,
+    close_batches: bool = True,
 ) -> Round:
     """Round n+1: two generations are queued, and when both are done a blind batch opens (see `advance`).
+
+    Then the earlier rounds' open batches are closed, so that people have one round to work on; without
+    `close_batches` they stay open, and so does their round until the last of them is closed (see `settle`).
 
     `prompts` fresh prompts are drawn, the oldest first; with `reuse`, prompts that had a task already make up for what
     is missing. `options` are the generations' (samples, temperature …). `after` is the number of the round that the
@@ -66,14 +67,18 @@ def start_round(
         last = current_round(project)
         if last.status == Round.Status.PREPARING or (after is not None and last.number > after):
             return last
-        Round.objects.filter(pk=last.pk, status=Round.Status.COLLECTING).update(status=Round.Status.CLOSED)
         last.batches.add(*Batch.objects.filter(project=project, rounds=None))
         checkpoint = _checkpoint_to_judge(project)
         chosen = _draw_prompts(project, prompts, reuse)
         values = {
             "status": Round.Status.PREPARING,
             "checkpoint": checkpoint,
-            "settings": {"prompts": chosen, "overlap": overlap, "options": options or {}},
+            "settings": {
+                "prompts": chosen,
+                "overlap": overlap,
+                "options": options or {},
+                "close_batches": close_batches,
+            },
             "created_by": actor,
             "error": "",
         }
@@ -134,6 +139,42 @@ def advance_all() -> None:
     """Advance every round that is being prepared, in case an earlier call was lost."""
     for round in Round.objects.filter(status=Round.Status.PREPARING):
         advance(round)
+    settle()
+
+
+def settle(project: Project | None = None) -> None:
+    """Close the rounds before the newest that have no open batch, and reopen those whose batch was reopened.
+
+    Batches are closed and reopened without knowing of rounds, so the watcher looks here, too.
+    """
+    rounds = Round.objects.filter(status__in=(Round.Status.COLLECTING, Round.Status.CLOSED))
+    if project is not None:
+        rounds = rounds.filter(project=project)
+    newer = Round.objects.filter(project=OuterRef("project"), number__gt=OuterRef("number"), status__in=OPENED)
+    open_batches = Batch.objects.filter(rounds=OuterRef("pk"), status=Batch.Status.OPEN)
+    asked = rounds.annotate(is_over=Exists(newer) & ~Exists(open_batches))
+    for round in asked.filter(
+        Q(is_over=True, status=Round.Status.COLLECTING) | Q(is_over=False, status=Round.Status.CLOSED)
+    ):
+        old, new = Round.Status.COLLECTING, Round.Status.CLOSED
+        if not round.is_over:
+            old, new = new, old
+        with transaction.atomic():
+            if Round.objects.filter(pk=round.pk, status=old).update(status=new):
+                record(
+                    verb="round.closed" if round.is_over else "round.reopened",
+                    target=round,
+                    actor=None,
+                    project=round.project,
+                    before={"status": old},
+                    after={"status": new},
+                )
+
+
+def open_batches_before(project: Project, number: int) -> QuerySet[Batch]:
+    """The open batches of the project's rounds before this number."""
+    earlier = Round.objects.filter(project=project, number__lt=number)
+    return Batch.objects.filter(rounds__in=earlier, status=Batch.Status.OPEN).distinct().order_by("id")
 
 
 def _checkpoint_to_judge(project: Project) -> Checkpoint:
@@ -195,9 +236,12 @@ def _open_batch(round: Round, generations: Iterable[Generation]) -> None:
     )
     round.batches.add(batch)
     Round.objects.filter(pk=round.pk, status=Round.Status.PREPARING).update(status=Round.Status.COLLECTING)
-    # Their batches may go on; their part of the loop is over.
-    earlier = Round.objects.filter(project=round.project, number__lt=round.number, status=Round.Status.COLLECTING)
-    earlier.update(status=Round.Status.CLOSED)
+    if round.settings.get("close_batches", False):
+        for earlier in open_batches_before(round.project, round.number):
+            # Somebody may have closed it at this moment.
+            with suppress(Conflict):
+                close_batch(batch=earlier, actor=round.created_by)
+    settle(round.project)
     record(
         verb="round.collecting",
         target=round,

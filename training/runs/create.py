@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from annotation.datasets.label_balance import untrainable_reason
 from annotation.models import DatasetVersion, Project, User
 from training.contract.config import (
     ALLOW_OTHER_BASE,
@@ -29,8 +30,9 @@ from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Run
 from training.results.checkpoints import model_source
-from training.rounds import lifecycle
+from training.rounds import lifecycle, lineage
 from training.runs import options as training_options
+from training.runs.describe import clean_description
 
 PROGRAMS: dict[str, Program] = {
     Run.Trainer.PRETRAIN: "pretrain",
@@ -66,12 +68,15 @@ def create_run(
     corpus: Path | None = None,
     evaluate: bool = True,
     allow_other_base: bool = False,
+    name: str = "",
+    note: str = "",
 ) -> Run:
     """A queued run with its directory; the worker (or a waiting command) launches it.
 
     It starts from `base_model` (a folder below the allowed roots) or from `parent`. `options` are fields of
     TrainingConfig; the others have the trainer's defaults. `lora=None` is full fine-tuning. A `pretrain` run starts
-    from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset.
+    from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset. `name` and
+    `note` are for people (see `describe`).
     `allow_other_base` lets it start from an adapter that was trained on another base than the one that it is put on.
     Raises InvalidInput, or Conflict where the dataset's files are missing.
     """
@@ -85,23 +90,24 @@ def create_run(
             _("unknown option: %(names)s (available: %(known)s)")
             % {"names": ", ".join(unknown), "known": ", ".join(sorted(OPTIONS))}
         )
-    for name, shape in (("lora", LoraSettings), ("architecture", Architecture)):
-        if isinstance(options.get(name), Mapping):
+    for part, shape in (("lora", LoraSettings), ("architecture", Architecture)):
+        if isinstance(options.get(part), Mapping):
             try:
-                options[name] = shape(**options[name])
+                options[part] = shape(**options[part])
             except TypeError as error:
-                raise InvalidInput(f"{name}: {error}") from error
+                raise InvalidInput(f"{part}: {error}") from error
             except ConfigError as error:
                 raise InvalidInput(str(error)) from error
     _check_installed(options.get("report_to", ()), options.get("lora"))
     run = Run(
         project=project,
         trainer=trainer,
-        round=lifecycle.current_round(project, including=dataset),
+        round=(dataset and lineage.round_of(dataset)) or lifecycle.current_round(project),
         dataset=dataset,
         base_model=base_model if parent is None else "",
         parent=parent,
         evaluate=evaluate,
+        **clean_description(name=name, note=note),
     )
     enqueue(
         run,
@@ -127,7 +133,9 @@ def create_run(
 
 def command_line(run: Run) -> str:
     """The command that makes the same run again."""
-    start = ["--checkpoint", str(run.parent_id)] if run.parent_id else ["--model", shlex.quote(run.base_model)]
+    start = ["--checkpoint", str(run.parent_id)]
+    if not run.parent_id:
+        start = ["--model", shlex.quote(model_folders.name_to_give(run.base_model))]
     chosen = training_options.to_argv(run.trainer, run.config)
     if run.config.get("model", {}).get("allow_other_base"):
         start.append(ALLOW_OTHER_BASE.flag)
@@ -168,6 +176,11 @@ def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | Non
     if not dataset.train_rows:
         raise InvalidInput(
             _("dataset %(number)s has no training rows: annotate more, then freeze again") % {"number": dataset.pk}
+        )
+    if reason := untrainable_reason(dataset):
+        raise InvalidInput(
+            _("nothing can be trained on dataset %(number)s. %(reason)s") % {"number": dataset.pk, "reason": reason},
+            [("dataset", reason)],
         )
 
 

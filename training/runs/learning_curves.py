@@ -10,18 +10,18 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
-from training.contract.metrics import LABEL_ACCURACY, PERPLEXITY, REWARD_ACCURACY, interval_of
+from training.contract.metrics import LABEL_ACCURACY, MAIN_FIGURES, PERPLEXITY, REWARD_ACCURACY, interval_of
 from training.models import Evaluation, LearningCurve, Run
 from training.reports.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
 from training.runs.create import create_run
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
-# By trainer: the figure of its evaluations that is drawn, and its name.
-FIGURES = {
-    Run.Trainer.SFT: (PERPLEXITY, gettext_lazy("Perplexity of the held-out answers")),
-    Run.Trainer.DPO: (REWARD_ACCURACY, gettext_lazy("Preference accuracy on held-out pairs")),
-    Run.Trainer.KTO: (LABEL_ACCURACY, gettext_lazy("Label accuracy on held-out texts")),
+# The name of the figure that is drawn.
+DRAWN = {
+    PERPLEXITY: gettext_lazy("Perplexity of the held-out answers"),
+    REWARD_ACCURACY: gettext_lazy("Preference accuracy on held-out pairs"),
+    LABEL_ACCURACY: gettext_lazy("Label accuracy on held-out texts"),
 }
 
 
@@ -94,7 +94,8 @@ def read_learning_curve(curve: LearningCurve) -> Reading:
     """The points as far as they are there, the verdict in plain language, and the chart (from two points on)."""
     points, outcomes = [], []
     runs = runs_of(curve)
-    key, label = FIGURES[Run.Trainer(runs[0].trainer)] if runs else ("", "")
+    key = MAIN_FIGURES[runs[0].trainer] if runs else ""
+    label = DRAWN[key] if runs else ""
     for run in runs:
         evaluation = evaluation_of(curve, run)
         metrics = (evaluation.result or {}).get("metrics", {}) if evaluation else {}

@@ -245,7 +245,10 @@ def kill_overdue(job: EngineJob) -> None:
     belong to another process by now.
     """
     with contextlib.suppress(FileNotFoundError):
-        waited = time.time() - job.directory.cancel_path.stat().st_mtime
+        now = time.time()
+        waited = now - job.directory.cancel_path.stat().st_mtime
+        if waited < 0:  # the clock has been set back since: the grace begins again
+            os.utime(job.directory.cancel_path, (now, now))
         if waited < settings.CANCEL_GRACE_SECONDS or job.pid is None or not job.directory.is_alive():
             return
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError):

@@ -6,12 +6,17 @@ from django import forms
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.datasets.label_balance import balance_of
 from annotation.models import DatasetVersion, Project
+from annotation.queue.progress import project_progress
+from annotation.text.formatting import percentage
 from training.contract.config import ALLOW_OTHER_BASE
 from training.contract.hyperparameters import GROUPS
 from training.engine_jobs import model_folders
 from training.models import Checkpoint, Run
+from training.results.checkpoints import promoted_checkpoint
 from training.rounds.lifecycle import DEFAULT_PROMPTS, fresh_prompts
+from training.runs.describe import LENGTHS
 from training.web.hyperparameter_fields import parameter_field, parameters_on_page
 
 TRAINERS = (Run.Trainer.SFT, Run.Trainer.DPO, Run.Trainer.KTO)
@@ -24,15 +29,29 @@ class DatasetField(forms.ModelChoiceField):
             "Dataset %(number)s: %(purpose)s, %(train)s rows, %(held_out)s held out",
             dataset.train_rows,
         )
-        return template % {
+        label = template % {
             "number": dataset.pk,
             "purpose": dataset.purpose.upper(),
             "train": f"{dataset.train_rows:,}",
             "held_out": f"{dataset.held_out_rows:,}",
         }
+        if balance := balance_of(dataset):
+            counts = {"good": f"{balance.desirable:,}", "bad": f"{balance.undesirable:,}"}
+            label += " (" + gettext("%(good)s desirable, %(bad)s undesirable") % counts + ")"
+        return label
 
 
-class RunForm(forms.Form):
+class DescribeForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=LENGTHS["name"], required=False)
+    note = forms.CharField(
+        label=_("Note"),
+        max_length=LENGTHS["note"],
+        required=False,
+        help_text=_("Why it was started, or what it showed."),
+    )
+
+
+class RunForm(DescribeForm):
     """A new run: the dataset decides the trainer; hyper-parameters that are left empty have its defaults."""
 
     dataset = DatasetField(queryset=DatasetVersion.objects.none(), empty_label=None, label=_("Dataset"))
@@ -53,7 +72,10 @@ class RunForm(forms.Form):
         self.project = project
         usable = DatasetVersion.objects.filter(project=project, purpose__in=TRAINERS, train_rows__gt=0)
         self.fields["dataset"].queryset = usable.order_by("-id")  # type: ignore[attr-defined]
-        self.fields["start"].choices = starting_points(project)  # type: ignore[attr-defined]
+        promoted = promoted_checkpoint(project)
+        self.fields["start"].choices = starting_points(project, promoted)  # type: ignore[attr-defined]
+        if promoted is not None:
+            self.fields["start"].initial = f"checkpoint:{promoted.pk}"
         self.fields.update({parameter.key: parameter_field(parameter) for parameter in parameters_on_page()})
 
     @property
@@ -94,23 +116,42 @@ class RunForm(forms.Form):
             "options": options,
             "evaluate": cleaned["evaluate"],
             "allow_other_base": cleaned["allow_other_base"],
+            "name": cleaned["name"],
+            "note": cleaned["note"],
         }
 
 
 MADE, PROMOTED = _("Checkpoint %(number)s (%(trainer)s)"), _("Checkpoint %(number)s (%(trainer)s), promoted")
 
 
-def starting_points(project: Project) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Checkpoints of the project (newest first), then base models below the allowed roots, as option groups."""
-    rows = Checkpoint.objects.filter(project=project).select_related("run").order_by("-id")[:100]
-    checkpoints = []
-    for row in rows:
-        template = PROMOTED if row.promoted_at else MADE
-        label = template % {"number": row.pk, "trainer": row.run.get_trainer_display()}
-        checkpoints.append((f"checkpoint:{row.pk}", label))
+OFFERED = 100
+
+
+def starting_points(project: Project, promoted: Checkpoint | None) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Checkpoints of the project (newest first), points of learning curves apart, then base models below the allowed
+    roots, as option groups. The promoted checkpoint is there however old it is."""
+    newest = Checkpoint.objects.filter(project=project).select_related("run").order_by("-id")
+    rows = list(newest[:OFFERED])
+    if promoted is not None and promoted not in rows:
+        rows.append(promoted)
+    single = [starting_point(row, promoted) for row in rows if not row.run.curve_id]
+    points = [starting_point(row, promoted) for row in rows if row.run.curve_id]
     models = [(f"model:{folder.path}", folder.name) for folder in model_folders.base_models()]
-    groups = [(gettext("Checkpoints"), checkpoints), (gettext("Base models"), models)]
+    groups = [
+        (gettext("Checkpoints"), single),
+        (gettext("Points of learning curves"), points),
+        (gettext("Base models"), models),
+    ]
     return [group for group in groups if group[1]]
+
+
+def starting_point(row: Checkpoint, promoted: Checkpoint | None) -> tuple[str, str]:
+    template = PROMOTED if row == promoted else MADE
+    label = template % {"number": row.pk, "trainer": row.run.get_trainer_display()}
+    if row.run.curve_id:
+        values = {"checkpoint": label, "share": percentage(row.run.config["share"])}
+        label = gettext("%(checkpoint)s, %(share)s of the prompts") % values
+    return f"checkpoint:{row.pk}", f"{label} · {row.run.name}" if row.run.name else label
 
 
 class EvaluateForm(forms.Form):
@@ -142,6 +183,9 @@ class RoundForm(forms.Form):
     )
     max_new_tokens = forms.IntegerField(label=_("Max length (tokens)"), min_value=1, max_value=8192, initial=256)
     reuse = forms.BooleanField(label=_("If fresh prompts run out, reuse prompts that had a task"), required=False)
+    close_batches = forms.BooleanField(
+        label=_("Close the open batches of earlier rounds when the new batch opens"), initial=True, required=False
+    )
     after = forms.IntegerField(widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, project: Project, last: int, **options: Any) -> None:
@@ -154,6 +198,7 @@ class RoundForm(forms.Form):
         self.fields["prompts"].initial = min(DEFAULT_PROMPTS, fresh) or DEFAULT_PROMPTS
         self.fields["overlap"].initial = project.default_overlap
         self.fields["after"].initial = last
+        self.open_batches = [progress for progress in project_progress(project) if progress.is_open]
 
     def values(self) -> dict[str, Any]:
         """The keyword arguments of `start_round` beside project and actor."""
@@ -165,4 +210,6 @@ class RoundForm(forms.Form):
             "reuse": cleaned["reuse"],
             "options": options,
             "after": cleaned["after"],
+            # Without an open batch there is no such box on the page.
+            "close_batches": cleaned["close_batches"],
         }

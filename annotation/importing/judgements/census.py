@@ -136,7 +136,7 @@ def settled_scale(aspect: str, seen: ScoresSeen, judgements: JudgementMapping, p
         Message(text, aspect=aspect, low=low, high=high),
         row=seen.row,
         column=seen.column,
-        options=(f"--scale '{aspect}={low}..{high}'",),
+        options=(f"--scale '{aspect}={low}..{high}'" if low != high else f"--scale '{aspect}=WORST..BEST'",),
     )
 
 

@@ -11,7 +11,7 @@ from annotation.importing.judgements.naming import suffix_of
 from annotation.importing.judgements.scores import Score, decimal_of, score_of
 from annotation.importing.judgements.verdicts import ALL_BAD, TIE
 from annotation.preparation.chats import is_message
-from annotation.preparation.mapping import Mapping, MappingWords, detect_mapping, file_origin
+from annotation.preparation.mapping import Mapping, MappingWords, detect_mapping, file_origin, preference_pairs
 
 FIRST_ROWS = 20
 WORKER_COLUMN = re.compile(r"(?:worker|annotator|judge|rater|evaluator|labell?er)[ _.-]?\d{1,3}", re.IGNORECASE)
@@ -40,6 +40,9 @@ def choose(
     found: dict[str, Any] = {**names_among(columns), **said}
     if "answers" not in said and found["answers"] and not asks_about(columns, found):
         found["answers"] = ""  # these are the texts
+    pair = preferred_texts(columns)
+    if pair and found["answer"] in pair and "answer" not in said:
+        found["answer"] = ""  # the better text itself
     if found["answers"]:  # each object of the list has its own
         found |= {name: "" for name in ("worker", "answer", "time", "seconds", "tie") if name not in said}
     mapping = text_mapping(texts, JudgementMapping(**found), columns)
@@ -101,10 +104,13 @@ def by_structure(
     winners = paired(WINNER_COLUMN, columns, {**suffixes, **WINNER_WORDS}, ending=True)
     if len(winners) > 1:
         return {"winners": winners}
-    for better, worse in (("chosen", "rejected"), ("preferred_output", "non_preferred_output")):
-        if better in by_name and worse in by_name and not found["tie"]:
-            return {"best": by_name[better]}
-    return {}
+    pair = preferred_texts(texts)
+    return {"best": pair[0]} if pair and not found["tie"] else {}
+
+
+def preferred_texts(columns: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of a better text and of the other one."""
+    return next(iter(preference_pairs(columns)), None)
 
 
 def paired(

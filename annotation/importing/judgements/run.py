@@ -6,8 +6,6 @@ an annotation by its person, in one closed batch. From there on they are labels 
 
 import hashlib
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from django.utils.translation import gettext_noop
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record as record_event
+from annotation.core.locks import Lock, hold_lock
 from annotation.core.messages import Message
 from annotation.importing import run, staging
 from annotation.importing.cross_checks import cross_faults, fields_of
@@ -44,7 +43,6 @@ ANSWERS_AT_ONCE = 2_000
 ROWS_AT_ONCE = 2_000
 # After an insert this large the planner's statistics are stale, and reading the labels would join rows one by one.
 ANALYZE_FROM_ANSWERS = 1_000
-JUDGEMENTS_LOCK = 0x4B6D_0003  # a class of advisory locks, see `importing.locks`
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,8 @@ def run_judgements(*, record: Import, path: Path, progress: run.Progress | None 
         Conflict: it is finished, or another worker is at it.
         ImportRefused: see `import_judgements`.
     """
-    with import_lock(record.pk) as mine, judgements_lock(record.project):
+    # One file of judgements at a time: what is there already is counted when an import begins.
+    with import_lock(record.pk) as mine, hold_lock(Lock.JUDGEMENTS, record.project_id):
         if not mine or not begin(record):
             raise Conflict(f"the import of {record.filename} is finished, or being read by another worker")
         try:
@@ -118,19 +117,6 @@ def run_judgements(*, record: Import, path: Path, progress: run.Progress | None 
         except Exception as error:
             interrupt(record, error)
             raise
-
-
-@contextmanager
-def judgements_lock(project: Project) -> Iterator[None]:
-    """One file of judgements at a time: what is there already is counted when an import begins."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [JUDGEMENTS_LOCK, project.pk % 2**31])
-    try:
-        yield
-    finally:
-        if not connection.needs_rollback and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [JUDGEMENTS_LOCK, project.pk % 2**31])
 
 
 def read_judgements(record: Import, path: Path, progress: run.Progress | None) -> Recorded:

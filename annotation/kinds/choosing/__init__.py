@@ -13,8 +13,10 @@ from django.utils.translation import gettext_lazy
 from annotation.kinds.base import MAX_ALTERNATIVES, AnnotationKind, Stored
 from annotation.kinds.choosing import form as page
 from annotation.kinds.choosing import votes as voting
+from annotation.kinds.choosing.columns import columns
 from annotation.kinds.choosing.describe import describe
 from annotation.kinds.choosing.payload import ChoosingPayload
+from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes
 from annotation.models import Kind
@@ -23,6 +25,8 @@ from annotation.models import Kind
 class Choosing(AnnotationKind[ChoosingPayload]):
     name = Kind.CHOOSING
     summary = gettext_lazy("Choosing: people say which of the texts is better, and why")
+    assumed_seconds_of_one = 20
+    assumed_seconds_of_another = 25
     fewest_alternatives = 2
     most_alternatives = MAX_ALTERNATIVES
     compares = True
@@ -63,6 +67,12 @@ class Choosing(AnnotationKind[ChoosingPayload]):
     def is_right(self, expected: Stored, answer: Stored, *, tolerance: int) -> bool:
         """The same verdict: strength, reasons and marks are not judged."""
         return verdict(self.parse(expected)) == verdict(self.parse(answer))
+
+    def judged_part(self, stored: Stored) -> Stored:
+        return {**stored, "strength": None}
+
+    def columns(self, answer: ChoosingPayload, about: AnswerContext) -> dict[str, Any]:
+        return columns(answer, about)
 
     def candidates(self, answer: ChoosingPayload) -> Iterable[int]:
         return answer.shown

@@ -1,23 +1,28 @@
 """A choice in words."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from annotation.kinds.choosing.payload import ChoosingPayload
 from annotation.kinds.spans import marked
+from annotation.models.typology import label
 from annotation.text.differences import differences
 
 
 def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool = True) -> dict[str, Any]:
     """`compared`: whether edited texts show what was changed."""
-    described: dict[str, Any] = {"headline": headline(answer), "reasons": answer.reasons}
+    described: dict[str, Any] = {"headline": headline(answer), "reasons": labels(answer.reasons)}
     if answer.choice == "one" and answer.chosen is not None:
         described["text"] = texts.get(answer.chosen, "")
     if answer.is_ranking:
         described["ranking"] = [[texts.get(key, "") for key in group] for group in answer.groups]
     described["sides"] = [
-        {"reasons": answer.reasons_by_side.get(key, []), **marked(texts.get(key, ""), answer.spans.get(key, []))}
+        {
+            "reasons": labels(answer.reasons_by_side.get(key, [])),
+            **marked(texts.get(key, ""), answer.spans.get(key, [])),
+        }
         for key in answer.shown
         if key in answer.reasons_by_side or key in answer.spans
     ]
@@ -26,6 +31,10 @@ def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool =
         for key, text in answer.fixes.items()
     ]
     return described
+
+
+def labels(names: Iterable[str]) -> list[str]:
+    return [label(name) for name in names]
 
 
 def headline(answer: ChoosingPayload) -> str:

@@ -13,6 +13,7 @@ from annotation.kinds.choosing.ranking import read_ranking
 from annotation.kinds.presentation import MAX_TEXT, PresentedTask, Problem, Side, normal, posted_text, too_long
 from annotation.kinds.spans import QUALITIES, ask, present_spans, read_spans
 from annotation.models import Project
+from annotation.models.typology import label
 
 # Letters of the upper row, in the order of the tags; where each side has its own reasons, the sides share the letters.
 REASON_KEYS = "qwertyuiop"
@@ -75,6 +76,7 @@ def reason_rows(shown: PresentedTask, checked: list[str], keys: str, first: int)
     return [
         {
             "name": tag.name,
+            "label": label(tag.name),
             "key": letters[at] if at < len(letters) else "",
             "checked": tag.name in checked,
             "at": first + at + 1,

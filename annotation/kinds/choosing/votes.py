@@ -81,7 +81,9 @@ def add_sft_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
         # A plurality is no majority: of three texts, that which 40 % put first is not one that people agree on.
         if text not in called_bad and sum(own_shares) > len(own_shares) / 2 + TOLERANCE:
             for own in judges.values():
-                votes[(text,)] += [vote(judged.label, *judged.candidates) for judged in own]
+                votes[(text,)] += [
+                    vote(judged.label, *judged.candidates, value=first_vote(judged.share)) for judged in own
+                ]
         elif any(own_shares):
             prompt.left_out["put first by half of the annotators or fewer, or called bad"] += 1
 
@@ -108,6 +110,11 @@ def first_places(prompt: PromptLabels, labels: Labels) -> dict[str, dict[int, li
             share = 1 / len(best) if text in best else 0.0
             judged.setdefault(text, {}).setdefault(label.annotator, []).append(Judged(share, label, candidates))
     return judged
+
+
+def first_vote(share: float) -> float:
+    """For a text by whoever put it first, against it by whoever did not, half where it shares the first place."""
+    return share if share in (0, 1) else 0.5
 
 
 def best_of(answer: ChoosingPayload) -> list[int]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import AnnotationKind, Stored
+from annotation.kinds.columns import AnswerContext, edit_columns
 from annotation.kinds.postediting import form as page
 from annotation.kinds.postediting import votes as voting
 from annotation.kinds.postediting.describe import describe
@@ -21,6 +22,7 @@ from annotation.models import Kind
 class Postediting(AnnotationKind[PosteditingPayload]):
     name = Kind.POSTEDITING
     summary = gettext_lazy("Post-editing: people edit a model's text, or accept it")
+    assumed_seconds_of_one = 90
     scripts = ("js/editing.js",)
     has_editor = True
     can_accept_unchanged = True
@@ -48,6 +50,15 @@ class Postediting(AnnotationKind[PosteditingPayload]):
 
     def own_text(self, stored: Stored) -> str | None:
         return self.parse(stored).text or None
+
+    def columns(self, answer: PosteditingPayload, about: AnswerContext) -> dict[str, Any]:
+        original = about.texts.get(answer.candidate)
+        return {
+            "text": answer.text,
+            "edited_candidate_id": answer.candidate,
+            "unchanged": answer.unchanged,
+            **edit_columns(original, answer.text, about.language),
+        }
 
     def candidates(self, answer: PosteditingPayload) -> Iterable[int]:
         return [answer.candidate]

@@ -8,9 +8,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import MAX_ALTERNATIVES, AnnotationKind, Stored
+from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.scoring import form as page
 from annotation.kinds.scoring import votes as voting
+from annotation.kinds.scoring.columns import columns
 from annotation.kinds.scoring.describe import describe
 from annotation.kinds.scoring.payload import ScoringPayload
 from annotation.kinds.votes import Label, PromptLabels, Votes
@@ -20,6 +22,8 @@ from annotation.models import Kind
 class Scoring(AnnotationKind[ScoringPayload]):
     name = Kind.SCORING
     summary = gettext_lazy("Scoring: people score texts on each aspect")
+    assumed_seconds_of_one = 60
+    assumed_seconds_of_another = 45
     most_alternatives = MAX_ALTERNATIVES
     uses_aspects = True
     scripts = ("js/spans.js", "js/judging.js")
@@ -52,6 +56,9 @@ class Scoring(AnnotationKind[ScoringPayload]):
             for candidate, points in self.parse(expected).scores.items()
             for aspect, score in points.items()
         )
+
+    def columns(self, answer: ScoringPayload, about: AnswerContext) -> dict[str, Any]:
+        return columns(answer, about)
 
     def candidates(self, answer: ScoringPayload) -> Iterable[int]:
         return answer.scores

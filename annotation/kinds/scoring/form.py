@@ -12,6 +12,7 @@ from annotation.kinds.presentation import PresentedTask, Problem, Side, posted_t
 from annotation.kinds.scoring.payload import ScoringPayload
 from annotation.kinds.spans import SEVERITIES, ask, present_spans, read_spans
 from annotation.models import Aspect
+from annotation.models.typology import label
 
 MAX_COMMENT = 4_000
 
@@ -45,7 +46,7 @@ def present(shown: PresentedTask, entered: ScoringPayload | None) -> dict[str, A
 
 def questions_of_marks(categories: list[str]) -> list[dict[str, Any]]:
     return [
-        ask("category", _("What kind of error?"), {name: name for name in categories}),
+        ask("category", _("What kind of error?"), {name: label(name) for name in categories}),
         ask("severity", _("How bad is it?"), SEVERITIES),
     ]
 

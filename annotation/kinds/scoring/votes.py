@@ -84,9 +84,13 @@ def vote_of(
 
 
 def add_sft_votes(prompt: PromptLabels, labels: Labels, votes: Votes) -> None:
+    """Texts whose mean is good enough. Everybody who scored one is counted, and is for it if their own mean is good."""
+    good = prompt.options.score_good - TOLERANCE
     for text, scored in scored_texts(prompt, labels).items():
-        if scored.mean >= prompt.options.score_good - TOLERANCE:
-            votes[(text,)] += [vote_of(key, [own], value=1) for key, own in scored.by_annotator.items()]
+        if scored.mean >= good:
+            votes[(text,)] += [
+                vote_of(key, [own], value=float(own.mean >= good)) for key, own in scored.by_annotator.items()
+            ]
         else:
             prompt.left_out["scored below the bar for SFT"] += 1
 

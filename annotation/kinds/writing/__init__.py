@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.kinds.base import AnnotationKind, Stored
+from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
 from annotation.kinds.votes import Label, PromptLabels, Votes, vote
 from annotation.kinds.writing import form as page
@@ -18,6 +19,7 @@ from annotation.models import Kind
 class Writing(AnnotationKind[WritingPayload]):
     name = Kind.WRITING
     summary = gettext_lazy("Writing: people answer the prompt themselves")
+    assumed_seconds_of_one = 150
     takes_candidates = False
     scripts = ("js/editing.js",)
     has_editor = True
@@ -40,6 +42,9 @@ class Writing(AnnotationKind[WritingPayload]):
 
     def own_text(self, stored: Stored) -> str | None:
         return self.parse(stored).text or None
+
+    def columns(self, answer: WritingPayload, about: AnswerContext) -> dict[str, Any]:
+        return {"text": answer.text}
 
     def comparable(self, answer: WritingPayload) -> Iterable[tuple[Any, Any]]:
         """The same text."""

@@ -1,6 +1,7 @@
 """Freeze a project's labels into a dataset version."""
 
 from argparse import ArgumentParser
+from dataclasses import fields
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +10,11 @@ from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
+from annotation.datasets.excluded import excluded_lines
 from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.rows import ExportOptions
+from annotation.datasets.without import read_without
 from annotation.models import DatasetVersion, Kind, Project
 
 
@@ -67,13 +71,35 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keep-ties", action="store_true", help="Keep pairs that are evenly split, with probability 0.5."
         )
+        parser.add_argument(
+            "--split-pairs",
+            action="store_true",
+            help="For kto: take pairs apart, the chosen text desirable and the rejected one undesirable.",
+        )
+
+        parser.add_argument(
+            "--min-agreement",
+            type=float,
+            metavar="SHARE",
+            help="Leave out rows of two or more annotators unless at least this share of them is for the row's side, "
+            "ties not counted; compared in whole percent, so that 0.67 takes two of three. Rows of one annotator are "
+            "kept, and counted.",
+        )
+        parser.add_argument(
+            "--without",
+            action="append",
+            default=[],
+            metavar="WHAT",
+            help="Leave out person:NAME (or e-mail address), answer:ID, or simulated annotators; repeatable. For this "
+            "version only; exclusions made on the project's pages apply as well.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             known = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
             raise CommandError(f"there is no project {options['project']!r}. Projects: {known}")
-        names = ("score_difference", "score_good", "score_bad", "chosen_as_sft", "keep_ties")
+        names = [field.name for field in fields(ExportOptions)]
         try:
             with Console(stderr=True).status(f"Freezing {project.slug}") as status:
                 version = freeze_dataset(
@@ -84,12 +110,29 @@ class Command(BaseCommand):
                     batches=options["batch"],
                     kinds=options["kind"],
                     options=ExportOptions(**{name: options[name] for name in names}),
+                    without=read_without(project, options["without"]),
                     progress=lambda done: status.update(f"Freezing {project.slug}: {done:,} prompt{pluralize(done)}"),
                 )
         except DomainError as error:
             raise CommandError(str(error)) from error
-        for what, number in version.manifest["left_out"].items():
+        manifest = version.asked_manifest or version.manifest
+        for what, number in excluded_lines(manifest):
+            self.stdout.write(f"excluded: {what}: {number:,} answer{pluralize(number)}")
+        for what, number in manifest["left_out"].items():
             self.stdout.write(f"left out: {what}: {number:,}")
+        if "single_votes" in manifest["rows"]:
+            self.stdout.write(
+                f"kept: rows of one annotator, whatever --min-agreement: {manifest['rows']['single_votes']:,}"
+            )
+        if version.was_frozen_otherwise:
+            self.stdout.write(
+                f"the same rows were frozen before, from another selection: the manifest of dataset {version.pk} "
+                "describes that one"
+            )
+        if balance := balance_of(version):
+            self.stdout.write(f"training rows: {balance.desirable:,} desirable, {balance.undesirable:,} undesirable")
+        if reason := untrainable_reason(version):
+            self.stderr.write(f"nothing can be trained on this dataset. {reason}")
         self.stdout.write(str(settings.VAR / version.directory))
         held_out = f"{version.held_out_rows:,} held-out row{pluralize(version.held_out_rows)}"
         self.stdout.write(f"dataset {version.pk}: {version.train_rows:,} train, {held_out}, sha256 {version.sha256}")

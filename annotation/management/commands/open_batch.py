@@ -4,13 +4,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
 from annotation.core.errors import DomainError
-from annotation.models import Kind, Project, Prompt
+from annotation.models import Kind, Project
 from annotation.queue.batches import open_batch
-from annotation.queue.left_out import left_out_sentences
+from annotation.queue.preview import Preview, preview_batch, preview_of
+from annotation.queue.prompt_selection import FRESH, HELD_OUT, TRAINING, WHICH, PromptSelection
 
 
 class Command(BaseCommand):
-    help = "Open a batch of tasks on a project's prompts."
+    help = (
+        "Open a batch of tasks on a project's prompts. It says how many answers and hours that is; where there are too "
+        "few people for it, it warns and opens the batch all the same: try --dry-run first."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project", help="the project's slug")
@@ -19,9 +23,18 @@ class Command(BaseCommand):
         parser.add_argument("--overlap", type=int, help="how many people do each task (default: the project's)")
         parser.add_argument("--priority", type=int, default=0, help="higher is served first (default 0)")
         parser.add_argument("--seed", type=int, help="of the shuffle and of which candidate is shown on which side")
-        parser.add_argument("--only", choices=["train", "held-out"], help="only prompts of this side of the split")
-        parser.add_argument("--limit", type=int, help="at most this many prompts, the oldest first")
-        parser.add_argument("--fresh", action="store_true", help="only prompts without a task in any batch")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument(
+            "--which",
+            choices=list(WHICH),
+            default=PromptSelection.which,
+            help="without: prompts without a task of this kind yet (default); fresh: without any task; all",
+        )
+        which.add_argument("--fresh", dest="which", action="store_const", const=FRESH, help="the same as --which fresh")
+        parser.add_argument(
+            "--only", choices=[TRAINING, HELD_OUT], default="", help="only prompts of this side of the split"
+        )
+        parser.add_argument("--limit", type=int, help="at most this many prompts, a random sample by the seed")
         parser.add_argument(
             "--origin", action="append", help="take candidates of this origin; give it twice to compare two"
         )
@@ -31,33 +44,42 @@ class Command(BaseCommand):
             help="texts in a task: choosing 2 to 6 (from 3 up they are ranked), scoring 1 to 6 side by side",
         )
 
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show tasks, answers, hours and warnings, and open nothing"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"no project {options['project']!r}")
-        prompts = Prompt.objects.filter(project=project)
-        if options["only"]:
-            prompts = prompts.filter(held_out=options["only"] == "held-out")
-        if options["fresh"]:
-            prompts = prompts.filter(tasks=None)
-        if options["limit"]:
-            prompts = prompts.order_by("id")[: options["limit"]]
+        arguments: dict[str, Any] = {
+            "project": project,
+            "kind": Kind(options["kind"]),
+            "overlap": options["overlap"],
+            "prompts": PromptSelection(which=options["which"], side=options["only"], limit=options["limit"]),
+            "origins": options["origin"],
+            "alternatives": options["alternatives"],
+            "seed": options["seed"],
+        }
         try:
+            if options["dry_run"]:
+                self.describe(preview_batch(**arguments))
+                self.stdout.write("dry run, nothing opened")
+                return
             batch = open_batch(
-                project=project,
-                kind=Kind(options["kind"]),
+                **arguments,
                 name=options["name"] or str(Kind(options["kind"]).label),
                 actor=None,
-                overlap=options["overlap"],
-                prompts=prompts,
-                origins=options["origin"],
                 priority=options["priority"],
-                alternatives=options["alternatives"],
-                seed=options["seed"],
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
-        for sentence in left_out_sentences(batch.selection):
-            self.stdout.write(sentence)
-        count = batch.tasks.count()
+        self.describe(preview_of(batch))
+        count = batch.selection["tasks"]
         self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {batch.overlap}")
+
+    def describe(self, preview: Preview) -> None:
+        for sentence in preview.sentences():
+            self.stdout.write(sentence)
+        if warning := preview.warning():
+            self.stderr.write(self.style.WARNING(warning))

@@ -12,7 +12,7 @@ parquet    Parquet
 from collections.abc import Sequence
 from pathlib import Path
 
-from annotation.preparation.encodings import detect_encoding
+from annotation.preparation.encodings import detect_encoding, with_escapes
 from annotation.preparation.files import ReadOptions, Unreadable, identify
 from annotation.preparation.formats.delimited import DelimitedTable
 from annotation.preparation.formats.json_values import JsonTable, is_lines
@@ -32,6 +32,8 @@ def open_table(
     if format == "parquet":
         return ParquetTable(path, filename)
     encoding = detect_encoding(path, options.encoding)
+    if not options.encoding and (error := with_escapes(path, filename, encoding)):
+        raise error
     if format == "jsonl":
         return (JsonlTable if is_lines(path, filename, encoding) else JsonTable)(path, filename, encoding, languages)
     delimiter = {"tab": "\t", "\\t": "\t"}.get(options.delimiter, options.delimiter)

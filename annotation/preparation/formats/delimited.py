@@ -12,11 +12,13 @@ from annotation.preparation.formats.table import MAX_COLUMNS, Row
 from annotation.preparation.formats.text_file import MAX_LINE, TextFile
 
 # The line by which Excel is told the delimiter; it is no row, and Excel does not show it.
-SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*')
+SEPARATOR_LINE = re.compile(r'"?sep=(\\t|[^"\r\n])"?[,;\t ]*[\r\n]*', re.IGNORECASE)
 
 # Looked for where the header is one cell by the usual one.
 OTHER_DELIMITERS = (";", "\t", "|", ",")
 LOOKED_AT = 1_000  # lines
+# Not part of a name: byte order marks (a file may have two) and other characters without ink.
+UNSEEN = "\ufeff\u200b\u200e\u200f\u2060\u00ad"
 
 csv.field_size_limit(MAX_LINE)
 
@@ -44,7 +46,7 @@ class DelimitedTable:
         named = SEPARATOR_LINE.fullmatch(first)
         self.skipped_lines = 1 if named else 0
         usual = "," if format == "csv" else "\t"
-        self.delimiter = delimiter or (named[1] if named else usual)
+        self.delimiter = delimiter or (named[1].replace("\\t", "\t") if named else usual)
         if not delimiter and not named:
             widths = self.first_widths(usual)
             if widths[:1] == [1] or len(set(widths)) > 1:
@@ -133,7 +135,7 @@ class DelimitedTable:
         )
 
     def checked_header(self, header: list[str]) -> list[str]:
-        names = [name.strip() for name in header]
+        names = [name.strip().strip(UNSEEN).strip() for name in header]
         if any("\0" in name for name in names):
             raise self.text.without_mark()
         if not any(names):
@@ -153,6 +155,7 @@ class DelimitedTable:
 
     def rows(self) -> Iterator[Row]:
         columns, width = self.columns, len(self.columns)
+        several_unnamed = columns.count("") > 1
         records = self.records()
         next(records, None)
         blank: list[int] = []
@@ -165,8 +168,11 @@ class DelimitedTable:
             blank = []
             if len(record) != width:
                 yield Row(number, None, self.ragged(len(record)), record)
-            else:
-                yield Row(number, dict(zip(columns, record, strict=True)), "", record)
+                continue
+            values = dict(zip(columns, record, strict=True))
+            if several_unnamed:
+                values[""] = next((cell for name, cell in zip(columns, record, strict=True) if cell and not name), "")
+            yield Row(number, values, "", record)
 
     def ragged(self, cells: int) -> str:
         count = f"{cells} cell{'' if cells == 1 else 's'} where the header has {len(self.columns)}"

@@ -54,7 +54,7 @@ class JsonlTable:
     def rows(self) -> Iterator[Row]:
         blank: list[int] = []
         for number, line in enumerate(self.text.lines(), 1):
-            stripped = line.strip(" \t\r\n")
+            stripped = line.strip(" \t\r\n\ufeff")  # files that were put together have marks within
             if not stripped:
                 blank.append(number)
                 continue

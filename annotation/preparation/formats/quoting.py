@@ -17,6 +17,7 @@ def is_quoted(lines: Callable[[], Iterable[str]], delimiter: str) -> tuple[bool,
     width = 0
     plain: list[bool] = []  # by column: whether a cell without quotation marks was seen below the header
     enclosed: list[int] = []
+    header: list[bool] = []
     try:
         for number, (record, marks) in enumerate(strict_records(lines(), delimiter)):
             if not record:
@@ -26,6 +27,7 @@ def is_quoted(lines: Callable[[], Iterable[str]], delimiter: str) -> tuple[bool,
                 return False, True
             plain = plain or [False] * width
             enclosed = enclosed or [0] * width
+            header = header or marks
             for at, (cell, marked) in enumerate(zip(record, marks, strict=True)):
                 if not marked:
                     if '"' in cell:
@@ -36,7 +38,8 @@ def is_quoted(lines: Callable[[], Iterable[str]], delimiter: str) -> tuple[bool,
                 needed |= any(mark in cell for mark in ',"\t\r\n') or delimiter in cell
     except csv.Error:
         return False, True
-    return needed or any(count > 1 and not mixed for count, mixed in zip(enclosed, plain, strict=True)), True
+    columns = zip(enclosed, plain, header, strict=True)  # a column's name may be in marks, too
+    return needed or any(count + marked > 1 and not mixed for count, mixed, marked in columns), True
 
 
 def strict_records(lines: Iterable[str], delimiter: str) -> Iterable[tuple[list[str], list[bool]]]:

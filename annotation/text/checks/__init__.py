@@ -12,6 +12,8 @@
 
 from collections.abc import Sequence
 
+import regex
+
 from annotation.text.checks.end_marks import ending_findings, ending_of
 from annotation.text.checks.finding import Finding
 from annotation.text.checks.form import bracket_findings, length_findings, space_findings, visible_length, width
@@ -20,6 +22,9 @@ from annotation.text.checks.placeholders import placeholder_findings, without_pl
 from annotation.text.checks.terms import term_findings
 from annotation.text.languages import base_language
 from annotation.text.typography import lookup_form
+
+# A sign as HTML writes it (&#160;): its digits are no number. Which sign is used for it is up to the language.
+ENTITY = regex.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 
 __all__ = ["Finding", "check", "looks_complete"]
 
@@ -57,7 +62,9 @@ def check(
     if not complete:
         return findings
     findings += number_findings(
-        without_placeholders(source, source_language), without_placeholders(target, target_language), *languages
+        ENTITY.sub(" ", without_placeholders(source, source_language)),
+        ENTITY.sub(" ", without_placeholders(target, target_language)),
+        *languages,
     )
     findings += ending_findings(source.strip(), target.strip(), *languages)
     findings += length_findings(source, target, *languages, ratio)

@@ -53,6 +53,7 @@ JAPANESE = {
     "ここのつ": 9,
 }
 JAPANESE |= {"ひとり": 1, "ふたり": 2}
+SHARES = ("分の", "分之")
 # Languages whose small numbers are known here as words; in others they are not missed.
 NUMBER_WORDS = {"en", "ja", "zh", "yue"}
 
@@ -155,8 +156,9 @@ def with_halves(text: str, numbers: list[Number]) -> list[Number]:
 
 
 def with_shares(text: str, numbers: list[Number]) -> list[Number]:
-    """1/2, 2分の1 and 3割5分 as shares, 三点一四 as a fraction; 7折 is the price after 30 % off. Each may also be two
+    """1/2, 2分の1, 3割5分 and 百分之三点五 as shares; 7折 is the price after 30 % off. Each may also be two
     numbers, so both are its parts."""
+    numbers = with_points(text, numbers)
     result: list[Number] = []
     at = 0
     while at < len(numbers):
@@ -164,7 +166,10 @@ def with_shares(text: str, numbers: list[Number]) -> list[Number]:
         value = share(text, one, other) if other and one.values and other.values else None
         if other and value is not None:
             parts = (*(one.parts or (min(one.values),)), *(other.parts or (min(other.values),)))
-            result.append(Number(text[one.start : other.end], one.start, other.end, frozenset({value}), parts))
+            values = frozenset({value})
+            if 100.0 in one.values and text[one.end : other.start] in SHARES:  # 百分之三 is 3 per cent
+                values |= other.values
+            result.append(Number(text[one.start : other.end], one.start, other.end, values, parts))
             at += 2
             continue
         after = text[one.end : one.end + 1]
@@ -177,6 +182,27 @@ def with_shares(text: str, numbers: list[Number]) -> list[Number]:
     return result
 
 
+def with_points(text: str, numbers: list[Number]) -> list[Number]:
+    """三点一四 is 3.14; it may as well be two numbers."""
+    result: list[Number] = []
+    for number in numbers:
+        before = result[-1] if result else None
+        if (
+            before
+            and not before.parts
+            and text[before.end : number.start] in ("点", "點", "・")
+            and all(regex.fullmatch(r"[〇零一二三四五六七八九十百]+", each.text) for each in (before, number))
+            and regex.fullmatch(r"[〇零一二三四五六七八九]+", number.text)
+        ):
+            digits = "".join(f"{HAN_VALUES[sign]:.0f}" for sign in number.text)
+            written, parts = text[before.start : number.end], (min(before.values), min(number.values))
+            values = frozenset({float(f"{min(before.values):.0f}.{digits}")})
+            result[-1] = Number(written, before.start, number.end, values, parts)
+        else:
+            result.append(number)
+    return result
+
+
 def share(text: str, one: Number, other: Number) -> float | None:
     """The value of two numbers that are one share or fraction."""
     gap, first, second = text[one.end : other.start], min(one.values), min(other.values)
@@ -184,12 +210,8 @@ def share(text: str, one: Number, other: Number) -> float | None:
         before, after = text[max(0, one.start - 4) : one.start], text[other.end : other.end + 4]
         is_date = regex.search(r"\d\s?/\s?$", before) or regex.match(r"\s?/\s?\d", after)
         return None if is_date else first / second
-    if gap in ("分の", "分之") and first:
+    if gap in SHARES and first:
         return second / first
     if gap == "割" and text[other.end : other.end + 1] == "分":
         return 10 * first + second
-    if gap in ("点", "點", "・") and all(
-        regex.fullmatch(r"[〇零一二三四五六七八九]+", number.text) for number in (one, other)
-    ):
-        return float(f"{first:.0f}.{''.join(f'{HAN_VALUES[sign]:.0f}' for sign in other.text)}")
     return None

@@ -34,7 +34,10 @@ MORE_UNITS = {
 }
 # Languages that write the magnitude before the digits: milioni 5, මිලියන 5.
 UNIT_FIRST = {"sw", "si", "ha", "ak", "dz", "ee", "om"}
+KOREAN_MYRIADS = {"만", "억", "조"}  # a space goes after them
 MONEY = {"k": 1e3, "m": 1e6, "b": 1e9, "tn": 1e12}  # after an amount of money, £5m
+# After digits, 千 and 兆 before a unit are a part of it: 5千克 is 5 kg.
+KILO = r"(?<=\d\s?)[千兆](?:克|米|瓦|卡|焦|帕|赫|伏|字节|字節|位元)"
 # Short forms that mean other things as well: K, M, B of English; 10 m are also ten metres.
 MAX_AMBIGUOUS = 2
 
@@ -70,7 +73,7 @@ class Unit:
 
 
 def prepared(text: str) -> str:
-    """NFC, with digits of all scripts and full-width signs as their ASCII forms, sign by sign."""
+    """NFC, with digits of all scripts and full-width signs as their ASCII forms, and ㎏, ㎡ and ㍿ as several signs."""
     return "".join(map(_plain_sign, unicodedata.normalize("NFC", text)))
 
 
@@ -80,6 +83,8 @@ def _plain_sign(sign: str) -> str:
         return sign
     if (digit := unicodedata.decimal(sign, None)) is not None:
         return str(digit)
+    if "\u3300" <= sign <= "\u33ff":  # ㎡ is m²
+        return unicodedata.normalize("NFKC", sign).replace("m2", "m²").replace("m3", "m³")
     return chr(ord(sign) - 0xFEE0) if "\uff01" <= sign <= "\uff5e" else sign
 
 
@@ -103,7 +108,7 @@ def token_pattern(language: str) -> regex.Pattern[str]:
     words = sorted(units_of(language).keys() - UNITS.keys(), key=len, reverse=True)
     units = "|".join(word_pattern(word, case=is_short(word)) for word in words)
     return regex.compile(
-        rf"(?P<digits>{DIGITS})(?P<vulgar>[{VULGAR}])?|(?P<vulgar>[{VULGAR}])|(?P<han>[{''.join(HAN_VALUES)}]+)"
+        rf"(?P<digits>{DIGITS})(?P<vulgar>[{VULGAR}])?|(?P<vulgar>[{VULGAR}])|(?P<han>(?:(?!{KILO})[{''.join(HAN_VALUES)}])+)"
         rf"|(?P<unit>{units})|(?P<money>(?<=\p{{Sc}}\s?\d[\d.,]{{0,15}}\s?)(?:[mkb]|tn)(?!\p{{L}}))|(?P<numeral>[\p{{Nl}}\p{{No}}]+)"
     )
 
@@ -264,6 +269,8 @@ def continues(text: str, tokens: list[Number | Unit], first: int, at: int) -> bo
         return False
     if before.is_han or not gap:
         return before.value >= 10 and not gap
+    if text[before.start : before.end] in KOREAN_MYRIADS:
+        return True  # 12만 3456
     following = tokens[at + 1] if at + 1 < len(tokens) else None
     return isinstance(following, Unit) and following.value < before.value and continues(text, tokens, first, at + 1)
 

@@ -28,11 +28,12 @@ GRAMMAR = rf"""
         | </?(?:[a-z][\w:.-]*+|\d++)(?:\s[^<>]*+(?=>)|/?)>
     )
     | (?P<template>
-        \{{\{{{INSIDE}\}}\}} | \{{%{INSIDE}%\}} | \{{\#{INSIDE}\#\}} | \[%{INSIDE}%\] | \[\[[^\[\]\n]*\]\]
+        \{{\{{\{{{INSIDE}\}}\}}\}} | \{{\{{{INSIDE}\}}\}}
+        | \{{%{INSIDE}%\}} | \{{\#{INSIDE}\#\}} | \[%{INSIDE}%\] | \[\[[^\[\]\n]*\]\]
     )
     | (?P<brace>
         [$#@%!]\{{[^{{}}\n]*\}}
-        | (?<!\\[a-z]{{1,20}}) \{{ \s*+ (?:[$-]?{PATH}|\d+|\#)? (?:,-?\d+)? (?:![rsa])? (?::[^{{}}\n]*)? \s* \}}
+        | (?<!\\[a-z]{{1,20}}) \{{ \s*+ (?:[$-]?{PATH}|\d+|\#)? (?:,-?\d+)? (?:![rsa])? (?:[:|][^{{}}\n]*)? \s* \}}
     )
     | (?P<shell> \${WORD}*\([\p{{L}}_][^()\n]*\) | \$(?!(?:{CURRENCIES})\b)[a-z_]{WORD}* | \$\${WORD}+\$\$ )
     | (?P<enclosed>
@@ -116,6 +117,15 @@ def canonical(written: str, *, is_tag: bool) -> str:
     return "".join(written.split()) if written.startswith(("{", "[[", "$")) else written
 
 
+def as_written(text: str) -> dict[str, str]:
+    """What the text has for a placeholder as `spans` gives it; a plural in braces keeps its short form."""
+    return {
+        item: text[start:end]
+        for start, end, item in spans(text)
+        if "".join(text[start:end].split()) == "".join(item.split())
+    }
+
+
 def placeholders(text: str) -> list[str]:
     found = [item for _start, _end, item in spans(text)]
     closed = {match[1].lower() for match in BRACKET_TAG.finditer(text) if match.group().startswith("[/")}
@@ -144,10 +154,12 @@ def placeholder_findings(
     asked = Counter(item for item in placeholders(source) if not is_percentage(item, source_language))
     found = Counter(placeholders(target))
     missing, extra = asked - found, found - asked
-    findings = [Finding("placeholder.missing", {"text": item}) for item in missing.elements()] if complete else []
+    written = as_written(target) | as_written(source) if missing or extra else {}
+    lost = missing.elements() if complete else ()
+    findings = [Finding("placeholder.missing", {"text": written.get(item, item)}) for item in lost]
     # %50 of a Turkish text is fifty per cent.
     return findings + [
-        Finding("placeholder.extra", {"text": item})
+        Finding("placeholder.extra", {"text": written.get(item, item)})
         for item in extra.elements()
         if not is_percentage(item, target_language)
     ]

@@ -6,7 +6,7 @@ import regex
 
 from annotation.text.checks.number_words import HALF, numbers_in
 from annotation.text.checks.numerals import Number
-from annotation.text.measures import MONEY, SYMBOLS, measures
+from annotation.text.measures import MONEY, SYMBOLS, WORD_END, measures
 
 MONEY_BEFORE = regex.compile(r"(?:(?<!\p{L})[A-Z]{1,3})?\p{Sc}\s?$")
 LOOSE = regex.compile(r"(?<=\p{L})\s(?=[/²³])|(?<=\p{L}\s?/)\s(?=\p{L})|(?<=°)\s(?=[CF])")  # km / h, km ²
@@ -15,7 +15,7 @@ MONEY_SIGN_BEFORE = regex.compile(r"(\p{Sc})\s?$")
 SAME = {"lbs": "lb", "KM": "km", "CM": "cm", "MM": "mm", "KG": "kg", "MG": "mg", "kmh": "km/h", "KB": "kB", "μm": "µm"}
 SAME |= {"м": "m", "км": "km", "см": "cm", "мм": "mm", "г": "g", "кг": "kg", "мг": "mg", "л": "l"}
 ANY_SYMBOL = "|".join(map(regex.escape, sorted(SYMBOLS | SAME.keys(), key=len, reverse=True)))
-SYMBOL_AFTER = regex.compile(rf"[\u00a0\u202f\u2009 ]?({ANY_SYMBOL}|\p{{Sc}})(?![\p{{L}}\p{{M}}\d²³^/])")
+SYMBOL_AFTER = regex.compile(rf"[\u00a0\u202f\u2009 ]?({ANY_SYMBOL}|\p{{Sc}}){WORD_END}(?![\d²³^/])")
 CODE_BEFORE = regex.compile(r"(?<!\p{L})([A-Z]{3})\s?$")
 
 

@@ -1,5 +1,6 @@
 """Forms of imports and datasets."""
 
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from django import forms
@@ -7,16 +8,20 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from annotation.datasets.rows import ExportOptions
+from annotation.datasets.without import Without, answered_in
 from annotation.models import Batch, DatasetVersion, Kind, Project
 from annotation.preparation.encodings import KNOWN
 from annotation.preparation.files import ReadOptions
 from annotation.preparation.mapping import Mapping, MappingError, file_origin
+from annotation.text.formatting import parse_comma_list
+from annotation.web.parameters import whole_number
 
 MEANINGS = [
     ("", _("– leave out –")),
     ("text", _("Prompt")),
     ("input", _("Input (below the prompt)")),
     ("system", _("System prompt")),
+    ("history", _("Earlier turns")),
     ("messages", _("Chat (messages)")),
     ("candidate", _("Candidate")),
     ("candidate_list", _("List of candidates")),
@@ -53,7 +58,10 @@ ENCODINGS = [
     *ENCODING_LABELS.items(),
     *((name, name) for name in sorted(KNOWN - ENCODING_LABELS.keys())),
 ]
-DELIMITERS = [("", _("Automatic")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))]
+DELIMITERS = [
+    *(("", _("Automatic")), (",", _("Comma")), (";", _("Semicolon")), ("tab", _("Tab")), ("|", _("Bar"))),
+    *((mark, mark) for mark in "^:~"),
+]
 QUOTING = [
     ("", _("Automatic")),
     ("yes", _("Cells may be in quotation marks")),
@@ -206,6 +214,11 @@ class FreezeForm(forms.Form):
     keep_ties = forms.BooleanField(
         required=False, label=_("DPO: keep pairs that are evenly split"), help_text=_("They get the probability 0.5.")
     )
+    split_pairs = forms.BooleanField(
+        required=False,
+        label=_("KTO: take pairs apart"),
+        help_text=_("The chosen text counts as desirable, the rejected one as undesirable."),
+    )
     score_difference = forms.FloatField(
         min_value=0.01,
         max_value=1,
@@ -215,8 +228,33 @@ class FreezeForm(forms.Form):
     score_good = forms.FloatField(min_value=0, max_value=1, label=_("A score is good from"))
     score_bad = forms.FloatField(min_value=0, max_value=1, label=_("A score is bad up to"))
 
+    min_agreement = forms.FloatField(
+        min_value=0.01,
+        max_value=1,
+        required=False,
+        label=_("Minimum agreement"),
+        help_text=_(
+            "Rows of two or more annotators are left out unless this share of them is for the row's side, ties not "
+            "counted: 0.67 takes two of three. Rows of one annotator are kept."
+        ),
+    )
+    without_simulated = forms.BooleanField(
+        required=False, label=_("Leave out simulated annotators"), help_text=_("Programs that answer like people.")
+    )
+    without_people = forms.MultipleChoiceField(
+        required=False, label=_("Leave out people"), widget=forms.CheckboxSelectMultiple
+    )
+    without_answers = forms.CharField(
+        required=False,
+        label=_("Leave out answers"),
+        help_text=_("Their numbers, separated by commas; a batch's page shows them."),
+    )
+
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["without_people"].choices = [  # type: ignore[attr-defined]
+            (str(user.pk), str(user)) for user in answered_in(project)
+        ]
         rows = Batch.objects.filter(project=project).order_by("-id").values_list("pk", "name", "kind")
         self.fields["batches"].choices = [  # type: ignore[attr-defined]
             (str(pk), f"{name} ({Kind(kind).label.lower()})") for pk, name, kind in rows
@@ -225,7 +263,29 @@ class FreezeForm(forms.Form):
         for name in ("score_difference", "score_good", "score_bad"):
             self.fields[name].initial = getattr(defaults, name)
             self.fields[name].widget.attrs["step"] = "0.01"
+        self.fields["min_agreement"].widget.attrs["step"] = "0.01"
 
-    def options(self) -> ExportOptions:
-        names = ("score_difference", "score_good", "score_bad", "chosen_as_sft", "keep_ties")
-        return ExportOptions(**{name: self.cleaned_data[name] for name in names})
+    def clean_without_answers(self) -> tuple[int, ...]:
+        numbers = [whole_number(part) for part in parse_comma_list(self.cleaned_data["without_answers"])]
+        if None in numbers:
+            raise forms.ValidationError(_("Give numbers of answers, separated by commas."))
+        return tuple(sorted({number for number in numbers if number is not None}))
+
+    def values(self) -> dict[str, Any]:
+        """The keyword arguments of `freeze_dataset` beside project and actor.
+
+        Raises InvalidInput for options that contradict each other.
+        """
+        cleaned = self.cleaned_data
+        return {
+            "purpose": cleaned["purpose"],
+            "format": cleaned["format"],
+            "batches": [int(key) for key in cleaned["batches"]] or None,
+            "kinds": cleaned["kinds"] or None,
+            "options": ExportOptions(**{option.name: cleaned[option.name] for option in fields(ExportOptions)}),
+            "without": Without(
+                people=tuple(sorted(map(int, cleaned["without_people"]))),
+                answers=cleaned["without_answers"],
+                simulated=cleaned["without_simulated"],
+            ),
+        }

@@ -1,16 +1,26 @@
 """Forms of people and projects: they shape what was typed; what is allowed is decided by the actions."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import password_validators_help_text_html
+from django.conf import settings
+from django.urls import reverse_lazy
+from django.utils.text import format_lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Aspect, Project, Role
+from annotation.models.typology import ERROR_CATEGORIES, label, stored_name
 from annotation.projects.guidelines import GUIDELINE_LIMIT
 from annotation.projects.settings import EDITABLE
 from annotation.text.language_tags import choices, name_of
+
+# What AUTH_PASSWORD_VALIDATORS ask for, in one sentence.
+PASSWORD_HELP = format_lazy(
+    _("At least {length} characters, not only digits. Not a common password, and not like your name or email."),
+    length=settings.SHORTEST_PASSWORD,
+)
 
 
 class LinesField(forms.CharField):
@@ -25,6 +35,30 @@ class LinesField(forms.CharField):
     def clean(self, value: Any) -> list[str]:
         text = super().clean(value) or ""
         return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+# Choosing the goal of a new project brings the error categories that fit it; without a script, creating it does.
+FOLLOWS_GOAL = {
+    "hx-post": reverse_lazy("project_new"),
+    "hx-vals": '{"action": "goal"}',
+    "hx-trigger": "change",
+    "hx-select": "#id_error_categories",
+    "hx-target": "#id_error_categories",
+    "hx-swap": "outerHTML",
+}
+
+
+class NamesField(LinesField):
+    """Categories or reasons, one a line: shown in the reader's language, kept under their stored names. `kept` are the
+    names that the project has already."""
+
+    kept: Iterable[str] = ()
+
+    def prepare_value(self, value: Any) -> Any:
+        return super().prepare_value([label(name) for name in value] if isinstance(value, list) else value)
+
+    def clean(self, value: Any) -> list[str]:
+        return [stored_name(" ".join(line.split()), self.kept) for line in super().clean(value)]
 
 
 class ProjectForm(forms.ModelForm):
@@ -76,13 +110,13 @@ class ProjectForm(forms.ModelForm):
             "held_out_share": forms.NumberInput(attrs={"min": 0, "max": 0.9, "step": 0.01}),
         }
 
-    error_categories = LinesField(
+    error_categories = NamesField(
         rows=6,
         required=False,
         label=_("Error categories"),
         help_text=_(
-            "One per line: what annotators can mark in a text that they score, with a severity. MQM by default, a "
-            "standard of translation quality. Empty: no errors are marked."
+            "One per line: what annotators can mark in a text that they score, with a severity. For translations they "
+            "are those of MQM, a standard, unless you change them. Empty: no errors are marked."
         ),
     )
 
@@ -99,6 +133,14 @@ class ProjectForm(forms.ModelForm):
         self.fields["goal"] = forms.ChoiceField(
             label=_("Goal"), choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION
         )
+        categories = self.fields["error_categories"]
+        if self.instance.pk is None:
+            self.initial.setdefault("error_categories", categories_for(Project.Goal.TRANSLATION))
+            self.fields["goal"].widget.attrs |= FOLLOWS_GOAL
+            follows = _("While you leave the list as it is, it fits the goal.")
+            categories.help_text = f"{categories.help_text} {follows}"
+        else:
+            categories.kept = self.instance.error_categories  # type: ignore[attr-defined]
         for name in ("source_language", "target_language"):
             attributes = {"autocapitalize": "none", "spellcheck": "false", "size": 12, "list": "language-tags"}
             self.fields[name].widget.attrs |= attributes
@@ -106,6 +148,19 @@ class ProjectForm(forms.ModelForm):
             tag = getattr(self.instance, name)
             if language := name_of(tag, get_language() or "en"):
                 self.fields[name].help_text = f"{self.fields[name].help_text} {tag}: {language}."
+
+    def clean_error_categories(self) -> list[str]:
+        """Of a new project, a list that nobody has changed becomes the one that fits the goal."""
+        names: list[str] = self.cleaned_data["error_categories"]
+        if self.instance.pk is None and any(names == list(ours) for ours in ERROR_CATEGORIES.values()):
+            return categories_for(self.cleaned_data.get("goal", Project.Goal.TRANSLATION))
+        return names
+
+    def with_categories_of_goal(self) -> "ProjectForm":
+        """The form of a new project whose goal was chosen just now, for the error categories that follow it."""
+        self.full_clean()
+        names = self.cleaned_data.get("error_categories", [])
+        return ProjectForm(initial={"error_categories": names})
 
     def language_choices(self) -> list[tuple[str, str]]:
         """Tags with the languages' names, from which the browser offers those that match what is typed."""
@@ -173,8 +228,12 @@ class WeightsForm(forms.Form):
         return {name.removeprefix(self.PREFIX): value for name, value in named.items()}
 
 
+def categories_for(goal: str) -> list[str]:
+    return list(ERROR_CATEGORIES[goal])
+
+
 class ReasonsForm(forms.Form):
-    names = LinesField(
+    names = NamesField(
         rows=8,
         required=False,
         label=_("Reason tags"),
@@ -183,6 +242,10 @@ class ReasonsForm(forms.Form):
             "you remove is no longer offered; existing labels keep it."
         ),
     )
+
+    def __init__(self, *args: Any, kept: list[str], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["names"].kept = kept  # type: ignore[attr-defined]
 
 
 class InvitationForm(forms.Form):
@@ -210,7 +273,7 @@ class JoinForm(forms.Form):
         label=_("Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=password_validators_help_text_html,
+        help_text=PASSWORD_HELP,
     )
     password_again = forms.CharField(
         label=_("Confirm password"),

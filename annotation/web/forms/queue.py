@@ -3,15 +3,17 @@
 from typing import Any
 
 from django import forms
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Q
 from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.kinds import KINDS
 from annotation.kinds.base import MAX_ALTERNATIVES
-from annotation.models import Batch, Candidate, Kind, Project, Prompt, Qualification, Task
+from annotation.models import Batch, Candidate, Kind, Project, Qualification
 from annotation.queue.batch_changes import HIGHEST, LOWEST
+from annotation.queue.batches import SEED_LIMIT, new_seed
+from annotation.queue.prompt_selection import SIDES, WHICH, PromptSelection
 
 MAX_PROMPTS = 1_000_000_000  # of a random sample: more than a project can have
 
@@ -60,12 +62,10 @@ class BatchForm(forms.Form):
     which = forms.ChoiceField(
         label=_("Prompts"),
         widget=forms.RadioSelect,
-        initial="without",
-        choices=[
-            ("without", _("Those without a task of this kind yet")),
-            ("all", _("All prompts of the project")),
-        ],
+        initial=PromptSelection.which,
+        choices=list(WHICH.items()),
     )
+    side = forms.ChoiceField(label=_("Split"), required=False, choices=list(SIDES.items()))
     limit = forms.IntegerField(
         min_value=1,
         max_value=MAX_PROMPTS,
@@ -97,10 +97,16 @@ class BatchForm(forms.Form):
         help_text=_("Batches of a higher priority are served first."),
     )
 
+    # What a preview counts is what opens: both draw by this seed.
+    seed = forms.IntegerField(min_value=0, max_value=SEED_LIMIT, required=False, widget=forms.HiddenInput)
+    # The tick of the preview's warning: so many answers that nobody can give were seen and accepted.
+    accept_missing = forms.IntegerField(min_value=0, required=False, widget=forms.HiddenInput)
+
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
         self.fields["overlap"].initial = project.default_overlap
+        self.fields["seed"].initial = new_seed
         counts = (
             Candidate.objects.filter(prompt__project=project)
             .order_by("origin")
@@ -125,15 +131,32 @@ class BatchForm(forms.Form):
             raise forms.ValidationError(gettext("Choosing takes at least two."))
         return int(count) if count is not None else None
 
-    def prompts(self) -> QuerySet[Prompt]:
-        """The selected prompts, to be read once and inside the action."""
-        rows = Prompt.objects.filter(project=self.project)
-        if self.cleaned_data["which"] == "without":
-            same_kind = Task.objects.filter(prompt=OuterRef("pk"), batch__kind=self.cleaned_data["kind"])
-            rows = rows.filter(~Exists(same_kind))
-        if self.cleaned_data["limit"]:
-            rows = rows.order_by("?")[: self.cleaned_data["limit"]]
-        return rows
+    @property
+    def describes_a_batch(self) -> bool:
+        """Whether it can be previewed: its name does not matter."""
+        return self.is_bound and not set(self.errors) - {"name", "accept_missing", "__all__"}
+
+    def options(self) -> dict[str, Any]:
+        """What `preview_batch` and `open_batch` both take."""
+        cleaned = self.cleaned_data
+        return {
+            "project": self.project,
+            "kind": cleaned["kind"],
+            "overlap": cleaned["overlap"],
+            "prompts": PromptSelection(which=cleaned["which"], side=cleaned["side"], limit=cleaned["limit"]),
+            "origins": cleaned["origins"] or None,
+            "alternatives": cleaned["alternatives"],
+            "qualification": cleaned["qualification"],
+            "seed": cleaned["seed"],
+        }
+
+    def problems(self) -> list[str]:
+        """Each fault with its field's label, for the preview."""
+        return [
+            f"{self.fields[name].label}: {message}" if name in self.fields else str(message)
+            for name, messages in self.errors.items()
+            for message in messages
+        ]
 
 
 class BatchChangeForm(forms.Form):

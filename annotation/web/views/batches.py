@@ -1,5 +1,6 @@
 """Opening, closing and looking into batches: for managers, and for reviewers to read."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.answers.submission import SKIP_REASONS
 from annotation.core.access import MANAGERS, STAFF, batch_for, first_or_404, project_for, role_in, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
+from annotation.core.exclusions import InEffect
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
@@ -25,12 +27,15 @@ from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.manual_assignment import assign, release_all
-from annotation.queue.progress import progress_of
+from annotation.queue.preview import Preview, preview_batch
+from annotation.queue.progress import Progress, progress_of
+from annotation.queue.workforce import TooFewPeople, people_now, recorded_shortage
 from annotation.text.differences import differences
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
 from annotation.web.parameters import row_id
+from annotation.web.slots import batch_outcomes
 
 TASKS_A_PAGE = 25
 
@@ -38,40 +43,64 @@ TASKS_A_PAGE = 25
 @login_required
 @require_http_methods(["GET", "POST"])
 def new(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The form with its preview: tasks, answers, hours, and a warning where there are too few people.
+
+    A batch with such a warning opens only after its tick. `action=preview` opens nothing."""
     project = project_for(request.user, slug, MANAGERS)
     form = BatchForm(request.POST or None, project=project)
-    status = 200
-    if request.method == "POST":
-        status = 422
-        if form.is_valid():
-            cleaned = form.cleaned_data
-            try:
-                batch = open_batch(
-                    project=project,
-                    kind=cleaned["kind"],
-                    name=cleaned["name"],
-                    actor=request.user,
-                    overlap=cleaned["overlap"],
-                    prompts=form.prompts(),
-                    origins=cleaned["origins"] or None,
-                    priority=cleaned["priority"],
-                    alternatives=cleaned["alternatives"],
-                    qualification=cleaned["qualification"],
-                )
-            except InvalidInput as error:
-                field = next((name for name, _message in error.problems if name in form.fields), None)
-                form.add_error(field, str(error))
-            else:
-                tasks = batch.selection["tasks"]
-                message = ngettext(
-                    "%(name)s is open with %(count)s task.", "%(name)s is open with %(count)s tasks.", tasks
-                )
-                messages.success(request, message % {"name": batch.name, "count": f"{tasks:,}"})
-                for sentence in left_out_sentences(batch.selection):
-                    messages.info(request, f"{sentence}.")
-                return redirect("project", project.slug)
-    context = {"project": project, "section": "progress", "form": form}
+    preview, status = None, 200
+    if request.method == "POST" and request.POST.get("action") == "preview":
+        form.fields["name"].required = False
+        preview = previewed(form)
+        # What the script asks for is no submission: the preview itself says what is wrong.
+        status = 200 if preview or request.htmx else 422
+    elif request.method == "POST":
+        if form.is_valid() and (batch := opened(form, request.user)):
+            tasks = batch.selection["tasks"]
+            message = ngettext("%(name)s is open with %(count)s task.", "%(name)s is open with %(count)s tasks.", tasks)
+            messages.success(request, message % {"name": batch.name, "count": f"{tasks:,}"})
+            for sentence in left_out_sentences(batch.selection):
+                messages.info(request, f"{sentence}.")
+            return redirect("project", project.slug)
+        preview, status = previewed(form), 422
+    context = {"project": project, "section": "progress", "form": form, "preview": preview}
     return render(request, "annotation/batches/batch_new.html", context, status=status)
+
+
+def opened(form: BatchForm, actor: User) -> Batch | None:
+    """The batch of a valid form; None when it was refused, which the form then says."""
+    cleaned = form.cleaned_data
+    try:
+        return open_batch(
+            **form.options(),
+            name=cleaned["name"],
+            actor=actor,
+            priority=cleaned["priority"],
+            accept_missing=cleaned["accept_missing"] or 0,
+        )
+    except TooFewPeople:
+        form.add_error(None, _("Not opened yet: there are too few people for it. Change it, or confirm it below."))
+    except InvalidInput as error:
+        add_to_field(form, error)
+    return None
+
+
+def previewed(form: BatchForm) -> Preview | None:
+    """What the form would open; None when it cannot be, which the form then says."""
+    if not form.describes_a_batch:
+        return None
+    try:
+        return preview_batch(**form.options())
+    except InvalidInput as error:
+        # Where opening was refused, the form says so already.
+        if not form.errors:
+            add_to_field(form, error)
+        return None
+
+
+def add_to_field(form: BatchForm, error: InvalidInput) -> None:
+    field = next((name for name, _message in error.problems if name in form.fields), None)
+    form.add_error(field, str(error))
 
 
 @login_required
@@ -85,21 +114,29 @@ def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
 def batch_page(
     request: SignedInRequest, batch: Batch, *, form: BatchChangeForm | None = None, status: int = 200
 ) -> HttpResponse:
-    (progress,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("created_by", "qualification"))
-    manages = role_in(request.user, batch.project) == Role.MANAGER
+    (progress,) = progress_of(
+        Batch.objects.filter(pk=batch.pk).select_related("project", "created_by", "qualification")
+    )
+    role = role_in(request.user, batch.project)
+    manages = role == Role.MANAGER
     only = request.GET.get("only", "")
     page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))
     ids = {pk for task in page for pk in task.candidate_ids}
     candidates = {candidate.pk: candidate for candidate in Candidate.objects.filter(pk__in=ids).order_by()}
     aspects = aspects_by_key([batch.project_id])[batch.project_id]
     whole = row_id(request.GET.get("whole", ""))
+    exclusions = InEffect(batch)
     query = f"?{urlencode({'only': only, 'page': page.number})}&"
     tasks = [
         {
             "task": task,
             "candidates": [candidates[pk] for pk in task.candidate_ids],
             "waiting": sum(slot.state == Assignment.State.FREE for slot in task.assignments.all()),
-            "slots": [slot_of(slot, batch, candidates, aspects, whole, query) for slot in task.assignments.all()],
+            "slots": [
+                slot_of(slot, batch, candidates, aspects, whole, query)
+                | {"exclusion": slot.annotator and exclusions.of(task.pk, slot.annotator)}
+                for slot in task.assignments.all()
+            ],
         }
         for task in page
     ]
@@ -111,10 +148,14 @@ def batch_page(
         "section": "progress",
         "batch": progress.batch,
         "left_out": left_out_sentences(progress.batch.selection),
+        "shortage": shortage_of(progress, members),
+        "excluded": exclusions.counted(),
         "progress": progress,
+        "outcomes": batch_outcomes(progress.batch),
         "page": page,
         "kind": KINDS[batch.kind],
         "tasks": tasks,
+        "own_role": role,
         "manages": manages,
         "only": only,
         "filters": FILTERS,
@@ -123,6 +164,12 @@ def batch_page(
         "form": form or BatchChangeForm(batch=progress.batch),
     }
     return render(request, "annotation/batches/batch.html", context, status=status)
+
+
+def shortage_of(progress: Progress, members: Iterable[int]) -> str | None:
+    """What an open batch was short of, and how many people there are now."""
+    recorded = None if progress.is_complete else recorded_shortage(progress.batch)
+    return f"{recorded} {people_now(progress.batch, members)}" if recorded else None
 
 
 def claimed_assignments(batch: Batch) -> QuerySet[Assignment]:

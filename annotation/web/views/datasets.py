@@ -16,10 +16,13 @@ from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
-from annotation.core.errors import DomainError
+from annotation.core.exclusions import excluded_answers
+from annotation.datasets.excluded import excluded_lines
 from annotation.datasets.freeze import FILES, freeze_dataset
+from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.models import DatasetVersion, Kind, Role
 from annotation.web.downloads import download
+from annotation.web.forms.actions import attempt
 from annotation.web.forms.data import FreezeForm
 from annotation.web.http import SignedInRequest
 
@@ -46,6 +49,7 @@ LEFT_OUT = [
     gettext_noop("texts called desirable and undesirable equally often"),
     gettext_noop("pairs of scores that differ too little"),
     gettext_noop("pairs of texts that read the same"),
+    gettext_noop("rows on which annotators agree less than was asked for"),
     # As manifests of rules 1 say it.
     gettext_noop("chosen by half of the annotators only, or called bad"),
     gettext_noop("pairs of equal texts"),
@@ -60,32 +64,26 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
     form, status = FreezeForm(project=project), 200
     if request.method == "POST":
         form, status = FreezeForm(request.POST, project=project), 422
-        if form.is_valid():
-            cleaned = form.cleaned_data
-            known = set(DatasetVersion.objects.filter(project=project).values_list("pk", flat=True))
-            try:
-                version = freeze_dataset(
-                    project=project,
-                    purpose=cleaned["purpose"],
-                    format=cleaned["format"],
-                    actor=request.user,
-                    batches=[int(key) for key in cleaned["batches"]] or None,
-                    kinds=cleaned["kinds"] or None,
-                    options=form.options(),
+        known = set(DatasetVersion.objects.filter(project=project).values_list("pk", flat=True))
+        done = attempt(form, lambda: freeze_dataset(project=project, actor=request.user, **form.values()))
+        if not done.error:
+            if done.result.was_frozen_otherwise:
+                messages.warning(
+                    request, _("The same rows were frozen before, from another selection. It is shown below.")
                 )
-            except DomainError as error:
-                form.add_error(None, str(error))
-            else:
-                if version.pk in known:
-                    messages.info(request, _("These labels were frozen before: this is the same version."))
-                return redirect("dataset", version.pk)
-    rows = DatasetVersion.objects.filter(project=project).select_related("created_by").defer("manifest")
+            elif done.result.pk in known:
+                messages.info(request, _("These labels were frozen before: this is the same version."))
+            return redirect("dataset", done.result.pk)
+    rows = DatasetVersion.objects.filter(project=project).select_related("created_by")
+    shown = Paginator(rows, DATASETS_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": project,
         "section": "datasets",
         "form": form,
-        "page": Paginator(rows, DATASETS_A_PAGE).get_page(request.GET.get("page")),
+        "page": shown,
+        "versions": [(version, balance_of(version)) for version in shown],
         "manages": role_in(request.user, project) == Role.MANAGER,
+        "excluded": excluded_answers(project),
     }
     return render(request, "annotation/datasets/datasets.html", context, status=status)
 
@@ -101,11 +99,14 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "section": "datasets",
         "version": version,
         "manifest": manifest,
+        "balance": balance_of(version),
+        "untrainable": untrainable_reason(version),
         "kinds": [(Kind(kind).label, count) for kind, count in manifest["annotations"]["by_kind"].items()],
         "agreement": [
             (Kind(kind).label, pairs["observed_pairwise"], pairs["pairs"])
             for kind, pairs in manifest["agreement"].items()
         ],
+        "excluded": list(excluded_lines(manifest)),
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),

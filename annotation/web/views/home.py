@@ -14,7 +14,7 @@ from annotation.answers.timesheets import time_sheet, today, totals
 from annotation.core.access import projects_of
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
-from annotation.queue.progress import work_for
+from annotation.queue.progress import ProjectState, project_states, work_for
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.people import ProjectForm
 from annotation.web.http import actor
@@ -40,23 +40,55 @@ def home(request: HttpRequest) -> HttpResponse:
     work = work_for(user)
     waiting = [item for item in work if item.available]
     roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
-    shown = projects_of(user).filter(archived_at=None).order_by("name")
-    projects = [(row, str(Role(roles[row.pk]).label) if row.pk in roles else _("Administrator")) for row in shown]
+    shown = list(projects_of(user).filter(archived_at=None).order_by("name"))
+    managed = project_states([row for row in shown if roles.get(row.pk) == Role.MANAGER])
+    projects = [
+        (row, str(Role(roles[row.pk]).label) if row.pk in roles else _("Administrator"))
+        for row in shown
+        if roles.get(row.pk) != Role.MANAGER
+    ]
     tests = [item for item in work if item.needs_test]
+    remarks = open_remark_counts(user)
     answers = list(unread_answers(user))
     context = {
-        "title": title(len(waiting), len(tests), bool(projects)),
+        "title": manager_title(managed) if managed else title(len(waiting), len(tests), bool(projects)),
+        "managed": [
+            (state, next((count for slug, _n, count in remarks if slug == state.project.slug), 0)) for state in managed
+        ],
         "waiting": waiting,
         "tests": tests,
         "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
         "answers": answers[:ANSWERS_AT_ONCE],
-        "open_remarks": open_remark_counts(user),
+        "open_remarks": [row for row in remarks if row[0] not in {state.project.slug for state in managed}],
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),
-        "today": totals(time_sheet(projects=list(shown), since=today(), until=today(), annotator=user)),
+        "today": totals(time_sheet(projects=shown, since=today(), until=today(), annotator=user)),
         "may_create": may_create(request),
     }
     return render(request, "annotation/home/home.html", context)
+
+
+def manager_title(states: list[ProjectState]) -> str:
+    """How far the work is in the projects that this person manages."""
+    done, total = (sum(counts) for counts in zip(*((row.done_in_open, row.total) for row in states), strict=True))
+    values = {"count": len(states), "done": f"{done:,}", "total": f"{total:,}"}
+    if not total:
+        return (
+            ngettext(
+                "No batch is open in the project that you manage",
+                "No batch is open in the %(count)s projects that you manage",
+                len(states),
+            )
+            % values
+        )
+    return (
+        ngettext(
+            "%(done)s of %(total)s answers are done in the project that you manage",
+            "%(done)s of %(total)s answers are done in the %(count)s projects that you manage",
+            len(states),
+        )
+        % values
+    )
 
 
 def title(waiting: int, tests: int, has_projects: bool) -> str:
@@ -85,6 +117,8 @@ def project_new(request: HttpRequest) -> HttpResponse:
     form = ProjectForm()
     if request.method == "POST":
         form = ProjectForm(request.POST)
+        if request.POST.get("action") == "goal":
+            return render(request, "annotation/home/project_new.html", {"form": form.with_categories_of_goal()})
         done = attempt(form, lambda: create_project(actor=actor(request), **form.cleaned_data))
         if not done.error:
             project = done.result

@@ -1,6 +1,7 @@
 """Prompts and imports: for managers."""
 
 from typing import Any, cast
+from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -25,9 +26,11 @@ from annotation.importing.uploads import (
 )
 from annotation.models import Candidate, Import, Project, Prompt, User
 from annotation.preparation.mapping import Mapping, detect_mapping
+from annotation.text.search import LONGEST
 from annotation.web.downloads import download
 from annotation.web.forms.data import ENCODING_LABELS, ColumnsForm, ReadForm, UploadForm
 from annotation.web.http import SignedInRequest, takes_files
+from annotation.web.searching import search_rows
 from annotation.web.views import judgements
 
 PROMPTS_A_PAGE = 50
@@ -44,6 +47,8 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     rows = Prompt.objects.filter(project=project).order_by("-pk").defer("messages", "metadata")
     if only in ("train", "held_out"):
         rows = rows.filter(held_out=only == "held_out")
+    query = " ".join(request.GET.get("q", "").split())[:LONGEST]
+    rows = search_rows(rows, query, "text", "external_id", "source_document")
     page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
     candidates: dict[int, list[Candidate]] = {}
     for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
@@ -56,6 +61,8 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "section": "prompts",
         "page": page,
         "only": only,
+        "query": query,
+        "of_pages": "".join(f"{name}={quote(value)}&" for name, value in (("only", only), ("q", query)) if value),
         "rows": [(prompt, candidates.get(prompt.pk, [])) for prompt in page],
         "train": counts.get(False, 0),
         "held_out": counts.get(True, 0),

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_date
@@ -25,9 +25,9 @@ from annotation.queue.progress import submitted_by
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.parameters import row_id
+from annotation.web.searching import search_rows
 
 ANSWERS_A_PAGE = 25
-MAX_SEARCH = 200
 
 
 @never_cache
@@ -66,12 +66,8 @@ def filtered(rows: QuerySet[Annotation], chosen: dict[str, str]) -> QuerySet[Ann
     if chosen["day"]:
         day = read_day(chosen["day"])
         rows = rows.filter(created_at__date=day) if day else rows.none()
-    if searched := chosen["q"][:MAX_SEARCH].replace("\0", ""):
-        matches = Q(task__prompt__text__icontains=searched)
-        for field in sorted({f"payload__{key}" for kind in KINDS.values() for key in kind.searched}):
-            matches |= Q(**{f"{field}__icontains": searched})
-        rows = rows.filter(matches)
-    return rows
+    fields = sorted({f"payload__{key}" for kind in KINDS.values() for key in kind.searched})
+    return search_rows(rows, chosen["q"], "task__prompt__text", *fields)
 
 
 def read_day(text: str) -> date | None:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import Conflict, DomainError
+from annotation.core.exclusions import in_effect
 from annotation.members.accounts import BACKEND
 from annotation.members.memberships import (
     RANK,
@@ -45,7 +46,15 @@ def people_page(
         (row, request.build_absolute_uri(reverse("join", args=[row.token])), Role(row.role).label)
         for row in invitations.select_related("created_by").order_by("-pk")
     ]
-    context = {"members": members, "roles": Role.choices, "invitations": links, "form": form}
+    whole = {row.annotator_id: row for row in in_effect(project).filter(task=None)}
+    context = {
+        "members": [(row, whole.get(row.user_id)) for row in members],
+        "simulated_excluded": whole.get(None),
+        "any_simulated": any(row.user.is_simulated for row in members),
+        "roles": Role.choices,
+        "invitations": links,
+        "form": form,
+    }
     return settings_page(request, project, "people/people", context, error)
 
 

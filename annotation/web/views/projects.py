@@ -3,6 +3,7 @@
 from collections import Counter
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Max
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -15,6 +16,7 @@ from annotation.core.access import STAFF, project_for, role_in
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue.progress import Progress, project_progress, work_for
 from annotation.web.http import SignedInRequest
+from annotation.web.slots import Milestone, loop_steps
 
 
 @login_required
@@ -54,15 +56,15 @@ def member_count(role: Role, count: int) -> str:
 
 
 def totals(progress: list[Progress]) -> dict[str, int]:
-    """Over the open batches: what people can still do something about."""
+    """What is done in all batches, which closing one does not change; the rest is over the open ones."""
     rows = [item for item in progress if item.is_open]
     return {
-        "done": sum(item.done for item in rows),
+        "done": sum(item.done for item in progress),
+        "done_in_open": sum(item.done for item in rows),
         "claimed": sum(item.claimed for item in rows),
         "free": sum(item.free for item in rows),
         "total": sum(item.total for item in rows),
         "batches": len(rows),
-        "done_ever": sum(item.done for item in progress),
     }
 
 
@@ -108,27 +110,52 @@ def progress_sentence(done: int, total: int) -> str:
 
 
 def steps(project: Project, progress: list[Progress]) -> list[dict[str, object]]:
-    """The loop, step by step: what is done, and which one is next."""
-    prompts = Prompt.objects.filter(project=project).exists()
-    answers = any(item.done for item in progress)
+    """The loop, step by step: what is done in this trip round it, and what is next.
+
+    What was done last says where the trip is; a batch that is open keeps people annotating until something follows.
+    """
+    opened = max((item.batch.created_at for item in progress), default=None)
     unfinished = any(item.is_open and not item.is_complete for item in progress)
-    frozen = DatasetVersion.objects.filter(project=project).exists()
+    frozen = DatasetVersion.objects.filter(project=project).aggregate(at=Max("created_at"))["at"]
+    has_prompts = Prompt.objects.filter(project=project).exists()
     rows = [
-        (_("Import prompts"), "prompts", _("texts in, with a model's candidates if there are any"), prompts),
-        (_("Open a batch"), "batch_new", _("tasks of one kind for people to do"), bool(progress)),
-        (_("Annotate"), "project", _("people write, edit, score and choose"), answers and not unfinished),
-        (_("Freeze a dataset"), "datasets", _("annotations as training rows"), frozen),
-        (_("Train and compare"), "runs", _("a model learns from it; a round brings its output back"), False),
+        Milestone(
+            _("Import prompts"),
+            "prompts",
+            _("texts in, with a model's candidates if there are any"),
+            project.created_at if has_prompts else None,
+            for_managers=True,
+        ),
+        Milestone(_("Open a batch"), "batch_new", _("tasks of one kind for people to do"), opened, for_managers=True),
+        Milestone(_("Annotate"), "project", _("people write, edit, score and choose"), None if unfinished else opened),
+        Milestone(_("Freeze a dataset"), "datasets", _("annotations as training rows"), frozen),
+        *loop_steps(project),
     ]
-    following = next((at for at, row in enumerate(rows) if not row[3]), len(rows) - 1)
+    following = next_step(rows)
     return [
         {
-            "name": name,
-            "url": reverse(url, args=[project.slug]),
-            "what": what,
-            "done": done,
+            "name": row.name,
+            "url": reverse(row.url, args=[project.slug]),
+            "what": row.what,
+            "done": at < following,
             "next": at == following,
-            "for_managers": url in ("prompts", "batch_new"),
+            "in_progress": row.in_progress,
+            "for_managers": row.for_managers,
         }
-        for at, (name, url, what, done) in enumerate(rows)
+        for at, row in enumerate(rows)
     ]
+
+
+ANNOTATE = 2
+
+
+def next_step(rows: list[Milestone]) -> int:
+    """The place of what is to be done next, among the steps from the import to the next round."""
+    if rows[0].at is None:
+        return 0
+    running = [at for at, row in enumerate(rows) if row.in_progress]
+    if running:
+        return running[-1]
+    dates = [(row.at, at) for at, row in enumerate(rows) if row.at is not None]
+    last = max(dates)[1]
+    return last + 1 if last + 1 < len(rows) else ANNOTATE  # the round's batch is what people work on

@@ -90,7 +90,10 @@ def order_of(item: QualificationItem, attempt: QualificationAttempt) -> list[int
 def describe_answer(
     test: Qualification, payload: dict[str, Any] | None, texts: dict[int, str], aspects: AspectsByKey
 ) -> dict[str, Any] | None:
-    return KINDS[test.kind].describe(payload, texts, test.project.target_language, aspects) if payload else None
+    if not payload:
+        return None
+    kind = KINDS[test.kind]
+    return kind.describe(kind.judged_part(payload), texts, test.project.target_language, aspects)
 
 
 @signed_in

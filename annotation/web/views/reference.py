@@ -5,8 +5,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Func, Q, Value
-from django.db.models.functions import Lower
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -21,10 +19,11 @@ from annotation.models import GlossaryTerm, Project, Role
 from annotation.reference import glossary as actions
 from annotation.reference import translation_memory
 from annotation.text.differences import differences
-from annotation.text.typography import TRANSLATE_FROM, TRANSLATE_TO, lookup_form
+from annotation.text.search import LONGEST
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.reference import TermForm, TermsForm
 from annotation.web.http import SignedInRequest, actor, signed_in
+from annotation.web.searching import search_rows
 from annotation.web.views.settings import settings_page
 
 
@@ -71,14 +70,8 @@ def percent(likeness: float) -> int:
 
 def terms_page(request: HttpRequest, project: Project) -> dict[str, Any]:
     rows = GlossaryTerm.objects.filter(project=project)
-    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:200]
-    matching = rows
-    if query:
-        typed = Func(Lower("target"), Value(TRANSLATE_FROM), Value(TRANSLATE_TO), function="translate")
-        wanted = lookup_form(query)
-        matching = rows.annotate(typed_target=typed).filter(
-            Q(folded__contains=wanted) | Q(typed_target__contains=wanted) | Q(target__icontains=query)
-        )
+    query = " ".join(request.GET.get("q", "").replace("\0", "").split())[:LONGEST]
+    matching = search_rows(rows, query, "source", "target")
     page = Paginator(matching.order_by("folded", "target"), 50).get_page(request.GET.get("page"))
     return {"page": page, "query": query, "total": rows.count()}
 

@@ -13,7 +13,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from annotation.core.access import MANAGERS, first_or_404, project_for
 from annotation.core.errors import Conflict, DomainError
 from annotation.core.markdown import render_markdown
+from annotation.core.markdown_changes import markdown_changes
 from annotation.models import Aspect, Guideline, Project
+from annotation.models.typology import label
 from annotation.projects import aspects as aspect_actions
 from annotation.projects.guidelines import publish_guideline
 from annotation.projects.reasons import save_reason_tags
@@ -117,7 +119,7 @@ def guideline_version(request: HttpRequest, slug: str, version: int) -> HttpResp
     row: Guideline = first_or_404(project.guidelines.select_related("created_by").filter(version=version))
     context = {
         "guideline": row,
-        "differences": differences(text_of(project, version - 1), row.text),
+        "changes": markdown_changes(text_of(project, version - 1), row.text) if version > 1 else "",
         "html": render_markdown(row.text),
         "latest": project.guidelines.first(),
     }
@@ -250,15 +252,16 @@ def reasons(request: HttpRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     tags = list(project.reason_tags.all())
     now = [tag.name for tag in tags if tag.retired_at is None]
-    form = ReasonsForm(initial={"names": now})
+    kept = [tag.name for tag in tags]
+    form = ReasonsForm(initial={"names": now}, kept=kept)
     error: DomainError | bool | None = None
     if request.method == "POST":
-        form = ReasonsForm(request.POST)
+        form = ReasonsForm(request.POST, kept=kept)
         error = attempt(
             form, lambda: save_reason_tags(project=project, actor=actor(request), **form.cleaned_data)
         ).error
         if not error:
             messages.success(request, _("Saved."))
             return redirect("settings_reasons", slug)
-    retired = [tag.name for tag in tags if tag.retired_at]
+    retired = [label(tag.name) for tag in tags if tag.retired_at]
     return settings_page(request, project, "settings/reasons", {"form": form, "now": now, "retired": retired}, error)

@@ -22,7 +22,7 @@ from annotation.models import Assignment, Batch
 from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
-from annotation.queue.progress import done_by, progress_of, test_due, work_for
+from annotation.queue.progress import done_by, left_for, progress_of, test_due, work_for
 from annotation.reference.feedback import Feedback, differing_json, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, script_messages
@@ -229,13 +229,14 @@ def task_page(
 
 
 def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
-    """Why there is no task, and where else there is one."""
+    """Why there is no task, and where else there is one: in this project first."""
     if test_due(batch, request.user):
         messages.info(request, _("This batch requires a test first."))
         test = reverse("qualification", args=[batch.qualification_id])
         return HttpResponseClientRedirect(test) if request.htmx else redirect(test)
     (standing,) = progress_of(Batch.objects.filter(pk=batch.pk).select_related("project"))
     elsewhere = [item for item in work_for(request.user) if item.available and item.batch.pk != batch.pk]
+    elsewhere.sort(key=lambda item: item.project.pk != batch.project_id)
     context = {
         "batch": standing.batch,
         "project": batch.project,
@@ -254,6 +255,8 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
         return render(request, "annotation/work/work.html#task", context, status=status)
     # Counted for a whole page only: at a million slots a count costs more than all else that a submission does.
     context["done_by_me"] = done_by(request.user, batch)
+    left, all_counted = left_for(request.user, batch)
+    context["mine"] = context["done_by_me"] + left if all_counted else None  # more than are worth counting
     context |= {"script_messages": script_messages(), "person": page_person(request.user)}
     context["today_seconds"] = round(active_today(request.user))
     context.setdefault("standing_bar", progress_of(Batch.objects.filter(pk=batch.pk))[0])

@@ -16,8 +16,9 @@ from demo.simulation import Tally, simulate
 class Command(BaseCommand):
     help = (
         "Let simulated annotators answer the open tasks of a demonstration project. They are accounts of their own, "
-        "called “Simulated annotator 1” and so on, and go through the same actions as people. They prefer the formal "
-        "register, then answers that take up what was asked, and err now and then."
+        "called “Simulated annotator 1” and so on, and go through the same actions as people. They judge by what the "
+        "texts say: how formal an answer is, how well it fits what the guest mentioned, and whether its sentences "
+        "are whole. One cares most for the first, one for the second, one lets small differences pass; all err."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

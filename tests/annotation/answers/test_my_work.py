@@ -1,5 +1,6 @@
 """What I submitted: found again, changed while the project lets me, every version kept."""
 
+import unicodedata
 from datetime import timedelta
 
 import pytest
@@ -158,6 +159,9 @@ def test_answers_are_found_by_project_batch_kind_day_and_words(story, sign_in):
     assert "1 matching answer" in found(q="お部屋")
     assert "Breakfast, 100% please" in found(q="100%")
     assert "1 matching answer" in found(q="fluency")
+    assert "1 matching answer" in found(q="ＢＲＥＡＫＦＡＳＴ、\u3000１００％".replace("、", ","))
+    assert "1 matching answer" in found(q=unicodedata.normalize("NFD", "お部屋をお願いします。"))
+    assert "No answers match these filters" in found(q="reasons"), "names of fields are not answers"
     assert "No answers match these filters" in found(q="nowhere")
     assert client.get(reverse("my_work"), {"q": "nowhere\0"}).status_code == 400
     assert "2 matching answers" in found(project="hotel")

@@ -17,6 +17,7 @@ from django.utils import timezone
 from annotation.core.errors import InvalidInput
 from annotation.datasets.freeze import freeze_dataset
 from annotation.datasets.held_out import Leak
+from annotation.datasets.label_balance import balance_of
 from annotation.models import Annotation, Assignment, Batch, Candidate, DatasetVersion, Event, Kind, Prompt, Role, Task
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 
@@ -138,6 +139,7 @@ def test_the_manifest_says_where_it_comes_from(told, capsys):
     assert manifest["annotations"] == {
         "count": 5,
         "by_kind": {"choosing": 4, "postediting": 1},
+        "by_batch": {str(told.batches["choosing"].pk): 4, str(told.batches["postediting"].pk): 1},
         "annotators": 3,
         "file": "annotation_ids.txt",
     }
@@ -194,6 +196,45 @@ def test_kto_rows(story, capsys):
         ("There is, madam.", True),
     ]
     assert list(rows[0])[:3] == ["prompt", "completion", "label"]
+
+
+def test_a_kto_dataset_says_how_many_rows_are_desirable_and_when_nothing_can_be_trained(told, capsys, sign_in):
+    """From pairs alone nothing is undesirable or desirable until they are split."""
+    call_command("freeze_dataset", "hotel", "--for", "kto", "--split-pairs")
+    assert "training rows: 2 desirable, 2 undesirable" in capsys.readouterr().out
+    both = DatasetVersion.objects.get()
+    assert both.manifest["rows"]["labels"] == {
+        "held_out": {"desirable": 1, "undesirable": 1},
+        "train": {"desirable": 2, "undesirable": 2},
+    }
+    prompt, (one, two) = told.prompt("Is there a lift?", "No.", "Nope.")
+    told.choose(prompt, [one, two], None, choice="both_bad")
+    call_command("freeze_dataset", "hotel", "--for", "kto")
+    said = capsys.readouterr()
+    assert "training rows: 0 desirable, 2 undesirable" in said.out
+    assert "None of the rows is desirable, and KTO learns from both kinds." in said.err
+    bad = DatasetVersion.objects.latest("id")
+    # Frozen before manifests said it: the file does.
+    of_old = {key: value for key, value in bad.manifest["rows"].items() if key != "labels"}
+    assert balance_of(DatasetVersion(**{**vars_of(bad), "manifest": {"rows": of_old}})) == (0, 2)
+
+    client = sign_in(join(told.project, Role.MANAGER))
+    page = " ".join(client.get(f"/datasets/{bad.pk}/").content.decode().split())
+    assert "Nothing can be trained on this dataset." in page
+    assert "0 desirable, 2 undesirable" in page
+    assert "Nothing can be trained" not in client.get(f"/datasets/{both.pk}/").content.decode()
+    assert "2 desirable, 2 undesirable" in client.get("/projects/hotel/datasets/").content.decode()
+    refused = client.post(
+        "/projects/hotel/datasets/",
+        {"purpose": "kto", "format": "standard", "score_difference": ".2", "score_good": ".75", "score_bad": ".35"}
+        | {"keep_ties": "on"},
+    )
+    assert refused.status_code == 422
+    assert "Only for DPO: switch it off." in refused.content.decode()
+
+
+def vars_of(version):
+    return {field.attname: getattr(version, field.attname) for field in version._meta.concrete_fields}
 
 
 @pytest.mark.parametrize(

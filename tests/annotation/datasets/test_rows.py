@@ -398,3 +398,37 @@ def test_the_rows_of_a_ranking_and_of_its_reverse_are_each_others_mirror(groups)
 
     turned = {(texts if share == 0.5 else texts[::-1], share) for texts, share in rows(groups)}
     assert rows(groups[::-1]) == turned
+
+
+def test_split_pairs_call_the_chosen_text_desirable_and_the_rejected_one_undesirable():
+    """As TRL's `unpair_preference_dataset` does, with one row for each text: annotators are counted."""
+
+    def split(*labels):
+        left_out = Counter()
+        rows = unpaired_rows(prompt(*labels), ExportOptions(split_pairs=True), POINTS, left_out)
+        return {row.texts[0]: (row.label, round(row.probability, 3), row.votes) for row in rows}, left_out
+
+    assert split(chose(1, A)) == ({TEXTS[A]: (True, 1, 1), TEXTS[B]: (False, 1, 1)}, {})
+    assert split(chose(1, A), chose(2, A), chose(3, B)) == (
+        {TEXTS[A]: (True, 0.667, 3), TEXTS[B]: (False, 0.667, 3)},
+        {},
+    )
+    rows, left_out = split(ranked(1, [A], [B], [C]))
+    assert rows == {TEXTS[A]: (True, 1, 1), TEXTS[C]: (False, 1, 1)}
+    assert left_out == {"texts called desirable and undesirable equally often": 1}, "the middle one"
+    assert split(tie(1)) == ({}, {"texts called desirable and undesirable equally often": 2})
+    # Answers about a text alone count, too.
+    assert split(chose(1, A), both_bad(2)) == (
+        {TEXTS[B]: (False, 1, 2)},
+        {"texts called desirable and undesirable equally often": 1},
+    )
+    assert unpaired_rows(prompt(chose(1, A)), ExportOptions(), POINTS, Counter()) == []
+
+
+@pytest.mark.parametrize(("option", "owner"), [("chosen_as_sft", "sft"), ("keep_ties", "dpo"), ("split_pairs", "kto")])
+def test_a_switch_of_another_purpose_is_refused(option, owner):
+    options = ExportOptions(**{option: True})
+    options.check_purpose(owner)
+    for other in {"sft", "dpo", "kto"} - {owner}:
+        with pytest.raises(InvalidInput, match=f"--{option.replace('_', '-')} is for {owner.upper()} datasets"):
+            options.check_purpose(other)

@@ -237,3 +237,39 @@ def test_one_edit_is_a_pair():
         edit = label(1, "postediting", candidate=A, text=text, unchanged=False)
         (row,) = pair_rows(prompt(edit, texts={A: original}), ExportOptions(), POINTS, Counter())
         assert row.texts == (text, original)
+
+
+# ---- agreement: the share that is for the row's side, ties not counted ----
+
+
+@pytest.mark.parametrize(
+    ("votes", "agreement", "taken"),
+    [
+        ([chose(1, A, by=1), chose(2, A, by=2), chose(3, B, by=3)], 2 / 3, {0.66, 0.67}),
+        ([chose(1, A, by=1), chose(2, A, by=2), tie(3, by=3)], 2 / 3, {0.66, 0.67}),
+        ([chose(1, B, by=1), chose(2, B, by=2), chose(3, B, by=3)], 1, {0.66, 0.67, 0.68, 1.0}),
+        ([chose(1, A, by=1), tie(2, by=2), tie(3, by=3)], 1 / 3, set()),
+        ([chose(1, A, by=1), chose(2, B, by=2)], 1 / 2, set()),
+        ([chose(1, A, by=1)], 1, {0.66, 0.67, 0.68, 1.0}),
+        ([tie(1, by=1)], 0, {0.66, 0.67, 0.68, 1.0}),  # one annotator: whatever they say
+    ],
+)
+def test_a_pair_is_taken_by_the_share_that_is_for_its_side(votes, agreement, taken):
+    (row,), _ = pairs(*votes, options=TIES)
+    assert row.agreement == pytest.approx(agreement)
+    for share in (0.66, 0.67, 0.68, 1.0):
+        assert ExportOptions(min_agreement=share).takes(row) == (share in taken), share
+    assert ExportOptions().takes(row)
+
+
+def test_single_texts_are_taken_by_who_is_for_them():
+    good, bad = (5, 3), (1, 1)
+    labels = [scored(1, by=1, a=good), scored(2, by=2, a=good), scored(3, by=3, a=bad)]
+    (row,) = sft_rows(prompt(*labels), ExportOptions(score_good=0.6), POINTS, Counter())
+    assert (row.votes, row.agreement) == (3, pytest.approx(2 / 3))
+    labels = [chose(1, A, by=1), chose(2, A, by=2), tie(3, by=3)]
+    (row,) = sft_rows(prompt(*labels), ASKED, POINTS, Counter())
+    assert (row.texts, row.votes, row.agreement) == ((TEXTS[A],), 3, pytest.approx(2 / 3))
+    labels = [scored(1, by=1, a=bad), scored(2, by=2, a=bad), scored(3, by=3, a=good)]
+    (row,) = unpaired_rows(prompt(*labels), ExportOptions(score_bad=0.4), POINTS, Counter())
+    assert (row.label, row.votes, row.agreement) == (False, 3, pytest.approx(2 / 3))

@@ -1,5 +1,9 @@
 """Which rows are one prompt, and on which side of the held-out split they stand."""
 
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -156,6 +160,21 @@ def test_texts_of_both_sides_in_documents_are_said(load):
     assert "2 of them read the same as prompts on the other side of the held-out split" in said
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_a_mark_on_a_text_elsewhere_does_not_part_a_document(load, hotel, order):
+    hotel.held_out_share = 0
+    hotel.save()
+    rows = [
+        {"text": "Close", "split": "test"},
+        {"text": "Close ", "document": "door manual"},
+        {"text": "Open", "document": "door manual"},
+    ]
+    said = load([rows[n] for n in order])
+    assert set(Prompt.objects.filter(source_document="door manual").values_list("held_out", flat=True)) == {False}
+    assert Prompt.objects.get(source_document="").held_out
+    assert "2 of them read the same as prompts on the other side of the held-out split" in said
+
+
 def test_a_reference_that_the_project_lacks_is_counted(load):
     load([{"text": "Hello"}])
     said = load([{"text": "Hello", "reference": "Hallo", "metadata": {"x": 1}}])
@@ -177,6 +196,23 @@ def test_a_reference_that_the_project_lacks_is_counted(load):
 def test_whole_numbers_are_ids(load, value, expected):
     load([{"text": "f1", "id": value}])
     assert Prompt.objects.get().external_id == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(Decimal(5), "5"), (Decimal("5.00"), "5"), (Decimal("12345678901234567"), "12345678901234567")],
+)
+def test_whole_numbers_of_databases_are_ids(load, tmp_path, value, expected):
+    path = tmp_path / "decimal.parquet"
+    pq.write_table(pa.table({"text": ["f1"], "id": [value]}), path)
+    call_command("import_prompts", "hotel", str(path))
+    assert Prompt.objects.get().external_id == expected
+
+
+@pytest.mark.parametrize("blank", ["\u200b", " \u00a0", "\u3164", "\ufeff"])
+def test_an_id_that_cannot_be_seen_is_none(load, blank):
+    load([{"text": "f1", "id": blank, "document": blank}])
+    assert (Prompt.objects.get().external_id, Prompt.objects.get().source_document) == ("", "")
 
 
 @pytest.mark.parametrize("value", [1.5, 1e300, float(2**60), True])

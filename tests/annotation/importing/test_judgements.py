@@ -427,6 +427,36 @@ def test_equal_answers_without_a_time_are_all_kept_and_all_known_again(load):
     assert load(as_jsonl([*rows, row()]), name="one more.jsonl")[-1].count("1 task added, 1 answer added") == 1
 
 
+@pytest.mark.parametrize(
+    ("better", "other"),
+    [
+        ("chosen", "rejected"),
+        ("chosen_response", "rejected_response"),
+        ("response_chosen", "response_rejected"),
+        ("accepted", "rejected"),
+        ("better", "worse"),
+        ("better_response", "worse_response"),
+        ("preferred", "dispreferred"),
+        ("preferred_output", "non_preferred_output"),
+        ("winning_answer", "losing_answer"),
+    ],
+)
+def test_the_better_and_the_other_text_in_every_row(load, better, other):
+    rows = [{"prompt": "Is breakfast included?", other: "Yep.", better: "It is, madam.", "annotator": "w1"}]
+    lines = load(as_jsonl(rows))
+    assert f"In every row “{better}” is the better text." in lines
+    ((person, shown, said),) = answers()
+    assert (person, sorted(shown), said) == ("w1", ["It is, madam.", "Yep."], "It is, madam.")
+
+
+def test_a_single_score_is_no_scale(load):
+    rows = as_jsonl([{"prompt": "Hi", "response": "Hello.", "quality": 7, "annotator": "w1"}])
+    with pytest.raises(CommandError, match=re.escape("--scale 'quality=WORST..BEST'")):
+        load(rows)
+    load(rows, "--scale", "quality=1..10")
+    assert Annotation.objects.count() == 1
+
+
 def test_what_reads_the_same_is_no_choice(load):
     rows = [row(b="It is,\u00a0madam."), {**RANKED, "candidate_Y": "w\u200b", "annotator": "w1", "answer": "Y>X>W"}]
     rows = [{**rows[0], "annotator": "w1"}, rows[1]]

@@ -50,6 +50,7 @@ def load(tmp_path, name, content, *options) -> None:
         ('text\tref\n"two\nlines"\ta\nplain\tb\n', ["two\nlines", "plain"]),
         ('text\tref\n"a\tb"\tc\n', ["a\tb"]),
         ('"text"\t"ref"\n"one"\t"a"\n"two"\t"b"\n', ["one", "two"]),  # all cells quoted
+        ('"text"\t"ref"\n"one"\t"a"\n', ["one"]),
         ('text\tref\n"Hello" she said\tHe said "no\n', ['"Hello" she said']),
         ('text\tref\n"Hello"\ta\nshe said "no"\tb\n', ['"Hello"', 'she said "no"']),
         ('text\tref\n5" pipe\ta\n', ['5" pipe']),
@@ -74,6 +75,10 @@ def test_quotation_marks_of_a_tsv_are_what_the_content_shows(tmp_path, capsys, c
         '"sep=;"\ntext;candidate_a\n"Hallo, du";a\n',
         "sep=|\r\ntext|candidate_a\r\nHallo, du|a\r\n",
         "sep=\t\ntext\tcandidate_a\nHallo, du\ta\n",
+        "sep=\\t\ntext\tcandidate_a\nHallo, du\ta\n",
+        "SEP=;\ntext;candidate_a\nHallo, du;a\n",
+        "sep=; \r\ntext;candidate_a\r\nHallo, du;a\r\n",
+        'sep=,,\ntext,candidate_a\n"Hallo, du",a\n',  # saved again as CSV
     ],
 )
 def test_a_first_line_may_name_the_delimiter(tmp_path, content):
@@ -107,6 +112,33 @@ def test_cells_are_separated_by_what_all_rows_show(tmp_path, capsys, name, conte
     load(tmp_path, name, content)
     assert Prompt.objects.order_by("pk")[0].text in ("Hello, you", "Hello; you")
     assert f"separated by {mark}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "\ufeff\ufefftext,candidate_a\nOne,1\nTwo,2\n"),
+        ("a.csv", "\ufefftext\u200b,\u200bcandidate_a\nOne,1\nTwo,2\n"),
+        ("a.jsonl", '{"text": "One", "candidate_a": "1"}\n\ufeff{"text": "Two", "candidate_a": "2"}\n'),
+        ("a.tsv", "\ufefftext\ufeff\tcandidate_a\nOne\t1\nTwo\t2\n"),
+    ],
+)
+def test_byte_order_marks_within_a_file_are_no_text(tmp_path, name, content):
+    """Files that were put together, or saved twice, have them."""
+    project()
+    load(tmp_path, name, content)
+    assert [(p.text, p.candidates.get().text) for p in Prompt.objects.order_by("pk")] == [("One", "1"), ("Two", "2")]
+
+
+@pytest.mark.parametrize("mark", ["^", ":", "~"])
+def test_a_rare_delimiter_is_named_and_the_option_works(tmp_path, mark):
+    project()
+    content = f"text{mark}candidate_a\nHello, you{mark}a\n"
+    with pytest.raises(CommandError, match=re.escape(f"separated by '{mark}'")) as refused:
+        load(tmp_path, "a.csv", content)
+    (option,) = re.findall(r"^Option: (.+)$", str(refused.value), re.MULTILINE)
+    load(tmp_path, "a.csv", content, *shlex.split(option))
+    assert (Prompt.objects.get().text, Candidate.objects.get().text) == ("Hello, you", "a")
 
 
 # ---- JSON that is not one object a line ----
@@ -192,6 +224,17 @@ def test_a_list_is_read_in_pieces_as_json_reads_it(items):
         (("en", "zh-TW"), "text\n房間很乾淨，謝謝\n", "big5"),
         (("en", "th"), "text\nห้องสะอาดมาก\n", "cp874"),
         (("en", "tr"), "text\nOdamız çok güzeldi teşekkürler\n", "cp1254"),
+        (("en", "fr"), "text\nDéjà vu : c’est l’été “ici” — œuf\n", "cp1252"),
+        (("en", "fr"), "text\nDéjà vu : c’est l’été “ici” — œuf\n", "mac-roman"),
+        (("en", "de"), "text\nGröße übermäßig schön\n", "mac-roman"),
+        (("en", "de"), "text\nGröße übermäßig schön\n", "cp850"),
+        (("en", "pl"), "text\nZażółć gęślą jaźń\n", "iso8859-2"),
+        (("en", "uk"), "text\nКімната була чиста і їжа смачна\n", "cp1251"),  # its first two bytes may be UTF-8
+        (("en", "zh"), "text\n乱码很多，早餐也很好吃。\n", "gb18030"),
+        (("en", "ja"), "text\n部屋は静かでした。\n", "iso2022_jp"),
+        (("en", "ko"), "text\n방이 깨끗했습니다\n", "iso2022_kr"),
+        (("en", "ja"), "text\n部屋は静かでした。\n", "utf-16-le"),
+        (("en", "ja"), "text\n部屋は静かでした。\n", "utf-16-be"),
     ],
 )
 def test_the_encoding_of_the_projects_languages_is_suggested_first(tmp_path, languages, content, encoding):
@@ -205,6 +248,21 @@ def test_the_encoding_of_the_projects_languages_is_suggested_first(tmp_path, lan
     assert any(word in str(refused.value) for word in content.split("\n")[1].split(",")), "a sample of the text"
     load(tmp_path, name, content.encode(encoding), *shlex.split(options[0]))
     assert Prompt.objects.order_by("pk")[0].text in content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text\nLe café\nL’été".encode()[:-1],
+        "text\n部屋は静か\n".encode()[:-2],
+        "text\nLe café est bon dès l’été à Genève\n".encode() + b"\xff\n",
+        "text\nДом\n".encode() + "Номер был \n".encode()[:-3] + "чистым\n".encode(),
+    ],
+)
+def test_a_file_that_was_cut_off_is_not_taken_for_another_encoding(tmp_path, content):
+    project("en", "fr")
+    with pytest.raises(CommandError, match="the file was cut off or damaged there"):
+        load(tmp_path, "a.csv", content)
 
 
 def test_two_readings_are_shown_to_compare():

@@ -258,6 +258,12 @@ def test_a_column_without_a_name_is_named_as_one(load):
     assert "Column “(no name)” was not read: 1 row has a value there (first in row 2)." in said
 
 
+def test_several_columns_without_a_name_are_counted_row_by_row(load):
+    said = load("unnamed.csv", "text,candidate_a,,\none,a,,\ntwo,a,x,\nthree,a,,y\n")
+    assert said.count("(no name)") == 1
+    assert "Column “(no name)” was not read: 2 rows have a value there (first in row 3)." in said
+
+
 @pytest.mark.parametrize("value", [b"caf\xc3\xa9", 7, True, 1.5])
 def test_the_remedy_fits_the_format(hotel, tmp_path, value):
     """Parquet has no quotation marks; a column of strings loads."""

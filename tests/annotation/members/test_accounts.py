@@ -6,8 +6,11 @@ from email import policy
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.urls import reverse
+from lxml import html
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.members.accounts import create_account
@@ -123,6 +126,36 @@ def test_change_of_password(client, sign_in, mira):
     assert mira.check_password(new)
 
 
+@pytest.mark.parametrize("name", ["account_change_password", "account_reset_password", "account_login"])
+def test_password_pages_speak_as_the_other_pages_do(client, sign_in, mira, name):
+    if name == "account_change_password":
+        sign_in(mira)
+    page = html.fromstring(client.get(reverse(name)).content)
+    labels = [" ".join(label.text_content().split()) for label in page.xpath('//main//div[@class="field"]/label')]
+    expected = {
+        "account_change_password": ["Current password", "New password", "Confirm new password"],
+        "account_reset_password": ["Email"],
+        "account_login": ["Email", "Password"],
+    }
+    assert labels == expected[name]
+    assert page.xpath("//main//input[@placeholder]") == []
+    if name == "account_change_password":
+        help_text = page.get_element_by_id("id_password1_helptext").text_content()
+        assert help_text.startswith("At least 10 characters, not only digits.")
+        data = {"oldpassword": PASSWORD, "password1": "a wholly different one", "password2": "and another one"}
+        refused = client.post(reverse(name), data)
+        assert "The two passwords differ." in refused.content.decode()
+        assert "same password each time" not in refused.content.decode()
+
+
+def test_what_a_password_must_be_is_what_is_checked(client, mira):
+    """The sentence below the field, rule by rule."""
+    for weak in ("123456789", "82736450192837", "password123", "mira@example.org"):
+        with pytest.raises(ValidationError):
+            validate_password(weak, User(email="mira@example.org", name="Mira"))
+    validate_password("a wholly different staple", mira)
+
+
 def test_a_switched_off_account_stays_out(client, mira):
     User.objects.filter(pk=mira.pk).update(is_active=False)
     page = client.post(LOGIN, {"login": mira.email, "password": PASSWORD}, follow=True)
@@ -212,6 +245,10 @@ def test_administrators_change_accounts_and_look_at_the_rest(client, sign_in, ad
     event = record(verb="project.created", target=project, actor=administrator, project=project)
     for model in ("user", "project", "invitation", "guideline", "prompt", "assignment", "annotation", "datasetversion"):
         assert client.get(f"/administration/annotation/{model}/?q=x").status_code == 200, model
+    UserFactory(name="Ｍüller  Eva")
+    for asked in ("muller", "MÜLLER eva", "eva mu\u0308ller"):
+        listed = client.get("/administration/annotation/user/", {"q": asked}).content.decode()
+        assert ("Ｍüller  Eva" in listed) == (asked != "muller"), asked
     page = client.get(f"/administration/annotation/event/{event.pk}/change/").content.decode()
     assert 'name="_save"' not in page
     assert client.post(f"/administration/annotation/event/{event.pk}/delete/", {"post": "yes"}).status_code == 403

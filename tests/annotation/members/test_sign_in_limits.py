@@ -1,9 +1,15 @@
 """Limits of sign-in attempts: they lock the account and the address that fail, and nobody else."""
 
+import time
+from datetime import timedelta
+
 import pytest
 from django.core.cache import cache
+from django.core.cache.backends import db as db_cache
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from annotation.members.memberships import invite
 from annotation.models import Role, User
@@ -78,3 +84,17 @@ def test_an_open_invitation_cannot_be_asked_about_thousands_of_addresses():
     answers = [Client(REMOTE_ADDR=address_of(number)).post(door, form).status_code for number in range(22)]
     assert answers == [422] * 20 + [429] * 2
     assert User.objects.filter(email="kei@example.org").count() == 1
+
+
+def test_a_lock_does_not_outlive_a_clock_that_was_set_back(monkeypatch):
+    kei, ken = UserFactory(email="kei@example.org"), UserFactory(email="ken@example.org")
+    now, ahead = time.time(), 24 * 3600
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
+    monkeypatch.setattr(db_cache, "tz_now", lambda: timezone.now() + timedelta(seconds=ahead))
+    assert [attempt(kei.email, "wrong", address_of(n)) for n in range(FAILURES)] == ["wrong"] * FAILURES
+    monkeypatch.undo()
+    assert attempt(kei.email, PASSWORD, "10.9.9.9") == "locked"
+    assert [attempt(ken.email, "wrong", address_of(n)) for n in range(FAILURES)] == ["wrong"] * FAILURES
+    call_command("expire_leases")
+    assert attempt(kei.email, PASSWORD, "10.9.9.9") == "in"
+    assert attempt(ken.email, PASSWORD, "10.9.9.9") == "locked", "counted at the right time"

@@ -205,7 +205,8 @@ def test_names_in_any_script_get_a_key(project, hana):
     assert keys == ["aspect", "aspect-2", "meaning"]
 
 
-def test_reason_tags_are_retired_and_come_back(project, hana):
+def test_reason_tags_are_retired_and_come_back(hana):
+    project = create_project(name="Hotel replies", actor=hana, reason_tags=(), **BASICS)
     save_reason_tags(project=project, names=["Register", "Meaning", " Register ", ""], actor=hana)
     save_reason_tags(project=project, names=["Meaning", "Fluency"], actor=hana)
     active = project.reason_tags.filter(retired_at=None)

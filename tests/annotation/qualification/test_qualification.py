@@ -314,6 +314,20 @@ def test_whoever_passed_sees_what_was_wrong(sign_in, project, mio, hana, wrong):
     assert page.count(WHY) == page.count("Both bad") == wrong
 
 
+def test_an_expected_verdict_is_shown_without_the_strength_that_is_not_judged(sign_in, project, mio, hana):
+    test = make_test(project, mio, pass_share=0.5)
+    attempt = start_attempt(qualification=test, user=hana)
+    for number, item in enumerate(items_in_order(attempt)):
+        one, other = item.expected["shown"]
+        answer = {**item.expected, "chosen": one if number else other, "strength": 1}
+        answer_item(attempt=attempt, item=item, payload=answer)
+    page = sign_in(hana).get(reverse("qualification", args=[test.pk])).content.decode()
+    assert "1 wrong answer" in page
+    assert page.count("Better") == 2
+    assert "Clearly" not in page
+    assert "Slightly" not in page
+
+
 @pytest.mark.parametrize("wrong", [1, 2, 3, 4])
 def test_a_failed_test_shows_no_expected_answer_even_without_attempts(sign_in, project, mio, hana, wrong):
     """A manager may grant another attempt, with the same items."""

@@ -5,11 +5,11 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Task
+from annotation.models import Assignment, Batch, Candidate, Event, Kind, Prompt, Qualification, Role, Task
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.left_out import left_out_sentences
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel, many
-from tests.factories import CandidateFactory, ProjectFactory, PromptFactory
+from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 
 pytestmark = pytest.mark.django_db
 
@@ -20,6 +20,8 @@ def shape(batch):
 
 def test_choosing_makes_one_pair_a_prompt_with_overlap_slots_each():
     project = hotel(prompts=4)
+    for _ in range(3):
+        join(project, Role.ANNOTATOR)
     batch = batch_of(project, overlap=3)
     tasks = Task.objects.filter(batch=batch)
     assert tasks.count() == 4
@@ -225,8 +227,8 @@ def test_the_command_says_what_was_left_out(capsys):
     project = hotel(prompts=2)
     bare = PromptFactory(project=project)
     call_command("open_batch", project.slug, "choosing")
-    first, last = capsys.readouterr().out.splitlines()
-    assert first == f"1 prompt left out: no candidate (prompt {bare.pk})"
+    *_amount, first, last = capsys.readouterr().out.splitlines()
+    assert first == f"1 prompt left out: no candidate (prompt {bare.pk})."
     assert last.endswith("2 tasks, overlap 1")
 
 

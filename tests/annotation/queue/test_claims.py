@@ -10,9 +10,10 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
-from annotation.answers.submission import submit
+from annotation.answers.submission import submit, undo_last
 from annotation.core.errors import Conflict
 from annotation.models import (
     Annotation,
@@ -26,10 +27,11 @@ from annotation.models import (
     Task,
 )
 from annotation.queue.batches import close_batch
-from annotation.queue.claims import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release
+from annotation.queue.claims import AHEAD, CLAIM, UNSEEN, claim_next, expire_leases, release, release_left
+from annotation.queue.manual_assignment import assign
 from annotation.queue.progress import work_for
 from tests.annotation.helpers import batch_of, hotel, many
-from tests.factories import CandidateFactory, PromptFactory, join
+from tests.factories import CandidateFactory, PromptFactory, UserFactory, join
 
 ANSWER = {"choice": "tie", "chosen": None, "shown": [], "strength": None, "reasons": []}
 
@@ -205,6 +207,28 @@ def test_the_sweep_returns_only_what_ran_out(capsys):
 
 
 @pytest.mark.django_db
+def test_tasks_of_people_who_left_return_by_themselves(capsys):
+    project = hotel(prompts=5)
+    batch = batch_of(project)
+    removed, deactivated, reopened, here = (join(project, Role.ANNOTATOR) for _ in range(4))
+    administrator = UserFactory(is_superuser=True)
+    submit(assignment=claim_next(batch=batch, annotator=reopened), payload=ANSWER)
+    undo_last(annotator=reopened, batch=batch)
+    held = {person: claim_next(batch=batch, annotator=person) for person in (removed, deactivated, here, administrator)}
+    # By whatever door they left: nothing of ours released what they held.
+    project.memberships.filter(user__in=[removed, reopened]).delete()
+    type(deactivated).objects.filter(pk=deactivated.pk).update(is_active=False)
+    call_command("expire_leases")
+    assert "returned: 3 tasks of people who left" in capsys.readouterr().out
+    kept = Assignment.objects.filter(state="held").values_list("pk", flat=True)
+    assert set(kept) == {held[here].pk, held[administrator].pk}
+    assert Assignment.objects.get(annotator=reopened).state == "done", "the answer stays"
+    assert Event.objects.filter(verb="assignment.released").count() == 3
+    assert release_left() == 0
+    assert claim_next(batch=batch, annotator=join(project, Role.ANNOTATOR)) is not None
+
+
+@pytest.mark.django_db
 def test_release_puts_a_task_back_once():
     project = hotel(prompts=1)
     batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
@@ -322,3 +346,69 @@ def test_a_lease_begins_again_when_the_clock_was_set_back():
     expire_leases()
     held.refresh_from_db()
     assert held.leased_until == until, "once"
+
+
+def move(assignment, ahead):
+    """As if everything about this slot had been written while the clock was so far ahead."""
+    Assignment.objects.filter(pk=assignment.pk).update(
+        claimed_at=F("claimed_at") + ahead, leased_until=F("leased_until") + ahead
+    )
+
+
+@pytest.mark.django_db
+def test_a_lease_that_was_renewed_while_the_clock_was_ahead_begins_again():
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    claimed, lease = held.claimed_at, timedelta(minutes=project.lease_minutes)
+    # Claimed before; the clock was set a day ahead, a draft was saved, and the clock was set back.
+    Assignment.objects.filter(pk=held.pk).update(leased_until=timezone.now() + timedelta(days=1) + lease)
+    call_command("expire_leases")
+    held.refresh_from_db()
+    assert (held.state, held.annotator_id, held.claimed_at) == ("held", hana.pk, claimed)
+    assert timezone.now() + lease - timedelta(minutes=1) < held.leased_until <= timezone.now() + lease
+
+
+@pytest.mark.django_db
+def test_a_lease_is_no_longer_than_the_project_says_now():
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    Project.objects.filter(pk=project.pk).update(lease_minutes=5)
+    expire_leases()
+    held.refresh_from_db()
+    assert held.leased_until <= timezone.now() + timedelta(minutes=5)
+
+
+@pytest.mark.django_db
+def test_a_far_lease_is_found_by_whoever_asks_for_a_task_where_no_worker_runs():
+    project = hotel(prompts=1)
+    batch, hana, ken = batch_of(project), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=hana)
+    move(held, timedelta(days=1))
+    assert claim_next(batch=batch, annotator=ken) is None
+    held.refresh_from_db()
+    assert held.leased_until <= timezone.now() + timedelta(minutes=project.lease_minutes)
+    run_out(held)
+    assert claim_next(batch=batch, annotator=ken).pk == held.pk
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("ahead", [timedelta(0), timedelta(days=3)])
+def test_what_a_manager_assigned_keeps_its_day(ahead):
+    project = hotel()
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    slot = assign(task=Task.objects.get(batch=batch, position=2), annotator=hana, actor=join(project, Role.MANAGER))
+    move(slot, ahead)
+    for _ in range(2):
+        expire_leases()
+    slot.refresh_from_db()
+    day = timedelta(days=1)
+    assert timezone.now() + day - timedelta(minutes=1) < slot.leased_until <= timezone.now() + day
+    assert slot.claimed_at <= timezone.now()
+    # Opened, it has the usual lease, and only that one is repaired to.
+    claim_next(batch=batch, annotator=hana)
+    Assignment.objects.filter(pk=slot.pk).update(leased_until=timezone.now() + timedelta(hours=20))
+    expire_leases()
+    slot.refresh_from_db()
+    assert slot.leased_until <= timezone.now() + timedelta(minutes=project.lease_minutes)

@@ -8,6 +8,7 @@ import threading
 import pytest
 from django.db import connection
 from django.urls import reverse
+from lxml import html
 
 from annotation.answers.submission import save_draft, skip, submit
 from annotation.core.errors import Conflict, InvalidInput
@@ -343,6 +344,10 @@ def test_a_batch_is_changed_on_its_page_and_faults_are_shown_there(sign_in, proj
     refused = client.post(address, data | {"name": "", "priority": "1001"})
     assert refused.status_code == 422
     assert "less than or equal to 1000" in refused.content.decode()
+    page, refusal = (html.fromstring(text).get_element_by_id("change") for text in (page, refused.content.decode()))
+    assert page.get("open") is None
+    assert refusal.get("open") is not None, "what is to be fixed is in sight"
+    assert list(page.itersiblings("article", preceding=True)) == [], "above the tasks"
     assert sign_in(hana).post(address, data).status_code == 404
     assert Batch.objects.get().qualification == test
 

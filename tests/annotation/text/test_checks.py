@@ -5,6 +5,7 @@ import time
 import pytest
 
 from annotation.text.checks import check, looks_complete
+from annotation.text.checks.terms import term_findings
 
 CLEAN = [
     ("en", "ja", "Could we have a quieter room, number 3?", "静かなお部屋、3番をお願いできますでしょうか。"),
@@ -119,6 +120,33 @@ def test_a_projects_own_ratio_replaces_the_languages_widths():
 def test_a_term_is_used_whatever_its_apostrophe(target):
     assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d'hôte"])]) == []
     assert names("A guest's room.", target, "en", "fr", terms=[("guest's room", ["chambre d’hôte"])]) == []
+
+
+@pytest.mark.parametrize(
+    ("term", "target"),
+    [
+        ("chambre d'hôte", "Une chambre d´hôte."),  # NFKC makes a blank and an accent of ´
+        ("d´hôte", "La table d’hôte"),
+        ("5′ Seil", "ein 5' Seil"),
+        ("İstanbul", "istanbul burada"),
+        ("ISPARTA", "ısparta"),
+        ("كتاب", "هذا كِتَابٌ جيد"),
+        ("كتاب", "كتـــاب"),
+        ("שלום", "שָׁלוֹם"),
+        ("コーヒー", "これはｺｰﾋｰです"),
+        ("น้ำ", "นี่คือน้ํา"),
+        ("Zusammenarbeit", "die Zusammen\u00adarbeit"),
+        ("check-in", "beim Check‑in"),
+    ],
+)
+def test_a_term_is_found_however_it_is_typed(term, target):
+    assert not [*term_findings(target, [("term", [term])])]
+    assert [*term_findings("ganz anders", [("term", [term])])]
+
+
+def test_a_sign_of_html_is_no_number():
+    assert names("R&#160;D costs 5 euros.", "R&nbsp;D coûte 5 euros.", "en", "fr") == []
+    assert names("Tom &#38; Ann &#x26; Co", "Tom und Ann und Co", "en", "de") == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from sacrebleu.metrics import lib_ter
 from annotation.kinds.postediting.describe import describe
 from annotation.kinds.postediting.payload import PosteditingPayload
 from annotation.reference.feedback import edits_sentence
-from annotation.text.edit_distance import MAX_TOKENS, edits_between, is_edited, tokens
+from annotation.text.edit_distance import CHARACTER, MAX_TOKENS, WORD, edits_between, is_edited, tokens
+from annotation.text.normalization import normal_form
 from tests.conftest import DATA
 
 MOVED = [
@@ -53,6 +54,12 @@ def test_it_is_sacrebleus_ter(before, after):
     edits = edits_between(" ".join(before), " ".join(after), "en")
     assert edits.count == lib_ter.translation_edit_rate(before, after)[0] or (not before and not after)
     assert is_edited(" ".join(before), " ".join(after), "en") == bool(edits.count)
+
+
+@given(st.text(alphabet="aé \u0301か\u3099’'.-\ufeff\u0e34กิ\U000e0101", max_size=12), st.sampled_from(["en", "ja"]))
+def test_texts_without_marks_have_the_tokens_that_the_whole_expression_finds(text, language):
+    whole = CHARACTER if language == "ja" else WORD
+    assert tokens(text, language) == whole.findall(normal_form(text))
 
 
 def test_post_edits_of_professionals_have_the_published_hter():

@@ -96,6 +96,33 @@ def test_a_wrong_tag_of_an_older_project_means_what_was_meant():
     assert base_language("zzz") == "zzz"
 
 
+@pytest.mark.parametrize(
+    ("tag", "base", "unspaced", "side"),
+    [
+        ("cmn", "zh", True, "ltr"),
+        ("cmn-Hant", "zh", True, "ltr"),
+        ("wuu", "wuu", True, "ltr"),
+        ("nan", "nan", True, "ltr"),
+        ("arb", "ar", False, "rtl"),
+        ("pes", "fa", False, "rtl"),
+        ("prs", "fa", False, "rtl"),
+        ("ydd", "yi", False, "rtl"),
+        ("zsm", "ms", False, "ltr"),
+        ("ja-Latn", "ja", False, "ltr"),  # romaji has spaces
+        ("zh-Latn-pinyin", "zh", False, "ltr"),
+        ("ja-JP", "ja", True, "ltr"),
+        ("th", "th", True, "ltr"),
+        ("dz", "dz", True, "ltr"),
+        ("shn", "shn", True, "ltr"),
+        ("ko", "ko", False, "ltr"),
+        ("vi", "vi", False, "ltr"),
+    ],
+)
+def test_a_tag_of_one_language_of_a_group_is_laid_out_and_counted_like_the_group(tag, base, unspaced, side):
+    assert is_registered(tag)
+    assert (base_language(tag), is_unspaced(tag), direction(tag)) == (base, unspaced, side)
+
+
 def test_choices_are_registered_and_named_in_the_interfaces_language():
     english, japanese = dict(choices("en")), dict(choices("ja"))
     assert english["ja"] == "Japanese"

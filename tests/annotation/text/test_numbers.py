@@ -53,6 +53,16 @@ PRESENT = [
     ("en", "am", "10 መኪና", "፲ መኪና"),
     ("en", "am", "15 መኪና", "፲፭ መኪና"),
     ("ko", "en", "2만 4천 원", "24,000 won"),
+    ("en", "ko", "It costs 123,456 won.", "12만 3456원입니다."),
+    ("en", "ko", "120,000,000 won", "1억 2000만 원"),
+    ("zh", "en", "大约百分之三点五。", "About 3.5 percent."),
+    ("en", "zh", "3.5% of people", "百分之三点五的人"),
+    ("zh", "en", "百分之三。", "3 percent."),
+    ("en", "zh", "It weighs 12.5 kg.", "重十二点五公斤。"),
+    ("en", "zh", "It weighs 25 kg.", "重25千克。"),
+    ("en", "zh", "25 km", "25千米"),
+    ("en", "zh", "25 MW", "25兆瓦"),
+    ("en", "zh", "3,000 m", "三千米"),
     ("en", "ko", "24,000 won", "2만 4천 원"),
     ("en", "ko", "24,000 won", "2만4000원"),
     ("en", "th", "2,500,000 baht", "2.5 ล้านบาท"),
@@ -209,6 +219,9 @@ MISSING = [
     ("en", "ja", "10,000 people", "10人", ["10,000"]),
     ("de", "en", "2.000 Leute", "2 people", ["2.000"]),
     ("ja", "en", "令和6年", "2023", ["6"]),
+    ("en", "ko", "It costs 123,456 won.", "12만 3465원입니다.", ["123,456"]),
+    ("en", "zh", "3.5%", "百分之三点六", ["3.5"]),
+    ("en", "zh", "25,000 people", "25人", ["25,000"]),
 ]
 # (languages, source, target, what the finding names): a unit or a sign is lost while the number stays
 UNITS = [
@@ -238,6 +251,10 @@ UNITS = [
     ("en", "ja", "It needs 16 GB.", "16 MBが必要です。", "16 GB"),
     ("en", "fr", "$20 per night", "20 € par nuit", "$20"),
     ("ru", "en", "5 км", "5 m", "5 км"),
+    ("ja", "en", "25kgの荷物です。", "It is a parcel of 25.", "25kg"),
+    ("en", "ja", "It needs 16 GB.", "16MBが必要です。", "16 GB"),
+    ("en", "ja", "It is 20 m².", "20です。", "20 m²"),
+    ("en", "zh", "25 kg", "25个", "25 kg"),
 ]
 WITH_UNITS = [
     ("en", "ja", "25 m", "25メートル"),
@@ -270,6 +287,39 @@ WITH_UNITS = [
     ("ja", "en", "3度行きました", "went 3 times"),
     ("en", "de", "20 real problems", "20 echte Probleme"),
     ("en", "de", "5 degrees in physics", "5 Abschlüsse in Physik"),
+    # letters of a script without spaces follow
+    ("en", "ja", "The file is 1.5 GB.", "ファイルは1.5GBです。"),
+    ("en", "ja", "It weighs 3.5 kg.", "重さは3.5kgです。"),
+    ("en", "zh", "100 km/h", "速度为100km/h左右"),
+    ("en", "ko", "5 GB", "5GB입니다"),
+    ("en", "th", "25 kg", "หนัก 25kgครับ"),
+    # one sign for several, everyday and older words
+    *(("en", "ja", "25 kg", f"25{word}") for word in ("㎏", "キロ", "㌔")),
+    *(("en", "ja", "25 m²", f"25{word}") for word in ("㎡", "平米")),
+    ("en", "ja", "25 %", "25㌫"),
+    *(
+        ("en", "ja", source, target)
+        for source, target in (("25 cm", "25センチ"), ("25 mm", "25ミリ"), ("25 GB", "25ギガ"))
+    ),
+    *(("en", "zh", "25 kg", f"25{word}") for word in ("公斤", "千克")),
+    *(("en", "zh", source, target) for source, target in (("25 km", "25公里"), ("25 cm", "25公分"), ("25 GB", "25G"))),
+    ("en", "zh-Hant", "25 m", "25米"),
+    *(("en", "ko", source, target) for source, target in (("25 kg", "25킬로"), ("25 cm", "25센티"))),
+    *(
+        ("en", "ar", source, target)
+        for source, target in (("25 kg", "25 كجم"), ("25%", "25 بالمئة"), ("25 l", "25 لترًا"))
+    ),
+    *(("en", "th", source, target) for source, target in (("25 kg", "25 กิโล"), ("25%", "ร้อยละ 25"))),
+    *(("en", "hi", source, target) for source, target in (("25 kg", "25 किलो"), ("25%", "25 फीसदी"))),
+    *(("en", "he", "25 kg", f"25 {word}") for word in ('ק"ג', "ק״ג", "קילו")),
+    *(
+        ("en", "vi", source, target)
+        for source, target in (("25 kg", "25 cân"), ("25 km", "25 cây số"), ("25%", "25 phần trăm"))
+    ),
+    *(("en", language, "25 kg", f"25 {word}") for language, word in (("de", "Kilo"), ("fr", "kilos"), ("tr", "kilo"))),
+    ("en", "de", "25 m²", "25 qm"),
+    ("en", "ru", "25 m²", "25 кв. м"),
+    ("en", "uk", "2 thousand hryvnias", "2 тисячі гривень"),
     ("en", "xx", "25 m", "25"),  # a language of which CLDR has no names
     ("en", "haw", "25 km", "25"),
 ]

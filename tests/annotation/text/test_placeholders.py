@@ -86,6 +86,16 @@ def test_each_is_kept_as_often_as_the_source_has_it():
     assert names("Hello %@!", "こんにちは！") == [("missing", "%@")]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["{{ user.name }}", "{{#if x}}", "{% url 'x' %}", "{{{raw}}}", "{name|upper}", "{{ x|default:'y' }}", "{ $n }"],
+)
+def test_what_is_missing_is_named_as_it_is_written(written):
+    assert names(f"Hello {written}!", "こんにちは！") == [("missing", written)]
+    assert names(f"Hello {written}!", f"{written}こんにちは！") == []
+    assert names("Hello!", f"{written}こんにちは！") == [("extra", written)]
+
+
 def test_the_words_of_a_tag_are_translated_and_its_blanks_do_not_count():
     assert names('<img src="a.png" alt="A room"/>', '<img src="a.png"  alt="部屋" />') == []
     assert names('<img src="a.png" alt="A room"/>', '<img src="b.png" alt="部屋"/>') != []

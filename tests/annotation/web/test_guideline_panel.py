@@ -3,9 +3,10 @@
 import pytest
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from lxml import html
 
 from annotation.models import Event, GuidelineReading, Role
-from annotation.projects.guidelines import around_changes, guideline_news, publish_guideline
+from annotation.projects.guidelines import guideline_news, publish_guideline
 from tests.factories import ProjectFactory, join
 
 pytestmark = pytest.mark.django_db
@@ -106,18 +107,23 @@ def test_a_project_without_a_guideline_says_so(sign_in):
     assert "no guideline yet" in html
 
 
-def test_what_is_far_from_a_change_is_left_out():
-    same = "".join(f"line {n}\n" for n in range(9))
-    shortened = around_changes([("same", same), ("ins", "new\n"), ("same", same)])
-    assert shortened == [
-        ("gap", ""),
-        ("same", "line 7\nline 8\n"),
-        ("ins", "new\n"),
-        ("same", "line 0\nline 1\n"),
-        ("gap", ""),
-    ]
-    assert around_changes([("same", "a\n"), ("del", "b"), ("same", "c")]) == [
-        ("same", "a\n"),
-        ("del", "b"),
-        ("same", "c"),
-    ]
+def test_changes_are_shown_as_they_read_and_not_as_markdown(sign_in):
+    project = ProjectFactory(slug="hotel")
+    first = "# 口調\n\n丁寧に答える。\n\n- greet\n- thank\n\n| a | b |\n|---|---|\n| x | y |\n"
+    publish_guideline(project=project, text=first, based_on=0, actor=None)
+    client = sign_in(join(project, Role.MANAGER))
+    has_read(client, 1)
+    second = (
+        first.replace("丁寧に", "**とても**丁寧に").replace("- thank", "- thank *warmly*").replace("| y |", "| z |")
+    )
+    publish_guideline(project=project, text=second, based_on=1, actor=None)
+    settings = client.get(reverse("settings_guideline_version", args=["hotel", 2])).content.decode()
+    for page in (panel(client), settings):
+        shown = html.fromstring(page).xpath('//div[contains(@class, "difference")]')[0]
+        assert not set("*#|") & set(shown.text_content())
+        assert [" ".join(part.text_content().split()) for part in shown.iter("ins")] == [
+            "added: とても",
+            "added: warmly",
+            "added: z",
+        ]
+        assert [" ".join(part.text_content().split()) for part in shown.iter("del")] == ["removed: y"]

@@ -1,17 +1,22 @@
 """The first page: what waits, the tests before it, answers to what one asked, and today's time."""
 
+import re
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from lxml import html
 
 from annotation.answers.remarks import add_remark, answer_remark
 from annotation.answers.submission import submit
 from annotation.models import Kind, Qualification, QualificationAttempt, Role, TimeSpent
+from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
 from tests.annotation.helpers import batch_of, hotel
-from tests.factories import join
+from tests.annotation.queue.test_claims import ANSWER
+from tests.factories import UserFactory, join
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +40,45 @@ def test_a_test_comes_first_where_a_batch_asks_for_one(sign_in):
     page = client.get("/").content.decode()
     assert "One batch has work for you" in page
     assert "Take the test" not in page
+    assert "No tasks left for you at the moment" not in page
+
+
+def test_a_managers_first_page_is_a_managers(sign_in):
+    hana = UserFactory(name="Hana Mori")
+    hotel_project, empty, other = hotel(prompts=4, name="Hotel"), hotel(prompts=1, name="Empty"), hotel(prompts=1)
+    for project, role in ((hotel_project, Role.MANAGER), (empty, Role.MANAGER), (other, Role.ANNOTATOR)):
+        project.memberships.create(user=hana, role=role)
+    batch, ken = batch_of(hotel_project), join(hotel_project, Role.ANNOTATOR)
+    submit(assignment=claim_next(batch=batch, annotator=ken), payload=ANSWER)
+    held = claim_next(batch=batch, annotator=ken)
+    add_remark(task=held.task, author=ken, kind="question", text="Which lift?")
+    html = sign_in(hana).get("/").content.decode()
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+    assert "1 of 4 answers are done in the 2 projects that you manage" in text
+    assert re.search(r"Hotel 1 +1 of 4 1 1 1 ", text), text
+    assert "Empty Open a batch – 0 0 0" in text
+    assert reverse("remarks", args=[hotel_project.slug]) in html
+    assert "open remark in" not in text, "it is in the table"
+    assert text.index("Projects that you manage") < text.index("Work for you") < text.index("Other projects")
+    assert reverse("work", args=[batch.pk]) in html, "a manager may annotate, too"
+    close_batch(batch=batch, actor=None)
+    assert "No batch is open in the 2 projects that you manage" in sign_in(hana).get("/").content.decode()
+
+
+def test_the_title_counts_what_its_list_shows(sign_in):
+    project = hotel(prompts=2, slug="hotel")
+    hana = join(project, Role.ANNOTATOR)
+    for kind in (Kind.CHOOSING, Kind.WRITING, Kind.POSTEDITING):
+        batch_of(project, kind)
+    tested = batch_of(project)
+    tested.qualification = Qualification.objects.create(project=project, name="Register", kind=Kind.CHOOSING, seed=1)
+    tested.save()
+    page = html.fromstring(sign_in(hana).get("/").content)
+    assert page.findtext(".//h1") == "Three batches have work for you"
+    lists = page.xpath('//ul[@class="cards"]')
+    assert [len(cards) for cards in lists] == [3, 1]
+    heading = page.get_element_by_id(lists[1].get("aria-labelledby"))
+    assert heading.text_content().strip() == "A test is waiting"
 
 
 def test_it_asks_the_database_the_same_with_many_answers_and_hours(sign_in):

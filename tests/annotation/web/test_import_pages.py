@@ -13,8 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation import jobs
+from annotation.core.locks import Lock
 from annotation.importing import staging
-from annotation.importing.locks import IMPORT_LOCK, stranded_imports
+from annotation.importing.locks import stranded_imports
 from annotation.models import Event, Import, Prompt, Role
 from tests.annotation.importing.helpers import EXPECTED, ROWS, as_csv, loaded
 from tests.factories import ProjectFactory, join
@@ -64,7 +65,7 @@ def test_lost_jobs_are_found(hotel, settings):
         dbname=database["NAME"],
         autocommit=True,
     ) as worker:
-        worker.execute("SELECT pg_advisory_lock(%s, %s)", [IMPORT_LOCK, waiting.pk])
+        worker.execute("SELECT pg_advisory_lock(%s, %s)", [Lock.IMPORT, waiting.pk])
         assert stranded_imports() == [], "its worker lives"
     assert stranded_imports() == [waiting.pk], "its worker died"
     Import.objects.update(created_at=timezone.now() - timedelta(days=2))

@@ -1,5 +1,7 @@
 """A project's page, opening a batch, looking into one, and the guideline."""
 
+import re
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -10,7 +12,7 @@ from annotation.answers.submission import skip, submit, undo_last
 from annotation.models import Batch, Kind, Role
 from annotation.queue.batches import close_batch
 from annotation.queue.claims import claim_next
-from annotation.queue.progress import done_by, project_progress, work_for
+from annotation.queue.progress import done_by, left_for, project_progress, work_for
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel
 from tests.annotation.queue.test_claims import ANSWER
 from tests.factories import GuidelineFactory, ProjectFactory, UserFactory, join
@@ -86,6 +88,45 @@ def test_managers_see_members_the_loop_and_their_buttons(sign_in):
     assert Batch.objects.get().status == "open"
 
 
+def test_closing_a_batch_does_not_lower_what_is_done(sign_in):
+    project = hotel(prompts=3)
+    hana, first = join(project, Role.ANNOTATOR), batch_of(project)
+    submit(assignment=claim_next(batch=first, annotator=hana), payload=ANSWER)
+    second = batch_of(project)
+    submit(assignment=claim_next(batch=second, annotator=hana), payload=ANSWER)
+    client = sign_in(join(project, Role.MANAGER))
+    assert "Done 2 answers in all batches In 2 open batches 2 of 6 answers" in text(client, project)
+    close_batch(batch=first, actor=None)
+    assert "Done 2 answers in all batches In 1 open batch 1 of 3 answers" in text(client, project)
+    close_batch(batch=second, actor=None)
+    assert "Done 2 answers in all batches Batches" in text(client, project)
+
+
+def text(client, project):
+    html = page(client, "project", project.slug).content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+def test_the_bar_of_a_task_shows_mine_of_mine_and_the_batch_apart(sign_in, monkeypatch):
+    project = hotel(prompts=4)
+    batch, hana, ken = batch_of(project, overlap=2), join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    for person, answers in ((hana, 1), (ken, 3)):
+        for _ in range(answers):
+            submit(assignment=claim_next(batch=batch, annotator=person), payload=ANSWER)
+    html = page(sign_in(hana), "work", batch.pk).content.decode()
+    assert 'You: <b id="done-by-me">1</b> of 4' in html
+    assert '<progress id="my-progress" value="1" max="4"' in html
+    assert ">4 / 8</span>" in html
+    skip(assignment=claim_next(batch=batch, annotator=hana), reason="broken")
+    assert left_for(hana, batch) == (2, True), "a skipped task is not hers any more"
+    assert left_for(ken, batch) == (1, True)
+    assert left_for(join(project, Role.ANNOTATOR), batch) == (3, True), "one task has both of its answers"
+    monkeypatch.setattr("annotation.queue.progress.COUNTED_SLOTS", 2)
+    html = page(sign_in(join(project, Role.ANNOTATOR)), "work", batch.pk).content.decode()
+    assert '<b id="done-by-me">0</b> done by you' in html
+    assert "my-progress" not in html
+
+
 def test_the_project_page_takes_as_many_queries_at_any_size(sign_in):
     counts = []
     for prompts, batches in ((1, 1), (40, 6)):
@@ -101,6 +142,7 @@ def test_the_project_page_takes_as_many_queries_at_any_size(sign_in):
 
 def test_opening_a_batch_from_the_form(sign_in):
     project = hotel(prompts=4)
+    join(project, Role.ANNOTATOR)
     client = sign_in(join(project, Role.MANAGER))
     url = reverse("batch_new", args=[project.slug])
     html = client.get(url).content.decode()

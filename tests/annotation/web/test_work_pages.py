@@ -231,6 +231,21 @@ def test_another_batch_is_offered_when_one_is_finished(sign_in):
     assert reverse("work", args=[other.pk]) in work(client, batch).content.decode()
 
 
+def test_a_batch_of_the_same_project_is_offered_before_more_urgent_ones_elsewhere(sign_in):
+    elsewhere, project = hotel(prompts=1, name="Spa"), hotel(prompts=1)
+    hana = join(project, Role.ANNOTATOR)
+    elsewhere.memberships.create(user=hana, role=Role.ANNOTATOR)
+    urgent = [batch_of(elsewhere, kind, priority=5) for kind in (Kind.WRITING, Kind.CHOOSING, Kind.POSTEDITING)]
+    batch, same = batch_of(project), batch_of(project, Kind.WRITING)
+    client = sign_in(hana)
+    work(client, batch)
+    post(client, "submit", held(hana).pk, {"choice": "tie"})
+    page = work(client, batch).content.decode()
+    places = [page.find(f'href="{reverse("work", args=[row.pk])}"') for row in (same, *urgent)]
+    assert places[0] > 0
+    assert places[0] < min(place for place in places[1:] if place > 0)
+
+
 @pytest.mark.parametrize("kind", [Kind.POSTEDITING, Kind.SCORING, Kind.CHOOSING])
 def test_blind_means_blind(kind, sign_in):
     """No candidate id, origin or import order in the page, the partial, its headers or its cookies."""

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import statistics
 
 import pytest
 
@@ -206,6 +207,129 @@ def test_a_cancel_is_heeded(tiny, tmp_path):
 def test_chrf_and_bleu_of_equal_texts_are_100():
     from training.engine.inference.metrics import text_figures
 
-    found = text_figures(["今日は晴れです。"], ["今日は晴れです。"], "ja-JP")
+    found = text_figures(["今日は晴れです。"], None, ["今日は晴れです。"], "ja-JP")
     assert found["chrf"] == pytest.approx(100)
     assert found["bleu"] == pytest.approx(100)
+    assert "tok:char" in found["bleu_signature"]
+    assert "chrf_interval" not in found, "a single text has no spread"
+
+
+def test_texts_are_compared_with_the_parents_by_paired_bootstrap():
+    import random
+
+    from training.engine.inference.metrics import text_figures
+
+    random.seed(3)
+    letters = "abcdefgh"
+    references = [" ".join(random.choices(letters, k=12)) for _ in range(60)]
+    near = [" ".join(random.choice(letters) if n % 6 == 0 else w for n, w in enumerate(r.split())) for r in references]
+    far = [" ".join(random.choice(letters) if n % 2 == 0 else w for n, w in enumerate(r.split())) for r in references]
+    better, worse = text_figures(near, far, references, "en"), text_figures(far, near, references, "en")
+    assert (better["chrf_verdict"], better["bleu_verdict"]) == ("better", "better")
+    assert (worse["chrf_verdict"], worse["bleu_verdict"]) == ("worse", "worse")
+    assert better["chrf"] == worse["parent_chrf"]
+    for key in ("chrf", "bleu", "parent_chrf", "parent_bleu"):
+        low, high = better[f"{key}_interval"]
+        assert low < better[key] < high
+        assert 1 < high - low < 20
+    assert "bs:1000" in better["chrf_signature"]
+    same = text_figures(near, list(near), references, "en")
+    assert (same["chrf_verdict"], same["bleu_verdict"]) == ("unclear", "unclear")
+
+
+def test_intervals_and_verdicts_of_scores():
+    from training.engine.inference import metrics
+    from training.engine.inference.scoring import Score
+
+    reference = [(Score(-10.0 - n % 3, 5), Score(-9.0, 5)) for n in range(40)]
+    ahead = [(Score(a.logp + 2 + n % 2, 5), Score(b.logp - 1, 5)) for n, (a, b) in enumerate(reference)]
+    found = metrics.reward_figures(ahead, reference, beta=0.5)
+    margins = [0.5 * (3 + n % 2) for n in range(40)]
+    half = 1.959964 * statistics.stdev(margins) / math.sqrt(40)
+    assert found["reward_margin_interval"] == pytest.approx([1.75 - half, 1.75 + half], abs=1e-5)
+    assert (found["reward_accuracy"], found["reward_accuracy_verdict"]) == (1, "better")
+    assert found["reward_margin_verdict"] == "better"
+    behind = metrics.reward_figures(reference, ahead, beta=0.5)
+    assert (behind["reward_accuracy_verdict"], behind["reward_margin_verdict"]) == ("worse", "worse")
+    alike = metrics.reward_figures(reference, reference, beta=0.5)
+    assert (alike["reward_accuracy"], alike["reward_accuracy_verdict"]) == (0.5, "unclear")
+
+    first, old = [pair[0] for pair in ahead], [pair[0] for pair in reference]
+    found = metrics.perplexity_figures(first, old)
+    assert found["perplexity_verdict"] == "better"
+    assert found["perplexity_interval"][0] < found["perplexity"] < found["perplexity_interval"][1]
+    assert found["parent_perplexity_interval"][0] < found["parent_perplexity"] < found["parent_perplexity_interval"][1]
+    assert metrics.perplexity_figures(old, first)["perplexity_verdict"] == "worse"
+    assert metrics.perplexity_figures(old, old)["perplexity_verdict"] == "unclear"
+    alone = metrics.perplexity_figures(old[:1], None)
+    assert set(alone) == {"perplexity"}
+
+    found = metrics.logp_figures(ahead, reference)
+    assert found["logp_accuracy"] == pytest.approx(1 - 7 * 0.5 / 40)  # every sixth pair is equal
+    assert found["parent_logp_accuracy"] == 0
+    assert found["logp_accuracy_verdict"] == "better"
+
+
+def test_kto_margins_compare_two_groups():
+    from training.engine.inference import metrics
+    from training.engine.inference.scoring import Score
+
+    labels = [n % 3 > 0 for n in range(30)]
+    before = [Score(-10.0, 5)] * 30
+    after = [Score(-10.0 + (n % 4 if label else -1 - n % 2), 5) for n, label in enumerate(labels)]
+    found = metrics.label_figures(after, before, labels, beta=0.1)
+    good = [0.1 * (n % 4) for n in range(30) if labels[n]]
+    bad = [0.1 * (-1 - n % 2) for n in range(30) if not labels[n]]
+    error = math.sqrt(statistics.variance(good) / len(good) + statistics.variance(bad) / len(bad))
+    middle = statistics.mean(good) - statistics.mean(bad)
+    expected = [middle - 1.959964 * error, middle + 1.959964 * error]
+    assert found["reward_margin_interval"] == pytest.approx(expected, abs=1e-5)
+    assert found["reward_margin_verdict"] == "better"
+    assert found["label_accuracy_verdict"] == "better"
+    few = metrics.label_figures(after[:3], before[:3], [True, True, False], beta=0.1)
+    assert "reward_margin_interval" not in few
+    assert few["reward_margin_verdict"] == "unclear"
+
+
+def other_architecture(tiny, folder, config):
+    """A model of another kind with the tiny model's tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.base)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config(len(tokenizer)))
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return ModelSource(base=str(folder))
+
+
+def mamba(vocabulary):
+    """No attention heads in its configuration, and a state: it is scored without packing."""
+    from transformers import MambaConfig
+
+    return MambaConfig(vocab_size=vocabulary, hidden_size=16, num_hidden_layers=1, state_size=4)
+
+
+def modernbert(vocabulary):
+    """A layer before the head, which TRL's head skips."""
+    from transformers import ModernBertDecoderConfig
+
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2}
+    return ModernBertDecoderConfig(vocab_size=vocabulary, **sizes, **special)
+
+
+@pytest.mark.parametrize("config", [mamba, modernbert])
+def test_architectures_with_other_heads_and_states_have_their_own_log_probabilities(tiny, tmp_path, config):
+    source = other_architecture(tiny, tmp_path / "base", config)
+    rows = dpo_rows(6)
+    directory = evaluation(tmp_path / "run", rows, model=source)
+    assert run_here("evaluate", directory) == 0, directory.read_result()
+    for row, score in zip(rows, texts(directory.path / "scores.jsonl"), strict=True):
+        assert score["model_chosen_logp"] == pytest.approx(logp(source, row, "chosen")[0], abs=1e-3)
+        assert score["model_rejected_logp"] == pytest.approx(logp(source, row, "rejected")[0], abs=1e-3)
+    assert directory.read_result()["metrics"]["outputs"] == 3

@@ -290,3 +290,46 @@ def test_perplexity_is_that_of_the_training_where_the_embedding_was_adapted(tiny
         expected = live(ids).logits
         assert (live.merge_and_unload()(ids).logits - expected).abs().max() > 0.1
         torch.testing.assert_close(loading.load_model(chain)(ids).logits, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_on_layers_that_are_used_several_times_is_merged_into_each_of_them(tmp_path):
+    """Zamba 2 computes a block several times, with an adapter of its own each time: merged, they are blocks apart."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, Zamba2Config
+
+    from training.engine.models import adapters, base_weights
+
+    base, adapter, merged = tmp_path / "base", tmp_path / "adapter", tmp_path / "merged"
+    torch.manual_seed(0)
+    config = Zamba2Config(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        layers_block_type=["mamba", "hybrid"] * 2,
+        num_mem_blocks=1,
+        mamba_d_state=8,
+        mamba_ngroups=1,
+        n_mamba_heads=8,
+        mamba_headdim=8,
+        adapter_rank=4,
+        use_mamba_kernels=False,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    live = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj", "o_proj"])
+    )
+    for name, parameter in live.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    live.save_pretrained(adapter)
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        expected = live.eval()(ids).logits
+        model = adapters.merge(adapters.attach(base_weights.load_base(str(base)), str(adapter)), ["default"], "it")
+        torch.testing.assert_close(model(ids).logits, expected, atol=1e-4, rtol=1e-4)
+        model.save_pretrained(merged)
+        torch.testing.assert_close(base_weights.load_base(str(merged))(ids).logits, expected, atol=1e-4, rtol=1e-4)

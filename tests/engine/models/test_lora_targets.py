@@ -34,6 +34,21 @@ def config_of(kind):
             attn_layer_offset=1,
             use_mamba_kernels=False,
         ),
+        "phimoe": lambda: t.PhimoeConfig(**sizes, **heads, num_local_experts=4),
+        "llama4_text": lambda: t.Llama4TextConfig(
+            **sizes, **heads, intermediate_size_mlp=32, num_local_experts=4, head_dim=8, interleave_moe_layer_step=1
+        ),
+        "gemma3n_text": lambda: t.Gemma3nTextConfig(
+            **sizes,
+            **heads,
+            head_dim=8,
+            vocab_size_per_layer_input=64,
+            hidden_size_per_layer_input=8,
+            num_kv_shared_layers=0,
+        ),
+        "falcon": lambda: t.FalconConfig(**sizes, num_attention_heads=2),
+        "opt": lambda: t.OPTConfig(**sizes, num_attention_heads=2, ffn_dim=32, word_embed_proj_dim=16),
+        "gemma": lambda: t.GemmaConfig(**sizes, **heads, head_dim=8),
         "gpt2": lambda: t.GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2, n_positions=64),
         "llama": lambda: t.LlamaConfig(**sizes, **heads),
     }[kind]()
@@ -70,6 +85,38 @@ def test_all_linear_leaves_out_what_mamba_kernels_read_directly(kind, caplog):
 def test_naming_such_a_module_is_refused_before_anything_is_computed(kind, target):
     with pytest.raises(ModelError, match=rf"names {target}, whose weights Mamba's kernels read directly"):
         adapted(model_of(kind), LoraSettings(r=2, targets=("in_proj", target)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "left_out", "why"),
+    [
+        ("phimoe", "router", "computes in a way of its own"),
+        ("llama4_text", "router", "computes in a way of its own"),
+        ("gemma3n_text", "correction_coefs", "would never be trained"),
+    ],
+)
+def test_modules_that_an_adapter_does_not_fit_are_left_out_or_refused_by_name(kind, left_out, why, caplog):
+    caplog.set_level("INFO")
+    model = model_of(kind)
+    assert left_out in {name.rpartition(".")[2] for name, _module in model.named_modules()}
+    names = adapted(model, LoraSettings(r=2))
+    assert "q_proj" in names
+    assert left_out not in names
+    assert f"all-linear leaves out {left_out}, " in caplog.text
+    assert why in caplog.text
+    with pytest.raises(ModelError, match=rf"names {left_out}, .*{why}.*Remove it"):
+        adapted(model_of(kind), LoraSettings(r=2, targets=("q_proj", left_out)))
+
+
+def test_an_embedding_that_shifts_positions_cannot_have_an_adapter_and_a_scaled_one_can():
+    with pytest.raises(ModelError, match=r"names embed_positions, .*way of its own"):
+        adapted(model_of("opt"), LoraSettings(r=2, targets=("embed_positions",)))
+    assert adapted(model_of("gemma"), LoraSettings(r=2, targets=("embed_tokens",))) == {"embed_tokens"}
+
+
+def test_a_linear_module_of_a_class_of_its_own_that_computes_as_others_do_is_adapted():
+    """Falcon's, which writes the product out."""
+    assert adapted(model_of("falcon"), LoraSettings(r=2)) >= {"query_key_value", "dense"}
 
 
 @pytest.mark.parametrize(

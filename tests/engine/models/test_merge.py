@@ -252,9 +252,9 @@ def test_no_room_and_a_folder_that_is_there(lineage, tmp_path, capsys, monkeypat
     to.mkdir()
     assert "exists already" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     to.rmdir()
-    usage = merge.shutil.disk_usage(tmp_path)._replace(free=1000)
+    usage = merge.shutil.disk_usage(tmp_path)._replace(free=1024)
     monkeypatch.setattr(merge.shutil, "disk_usage", lambda path: usage)
-    assert "1e-06 GB left" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
+    assert "1.0 KiB left" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     monkeypatch.setattr(merge.hardware, "available_ram", lambda: 1000)
     assert "of memory (4 bytes for each" in run_merge(capsys, *arguments_of(lineage, to))[1]["error"]
     assert leftovers(tmp_path) == []

@@ -69,6 +69,31 @@ def test_the_tokenizer_writes_any_text_and_keeps_prompts_whole(tiny):
     assert whole[-1] == tokenizer.eos_token_id
 
 
+def test_a_chat_is_learnt_by_its_answers_and_a_text_as_a_whole(tiny):
+    from training.engine import pretrain
+    from training.engine.models import loading
+
+    tokenizer = loading.load_tokenizer(tiny)
+    turns = [*user("Hello"), *assistant("Hi"), *user("And now?"), *assistant("Bye")]
+    (row,) = pretrain.encode([turns], tokenizer, 256)
+    assert row.ids == tokenizer.apply_chat_template(turns, return_dict=True)["input_ids"]
+    end = pretrain.END
+    assert tokenizer.decode([label for label in row.labels if label != pretrain.IGNORED]) == f"Hi{end}Bye{end}"
+    assert all(label in (token, pretrain.IGNORED) for token, label in zip(row.ids, row.labels, strict=True))
+
+    (row,) = pretrain.encode(["Hello"], tokenizer, 256)
+    assert row.labels == row.ids
+    # A long document is cut; a part without an answer teaches nothing.
+    length = len(tokenizer("Hello " * 40)["input_ids"])
+    parts = pretrain.encode([[*user("Hello " * 40), *assistant("Hi")]], tokenizer, length // 2)
+    assert len(parts) == 1
+    assert len(pretrain.encode(["Hello " * 40], tokenizer, length // 2)) > 2
+
+    batch = pretrain.padded([row, *parts], tokenizer.pad_token_id, "cpu")
+    assert batch["labels"].shape == batch["input_ids"].shape
+    assert (batch["labels"][0][len(row.ids) :] == pretrain.IGNORED).all()
+
+
 def test_the_budget_ends_the_training(tmp_path):
     directory = corpus_run(tmp_path, [{"text": chat(n)[0]} for n in range(50)], epochs=100_000, max_seconds=4)
     assert run_here("pretrain", directory) == 0
@@ -83,6 +108,7 @@ def test_the_budget_ends_the_training(tmp_path):
         (['{"text": "a"}', "{"], "line 2"),
         ([{"title": "x"}], "line 1: KeyError"),
         ([{"messages": [{"role": "robot", "content": "x"}]}], "line 1: text, or messages of system"),
+        ([{"messages": user("A question without an answer")}], "at least one of them of assistant"),
     ],
 )
 def test_a_bad_corpus_names_its_line(tmp_path, lines, message):

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.engine.conftest import ROOT, assistant, dpo_rows, make_run, training, user
-from training.contract import memory_estimate, model_shape
+from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
 
@@ -51,22 +51,114 @@ def family_config(family: str, **changes):
     return AutoConfig.for_model(family, **{**SMALL, **FAMILIES[family], **changes})
 
 
-def test_a_mistral_of_seven_billion_parameters_before_its_weights_are_there(tmp_path, capsys):
+def printed(capsys, *arguments):
+    """What the command prints at 80 columns: the lines, and the cells of its rows by their first words."""
+    call_command("estimate_memory", *arguments, "--width", "80")
+    lines = capsys.readouterr().out.splitlines()
+    tabular = [line for line in lines if line.startswith(" ") and line.strip(" ─")]
+    assert all(len(line.rstrip()) <= 80 and "…" not in line for line in tabular), tabular
+    return lines, [line.split() for line in tabular]
+
+
+@pytest.fixture
+def mistral(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(MISTRAL_7B))
-    call_command("estimate_memory", "--config", str(path), "--width", "160")
-    out = capsys.readouterr().out
-    assert "7,241,732,096 parameters: 14.5 GB in half precision, 29.0 GB in full precision, 3.7 GB in 4 bits" in out
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line[:1] == "│"]
-    cells = {tuple(row[:3]): row[3:] for row in rows}
-    assert len(cells) == 12
-    assert cells["full", "SFT", "fp32"][:3] == ["29.0 GB", "29.0 GB", "57.9 GB"]
-    assert cells["full", "DPO", "bf16"][:3] == ["29.0 GB", "29.0 GB", "57.9 GB"]
-    assert cells["LoRA", "DPO", "bf16"][:3] == ["14.7 GB", "0.2 GB", "0.3 GB"]
-    assert cells["QLoRA", "SFT", "bf16"][0] == "4.3 GB"
-    assert "This machine: " in out
-    call_command("estimate_memory", "--parameters", "7.24e9", "--width", "160")
-    assert "14.5 GB in half precision, 29.0 GB in full precision" in capsys.readouterr().out
+    return str(path)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A machine with so many GiB of RAM, and a GPU with so many."""
+
+    def has(ram: float, gpu: float | None = None):
+        gib = hardware.GIBIBYTE
+        monkeypatch.setattr(hardware, "available_ram", lambda: int(ram * gib))
+        cards = [] if gpu is None else [hardware.Gpu("Card", int(gpu * gib), int(gpu * gib))]
+        monkeypatch.setattr(hardware, "gpus", lambda: cards)
+
+    return has
+
+
+def test_a_mistral_of_seven_billion_parameters_before_its_weights_are_there(mistral, machine, capsys):
+    machine(ram=64)
+    lines, rows = printed(capsys, "--config", mistral)
+    assert lines[0] == (
+        "7,241,732,096 parameters: 13.5 GiB in half precision, 27.0 GiB in full precision, 3.5 GiB in 4 bits"
+    )
+    assert rows[0] == ["method", "objective", "precision", "total", "(GiB)", "fits"]
+    fits = {tuple(row[:3]): row[4] for row in rows[1:]}
+    assert len(fits) == len(rows) - 1 == 12
+    assert {way for way, answer in fits.items() if answer == "no"} == {
+        ("full", objective, precision) for objective in ("SFT", "DPO") for precision in ("fp32", "bf16")
+    }
+    assert "This machine: 64.0 GiB of " in lines[-1]
+    assert not any("GB" in line for line in lines)
+
+
+def test_parts_are_listed_on_demand_and_add_up(mistral, machine, capsys):
+    machine(ram=64)
+    _lines, rows = printed(capsys, "--config", mistral, "--parts")
+    at = next(number for number, row in enumerate(rows) if row[0] == "parts,")
+    assert rows[at] == ["parts,", "in", "GiB", "weights", "gradients", "optimizer", "activations", "logits", "process"]
+    parts = {tuple(row[:3]): [float(cell) for cell in row[3:]] for row in rows[at + 1 :]}
+    assert parts["full", "SFT", "fp32"][:3] == [27.0, 27.0, 54.0]
+    assert parts["full", "DPO", "bf16"][:3] == [27.0, 27.0, 54.0]
+    assert parts["LoRA", "DPO", "bf16"][:3] == [13.6, 0.16, 0.31]
+    assert parts["QLoRA", "SFT", "bf16"][0] == 4.0
+    for row in rows[1:at]:
+        assert float(row[3]) == pytest.approx(sum(parts[tuple(row[:3])]), abs=0.3)
+
+
+def test_what_fits_is_asked_of_the_gpu_and_of_the_ram_that_weights_are_read_into(mistral, machine, capsys):
+    machine(ram=64, gpu=24)
+    _lines, rows = printed(capsys, "--config", mistral)
+    fits = {tuple(row[:3]): row[4] for row in rows[1:]}
+    assert fits["LoRA", "SFT", "bf16"] == "yes"
+    assert fits["LoRA", "DPO", "bf16"] == "no"
+    machine(ram=16, gpu=24)
+    lines, rows = printed(capsys, "--config", mistral)
+    assert {row[4] for row in rows[1:]} == {"no"}
+    assert lines[-1] == "Weights are read in float32 first, which takes 27.0 GiB of RAM; 16.0 GiB are free."
+    machine(ram=64)
+    lines, rows = printed(capsys, "--config", mistral, "--gpu")
+    assert {row[4] for row in rows[1:]} == {"–"}
+    assert "not known without a GPU here: --memory 80 asks about one with 80 GiB" in lines[-1]
+    lines, rows = printed(capsys, "--config", mistral, "--gpu", "--memory", "80")
+    assert [row[4] for row in rows[1:]] == ["yes"] * 8 + ["no"] * 4
+    assert lines[-2:] == [
+        "Compared with 80.0 GiB (--memory).",
+        "Weights are read in float32 first, which takes 27.0 GiB of RAM.",
+    ]
+
+
+def test_a_number_of_parameters_gives_the_least_that_is_needed(machine, capsys):
+    machine(ram=512)
+    lines, rows = printed(capsys, "--parameters", "7.24e10", "--parts")
+    assert "134.9 GiB in half precision, 269.7 GiB in full precision" in lines[0]
+    assert ["LoRA", "any", "bf16", "at", "least", "134.9", "–"] in rows
+    assert ["full", "any", "fp32", "at", "least", "1,078.8", "no"] in rows
+    assert ["full", "any", "fp32", "269.7", "269.7", "539.4", "–", "–", "–"] in rows
+    for wrong in ("0.5", "inf", "nan", "-3"):
+        with pytest.raises(CommandError, match="must be at least 1"):
+            call_command("estimate_memory", "--parameters", wrong)
+    for wrong in ("0", "nan"):
+        with pytest.raises(CommandError, match="--memory must be above 0"):
+            call_command("estimate_memory", "--parameters", "7e9", "--memory", wrong)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (27 << 30, "27.0 GiB"),
+        (1500 << 30, "1,500.0 GiB"),
+        (110 << 20, "0.1 GiB"),
+        (96 << 20, "96.0 MiB"),
+        (1024, "1.0 KiB"),
+    ],
+)
+def test_memory_has_one_unit_in_sentences(count, words):
+    assert hardware.gibibytes(count) == words
 
 
 def test_what_cannot_be_estimated_is_refused_with_a_reason(tmp_path):
@@ -96,7 +188,7 @@ def test_a_model_folder_is_counted_from_the_headers_of_its_weights(tiny, setting
     config = model_shape.read_config(Path(tiny.base) / "config.json")
     counted = model_shape.count_parameters(Path(tiny.base))
     assert counted == model_shape.Shape.from_config(config).parameters
-    call_command("estimate_memory", tiny.base, "--width", "160")
+    call_command("estimate_memory", tiny.base)
     assert f"{counted:,} parameters" in capsys.readouterr().out
 
 
@@ -112,7 +204,7 @@ def test_a_checkpoint_is_asked_by_its_number(tiny, own_var, capsys):
     checkpoint = Checkpoint.objects.create(
         project=project, run=run, form="adapter", path="runs/1/model", sha256="0" * 64, base_model=str(models / "base")
     )
-    call_command("estimate_memory", str(checkpoint.pk), "--no-packing", "--width", "160")
+    call_command("estimate_memory", str(checkpoint.pk), "--no-packing")
     assert f"{model_shape.count_parameters(models / 'base'):,} parameters" in capsys.readouterr().out
     with pytest.raises(CommandError, match="no checkpoint 999"):
         call_command("estimate_memory", "999")

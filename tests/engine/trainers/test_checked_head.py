@@ -5,7 +5,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MixtralConfig, ModernBertDecoderConfig
 
 from training.contract.errors import ModelError
-from training.engine.trainers.plain_trl import check_head, name_experts
+from training.engine.models.experts import name_experts
+from training.engine.trainers.plain_trl import check_head, check_padding
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 96}
 IDS = [5, 17, 33, 60, 2, 9, 41]
@@ -35,6 +36,29 @@ def test_a_layer_before_the_head_is_refused():
         torch.nn.init.normal_(parameter, std=0.5)
     with pytest.raises(ModelError, match="layer between its last block and its head"):
         check_head(model, IDS)
+
+
+def test_a_model_that_reads_padding_as_text_is_refused():
+    """CPM-Ant takes the last tokens of a line for the text, wherever the padding is."""
+    from transformers import CpmAntConfig
+
+    model = with_fused_head(
+        CpmAntConfig(
+            vocab_size=96,
+            hidden_size=32,
+            num_attention_heads=4,
+            dim_head=8,
+            dim_ff=64,
+            num_hidden_layers=2,
+            init_std=0.5,
+        )
+    )
+    check_head(model, IDS)
+    with pytest.raises(
+        ModelError, match=r"where it is padded beside a longer text.*train another model, or batch_size"
+    ):
+        check_padding(model, IDS, 0, ", or batch_size 1")
+    check_padding(with_fused_head(LlamaConfig(**SIZES)), IDS, 0)
 
 
 @pytest.mark.parametrize("factor", [0.5, 3.0])

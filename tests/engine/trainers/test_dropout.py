@@ -98,3 +98,37 @@ def test_the_adapters_dropout_takes_effect(tiny, tmp_path, program, changes):
         losses[dropout] = [line["loss"] for line in logged(directory).values()]
     assert losses[0.5][0] == pytest.approx(losses[0.0][0], abs=1e-6)  # an adapter starts at 0
     assert losses[0.5][1:] != pytest.approx(losses[0.0][1:], rel=1e-4)
+
+
+def test_a_number_that_a_model_uses_outside_of_training_too_stays_and_nothing_is_drawn(caplog):
+    """Phi-MoE leaves out experts by `router_jitter_noise` in evaluation, and draws among the rest in training."""
+    import torch
+    import transformers
+
+    from training.engine.trainers import dropout
+
+    torch.manual_seed(0)
+    config = transformers.PhimoeConfig(
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
+        router_jitter_noise=0.3,
+        initializer_range=0.5,
+    )
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    text = list(range(3, 60))
+    assert dropout.remaining_noise(model, text) > 0
+    with torch.no_grad():
+        before = model(input_ids=torch.tensor([text])).logits
+    caplog.set_level("INFO")
+    dropout.switch_off(model)
+    assert "uses router_jitter_noise outside of training" in caplog.text
+    assert dropout.remaining_noise(model, text) == 0
+    with torch.no_grad():
+        torch.testing.assert_close(model.train()(input_ids=torch.tensor([text])).logits, before)
+    dropout.restore_configuration(model)
+    assert model.config.router_jitter_noise == 0.3

@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.conftest import assistant, chat, make_run, run_for_the_site, run_here, training, user
 from tests.engine.trainers.test_training import equal, events, logged, weights
-from training.contract.config import ModelSource, TrainingConfig
+from training.contract.config import ConfigError, ModelSource, TrainingConfig
 from training.contract.run_directory import RunDirectory
 from training.engine.train_kto import mismatched
 from training.engine.train_kto import weights as kto_weights
@@ -79,19 +79,23 @@ def without_label(rows):
 
 
 @pytest.mark.parametrize(
-    ("rows", "changes", "message"),
+    ("rows", "message"),
     [
-        (kto_rows(6, good_in=1), {}, "none of the 6 rows is undesirable"),
-        ([{**row, "label": False} for row in kto_rows(6)], {}, "none of the 6 rows is desirable"),
-        (without_label(kto_rows(4)), {}, "lacks the column label: freeze the dataset for kto"),
-        ([*kto_rows(4), {**kto_rows(1)[0], "label": None}], {}, "1 row without a label (true or false), the first"),
-        (kto_rows(6), {"batch_size": 1}, "batch_size must be 2 or more, got 1"),
+        (kto_rows(6, good_in=1), "none of the 6 rows is undesirable"),
+        ([{**row, "label": False} for row in kto_rows(6)], "none of the 6 rows is desirable"),
+        (without_label(kto_rows(4)), "lacks the column label: freeze the dataset for kto"),
+        ([*kto_rows(4), {**kto_rows(1)[0], "label": None}], "1 row without a label (true or false), the first"),
     ],
 )
-def test_rows_that_kto_cannot_learn_from_are_refused(tiny, tmp_path, rows, changes, message):
-    directory = make_run(tmp_path, training("train_kto", tiny, **changes), rows)
+def test_rows_that_kto_cannot_learn_from_are_refused(tiny, tmp_path, rows, message):
+    directory = make_run(tmp_path, training("train_kto", tiny), rows)
     assert run_here("train_kto", directory) == 1
     assert message in directory.read_result()["error"]
+
+
+def test_single_rows_are_refused(tiny):
+    with pytest.raises(ConfigError, match="batch_size must be 2 or more, got 1"):
+        training("train_kto", tiny, batch_size=1)
 
 
 @pytest.mark.parametrize(

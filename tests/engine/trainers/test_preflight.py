@@ -181,11 +181,11 @@ def test_too_little_memory_is_warned_of_and_weights_that_cannot_fit_are_refused(
     from training.contract import hardware
     from training.engine.trainers import resources
 
-    monkeypatch.setattr(resources, "available_bytes", lambda model: 1_000_000)
+    monkeypatch.setattr(resources, "available_bytes", lambda model: 1 << 20)
     directory = make_run(tmp_path / "a", training("train_sft", tiny, max_steps=1), sft_rows(6))
     assert run_here("train_sft", directory) == 0, directory.read_result()
     message = warnings_of(preflight_of(directory))["memory"]
-    assert "GB of RAM are needed, 1.0 MB are available. Lower micro_batch_tokens" in message
+    assert "GiB of RAM are needed, 1.0 MiB are available. Lower micro_batch_tokens" in message
 
     monkeypatch.setattr(hardware, "available_ram", lambda: 10_000)
     directory = make_run(tmp_path / "b", training("train_sft", tiny), sft_rows(6))

@@ -49,7 +49,9 @@ def test_a_family_that_cannot_be_built_is_named_with_its_reason(tmp_path, monkey
         ({"first_loss": 0.69, "auxiliary": True}, "without the router's loss"),
         ({"merge": 0.1}, "logits differ by 0.1 after merging"),
         ({"unmoved": ("q_proj.lora_B",)}, "1 adapters have not moved, which have a gradient: q_proj.lora_B"),
-        ({"refused": "no such layer"}, "refused: no such layer"),
+        ({"scored": 0.01}, "the evaluation's log-probabilities are off by 0.01"),
+        ({"refused": "KeyError: 'k'. The traceback is in the log."}, "refused: KeyError: 'k'. The traceback"),
+        ({"lora_refused": "KeyError: 'k'. The traceback is in the log."}, "refused with LoRA: KeyError: 'k'."),
     ],
 )
 def test_problems_are_named(change, words):
@@ -60,3 +62,23 @@ def test_problems_are_named(change, words):
     (problem,) = report.problems(dataclasses.replace(good, **change))
     assert words in problem
     assert f"- `llama`: {problem}" in report.markdown([dataclasses.replace(good, **change)], {})
+
+
+def test_a_refusal_with_a_reason_is_no_problem_and_has_its_list():
+    from tests.sweep_architectures import family, report
+
+    row = family.Row("cpmant", refused="it reads padding. Train another model", lora_refused="it reads padding.")
+    assert report.problems(row) == []
+    text = report.markdown([row], {})
+    assert "## Refused before a step, and why\n\n- `cpmant`: it reads padding. Train another model" in text
+    assert "## Problems" not in text
+    assert "## LoRA" not in text
+
+
+def test_a_family_whose_padding_is_read_as_text_is_refused_and_evaluated_one_by_one(tmp_path):
+    from tests.sweep_architectures import family, report
+
+    row = family.examine("cpmant", tmp_path)
+    assert "does not tell padding from text" in row.refused
+    assert row.scored < report.REPORTED
+    assert report.problems(row) == []

@@ -187,6 +187,13 @@ def test_skip_by_keyboard(signed_in, live_server, project):
     page.keyboard.press("x")
     page.get_by_label("Broken or empty text").check()
     axe(page)
+    optional, needed = page.get_by_text("(optional)"), page.get_by_text("(needed for “Another reason”)")
+    expect(optional).to_be_visible()
+    expect(needed).to_be_hidden()
+    page.get_by_label("Another reason", exact=True).check()
+    expect(needed).to_be_visible()
+    expect(optional).to_be_hidden()
+    page.get_by_label("Broken or empty text").check()
     page.get_by_role("button", name="Skip this task").press("Enter")
     expect(page.locator("#live")).to_contain_text("Skipped")
     assert Assignment.objects.get(state="skipped").task_id == first
@@ -284,6 +291,6 @@ def test_without_javascript_a_task_is_done_and_a_draft_kept(browser, live_server
     expect(page.locator("#text")).to_have_value("half")
     page.locator("#text").fill("whole")
     page.get_by_role("button", name=re.compile("^Submit")).click()
-    expect(page.get_by_text("1 done by you")).to_be_visible()
+    expect(page.get_by_text("You: 1 of 3")).to_be_visible()
     assert Annotation.objects.get().payload == {"text": "whole"}
     context.close()

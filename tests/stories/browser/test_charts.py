@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from annotation.models import Role
+from annotation.models import DatasetVersion, Role
 from tests.factories import ProjectFactory, join
 from tests.stories.browser.page_helpers import axe, give_session
 from training.contract.config import ModelSource, TrainingConfig, to_json
-from training.models import Run
+from training.models import Checkpoint, Evaluation, LearningCurve, Run
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 # What the last line of a chart holds, and whether its colour is on the canvas.
@@ -139,6 +139,34 @@ def test_without_a_script_the_small_drawings_stay(browser, live_server, client, 
     page = context.new_page()
     page.goto(live_server.url + reverse("run", args=[run.pk]))
     expect(page.locator("figure[data-chart=loss] polyline")).to_be_visible()
-    expect(page.get_by_text("Loss went from 0.78 to 0.59 over 10 steps.")).to_be_visible()
+    sentence = "Loss went from 0.72 to 0.65 over 10 steps (means of the first and the last 5)."
+    expect(page.get_by_text(sentence)).to_be_visible()
     expect(page.locator("#smoothing")).to_be_hidden()
     context.close()
+
+
+def test_a_learning_curve_says_what_its_axis_counts(page, live_server, client, manager, errors):
+    project = manager.projects.get()
+    counts = {"train_rows": 500, "held_out_rows": 50, "selection": {}, "manifest": {}}
+    dataset = DatasetVersion.objects.create(
+        project=project, purpose="dpo", format="conversational", sha256="0" * 64, **counts
+    )
+    curve = LearningCurve.objects.create(project=project, dataset=dataset, shares=[0.5, 1.0])
+    for share, rows, accuracy in ((0.5, 250, 0.7), (1.0, 500, 0.8)):
+        run = run_of(manager, 1, status="succeeded")
+        config = {**run.config, "share": share}
+        Run.objects.filter(pk=run.pk).update(
+            curve=curve, dataset=dataset, config=config, result={"rows": {"used": rows}}
+        )
+        checkpoint = Checkpoint.objects.create(
+            project=project, run=run, dataset=dataset, form="adapter", path="runs/none", sha256="0" * 64
+        )
+        metrics = {"reward_accuracy": accuracy, "reward_accuracy_interval": [accuracy - 0.1, accuracy + 0.1]}
+        Evaluation.objects.create(
+            project=project, checkpoint=checkpoint, dataset=dataset, status="succeeded", result={"metrics": metrics}
+        )
+    give_session(page.context, live_server, client, manager)
+    page.goto(live_server.url + reverse("learning_curve", args=[curve.pk]))
+    expect(page.locator(".plot.live canvas").first).to_be_visible()
+    titles = "[...Bokeh.index].map((one) => one.model.below.map((axis) => axis.axis_label))"
+    assert page.evaluate(titles) == [["rows trained on"]]

@@ -136,8 +136,8 @@ def test_errors_are_marked_by_keyboard_alone(signed_in, live_server, project):
     page.keyboard.press("Shift+ArrowDown")
     page.keyboard.press("Enter")
     axe(page)
-    expect(page.get_by_role("button", name="Terminology")).to_be_focused()
-    page.keyboard.press("2")  # mistranslation
+    expect(page.get_by_role("button", name="Mistranslation")).to_be_focused()
+    page.keyboard.press("1")  # mistranslation
     page.keyboard.press("3")  # major
     expect(page.locator(".marks li")).to_contain_text("静か")
     expect(page.locator("mark")).to_have_text("静か")

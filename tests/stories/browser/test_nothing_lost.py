@@ -53,12 +53,18 @@ def test_offline_is_said_kept_and_made_good(writing):
     assert page.evaluate(KEPT) == 0
 
 
+def close_offline(page):
+    """Close `page` as if its device were switched off while it is offline."""
+    # The browser's offline mode ends with the page, before the last request that a closing page sends.
+    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')) }")
+    page.close(run_before_unload=False)
+
+
 def test_what_was_typed_offline_survives_a_closed_page(writing, live_server):
     page, context, url = writing.page, writing.page.context, writing.page.url
     context.set_offline(True)
     writing.fill("typed before the battery died")
-    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')) }")
-    page.close(run_before_unload=False)
+    close_offline(page)
     context.set_offline(False)
     assert not Draft.objects.exists()
     later = context.new_page()
@@ -76,9 +82,7 @@ def test_a_newer_draft_of_another_device_wins(writing):
     held = Assignment.objects.get(state="held")
     Draft.objects.create(annotator=held.annotator, task=held.task, payload={"text": "newer, on the other one"})
     other = page.context.new_page()
-    # The browser's offline mode ends with the page, before the last request that a closing page sends.
-    page.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('offline')) }")
-    page.close(run_before_unload=False)
+    close_offline(page)
     other.context.set_offline(False)
     other.goto(page.url)
     expect(other.locator("#text")).to_have_value("newer, on the other one")
@@ -105,7 +109,7 @@ def test_an_answer_submitted_offline_goes_off_from_the_next_page(writing):
     writing.fill("submitted, then the browser was closed")
     page.keyboard.press("Control+Enter")
     expect(saved(page)).to_contain_text("Offline: your answer is saved in this browser")
-    page.close(run_before_unload=False)
+    close_offline(page)
     context.set_offline(False)
     later = context.new_page()
     later.goto(url)
@@ -136,7 +140,7 @@ def test_nobody_sees_what_another_person_left_in_the_browser(writing, live_serve
     page, context = writing.page, writing.page.context
     context.set_offline(True)
     writing.fill("Hana's own words")
-    page.close(run_before_unload=False)
+    close_offline(page)
     context.set_offline(False)
     ren = join(project, Role.ANNOTATOR, name="Ren Abe")
     client.force_login(ren, backend="annotation.members.auth_backend.PeopleBackend")

@@ -169,6 +169,7 @@ def test_the_manager_makes_a_test_and_gives_a_task(enter, exam, project, mio, ha
     page.get_by_label("Assign to").first.select_option(label="Mio Tanaka")
     page.get_by_role("button", name="Assign", exact=True).first.click()
     expect(page.get_by_role("status")).to_contain_text("is the next that Mio Tanaka gets")
+    page.get_by_text("Edit batch", exact=True).click()
     page.locator("#change").get_by_label("Test").select_option(label="Register")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Required test: Register")).to_be_visible()

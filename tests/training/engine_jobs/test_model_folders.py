@@ -9,7 +9,7 @@ from training.contract import model_files
 from training.contract.config import ModelSource
 from training.contract.errors import ModelError
 from training.contract.weights import weights_sha256
-from training.engine_jobs.model_folders import ModelRefused, base_models, resolve, short_name, source_of
+from training.engine_jobs.model_folders import ModelRefused, base_models, name_to_give, resolve, short_name, source_of
 from training.supervision.launch import engine_environment
 
 
@@ -31,7 +31,18 @@ def test_names_are_absolute_or_below_a_root(models):
     folder = make(models / "publisher" / "small", "config.json", "model.safetensors")
     assert resolve("publisher/small") == resolve(str(folder)) == folder
     assert [found.name for found in base_models()] == ["publisher/small"]
-    assert short_name(str(folder)) == "publisher/small"
+    assert short_name(str(folder)) == name_to_give(str(folder)) == "publisher/small"
+    assert short_name("/home/x/.cache/hub/models--publisher--small/snapshots/0a1b") == "publisher/small"
+
+
+def test_a_name_to_type_is_short_unless_it_means_another_model(models, tmp_path, settings):
+    second = make(tmp_path / "second" / "base", "config.json", "model.safetensors")
+    settings.MODEL_ROOTS = [*settings.MODEL_ROOTS, second.parent]
+    assert name_to_give(str(second)) == "base"
+    first = make(models / "base", "config.json", "model.safetensors")
+    assert name_to_give(str(first)) == "base"
+    assert name_to_give(str(second)) == str(second), "base is the other one"
+    assert name_to_give("/elsewhere/gone") == "gone"
 
 
 @pytest.mark.parametrize("name", ["/etc", "../../..", "publisher/../../../..", "nowhere", ""])

@@ -7,13 +7,15 @@ import time
 import pytest
 from django.contrib.staticfiles import finders
 from django.urls import reverse
+from lxml import html
 
 from annotation.core.access import MAX_ID
 from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
+from training.contract.headline import steps_of
 from training.models import Checkpoint, Evaluation, Run
 from training.reports.charts import POINTS, Line, line_chart, sampled
-from training.reports.curves import news, points_of, run_charts, steps_of
+from training.reports.curves import chart_sentences, news, points_of, run_charts
 from training.reports.progress import figure, read_ends
 
 pytestmark = pytest.mark.django_db
@@ -77,10 +79,10 @@ def test_a_chart_says_itself_three_ways():
 
 def test_charts_are_those_of_the_metrics_that_there_are():
     lines = [step(n, token_accuracy=0.5, learning_rate=1e-4) for n in (1, 2)]
-    charts = run_charts(lines)
+    charts = run_charts(lines, chart_sentences(lines))
     assert [chart.key for chart in charts] == ["loss", "token_accuracy", "learning_rate"]
     assert charts[0].sentence == "Loss went from 3 to 1.5 over 2 steps."
-    waiting = {chart.key: chart for chart in run_charts([], live=True)}
+    waiting = {chart.key: chart for chart in run_charts([], {}, live=True)}
     assert not waiting["margin"].drawn, "it stands ready for the first points"
 
 
@@ -116,7 +118,9 @@ def test_metrics_come_from_where_the_page_has_them(sign_in, manager, trained):
     assert told["points"] == {"loss": [[4], [0.75]]}
     assert told["from"] == 4
     assert told["log"] == "two <b>\nthree"
-    assert told["sentences"]["loss"] == "Loss went from 3 to 0.75 over 4 steps."
+    assert told["sentences"]["loss"] == (
+        "Loss went from 2.25 to 0.875 over 4 steps (means of the first and the last 2)."
+    )
     nothing = client.get(url, {"offset": told["offset"]}).json()
     assert (nothing["points"], nothing["from"], nothing["log"]) == ({}, None, "")
     beyond = client.get(url, {"offset": MAX_ID}).json()
@@ -126,7 +130,7 @@ def test_metrics_come_from_where_the_page_has_them(sign_in, manager, trained):
     assert f'name="offset" value="{told["offset"]}"' in page
     assert "bokeh.min.js" in page
     assert "hx-trigger" not in page
-    assert "Chosen went from 0.1 to 0.3 over 3 steps." in page
+    assert "Chosen went from 0.15 to 0.3 over 4 steps (means of the first and the last 2)." in page
 
 
 @pytest.mark.parametrize("number", [str(MAX_ID + 1), "1" + "0" * 30, "1" + "0" * 5000, "-1", "1.5", "x", "٣"])
@@ -166,7 +170,9 @@ def test_what_a_live_page_asks_for_does_not_grow_with_the_run(sign_in, manager, 
     assert 'id="notes"' not in live, "the notes need the whole history: not with every poll"
     assert len(live) < 10_000
     news = json.loads(re.search(r'<script id="news" type="application/json">(.*?)</script>', live).group(1))
-    assert news["sentences"]["loss"] == "Loss went from 9 to 0.0018 over 5,000 steps."
+    assert news["sentences"]["loss"] == (
+        "Loss went from 0.4669 to 0.001818 over 5,000 steps (means of the first and the last 100)."
+    )
     assert news == client.get(reverse("run_metrics", args=[run.pk]), poll).json()
     assert client.get(url, {"offset": "x"}, headers={"HX-Request": "true"}).status_code == 400
     (run.directory.path / "preflight.json").write_text(json.dumps(PREFLIGHT))
@@ -226,13 +232,28 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
     assert "Half of the rows have at most 40 tokens, 95 % at most 55; the longest has 60." in page
     assert page.count("<rect ") == 2
     assert "0 to 64 tokens" in page
-    assert "Needs about 2.0 GB of memory (weights 1.0 GB). The machine has 8.0 GB free." in page
-    assert "A trial of the longest batch took 1.0 GB." in page
+    assert "Needs about 2.0 GiB of memory (weights 1.0 GiB). The machine has 8.0 GiB free." in page
+    assert "A trial of the longest batch took 1.0 GiB." in page
     assert "90 steps should take about 3 min 00 s." in page
     assert "780 from the cache, 120 computed" in page
     assert "Computed by plain TRL: mamba keeps a state" in page
     assert 'data-note="rows_cut"' in page
     assert 'data-note="plain_trl"' in page
+
+
+@pytest.mark.parametrize(
+    ("shares", "sentence"),
+    [
+        ((0.5, 0.05), "Computed with packing; 5.0 % of the positions were padding."),
+        ((0.0, 0.0), "Computed with packing; 0.0 % of the positions were padding."),
+        ((None, None), "Computed with packing."),
+    ],
+)
+def test_a_packed_run_says_how_much_was_padding(sign_in, manager, trained, shares, sentence):
+    lines = [step(n, **({} if share is None else {"padding_share": share})) for n, share in enumerate(shares, 1)]
+    run = trained(lines, result={"status": "succeeded", "method": {"packing": True}})
+    page = sign_in(manager).get(reverse("run", args=[run.pk])).text.replace("\xa0", " ")
+    assert f'<p class="meta">{sentence}</p>' in page
 
 
 # ---- several runs ----
@@ -241,8 +262,10 @@ def test_the_preflight_is_shown_in_words(sign_in, manager, trained):
 def test_runs_are_compared(sign_in, manager, project, trained):
     first = trained([step(n) for n in range(1, 4)])
     second = trained([step(n, loss=6.0 / n) for n in range(1, 4)])
-    config = {**second.config, "learning_rate": 0.5}
-    Run.objects.filter(pk=second.pk).update(config=config)
+    model = {"base": "/srv/models/other", "adapters": ["/srv/runs/7/model"], "allow_other_base": False}
+    config = {**second.config, "learning_rate": 0.5, "model": model, "dataset_sha256": "5" * 64}
+    config |= {"token_cache": "/srv/cache", "reference_cache": "/srv/cache", "accelerate_config": "/etc/gpus.yaml"}
+    Run.objects.filter(pk=second.pk).update(config=config, base_model="/srv/models/other")
     checkpoint = Checkpoint.objects.create(
         project=project, run=second, dataset=second.dataset, form="adapter", path="runs/none", sha256="0" * 64
     )
@@ -261,6 +284,18 @@ def test_runs_are_compared(sign_in, manager, project, trained):
     assert "line-2" in page
     assert '<tr><th scope="row">learning_rate</th><td>0.0002</td><td>0.5</td></tr>' in page
     assert '<th scope="row">epochs</th>' not in page, "the same in both"
+    rows = [" ".join(cell.text_content().strip() for cell in row) for row in html.fromstring(page).iter("tr")]
+    assert "Model shell other" in rows
+    assert f"Dataset dataset {first.dataset_id} dataset {second.dataset_id}" in rows
+    assert "accelerate_config – gpus.yaml" in rows, "a setting, by the name of its file"
+    assert [row.split()[0] for row in rows if "/" in row or "5555" in row] == [], "neither paths nor hashes"
+    assert not {"model.base", "model.adapters", "token_cache", "dataset_sha256"} & {
+        row.split()[0] for row in rows if row
+    }
+    own = " ".join(client.get(reverse("run", args=[second.pk])).text.split())
+    assert "<td>Model</td><td>other</td>" in own
+    assert "--model other " in own
+    assert "/srv/" not in own
     assert "31.25" in page
     assert "11.5" not in page, "the newest evaluation counts"
     listed = client.get(reverse("runs", args=[project.slug])).text

@@ -2,6 +2,7 @@
 
 import pytest
 
+from training.contract.headline import steps_of
 from training.reports.diagnostics import notes_of
 
 DPO = {"program": "train_dpo", "losses": ["sigmoid"], "batch_size": 8, "max_grad_norm": 1.0, "learning_rate": 5e-5}
@@ -27,13 +28,13 @@ def lines(count=60, total=60, **series):
 
 
 def said(given, config=DPO, **more):
-    return {note.key: note for note in notes_of(given, config=config, **more)}
+    return {note.key: note for note in notes_of(steps_of(given), config=config, **more)}
 
 
 def test_a_good_run_is_left_in_peace():
     assert said(lines()) == {}
     assert said([]) == {}
-    assert notes_of([{"event": "started"}, {"stage": "reference", "done": 1, "total": 2}]) == []
+    assert notes_of(steps_of([{"event": "started"}, {"stage": "reference", "done": 1, "total": 2}])) == []
 
 
 def test_the_chosen_log_probability_falls_as_well():
@@ -133,6 +134,26 @@ def test_a_fallback_to_plain_trl_names_its_reason():
 
 def test_the_weightiest_comes_first_and_what_was_undone_does_not_count():
     given = lines(loss=ramp(0.9, 0.5), reward_margin=ramp(0.4, 1.5), reward_chosen=ramp(0.0, -0.6))
-    assert [note.tone for note in notes_of(given, config=DPO)] == ["bad", "info"]
+    assert [note.tone for note in notes_of(steps_of(given), config=DPO)] == ["bad", "info"]
     begun_anew = [*given, *lines()]
     assert said(begun_anew) == {}
+
+
+def test_batches_that_differ_by_chance_are_no_warning():
+    """The same means without noise are warned of; with noise of this size nothing can be known yet."""
+
+    def noisy(values, by):
+        return [value + (by if n % 2 else -by) for n, value in enumerate(values)]
+
+    flat = [0.6931] * 60
+    assert "loss_not_falling" in said(lines(loss=noisy(flat, 0.01)))
+    assert "loss_not_falling" not in said(lines(loss=noisy(flat, 0.2)))
+    assert "chosen_falls" in said(lines(reward_chosen=noisy([-0.1] * 60, 0.02)))
+    assert "chosen_falls" not in said(lines(reward_chosen=noisy([-0.1] * 60, 0.5)))
+    chance = lines(reward_accuracy=noisy([0.5] * 60, 0.05))
+    assert "accuracy_of_chance" in said(chance)
+    assert "accuracy_of_chance" not in said(lines(reward_accuracy=noisy([0.5] * 60, 0.3)))
+    assert "exploded_margin" in said(lines(reward_margin=noisy(ramp(0, 12), 0.5)))
+    assert "exploded_margin" not in said(lines(reward_margin=noisy([9.0] * 60, 6.0)))
+    falls_by_chance = lines(reward_chosen=ramp(0.0, -0.6), reward_margin=noisy([0.3] * 59 + [0.2], 0.4))
+    assert said(falls_by_chance)["chosen_falls"].tone == "info", "the margin may as well have grown"

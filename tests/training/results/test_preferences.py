@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation.answers.exclusions import exclude_person, exclude_simulated, lift_exclusion
 from annotation.answers.submission import submit
 from annotation.models import Candidate, Role
 from annotation.queue.batches import open_batch
@@ -106,6 +107,9 @@ def test_a_round_says_who_was_preferred_and_why(judged, project, client, manager
         text = client.get(page).content.decode()
         assert sentence in text
         assert "Register (30)" in text
+    page = client.get(f"/batches/{batch.pk}/").content.decode()
+    assert sentence in page
+    assert "Register (30)" in page
     with pytest.raises(CommandError, match="no round 1 that compares"):
         call_command("round_result", project.slug, "--round", "1")
 
@@ -154,3 +158,23 @@ def test_the_sentence_names_the_winner_first(wins, losses, start):
     assert in_words(even, Checkpoint(pk=7)).startswith(
         "No clear preference between checkpoint 7 and the base model: 5 to"
     )
+
+
+def test_a_result_is_without_excluded_answers_until_they_count_again(judged, project, capsys):
+    batch = project.batches.get()
+    people = [join(project, Role.ANNOTATOR, name=f"Person {number}") for number in range(2)]
+    for person in people:
+        answer(batch, person, VERDICTS, judged)
+    whole = outcome_of(judged, [batch.pk])
+    exclusion = exclude_person(project=project, annotator=people[0], reason="Did not read", actor=None)
+    without = outcome_of(judged, [batch.pk])
+    assert (whole.people, whole.wins, whole.losses) == (2, 30, 6)
+    assert (without.people, without.wins, without.losses, without.ties, without.both_bad) == (1, 15, 3, 1, 1)
+    call_command("round_result", project.slug)
+    assert in_words(without, judged) in capsys.readouterr().out
+    people[1].is_simulated = True
+    people[1].save()
+    exclude_simulated(project=project, reason="A program", actor=None)
+    assert outcome_of(judged, [batch.pk]) == Outcome()
+    lift_exclusion(exclusion=exclusion, actor=None)
+    assert outcome_of(judged, [batch.pk]).people == 1

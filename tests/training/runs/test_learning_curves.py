@@ -12,8 +12,8 @@ from django.urls import reverse
 from annotation.models import Role
 from tests.factories import UserFactory, join
 from tests.training.conftest import until
+from training.contract.statistics import gain_in_perplexity, gain_in_wins, perplexity_interval, power_law
 from training.models import Checkpoint, Evaluation, LearningCurve, Run
-from training.reports.curve_statistics import gain_in_perplexity, gain_in_wins, perplexity_interval, power_law
 from training.reports.progress import read_progress
 from training.results.checkpoints import register_checkpoint
 from training.runs.learning_curves import read_learning_curve, runs_of, start_learning_curve

@@ -144,6 +144,18 @@ def test_a_deaf_engine_is_ended_after_the_grace(fake_run, settings, monkeypatch)
     until(lambda: not _alive(pid))
 
 
+def test_the_grace_begins_again_when_the_clock_was_set_back(fake_run, settings, monkeypatch):
+    settings.CANCEL_GRACE_SECONDS = 0.2
+    monkeypatch.setattr(launch, "KILL_AFTER_SECONDS", 0.5)
+    run = fake_run("deaf")
+    launch.watch_engine_jobs()
+    until(lambda: starts(run))
+    cancel(run, None)
+    tomorrow = time.time() + 24 * 3600
+    os.utime(run.directory.cancel_path, (tomorrow, tomorrow))
+    watched(run, "cancelled")
+
+
 def _alive(pid):
     launch.watch_engine_jobs()  # waits for its own children
     try:

@@ -9,51 +9,13 @@ from django.urls import reverse
 from annotation.models import Event, Role
 from annotation.queue.batches import open_batch
 from tests.factories import CandidateFactory, UserFactory, join
-from tests.training.conftest import watched
+from tests.training.conftest import evaluated, finished, watched
 from training.models import Checkpoint, EngineJob, Evaluation, Round, Run
 from training.results.promotion import promote
 from training.supervision import launch
-from training.web.views import runs
+from training.web.views import run_list
 
 pytestmark = pytest.mark.django_db
-
-
-def finished(run):
-    """The checkpoint of a run that a (fake) engine ends at once, with an evaluation as the engine leaves it."""
-    watched(run, "succeeded")
-    return Checkpoint.objects.get(run=run)
-
-
-METRICS = {
-    "rows": 40,
-    "reward_accuracy": 0.925,
-    "reward_accuracy_interval": [0.85, 1.0],
-    "reward_margin": 1.234,
-    "logp_accuracy": 0.9,
-    "logp_accuracy_interval": [0.8, 0.98],
-    "parent_logp_accuracy": 0.6,
-    "parent_logp_accuracy_interval": [0.45, 0.75],
-    "perplexity": 12.5,
-    "parent_perplexity": 15.25,
-    "chrf": 31.0,
-    "parent_chrf": 30.0,
-}
-
-
-def evaluated(checkpoint, dataset, **metrics):
-    evaluation = Evaluation.objects.create(
-        project=checkpoint.project,
-        checkpoint=checkpoint,
-        dataset=dataset,
-        status="succeeded",
-        result={"status": "succeeded", "metrics": {**METRICS, **metrics}},
-    )
-    evaluation.directory.path.mkdir(parents=True)
-    (evaluation.directory.path / "samples.jsonl").write_text(
-        '{"prompt": [{"role": "user", "content": "A <b>towel</b>?"}], "output": "<script>ours</script>", '
-        '"parent_output": "theirs", "reference": "Certainly."}\n{"prompt": "torn'
-    )
-    return evaluation
 
 
 @pytest.mark.django_db(transaction=True)
@@ -79,12 +41,13 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     live = client.get(answer["Location"], headers={"HX-Request": "true"}).text
     assert "every 2s" in live
     assert "<html" not in live
-    client.post(reverse("run_cancel", args=[run.pk]))
+    assert "saving, then stopping" in client.post(reverse("run_cancel", args=[run.pk]), follow=True).text
     watched(run, "cancelled")
     page = client.get(answer["Location"]).text
     assert f"Run {run.pk} was cancelled" in page
+    assert "stopping" not in page, "what was so while it stopped has gone"
     assert "every 2s" not in page
-    assert f"train_sft {dataset.pk} --model {model_shell}" in page
+    assert f"train_sft {dataset.pk} --model shell" in page
     (run.directory.path / "behaviour").write_text("succeeds")
     client.post(reverse("run_resume", args=[run.pk]))
     watched(run, "succeeded")
@@ -121,6 +84,23 @@ def test_a_form_that_cannot_be_says_why(sign_in, manager, project, freeze, model
     assert not Run.objects.exists()
 
 
+def test_kto_rows_of_one_kind_are_refused_on_the_spot(sign_in, manager, project, freeze, model_shell):
+    one_sided = {"rows": {"labels": {"train": {"desirable": 12, "undesirable": 0}}}}
+    freeze("kto")
+    version = freeze("kto", train=10, manifest=one_sided)
+    client = sign_in(manager)
+    page = client.get(reverse("runs", args=[project.slug]))
+    assert "KTO, 10 rows, 4 held out (12 desirable, 0 undesirable)" in page.content.decode()
+    form = {"dataset": version.pk, "start": f"model:{model_shell}", "method": "lora"}
+    refused = client.post(reverse("runs", args=[project.slug]), form)
+    assert refused.status_code == 422
+    assert "None of the rows is undesirable, and KTO learns from both kinds." in refused.content.decode()
+    form = {"dataset": version.pk - 1, "start": f"model:{model_shell}", "method": "lora", "batch_size": 1}
+    refused = client.post(reverse("runs", args=[project.slug]), form)
+    assert "batch_size must be 2 or more" in refused.content.decode()
+    assert not Run.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_failed_run_shows_its_last_lines(sign_in, manager, fake_run):
     run = watched(fake_run("exits"), "failed")
@@ -137,7 +117,7 @@ def test_the_checkpoint_page_has_figures_samples_lineage_and_promotion(sign_in, 
     evaluated(second, dataset)
     client = sign_in(manager)
     page = client.get(reverse("checkpoint", args=[second.pk])).text
-    assert f"Checkpoint {second.pk} agrees with annotators on 92.5 % of held-out pairs" in page
+    assert f"Checkpoint {second.pk} agrees with annotators on 92.5 % (85.0 to 100.0 %) of held-out pairs" in page
     assert "85.0 to 100.0 %" in page
     assert "60.0 %" in page
     assert "&lt;script&gt;ours&lt;/script&gt;" in page
@@ -272,6 +252,6 @@ def test_the_title_of_the_runs_is_read_at_once(fake_run, project, django_assert_
     run = fake_run("succeeds")
     Run.objects.filter(pk=run.pk).update(status=status)
     with django_assert_num_queries(1):
-        title = runs.list_title(project)
+        title = run_list.list_title(project)
     assert ("queued" in title) == (status == EngineJob.Status.QUEUED)
     assert (str(run.pk) in title) == (status != EngineJob.Status.QUEUED)

@@ -12,6 +12,7 @@ from typing import Any
 
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
+from training.contract.headline import FEWEST, MOST
 from training.contract.wording import counted
 from training.engine.runtime.environment import versions
 
@@ -64,7 +65,8 @@ def model_card(
     lines += ["## Intended use and limits", "", *bullets(use_and_limits(config, manifest)), ""]
     lines += ["## Data", "", *table(data_facts(config, manifest)), "", *labels(manifest)]
     lines += ["What became of the training rows:", "", *table({plain(k): v for k, v in counts.items()}), ""]
-    lines += ["## Figures", "", "Of the training: means over the last tenth of its steps, on the rows trained on.", ""]
+    lines += ["## Figures", "", "Of the training, on the rows trained on: means over the last tenth of its steps", ""]
+    lines[-2] += f" (at least {FEWEST}, at most {MOST}, never more than half of them)."
     lines += [*table({plain(k): v for k, v in metrics.items()}), ""]
     lines += ["Figures on held-out rows are made afterwards and are not known to this card.", ""]
     lines += ["## Hyper-parameters", "", *table(hyper_parameters(config)), ""]

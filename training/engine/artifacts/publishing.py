@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract import lineage
+from training.contract.headline import headline, steps_of
 from training.contract.metrics import METRICS
 from training.engine.artifacts import model_card
 from training.engine.runtime.run import Run
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
-# Final figures are means over the lines logged in this last part of the steps: a single batch says little.
-LAST_PART = 0.1
-AVERAGED = tuple(metric.key for metric in METRICS if metric.reported)
+REPORTED = tuple(metric.key for metric in METRICS if metric.reported)
 
 
 def finish_model(
@@ -73,22 +72,16 @@ def make_writable(settings: "GenerationConfig") -> None:
 
 
 def final_metrics(run: Run) -> dict[str, Any]:
-    """Final metrics from metrics.jsonl, which includes steps before a resume: first loss, means over the last tenth."""
-    by_step: dict[int, dict[str, Any]] = {}
+    """Final metrics from metrics.jsonl, which includes steps before a resume: the first loss, and each headline."""
     lines, _ = run.directory.read_metrics()
-    for line in lines:
-        if "loss" in line:
-            by_step[line["step"]] = line  # a step repeated after a kill and resume counts once, with its last values
-    if not by_step:
+    steps = [line for line in steps_of(lines) if "loss" in line]
+    if not steps:
         return {}
-    steps = sorted(by_step)
-    last = [by_step[step] for step in steps if step >= (1 - LAST_PART) * steps[-1]]
-    figures: dict[str, Any] = {"steps": steps[-1], "first_loss": by_step[steps[0]]["loss"]}
-    for name in AVERAGED:
-        values = [line[name] for line in last if name in line]
-        if values:
-            figures[name] = sum(values) / len(values)
-    figures["epochs"] = by_step[steps[-1]].get("epoch", 0.0)
+    figures: dict[str, Any] = {"steps": steps[-1]["step"], "first_loss": steps[0]["loss"]}
+    for name in REPORTED:
+        if (value := headline(steps, name)) is not None:
+            figures[name] = value
+    figures["epochs"] = steps[-1].get("epoch", 0.0)
     return figures
 
 

@@ -40,19 +40,27 @@ class Costs:
         """From the configuration; values that an architecture does not define are those of a plain Llama."""
         config = model.config.get_text_config()
         size = model.dtype.itemsize
-        heads = config.num_attention_heads
-        head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
-        kv_heads = getattr(config, "num_key_value_heads", None) or heads
-        inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+        width = _number(config, "hidden_size") or model.get_input_embeddings().weight.shape[-1]
+        layers = _number(config, "num_hidden_layers") or 1
+        heads = _number(config, "num_attention_heads") or 1  # a state space has none
+        head_size = _number(config, "head_dim") or width // heads
+        kv_heads = _number(config, "num_key_value_heads") or heads
+        inner = _number(config, "intermediate_size") or 4 * width
         return cls(
-            cache_token=2 * config.num_hidden_layers * kv_heads * head_size * size,
-            working_token=(6 * config.hidden_size + 3 * inner + 2 * heads * head_size) * size,
-            draw=config.vocab_size * LOGIT_BYTES,
+            cache_token=2 * layers * kv_heads * head_size * size,
+            working_token=(6 * width + 3 * inner + 2 * heads * head_size) * size,
+            draw=model.get_input_embeddings().weight.shape[0] * LOGIT_BYTES,
         )
 
     def generation(self, rows: int, prompt: int, room: int) -> int:
         """Of so many rows, padded to `prompt` tokens, that may write `room` more each."""
         return rows * ((prompt + room) * self.cache_token + prompt * self.working_token + self.draw)
+
+
+def _number(config: Any, name: str) -> int:
+    """The largest one, where layers differ; 0 where there is none."""
+    value = getattr(config, name, None)
+    return int(max(value, default=0) if isinstance(value, list | tuple) else value or 0)
 
 
 def free_bytes(device: torch.device) -> int:

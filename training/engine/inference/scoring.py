@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
-from training.engine.inference import batching
+from training.engine.inference import alone, batching
 from training.engine.packed import forward, layout, rope
 
 log = logging.getLogger("konomi.engine")
@@ -113,12 +113,16 @@ class Scorer:
         return [sums_by_position[position] for position in range(len(texts))]
 
     def _plain(self, texts: Sequence[Text], advance: Callable[[int], None]) -> list[list[float]]:
-        """Every completion with its prompt before it, by TRL's head."""
+        """Every completion with its prompt before it: by TRL's head where that is the model's own, else each alone."""
         pairs = [(prompt, completion) for prompt, completions in texts for completion in completions]
         logps_by_position: dict[int, float] = {}
+        reason = self._alone_reason(pairs)
+        if reason:
+            log.info("scored one by one: %s", reason)
 
         def compute(positions: list[int]) -> None:
-            logps = self._logps([pairs[position] for position in positions])
+            chosen = [pairs[position] for position in positions]
+            logps = [self._logp_alone(*pair) for pair in chosen] if reason else self._logps(chosen)
             logps_by_position.update(zip(positions, logps, strict=True))
             advance(len(positions))
 
@@ -126,6 +130,29 @@ class Scorer:
         self._in_batches(lengths, [rope.side([length], self.threshold) for length in lengths], compute)
         each = len(texts[0][1])
         return [[logps_by_position[start + n] for n in range(each)] for start in range(0, len(pairs), each)]
+
+    def _alone_reason(self, pairs: Sequence[tuple[list[int], list[int]]]) -> str | None:
+        """Why TRL's head on padded batches does not give what the model's own logits of each text do."""
+        by_length = sorted(pairs, key=lambda pair: len(pair[0]) + len(pair[1]))
+        sides = [rope.side([len(prompt) + len(completion)], self.threshold) for prompt, completion in by_length]
+        longest = by_length[-1]
+        shortest = next(pair for pair, side in zip(by_length, sides, strict=True) if side == sides[-1])
+        texts = [[*prompt, *completion] for prompt, completion in (shortest, longest)]
+        kind = self.model.config.model_type
+        right = [alone.logps_alone(self.model, ids) for ids in texts]
+        try:
+            found = alone.logps_together(self.model, texts, self.pad_id)
+        except (AttributeError, IndexError, TypeError, KeyError) as error:
+            return f"{kind} has another head than TRL computes ({type(error).__name__}: {str(error)[:200]})"
+        difference = alone.largest_difference(found, right)
+        if difference <= forward.TOLERANCE[self.model.dtype]:
+            return None
+        return f"{kind} gives other log-probabilities in a padded batch, or by TRL's head (by {difference:.2g})"
+
+    @torch.inference_mode()  # type: ignore[untyped-decorator]
+    def _logp_alone(self, prompt: list[int], completion: list[int]) -> float:
+        logps = alone.logps_alone(self.model, [*prompt, *completion])[max(0, len(prompt) - 1) :]
+        return float(logps.double().sum())
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]
     def _logps(self, texts: list[tuple[list[int], list[int]]]) -> list[float]:

@@ -196,8 +196,16 @@ def _settle_ties(model: PreTrainedModel) -> None:
             model.all_tied_weights_keys[target] = source
         else:
             log.info("%s and %s were tied, and an adapter was on one: each has its own weights now", target, source)
-    if untied:  # PEFT sets it to False wherever it merges into one of them
-        set_tied(model, set(untied) <= set(model.all_tied_weights_keys))
+    if not untied:
+        return
+    tied = set(untied) <= set(model.all_tied_weights_keys)
+    set_tied(model, tied)  # PEFT sets it to False wherever it merges into one of them
+    if not tied:
+        # The flag is one for all: of an architecture that shares layers (Zamba 2), the rest is not tied either.
+        for target in list(model.all_tied_weights_keys):
+            module, leaf = model.get_submodule(target.rpartition(".")[0]), target.rpartition(".")[2]
+            setattr(module, leaf, nn.Parameter(getattr(module, leaf).detach().clone(), requires_grad=False))
+            del model.all_tied_weights_keys[target]
 
 
 def _reason(error: BaseException, adapter: str) -> str:

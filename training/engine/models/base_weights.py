@@ -58,7 +58,14 @@ def load_base(folder: str, **options: Any) -> PreTrainedModel:
     if fault:
         raise ModelError(f"{folder} is not loaded: {fault}")
     _note_untied(model, folder)
+    _name_backbone(model)
     return model
+
+
+def _name_backbone(model: PreTrainedModel) -> None:
+    """Llama 4's text model names another part as its base model, so that `base_model` is the whole of it."""
+    if model.base_model is model and isinstance(getattr(model, "model", None), PreTrainedModel):
+        model.base_model_prefix = "model"
 
 
 def check_architecture(folder: str) -> None:

@@ -5,26 +5,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from training.contract import hardware, memory_estimate, model_shape
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
+from training.engine.models.adaptable import ADAPTABLE, left_out_of_all_linear, unfit_modules
 
 log = logging.getLogger("konomi.engine")
 
 NAMED = 12  # module names listed in an error
-# What PEFT's LoRA has layers for; Conv1D is how GPT-2 writes a linear module.
-ADAPTABLE = (nn.Linear, nn.Embedding, Conv1D, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Ours and TRL's trainers alike compute log-probabilities from the head's weight.
 ON_THE_HEAD = (
     "lora.targets names the head (lm_head): its weight is read directly, so that an adapter on it would never be "
     "trained. Remove it from lora.targets"
 )
-# In a Mamba mixer on a GPU.
-KERNEL_READ = ("x_proj", "dt_proj", "out_proj", "conv1d")
 
 
 def check_weights_fit(source: ModelSource) -> None:
@@ -39,8 +34,8 @@ def check_weights_fit(source: ModelSource) -> None:
     needed, free = memory_estimate.FP32 * parameters, hardware.available_ram()
     if needed > free:
         raise ModelError(
-            f"{folder} has {parameters:,} parameters, {hardware.gigabytes(needed)} in float32, in which they are read; "
-            f"{hardware.gigabytes(free)} of RAM are free. Use a machine with more, end other programs, or use a "
+            f"{folder} has {parameters:,} parameters, {hardware.gibibytes(needed)} in float32, in which they are read; "
+            f"{hardware.gibibytes(free)} of RAM are free. Use a machine with more, end other programs, or use a "
             "smaller model"
         )
 
@@ -49,15 +44,13 @@ def check_lora_targets(model: PreTrainedModel, settings: LoraSettings | None) ->
     """Raises ModelError where a name in `lora.targets` is that of no module that can have an adapter."""
     if settings is None:
         return
-    bypassed = read_directly(model)
     if settings.targets == ("all-linear",):
-        if bypassed:
-            log.info(
-                "all-linear leaves out %s, whose weights Mamba's kernels read directly: an adapter there would have "
-                "no effect",
-                ", ".join(sorted({name.rpartition(".")[2] for name in bypassed})),
-            )
+        left_out = left_out_of_all_linear(model)
+        for why in sorted(set(left_out.values())):
+            leaves = {name.rpartition(".")[2] for name, reason in left_out.items() if reason == why}
+            log.info("all-linear leaves out %s, %s", ", ".join(sorted(leaves)), why)
         return
+    unfit = unfit_modules(model)
     modules = {name: module for name, module in model.named_modules() if isinstance(module, ADAPTABLE)}
     named = {target: [name for name in modules if f".{name}".endswith(f".{target}")] for target in settings.targets}
     missing = [target for target, names in named.items() if not names]
@@ -71,28 +64,13 @@ def check_lora_targets(model: PreTrainedModel, settings: LoraSettings | None) ->
     head = model.get_output_embeddings()
     if any(modules[name] is head for names in named.values() for name in names):
         raise ModelError(ON_THE_HEAD)
-    useless = [target for target, names in named.items() if set(names) & set(bypassed)]
-    if useless:
-        raise ModelError(
-            f"lora.targets names {', '.join(useless)}, whose weights Mamba's kernels read directly: an adapter there "
-            "would have no effect. Remove it, or use all-linear, which leaves it out"
-        )
+    for target, names in named.items():
+        why = next((unfit[name] for name in names if name in unfit), "")
+        if why:
+            raise ModelError(
+                f"lora.targets names {target}, {why}. Remove it, or use all-linear, which leaves such modules out"
+            )
     note_tied_targets(model, named)
-
-
-def read_directly(model: nn.Module) -> list[str]:
-    """Modules whose weights a fused kernel reads, past the module: an adapter on them has no effect.
-
-    Those are the projections inside a Mamba mixer, which is known by its state matrix A_log. PEFT refuses some of
-    them, for some model types.
-    """
-    return [
-        f"{name}.{child}"
-        for name, mixer in model.named_modules()
-        if hasattr(mixer, "A_log")
-        for child in KERNEL_READ
-        if isinstance(getattr(mixer, child, None), nn.Module)
-    ]
 
 
 def note_tied_targets(model: PreTrainedModel, named: Mapping[str, Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ import torch
 from peft import prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
-from training.contract import lineage
+from training.contract import hardware, lineage
 from training.contract.config import LoraSettings, ModelSource
 from training.contract.errors import ModelError
 from training.contract.lineage import link_of
@@ -62,7 +62,8 @@ def load_quantized(
             f"{folder} cannot be quantized to {settings.quantization} on this machine: {reason}. "
             "Or train without --quantization"
         ) from error
-    log.info("%s quantized to %s: %.2f GB", folder, settings.quantization, model.get_memory_footprint() / 1e9)
+    footprint = hardware.gibibytes(model.get_memory_footprint())
+    log.info("%s quantized to %s: %s", folder, settings.quantization, footprint)
     return model.eval()
 
 
@@ -85,8 +86,9 @@ def merged_base(source: ModelSource, run_folder: Path) -> Path:
         free = shutil.disk_usage(run_folder).free
         if free < 2 * size:  # the base may be in half precision
             raise ModelError(
-                f"Merging the chain before it is quantised takes up to {2 * size / 1e9:.2g} GB in {run_folder}, which "
-                f"has {free / 1e9:.2g} GB left: free space there, or start from a merged model (manage.py merge)"
+                f"Merging the chain before it is quantised takes up to {hardware.gibibytes(2 * size)} in {run_folder}, "
+                f"which has {hardware.gibibytes(free)} left: free space there, or start from a merged model "
+                "(manage.py merge)"
             )
         partial = run_folder / f".{QUANTIZATION_BASE}.partial"
         shutil.rmtree(partial, ignore_errors=True)

@@ -8,12 +8,14 @@ is not mistaken for a dead one.
 import contextlib
 import errno
 import faulthandler
+import gc
+import importlib
 import logging
 import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -30,11 +32,20 @@ from training.engine.runtime.run import Outcome, Run
 
 EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 3}
 
+# What programs import before they begin (`main`).
+MODELS = ("training.engine.models.loading",)
+TRAINERS = ("training.engine.trainers.setup", "training.engine.trainers.preflight")
+
 log = logging.getLogger("konomi.engine")
 
 
-def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None = None) -> int:
-    """Run one engine program on the run directory named on the command line; returns the exit code."""
+def main(
+    name: str, work: Callable[[Run], Outcome], arguments: list[str] | None = None, *, imports: Sequence[str] = ()
+) -> int:
+    """Run one engine program on the run directory named on the command line; returns the exit code.
+
+    `imports` names modules that `work` needs: they are imported first, a quarter faster than on first use.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write(f"usage: python -m training.engine.{name} RUN_DIR\n{__doc__}")
@@ -53,14 +64,14 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
     if distributed.is_child():
         distributed.die_with_parent()
     if distributed.is_child() or not distributed.is_main_process():
-        return _execute(name, work, directory)  # the process that started this one holds the lock
+        return _execute(name, work, directory, imports)  # the process that started this one holds the lock
     try:
         with directory.engine_lock() as handed_over:
             if not handed_over and directory.cancel_requested():
                 # Nobody can have asked for the end of what a person starts by hand only now.
                 log.warning("a request to cancel, left by an earlier execution, is removed")
                 directory.withdraw_cancel()
-            code = _execute(name, work, directory)
+            code = _execute(name, work, directory, imports)
             if directory.result_path.exists():
                 directory.withdraw_cancel()  # done: it must not end the next execution, too
             return code
@@ -70,12 +81,12 @@ def main(name: str, work: Callable[[Run], Outcome], arguments: list[str] | None 
         return 1
 
 
-def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory) -> int:
+def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory, imports: Sequence[str]) -> int:
     if distributed.is_main_process():
         directory.result_path.unlink(missing_ok=True)  # from an earlier execution
     last_resort = LastResort(directory.result_path, versions=versions())
     try:
-        return _run_and_report(name, work, directory, last_resort)
+        return _run_and_report(name, work, directory, last_resort, imports)
     except Exception as error:
         if distributed.is_main_process():
             try:
@@ -88,7 +99,13 @@ def _execute(name: str, work: Callable[[Run], Outcome], directory: RunDirectory)
         return EXIT_CODES["failed"]
 
 
-def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDirectory, last_resort: LastResort) -> int:
+def _run_and_report(
+    name: str,
+    work: Callable[[Run], Outcome],
+    directory: RunDirectory,
+    last_resort: LastResort,
+    imports: Sequence[str],
+) -> int:
     """Run the program and write result.json; returns the exit code.
 
     Raises whatever comes up where even the report of a failure needs more memory than is left.
@@ -108,6 +125,7 @@ def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDir
         prepare_environment(config)
         log.info("%s: run %s in %s", name, config.run_id, directory.path)
         run.stop_if_cancelled()
+        import_without_collection(imports)
         with tracking.tracked(run):
             outcome = work(run)
         last_resort.release_for_the_end()
@@ -122,6 +140,17 @@ def _run_and_report(name: str, work: Callable[[Run], Outcome], directory: RunDir
         result = {"status": "failed", "error": explain(error, directory.path), "metrics": {}, "tokens": 0}
     result |= {"wall_s": round(time.monotonic() - started, 3), **peak_memory(), "versions": versions()}
     return _finish(name, directory, result)
+
+
+def import_without_collection(modules: Sequence[str]) -> None:
+    """Import modules with the garbage collector paused: torch and its libraries make hundreds of thousands of objects
+    that all stay, and looking through them again and again takes a quarter of the import."""
+    gc.disable()
+    try:
+        for module in modules:
+            importlib.import_module(module)
+    finally:
+        gc.enable()
 
 
 def _run_children(name: str, run: Run) -> int:

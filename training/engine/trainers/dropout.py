@@ -8,6 +8,7 @@ draws are off; an adapter that is added later keeps its `lora_dropout`.
 
 import logging
 import math
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,11 +21,18 @@ log = logging.getLogger("konomi.engine")
 # Parts of the names that hold a probability or a strength of noise: attention_dropout, attn_pdrop, layerdrop,
 # router_jitter_noise.
 NAMES = ("drop", "jitter")
+PROBES = 32
 ORIGINALS = "konomi_dropout"
 
 
 def switch_off(model: PreTrainedModel) -> None:
-    """To be called before an adapter is added. What the configuration said is kept for `restore_configuration`."""
+    """To be called before an adapter is added. What the configuration said is kept for `restore_configuration`.
+
+    A number that the model uses outside of training, too, stays: with another it would be another model. What holds it
+    (Phi-MoE's routers) computes in training as it does outside.
+    """
+    numbers = [(module, name, getattr(module, name)) for module in model.modules() for name in _jitter(vars(module))]
+    before = _logits(model) if numbers else None
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
@@ -36,6 +44,17 @@ def switch_off(model: PreTrainedModel) -> None:
         for name in values:
             setattr(config, name, 0.0)
         originals.append((config, values))
+    if before is not None and not torch.equal(before, _logits(model)):
+        for module, name, value in numbers:
+            setattr(module, name, value)
+        for config, values in originals:
+            for name in _jitter(values):
+                setattr(config, name, values[name])
+        for module in {id(module): module for module, _name, _value in numbers}.values():
+            module.train = types.MethodType(_stay_in_evaluation, module)
+            module.eval()
+        listed = ", ".join(sorted({name for _module, name, _value in numbers}))
+        log.info("this model uses %s outside of training, too: its routers compute as in evaluation", listed)
     setattr(model, ORIGINALS, [*getattr(model, ORIGINALS, []), *originals])
 
 
@@ -52,6 +71,28 @@ def _random_numbers(values: dict[str, Any]) -> list[str]:
         for name, value in values.items()
         if isinstance(value, float) and value > 0 and any(part in name for part in NAMES)
     ]
+
+
+def _stay_in_evaluation(module: nn.Module, mode: bool = True) -> nn.Module:
+    return nn.Module.train(module, False)
+
+
+def _jitter(values: dict[str, Any]) -> list[str]:
+    return [name for name in _random_numbers(values) if "jitter" in name]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _logits(model: PreTrainedModel) -> torch.Tensor:
+    """Of some tokens from all over the vocabulary, in evaluation mode."""
+    embeddings = model.get_input_embeddings().weight
+    ids = torch.linspace(0, len(embeddings) - 1, PROBES, device=embeddings.device).long()[None]
+    was_training = model.training
+    model.eval()
+    try:
+        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits
+    finally:
+        model.train(was_training)
+    return logits
 
 
 def _configurations(model: PreTrainedModel) -> list[Any]:

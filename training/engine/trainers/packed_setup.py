@@ -13,6 +13,7 @@ from training.contract import memory_estimate
 from training.contract.config import TrainingConfig
 from training.contract.errors import ModelError
 from training.engine.models import loading
+from training.engine.models.experts import has_routers
 from training.engine.packed import forward, rope
 from training.engine.packed.layout import Row
 from training.engine.packed.step import Layout
@@ -51,7 +52,7 @@ def router_loss(model: PreTrainedModel) -> str | None:
     """
     config = model.config.get_text_config()
     coefficient = getattr(config, "router_aux_loss_coef", 0.0)
-    if not coefficient or not hasattr(config, "output_router_logits"):
+    if not coefficient or not hasattr(config, "output_router_logits") or not has_routers(model):
         return None
     return (
         f"{config.model_type} balances its experts by an auxiliary loss over whole batches "
@@ -92,7 +93,8 @@ def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTr
         forward.allow_kernels()
         one_line = True
     text = model.config.get_text_config()
-    layers = getattr(text, "num_hidden_layers", None) or 1  # BLT has several stacks, and no such number
+    # BLT has several stacks, and no such numbers.
+    layers, width = getattr(text, "num_hidden_layers", None) or 1, getattr(text, "hidden_size", None) or 1
     parameters = sum(p.numel() for p in model.base_model.parameters()) or 1
     return Layout(
         pad_id=tokenizer.pad_token_id,
@@ -100,7 +102,7 @@ def make_layout(config: TrainingConfig, model: PreTrainedModel, tokenizer: PreTr
         overhead=math.ceil(OVERHEAD * layers / parameters),
         one_line=one_line,
         mask_dtype=dtype,
-        place_cost=0.0 if one_line else PLACE_FACTOR * text.hidden_size * layers / parameters,
+        place_cost=0.0 if one_line else PLACE_FACTOR * width * layers / parameters,
         threshold=threshold,
         # FSDP gathers weights at each forward of each process.
         always_both=threshold is not None and config.processes > 1 and bool(config.accelerate_config),

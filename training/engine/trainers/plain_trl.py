@@ -1,47 +1,69 @@
 """TRL's own trainers, for what cannot be packed and for KTO, on rows that were prepared, checked and counted before."""
 
-import operator
 from typing import Any
 
-import torch
 from trl import DPOTrainer, KTOTrainer, SFTTrainer
 
 from training.contract.errors import ModelError
+from training.engine.inference.alone import largest_difference, logps_alone, logps_together
+from training.engine.models.experts import has_routers, name_experts
 from training.engine.packed.forward import TOLERANCE
 from training.engine.trainers.steps import EachRowOnce, KonomiSteps
 
 CHECKED_TOKENS = 64
-# What configurations of mixtures of experts call what TRL reads as `num_experts`.
-EXPERTS = ("num_local_experts", "n_routed_experts", "moe_num_experts")
+SKIPS_A_LAYER = (
+    ": the model has a layer between its last block and its head that TRL skips, or reads a text otherwise than other "
+    "models. It would learn from wrong numbers; train another model"
+)
+READS_PADDING = (
+    " where it is padded beside a longer text: the model does not tell padding from text. It would learn from wrong "
+    "numbers; train another model"
+)
+ONE_AT_A_TIME = ", or this one with batch_size 1, which pads nothing, and a higher gradient_accumulation"
 
 
 class CheckedHead:
-    """A mixin: TRL computes the head itself, from the weights of the last matrix and some known factors. Before a
-    training it is compared with the model's own logits: a layer before the head would be skipped, and never learn."""
+    """A mixin: before a training TRL's log-probabilities are compared with those of the model's own logits.
+
+    A layer before the head would be skipped, and never learn; padding might be read as text.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         trainer: Any = self
         model = trainer.accelerator.unwrap_model(trainer.model)
+        config = model.config.get_text_config()
+        name_experts(config)
+        if getattr(trainer, "aux_loss_enabled", False) and not has_routers(model):
+            # A configuration of experts whose layers are all dense: TRL would look for router logits.
+            trainer.aux_loss_enabled = config.output_router_logits = False
         row = trainer.train_dataset[0]
         ids = row.get("input_ids") or [*row["prompt_ids"], *(row.get("chosen_ids") or row["completion_ids"])]
         check_head(model, [int(token) for token in ids[:CHECKED_TOKENS]])
+        self.check_padding(model, [int(token) for token in ids[:CHECKED_TOKENS]])
+
+    def check_padding(self, model: Any, ids: list[int]) -> None:
+        trainer: Any = self
+        check_padding(model, ids, trainer.processing_class.pad_token_id)
 
 
 def check_head(model: Any, ids: list[int]) -> None:
     """Raises ModelError where TRL's log-probabilities are not those of the model's logits, or it has none."""
+    _compare(model, [ids], 0, SKIPS_A_LAYER)
+
+
+def check_padding(model: Any, ids: list[int], pad_id: int, otherwise: str = "") -> None:
+    """Raises ModelError where a text has other log-probabilities beside a longer one; `otherwise` is a remedy."""
+    _compare(model, [ids, ids[: max(2, len(ids) // 2)]], pad_id, READS_PADDING + otherwise)
+
+
+def _compare(model: Any, texts: list[list[int]], pad_id: int, why: str) -> None:
     kind = model.config.get_text_config().model_type
-    name_experts(model.config.get_text_config())
-    device = model.get_input_embeddings().weight.device
-    tokens = torch.tensor([ids], device=device)
-    given = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
     was_training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            right = model(**given).logits[:, :-1].float().log_softmax(-1)
-            right = right.gather(-1, tokens[:, 1:, None]).squeeze(-1)
-            found = model(**given, labels=tokens, fused_lm_head=True).log_probs.float()
+        right = [logps_alone(model, ids) for ids in texts]
+        found = logps_together(model, texts, pad_id)
     except (AttributeError, IndexError, TypeError, KeyError) as error:
         raise ModelError(
             f"TRL cannot compute {kind}: {type(error).__name__}: {str(error)[:200]}. Of a mixture of experts, "
@@ -49,28 +71,19 @@ def check_head(model: Any, ids: list[int]) -> None:
         ) from error
     finally:
         model.train(was_training)
-    difference = (found - right).abs().max().item() if found.numel() else 0.0
+    difference = largest_difference(found, right)
     if not difference <= TOLERANCE[model.dtype]:
         raise ModelError(
-            f"TRL's log-probabilities of {kind} differ from the model's own by {difference:.2g} a token: the model has "
-            "a layer between its last block and its head that TRL skips, or reads a text otherwise than other models. "
-            "It would learn from wrong numbers; train another model"
+            f"TRL's log-probabilities of {kind} differ from the model's own by {difference:.2g} a token{why}"
         )
-
-
-def name_experts(config: Any) -> None:
-    """TRL reads `num_experts`: where a configuration has another name for it, its class gets this one, too."""
-    if hasattr(config, "num_experts"):
-        return
-    for name in EXPERTS:
-        if getattr(config, name, None):
-            # On the class, so that nothing of it is saved with the model.
-            type(config).num_experts = property(operator.attrgetter(name))
-            return
 
 
 class PlainSupervisedTrainer(CheckedHead, EachRowOnce, KonomiSteps, SFTTrainer):  # type: ignore[misc]
     """To be created with `dataset_kwargs={"skip_prepare_dataset": True}`; the dataset has input_ids and labels."""
+
+    def check_padding(self, model: Any, ids: list[int]) -> None:
+        if self.args.per_device_train_batch_size > 1:
+            check_padding(model, ids, self.processing_class.pad_token_id, ONE_AT_A_TIME)
 
 
 class PlainPreferenceTrainer(CheckedHead, KonomiSteps, DPOTrainer):  # type: ignore[misc]

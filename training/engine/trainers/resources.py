@@ -118,12 +118,12 @@ def is_sharded() -> bool:
 def memory_fits(estimated: memory_estimate.Estimate | None, available: int, model: PreTrainedModel) -> dict[str, str]:
     where = "GPU memory" if model.device.type == "cuda" else "RAM"
     if estimated is None:
-        free = hardware.gigabytes(available)
+        free = hardware.gibibytes(available)
         sentence = f"The memory of {model.config.model_type} is not estimated; {free} are available."
         return result("memory", sentence, warning=True)
     needed = estimated.total + estimated.process
     sentence = (
-        f"About {hardware.gigabytes(needed)} of {where} are needed, {hardware.gigabytes(available)} are available."
+        f"About {hardware.gibibytes(needed)} of {where} are needed, {hardware.gibibytes(available)} are available."
     )
     if needed <= available:
         return result("memory", sentence)
@@ -157,7 +157,7 @@ def measure(
         ) from error
     seconds = time.perf_counter() - began
     peak = peak_bytes(model)
-    log.info("preflight: the longest batch took %.1f s, peak memory %s", seconds, hardware.gigabytes(peak))
+    log.info("preflight: the longest batch took %.1f s, peak memory %s", seconds, hardware.gibibytes(peak))
     return seconds, peak
 
 

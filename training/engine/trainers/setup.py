@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from training.contract.config import LoraSettings, TrainingConfig
 from training.contract.run_directory import RunDirectory
-from training.engine.models import checks, loading
+from training.engine.models import adaptable, checks, loading
 from training.engine.runtime import distributed
 from training.engine.runtime.run import Run
 from training.engine.trainers import same_inputs
@@ -53,15 +53,15 @@ def lora_config(settings: LoraSettings | None, model: PreTrainedModel) -> LoraCo
     if settings is None:
         return None
     targets: str | list[str] = list(settings.targets)
-    bypassed: list[str] = []
+    unfit: list[str] = []
     if settings.targets == ("all-linear",):
-        targets, bypassed = "all-linear", checks.read_directly(model)
+        targets, unfit = "all-linear", sorted(adaptable.left_out_of_all_linear(model))
     return LoraConfig(
         r=settings.r,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=targets,
-        exclude_modules=bypassed or None,
+        exclude_modules=unfit or None,
         use_dora=settings.dora,
         task_type="CAUSAL_LM",
     )

@@ -1,7 +1,11 @@
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -16,14 +20,38 @@ METHODS: tuple[tuple[memory_estimate.Method, str], ...] = (("lora", "LoRA"), ("q
 OBJECTIVES: tuple[memory_estimate.Objective, ...] = ("sft", "dpo")
 PRECISIONS = ((memory_estimate.FP32, "fp32"), (memory_estimate.BF16, "bf16"))
 UNKNOWN = "–"
-PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "process")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way to train, in bytes; parts that are not known are missing, and then `total` is the least it can be."""
+
+    method: str
+    objective: str
+    precision: str
+    parts: dict[str, float]
+    total: float
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.parts) == len(PARTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Bytes that a training may take, and the RAM into which weights are read; None where that is not known."""
+
+    memory: int | None
+    ram: int | None
 
 
 class Command(BaseCommand):
     help = (
-        "Estimate the memory that training a model needs, part by part, for LoRA, QLoRA and full fine-tuning, SFT and "
-        "DPO, in float32 and bfloat16, and show what this machine has. Nothing is loaded; a config.json is enough "
-        "(--config), or a number of parameters (--parameters, without activations). GB are 10^9 bytes."
+        "Estimate the memory that training a model needs, for LoRA, QLoRA and full fine-tuning, SFT and DPO, in "
+        "float32 and bfloat16, and say what fits into the memory that is free here (or into --memory). Nothing is "
+        "loaded; a config.json is enough (--config), or a number of parameters (--parameters: the least that is "
+        "needed). GiB are 2^30 bytes."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -43,6 +71,13 @@ class Command(BaseCommand):
         how.add_argument("--lora-r", type=int, default=16, help="the adapter's rank; default 16")
         how.add_argument("--gradient-checkpointing", action="store_true", help="keep only the input of each layer")
         how.add_argument("--gpu", action="store_true", help="estimate for a GPU; default: if this machine has one")
+        parser.add_argument(
+            "--memory",
+            type=float,
+            metavar="GIB",
+            help="the memory it must fit into, in GiB; default: what is free here",
+        )
+        parser.add_argument("--parts", action="store_true", help="list weights, gradients, optimizer and so on as well")
         parser.add_argument("--width", type=int, help="table width in characters; default: the terminal's")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -52,28 +87,36 @@ class Command(BaseCommand):
         for name in ("max_length", "batch_size", "lora_r"):
             if options[name] < 1:
                 raise CommandError(f"--{name.replace('_', '-')} must be at least 1")
+        if options["memory"] is not None and not (math.isfinite(options["memory"]) and options["memory"] > 0):
+            raise CommandError("--memory must be above 0, in GiB")
         gpus = hardware.gpus()
+        gpu = options["gpu"] or bool(gpus)
         console = Console(file=cast(IO[str], self.stdout), width=options["width"])
         try:
             if options["parameters"]:
-                parameters = int(options["parameters"])
-                if parameters < 1:
+                if not (math.isfinite(options["parameters"]) and options["parameters"] >= 1):
                     raise CommandError("--parameters must be at least 1")
-                rows = static_rows(parameters)
+                parameters = int(options["parameters"])
+                rows = list(static_rows(parameters))
             else:
                 config, counted = self.model(options)
                 shape = model_shape.Shape.from_config(config)
                 parameters = counted or shape.parameters
-                rows = estimated_rows(config, counted, options, gpu=options["gpu"] or bool(gpus))
+                rows = list(estimated_rows(config, counted, options, gpu=gpu))
                 if not shape.known:
                     known = ", ".join(model_shape.KNOWN)
                     warning = f"{shape.model_type or 'the model'} is not one of {known}: treated as Llama"
                     self.stderr.write(warning)
         except ModelError as error:
             raise CommandError(str(error)) from error
+        room = room_for(options["memory"], gpu=gpu, gpus=gpus)
+        to_read = memory_estimate.FP32 * parameters
         self.stdout.write(describe_weights(parameters))
-        console.print(table(rows))
-        self.stdout.write(describe_machine(gpus))
+        console.print(table(rows, room, to_read))
+        if options["parts"]:
+            console.print(parts_table(rows))
+        for line in describe_room(room, to_read, options["memory"], gpu=gpu, gpus=gpus):
+            self.stdout.write(line)
 
     def model(self, options: dict[str, Any]) -> tuple[model_shape.Config, int]:
         """The configuration, and the parameters that the weights' headers count (0: no weights there)."""
@@ -89,9 +132,8 @@ class Command(BaseCommand):
         return model_shape.read_config(folder / "config.json"), model_shape.count_parameters(folder)
 
 
-def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, Any], *, gpu: bool) -> list[list[str]]:
+def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, Any], *, gpu: bool) -> Iterator[Row]:
     packing = not options["no_packing"]
-    rows = []
     for method, name in METHODS:
         for objective in OBJECTIVES:
             tokens, line = memory_estimate.micro_batch(
@@ -115,51 +157,98 @@ def estimated_rows(config: model_shape.Config, counted: int, options: dict[str, 
                     gpu=gpu,
                     parameters=counted or None,
                 )
-                parts = [hardware.gigabytes(getattr(estimate, part)) for part in PARTS]
-                total = hardware.gigabytes(estimate.total)
-                rows.append([name, objective.upper(), precision, *parts, total, hardware.gigabytes(estimate.process)])
-    return rows
+                yield Row(
+                    method=name,
+                    objective=objective.upper(),
+                    precision=precision,
+                    parts={part: getattr(estimate, part) for part in PARTS},
+                    total=estimate.total + estimate.process,
+                )
 
 
-def static_rows(parameters: int) -> list[list[str]]:
+def static_rows(parameters: int) -> Iterator[Row]:
     """For so many parameters, without what depends on the architecture (adapters, activations, logits)."""
-    sizes = [
-        ("LoRA", "fp32", memory_estimate.FP32),
-        ("LoRA", "bf16", memory_estimate.BF16),
-        ("QLoRA", "4 bits", memory_estimate.NF4_BYTES),
-    ]
-    unknown = [UNKNOWN] * 6
-    rows = [[name, "any", width, hardware.gigabytes(size * parameters), *unknown] for name, width, size in sizes]
-    full = [
-        hardware.gigabytes(size * parameters)
-        for size in (memory_estimate.FP32, memory_estimate.FP32, memory_estimate.ADAM_MOMENTS)
-    ]
-    return [*rows, ["full", "any", "fp32", *full, *unknown[2:]]]
+    fp32, bf16, moments = memory_estimate.FP32, memory_estimate.BF16, memory_estimate.ADAM_MOMENTS
+    for method, precision, sizes in (
+        ("LoRA", "fp32", {"weights": fp32}),
+        ("LoRA", "bf16", {"weights": bf16}),
+        ("QLoRA", "4 bits", {"weights": memory_estimate.NF4_BYTES}),
+        ("full", "fp32", {"weights": fp32, "gradients": fp32, "optimizer": moments}),
+    ):
+        parts = {part: size * parameters for part, size in sizes.items()}
+        yield Row(method=method, objective="any", precision=precision, parts=parts, total=sum(parts.values()))
 
 
-def table(rows: list[list[str]]) -> Table:
-    printed = Table(title="memory by part")
-    for name in ("method", "objective", "precision"):
-        printed.add_column(name)
-    for name in (*PARTS, "total", "process"):
+def room_for(memory: float | None, *, gpu: bool, gpus: list[hardware.Gpu]) -> Room:
+    """What is free here, on the GPU with the most; or `memory` GiB of a machine of whose RAM beside a GPU nothing is
+    known."""
+    if memory is not None:
+        size = int(memory * hardware.GIBIBYTE)
+        return Room(memory=size, ram=None if gpu else size)
+    ram = hardware.available_ram()
+    if gpu:
+        return Room(memory=max((card.free for card in gpus), default=None), ram=ram)
+    return Room(memory=ram, ram=ram)
+
+
+def fits(row: Row, room: Room, to_read: int) -> str:
+    """`to_read`: bytes of the weights in float32, which an engine reads into RAM before it trains."""
+    limits = [(row.total, room.memory), (to_read, room.ram)]
+    if any(limit is not None and needed > limit for needed, limit in limits):
+        return "no"
+    return "yes" if row.is_whole and room.memory is not None else UNKNOWN
+
+
+def table(rows: list[Row], room: Room, to_read: int) -> Table:
+    printed = Table("method", "objective", "precision", box=SIMPLE_HEAD)
+    printed.add_column("total (GiB)", justify="right")
+    printed.add_column("fits")
+    for row in rows:
+        total = f"{'' if row.is_whole else 'at least '}{in_gib(row.total)}"
+        printed.add_row(row.method, row.objective, row.precision, total, fits(row, room, to_read))
+    return printed
+
+
+def parts_table(rows: list[Row]) -> Table:
+    """At most 80 columns wide up to 9,999 GiB."""
+    printed = Table("parts, in GiB", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name in PARTS:
         printed.add_column(name, justify="right")
     for row in rows:
-        printed.add_row(*row)
+        values = [in_gib(row.parts[part]) if part in row.parts else UNKNOWN for part in PARTS]
+        printed.add_row(f"{row.method} {row.objective} {row.precision}", *values)
     return printed
+
+
+def in_gib(count: float) -> str:
+    size = count / hardware.GIBIBYTE
+    return f"{size:,.1f}" if size >= 1 or not size else f"{size:.2g}"
 
 
 def describe_weights(parameters: int) -> str:
     sizes = [
-        hardware.gigabytes(size * parameters)
+        hardware.gibibytes(size * parameters)
         for size in (memory_estimate.BF16, memory_estimate.FP32, memory_estimate.NF4_BYTES)
     ]
     return (
-        f"{parameters:,} parameters: {sizes[0]} in half precision, {sizes[1]} in full precision, {sizes[2]} in 4 bits "
-        "(GB: 10^9 bytes)"
+        f"{parameters:,} parameters: {sizes[0]} in half precision, {sizes[1]} in full precision, {sizes[2]} in 4 bits"
     )
 
 
-def describe_machine(gpus: list[hardware.Gpu]) -> str:
-    ram = f"{hardware.gigabytes(hardware.available_ram())} of {hardware.gigabytes(hardware.total_ram())} RAM free"
-    cards = [f"{gpu.name}: {hardware.gigabytes(gpu.free)} of {hardware.gigabytes(gpu.total)} free" for gpu in gpus]
-    return f"This machine: {'; '.join([ram, *cards] if cards else [ram, 'no NVIDIA GPU'])}"
+def describe_room(
+    room: Room, to_read: int, memory: float | None, *, gpu: bool, gpus: list[hardware.Gpu]
+) -> Iterator[str]:
+    """What `fits` was asked of."""
+    if memory is not None:
+        yield f"Compared with {hardware.gibibytes(memory * hardware.GIBIBYTE)} (--memory)."
+    else:
+        ram = f"{hardware.gibibytes(hardware.available_ram())} of {hardware.gibibytes(hardware.total_ram())} RAM free"
+        cards = [
+            f"{card.name}: {hardware.gibibytes(card.free)} of {hardware.gibibytes(card.total)} free" for card in gpus
+        ]
+        yield f"This machine: {'; '.join([ram, *cards] if cards else [ram, 'no NVIDIA GPU'])}"
+        if room.memory is None:
+            yield "Whether it fits is not known without a GPU here: --memory 80 asks about one with 80 GiB."
+    if room.ram is None or to_read > room.ram:
+        free = "" if room.ram is None else f"; {hardware.gibibytes(room.ram)} are free"
+        yield f"Weights are read in float32 first, which takes {hardware.gibibytes(to_read)} of RAM{free}."

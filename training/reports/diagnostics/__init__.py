@@ -7,7 +7,6 @@ the note says what to do.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from training.reports.curves import steps_of
 from training.reports.diagnostics.facts import Facts, Note
 from training.reports.diagnostics.preference import (
     accuracy_of_chance,
@@ -43,16 +42,17 @@ OVERRULED = {
 
 
 def notes_of(
-    lines: Sequence[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
     *,
     config: Mapping[str, Any] | None = None,
     result: Mapping[str, Any] | None = None,
     preflight: Mapping[str, Any] | None = None,
     rows: int = 0,
 ) -> list[Note]:
-    """Notes on a run, the weightiest first: from its lines of metrics.jsonl, run.json, result.json, preflight.json
-    and the number of its training rows. Pure; says nothing where there is nothing to say."""
-    facts = Facts(steps_of(lines), config or {}, result or {}, preflight or {}, rows)
+    """Notes on a run, the weightiest first: from its steps (of `steps_of`, or of a history, where a line may stand for
+    several), run.json, result.json, preflight.json and the number of its training rows. Pure; says nothing where there
+    is nothing to say."""
+    facts = Facts(steps, config or {}, result or {}, preflight or {}, rows)
     notes = [note for rule in RULES if (note := rule(facts)) is not None]
     keys = {note.key for note in notes}
     notes = [note for note in notes if not (keys & OVERRULED.get(note.key, set()))]

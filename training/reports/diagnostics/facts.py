@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, variance
 from typing import Any, Literal
 
 from training.reports.curves import points_of
@@ -45,16 +45,33 @@ class Facts:
         return int(self.steps[-1].get("total_steps") or len(self.steps)) if self.steps else 0
 
     @property
+    def done(self) -> int:
+        """The last step; a line may stand for several."""
+        return int(self.steps[-1]["step"]) if self.steps else 0
+
+    @property
     def batch(self) -> int:
         """Rows of one optimizer step."""
         factors = (self.config.get(name) or 1 for name in ("batch_size", "gradient_accumulation", "processes"))
         return math.prod(factors)
 
-    def values(self, key: str) -> list[float]:
-        return [value for value in points_of(self.steps, key)[1] if math.isfinite(value)]
+    def values(self, key: str, *, until: float = math.inf) -> list[float]:
+        """The metric's finite values, up to this step."""
+        points = zip(*points_of(self.steps, key), strict=True)
+        return [value for step, value in points if step <= until and math.isfinite(value)]
 
     def ends(self, key: str) -> tuple[float, float] | None:
         """The means of the first and the last fifth; None of fewer than ENOUGH_STEPS."""
         values = self.values(key)
         fifth = len(values) // 5
         return (fmean(values[:fifth]), fmean(values[-fifth:])) if len(values) >= ENOUGH_STEPS else None
+
+    def noise(self, key: str) -> tuple[float, float]:
+        """Two standard errors: of the change between the two means of `ends`, and of the last one alone.
+
+        What is smaller may be the batches' chance. Steps are taken as independent.
+        """
+        values = self.values(key)
+        fifth = len(values) // 5
+        first, last = (variance(part) / fifth for part in (values[:fifth], values[-fifth:]))
+        return 2 * math.sqrt(first + last), 2 * math.sqrt(last)

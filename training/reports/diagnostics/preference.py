@@ -16,6 +16,7 @@ EARLY_STEPS = 10
 EASY_ACCURACY = 0.98
 EXPLODED_MARGIN = 8.0
 HARDLY_MOVED = 0.02
+SURELY_BETTER = 0.6  # an accuracy that may be this high by the batches' chance is not called chance
 
 
 def first_loss(facts: Facts) -> Note | None:
@@ -57,9 +58,10 @@ def first_loss(facts: Facts) -> Note | None:
 def chosen_falls(facts: Facts) -> Note | None:
     """The reward of the chosen texts is their log-probability against the reference's: below zero, it fell."""
     chosen, margin = facts.ends(REWARD_CHOSEN), facts.ends(REWARD_MARGIN)
-    if not (facts.preference and chosen and margin) or chosen[1] > -HARDLY_MOVED:
+    if not (facts.preference and chosen and margin) or chosen[1] > -max(HARDLY_MOVED, facts.noise(REWARD_CHOSEN)[1]):
         return None
-    if margin[1] <= margin[0] or margin[1] < HARDLY_MOVED:
+    change, last = facts.noise(REWARD_MARGIN)
+    if margin[1] - margin[0] < -change or margin[1] + last < HARDLY_MOVED:
         return Note(
             "chosen_falls",
             "bad",
@@ -88,8 +90,8 @@ def chosen_falls(facts: Facts) -> Note | None:
 
 
 def easy_accuracy(facts: Facts) -> Note | None:
-    values = facts.values(REWARD_ACCURACY)
-    early = values[: max(ENOUGH_STEPS, facts.total // 5)]
+    until = min(facts.done, max(ENOUGH_STEPS, facts.total // 5))
+    early = facts.values(REWARD_ACCURACY, until=until)
     if not facts.preference or len(early) < ENOUGH_STEPS or fmean(early[-10:]) < EASY_ACCURACY:
         return None
     return Note(
@@ -99,13 +101,15 @@ def easy_accuracy(facts: Facts) -> Note | None:
             "Reward accuracy was near 100 %% after %(steps)s steps: the pairs are easy to tell apart (by length or a "
             "phrase?), or memorised. Trust the held-out figure, and read some outputs."
         )
-        % {"steps": len(early)},
+        % {"steps": until},
     )
 
 
 def accuracy_of_chance(facts: Facts) -> Note | None:
-    ends, steps = facts.ends(REWARD_ACCURACY), len(facts.steps)
+    ends, steps = facts.ends(REWARD_ACCURACY), facts.done
     if not (facts.preference and ends) or steps < max(50, facts.total // 4) or not 0.4 <= ends[1] <= 0.55:
+        return None
+    if ends[1] + facts.noise(REWARD_ACCURACY)[1] > SURELY_BETTER:
         return None
     return Note(
         "accuracy_of_chance",
@@ -120,7 +124,7 @@ def accuracy_of_chance(facts: Facts) -> Note | None:
 
 def exploded_margin(facts: Facts) -> Note | None:
     ends = facts.ends(REWARD_MARGIN)
-    if not ends or ends[1] < EXPLODED_MARGIN:
+    if not ends or ends[1] - facts.noise(REWARD_MARGIN)[1] < EXPLODED_MARGIN:
         return None
     return Note(
         "exploded_margin",
@@ -135,7 +139,9 @@ def exploded_margin(facts: Facts) -> Note | None:
 
 def hardly_moved(facts: Facts) -> Note | None:
     margin, loss = facts.ends(REWARD_MARGIN), facts.ends(LOSS)
-    if not (facts.preference and margin and loss) or len(facts.steps) < facts.total // 2:
+    if not (facts.preference and margin and loss) or facts.done < facts.total // 2:
+        return None
+    if abs(margin[1]) + facts.noise(REWARD_MARGIN)[1] > 2 * HARDLY_MOVED:
         return None
     if abs(margin[1]) > HARDLY_MOVED or abs(loss[1] - loss[0]) > HARDLY_MOVED * abs(loss[0]):
         return None
@@ -143,5 +149,5 @@ def hardly_moved(facts: Facts) -> Note | None:
         "hardly_moved",
         "warn",
         _("After %(steps)s steps the model has hardly changed: the learning rate (%(rate)s) may be too low.")
-        % {"steps": len(facts.steps), "rate": number(float(facts.config.get("learning_rate") or 0))},
+        % {"steps": facts.done, "rate": number(float(facts.config.get("learning_rate") or 0))},
     )

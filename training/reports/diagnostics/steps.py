@@ -8,11 +8,15 @@ from training.contract.metrics import GRAD_NORM, LOSS
 from training.reports.diagnostics.facts import ENOUGH_STEPS, Facts, Note
 from training.reports.progress import number
 
+A_FALL = 0.05  # of the loss at the beginning
+
 
 def loss_not_falling(facts: Facts) -> Note | None:
     ends = facts.ends(LOSS)
     if not ends or ends[1] < 0.99 * ends[0]:
         return None
+    if ends[0] - ends[1] + facts.noise(LOSS)[0] > A_FALL * ends[0]:
+        return None  # it may fall: the batches differ more than that
     return Note(
         "loss_not_falling",
         "warn",

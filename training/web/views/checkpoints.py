@@ -8,17 +8,19 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Role
+from annotation.text.formatting import duration
 from annotation.web.http import SignedInRequest
 from training.access import checkpoint_for
-from training.contract.metrics import CHRF, FIGURES, REWARD_ACCURACY
-from training.engine_jobs import model_folders
+from training.contract.metrics import CHRF, REWARD_ACCURACY
 from training.models import Checkpoint, Evaluation
 from training.reports.progress import evaluation_figures
+from training.reports.run_table import main_figures, newest_evaluations, starting_point
 from training.results.checkpoints import last_evaluation, lineage, promoted_checkpoint
 from training.results.evaluations import create_evaluation, read_samples
 from training.results.preferences import in_words, outcome_of, reasons_in_words
@@ -34,10 +36,9 @@ SAMPLES_SHOWN = 12
 def index(request: SignedInRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, STAFF)
     promoted = promoted_checkpoint(project)
-    rows = Checkpoint.objects.filter(project=project).select_related("run", "parent", "dataset")
+    rows = Checkpoint.objects.filter(project=project).select_related("run", "parent", "dataset", "run__curve")
     page = Paginator(rows.order_by("-id"), CHECKPOINTS_A_PAGE).get_page(request.GET.get("page"))
-    finished = Evaluation.objects.filter(checkpoint__in=list(page), status=Evaluation.Status.SUCCEEDED).order_by("id")
-    newest = {evaluation.checkpoint_id: evaluation for evaluation in finished}
+    newest = newest_evaluations(row.pk for row in page)
     context = {
         "project": project,
         "section": "checkpoints",
@@ -47,16 +48,14 @@ def index(request: SignedInRequest, slug: str) -> HttpResponse:
         "rows": [
             {
                 "checkpoint": row,
-                "base": model_folders.short_name(row.base_model),
-                "figures": [figure for figure in figures_of(newest.get(row.pk)) if figure.key in HEADLINES],
+                "start": starting_point(row.run),
+                "held_out": main_figures(row.run.trainer, newest.get(row.pk)),
+                "took": duration(row.run.seconds),
             }
             for row in page
         ],
     }
     return render(request, "training/checkpoints/checkpoints.html", context)
-
-
-HEADLINES = [figure.key for figure in FIGURES if figure.headline]
 
 
 def list_title(promoted: Checkpoint | None, count: int) -> str:
@@ -103,19 +102,19 @@ def detail(request: SignedInRequest, checkpoint_id: int) -> HttpResponse:
     return render(request, "training/checkpoints/checkpoint.html", context)
 
 
+TITLES = {
+    REWARD_ACCURACY: gettext_lazy("Checkpoint %(number)s agrees with annotators on %(value)s of held-out pairs"),
+    CHRF: gettext_lazy("Checkpoint %(number)s scores chrF %(value)s against the references"),
+}
+
+
 def title(checkpoint: Checkpoint, figures: list[Any]) -> str:
     by_key = {figure.key: figure for figure in figures}
     number = checkpoint.pk
-    if REWARD_ACCURACY in by_key:
-        return _("Checkpoint %(number)s agrees with annotators on %(value)s of held-out pairs") % {
-            "number": number,
-            "value": by_key[REWARD_ACCURACY].value,
-        }
-    if CHRF in by_key:
-        return _("Checkpoint %(number)s scores chrF %(value)s against the references") % {
-            "number": number,
-            "value": by_key[CHRF].value,
-        }
+    for key, sentence in TITLES.items():
+        if (figure := by_key.get(key)) is not None:
+            value = f"{figure.value} ({figure.interval})" if figure.interval else figure.value
+            return sentence % {"number": number, "value": value}
     return (
         _("Checkpoint %(number)s is evaluated") % {"number": number}
         if figures

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
-from annotation.models import Batch, DatasetVersion, Project, Role
+from annotation.models import DatasetVersion, Project, Role
 from annotation.queue.progress import project_progress
+from annotation.queue.workforce import recorded_shortage
 from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
 from training.access import round_for
@@ -22,6 +23,7 @@ from training.reports.progress import evaluation_figures, read_progress
 from training.results.checkpoints import promoted_checkpoint
 from training.results.preferences import in_words, outcome_of, reasons_in_words
 from training.rounds.lifecycle import current_round, retry_round, start_round
+from training.rounds.lineage import batches_by_round, labels_by_round
 from training.web.forms import RoundForm
 
 UNREADY = (Round.Status.PREPARING, Round.Status.FAILED)
@@ -85,27 +87,43 @@ def chain_of(project: Project) -> list[dict[str, Any]]:
     )
     # Before anything was trained there is no round yet: it is shown as it will be made.
     rounds = rounds or [Round(project=project, number=1)]
-    in_rounds: dict[int | None, set[int]] = {}
-    for batch_id, round_id in Batch.objects.filter(project=project).values_list("pk", "rounds"):
-        in_rounds.setdefault(round_id or rounds[0].pk, set()).add(batch_id)  # what is in none belongs to the newest
+    in_rounds = batches_by_round(project, rounds)
     progress = {row.batch.pk: row for row in project_progress(project)}
     runs = list(Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint").order_by("id"))
     evaluations: dict[int, list[Evaluation]] = {}
     for evaluation in Evaluation.objects.filter(project=project).order_by("id"):
         evaluations.setdefault(evaluation.checkpoint_id, []).append(evaluation)
     datasets = list(DatasetVersion.objects.filter(project=project).order_by("id"))
+    held = {dataset.pk: labels_by_round(dataset, in_rounds) for dataset in datasets}
+    order = [round.pk for round in rounds]
+    # A run belongs to the newest round whose labels it was trained on.
+    round_of_run = {
+        run.pk: next((pk for pk in order if run.dataset_id and pk in held[run.dataset_id]), run.round_id)
+        for run in runs
+    }
     chain = []
     for round in rounds:
-        own_runs = [run for run in runs if run.round_id == round.pk]
-        batches = in_rounds.get(round.pk, set())
-        trained_on = {run.dataset_id for run in own_runs}
+        own_runs = [run for run in runs if round_of_run[run.pk] == round.pk]
+        batches = in_rounds[round.pk]
+        own_batches = [progress[pk] for pk in sorted(batches) if pk in progress]
+        if round.status == Round.Status.CLOSED and any(batch.is_open for batch in own_batches):
+            round.status = Round.Status.COLLECTING  # one was reopened; the watcher records it
         checkpoints = [run.checkpoint for run in own_runs if hasattr(run, "checkpoint")]
         chain.append(
             {
                 "round": round,
                 "outcome": told(round, batches),
-                "batches": [progress[pk] for pk in sorted(batches) if pk in progress],
-                "datasets": [row for row in datasets if row.pk in trained_on or came_from(row, batches)],
+                "batches": own_batches,
+                "shortages": [
+                    (item.batch, sentence)
+                    for item in own_batches
+                    if not item.is_complete and (sentence := recorded_shortage(item.batch))
+                ],
+                "datasets": [
+                    (row, held[row.pk][round.pk], sum(held[row.pk].values()))
+                    for row in datasets
+                    if round.pk in held[row.pk]
+                ],
                 "runs": own_runs,
                 "checkpoints": checkpoints,
                 "evaluations": [
@@ -129,12 +147,6 @@ def told(round: Round, batches: set[int]) -> dict[str, Any] | None:
     outcome = outcome_of(round.checkpoint, batches)
     sentence = in_words(outcome, round.checkpoint)
     return {"sentence": sentence, "reasons": reasons_in_words(outcome)} if sentence else None
-
-
-def came_from(dataset: DatasetVersion, batches: set[int]) -> bool:
-    """Whether all its batches are of this round."""
-    chosen = {batch for batch in dataset.selection.get("batches") or [] if isinstance(batch, int)}
-    return bool(chosen) and chosen <= batches
 
 
 @login_required

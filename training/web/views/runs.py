@@ -1,86 +1,42 @@
-"""Runs: the list with the form that starts one, and the live page of each."""
+"""The live page of a run, and what a manager may do there."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db.models import Case, When
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from annotation.core.access import MANAGERS, MAX_ID, STAFF, project_for, role_in
+from annotation.core.access import MANAGERS, MAX_ID, role_in
 from annotation.core.errors import DomainError
-from annotation.models import Project, Role
+from annotation.models import Role
 from annotation.web.forms.actions import attempt
 from annotation.web.http import SignedInRequest
 from annotation.web.parameters import whole_number
 from training.access import run_for
-from training.engine_jobs import model_folders
+from training.contract.headline import headline, steps_of
+from training.contract.metrics import PADDING_SHARE
 from training.engine_jobs.queue import cancel, resume
 from training.models import Checkpoint, EngineJob, Run
-from training.reports.curves import chart_sentences, is_step, news, run_charts
+from training.reports.curves import chart_sentences, news, run_charts
 from training.reports.diagnostics import notes_of
+from training.reports.history import history_of
 from training.reports.preflight import describe_method, describe_preflight, read_preflight
-from training.reports.progress import Progress, read_ends, read_progress
-from training.runs.create import command_line, create_run
-from training.web.forms import RunForm
+from training.reports.progress import Progress, progress_of, read_ends
+from training.reports.settings import inputs_of, settings_of
+from training.runs.create import command_line
+from training.runs.describe import describe_run
+from training.web.forms import DescribeForm
 
-RUNS_A_PAGE = 30
 LOG_LINES, MORE_LOG_LINES = 12, 400
 NOTES_EVERY_S = 10  # they need the whole history
 NO_STORE = "no-store"
 
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def index(request: SignedInRequest, slug: str) -> HttpResponse:
-    project = project_for(request.user, slug, MANAGERS if request.method == "POST" else STAFF)
-    manages = role_in(request.user, project) == Role.MANAGER
-    form = RunForm(request.POST or None, project=project) if manages else None
-    status = 200
-    if request.method == "POST" and form is not None:
-        status = 422
-        done = attempt(form, lambda: create_run(actor=request.user, **form.values()))
-        if not done.error:
-            return redirect("run", done.result.pk)
-    rows = Run.objects.filter(project=project).select_related("dataset", "parent", "checkpoint", "created_by")
-    page = Paginator(rows.order_by("-id"), RUNS_A_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "project": project,
-        "section": "runs",
-        "form": form,
-        "page": page,
-        "title": list_title(project),
-        "rows": [(run, read_progress(run.directory) if run.is_live else None) for run in page],
-    }
-    return render(request, "training/runs/runs.html", context, status=status)
-
-
-def list_title(project: Project) -> str:
-    """Read by one statement: a run that starts or ends meanwhile is seen once, in one of its states."""
-    running, queued = EngineJob.Status.RUNNING, EngineJob.Status.QUEUED
-    first = Case(When(status=running, then=0), When(status=queued, then=1), default=2)
-    run = Run.objects.filter(project=project).order_by(first, "-pk").first()
-    if run is None:
-        return _("Nothing has been trained yet")
-    if run.status == running:
-        return _("Run %(number)s is training") % {"number": run.pk}
-    if run.status == queued:
-        return _("A run is queued")
-    return IDLE[EngineJob.Status(run.status)] % {"number": run.pk}
-
-
-IDLE = {
-    EngineJob.Status.SUCCEEDED: gettext_lazy("Nothing is training; run %(number)s succeeded"),
-    EngineJob.Status.FAILED: gettext_lazy("Nothing is training; run %(number)s failed"),
-    EngineJob.Status.CANCELLED: gettext_lazy("Nothing is training; run %(number)s was cancelled"),
-}
 ENDINGS = {
     EngineJob.Status.SUCCEEDED: gettext_lazy("Run %(number)s succeeded"),
     EngineJob.Status.FAILED: gettext_lazy("Run %(number)s failed"),
@@ -97,21 +53,23 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
         return poll(request, run)
     more = request.GET.get("log") == "more"
     log_lines = MORE_LOG_LINES if more else LOG_LINES
-    lines, offset = run.directory.read_metrics()
+    steps, offset = history_of(run.directory)
+    sentences = chart_sentences(read_ends(run.directory))
     context = {
         **live_part(request, run),
-        **findings(run, lines),
+        **findings(run, steps),
         "project": run.project,
         "section": "runs",
-        "charts": run_charts(lines, live=run.is_live),
+        "charts": run_charts(steps, sentences, live=run.is_live),
         "offset": offset,
-        "has_points": any(map(is_step, lines)),
+        "has_points": bool(steps),
         "log": run.directory.log_tail(log_lines),
         "log_lines": log_lines,
         "more": more,
-        "started_from": model_folders.short_name(run.base_model) if run.base_model else "",
         "command": command_line(run) if run.dataset_id else "",
+        "inputs": inputs_of(run),
         "settings": settings_of(run),
+        "describe_form": DescribeForm(initial={"name": run.name, "note": run.note}),
     }
     return render(request, "training/runs/run.html", context)
 
@@ -128,7 +86,7 @@ def poll(request: SignedInRequest, run: Run) -> HttpResponse:
         "with_notes": not run.is_live or time.time() >= parameters["notes_at"] + NOTES_EVERY_S,
     }
     if context["with_notes"]:
-        context |= findings(run, run.directory.read_metrics()[0])
+        context |= findings(run, history_of(run.directory)[0])
     response = render(request, "training/runs/poll.html", context)
     response.headers["Cache-Control"] = NO_STORE
     return response
@@ -136,14 +94,15 @@ def poll(request: SignedInRequest, run: Run) -> HttpResponse:
 
 def live_part(request: SignedInRequest, run: Run) -> dict[str, Any]:
     checkpoint = Checkpoint.objects.filter(run=run).first()
-    progress = read_progress(run.directory)
+    ends = read_ends(run.directory)
+    progress = progress_of(ends)
     return {
         "run": run,
         "checkpoint": checkpoint,
         "progress": progress,
         "manages": role_in(request.user, run.project) == Role.MANAGER,
         "title": run_title(run, checkpoint, progress),
-        "method": describe_method(run.result),
+        "method": describe_method(run.result, headline(steps_of(ends), PADDING_SHARE)),
         "cancelling": run.is_live and run.directory.cancel_requested(),
     }
 
@@ -184,12 +143,12 @@ def news_since(run: Run, offset: int, log_lines: int) -> dict[str, Any]:
     }
 
 
-def findings(run: Run, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def findings(run: Run, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What was found before the first step, and what the figures say since."""
     rows = run.dataset.train_rows if run.dataset else 0
     preflight = read_preflight(run.directory)
     return {
-        "notes": notes_of(lines, config=run.config, result=run.result, preflight=preflight, rows=rows),
+        "notes": notes_of(steps, config=run.config, result=run.result, preflight=preflight, rows=rows),
         "preflight": describe_preflight(preflight),
         "notes_at": int(time.time()),
     }
@@ -213,23 +172,18 @@ def run_title(run: Run, checkpoint: Checkpoint | None, progress: Progress) -> st
     return ENDINGS[EngineJob.Status(run.status)] % {"number": number}
 
 
-def settings_of(run: Run) -> list[tuple[str, str]]:
-    """The configuration as (name, value), the nested ones flat; what belongs to no choice is left out."""
-    rows = []
-    for name, value in run.config.items():
-        if name in ("program", "run_id", "versions", "dataset", "architecture", "report_to"):
-            continue
-        if isinstance(value, dict):
-            rows += [(f"{name}.{key}", text_of(inner)) for key, inner in value.items()]
-        else:
-            rows.append((name, text_of(value)))
-    return rows
-
-
-def text_of(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "–"
-    return "–" if value in (None, "", "none") else f"{value:g}" if isinstance(value, float) else str(value)
+@login_required
+@require_POST
+def describe(request: SignedInRequest, run_id: int) -> HttpResponse:
+    run = run_for(request.user, run_id, MANAGERS)
+    form = DescribeForm(request.POST)
+    done = attempt(form, lambda: describe_run(run=run, actor=request.user, **form.cleaned_data))
+    if done.error:
+        problems = "; ".join(f"{form[name].label}: {errors[0]}" for name, errors in form.errors.items())
+        messages.error(request, _("Not saved: %(problems)s") % {"problems": problems})
+    elif done.result:
+        messages.success(request, _("Name and note are saved."))
+    return redirect("run", run.pk)
 
 
 @login_required
@@ -238,12 +192,9 @@ def cancel_run(request: SignedInRequest, run_id: int) -> HttpResponse:
     run = run_for(request.user, run_id, MANAGERS)
     try:
         status = cancel(run, request.user)
-        message = (
-            _("Run %(number)s is cancelled.")
-            if status == EngineJob.Status.CANCELLED
-            else _("Run %(number)s is stopping; it saves first.")
-        )
-        messages.success(request, message % {"number": run.pk})
+        if status == EngineJob.Status.CANCELLED:
+            messages.success(request, _("Run %(number)s is cancelled.") % {"number": run.pk})
+        # Else the page's own line says that it is stopping, for as long as it is.
     except DomainError as error:
         messages.warning(request, str(error))
     return redirect("run", run.pk)

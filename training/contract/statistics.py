@@ -1,14 +1,17 @@
-"""What a learning curve's figures allow one to say: paired gains with their intervals, and a power law. Pure.
+"""Intervals of held-out figures, and what two models on the same rows allow one to say. Pure.
 
-All points are measured on the same held-out rows, so two points are compared row by row. That detects far
-smaller changes than two separate intervals. What it leaves out is how much another seed would change each point.
+Two models are measured on the same held-out rows, so they are compared row by row. That detects far smaller changes
+than two separate intervals. What it leaves out is how much another seed would change each model.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean as mean
+from statistics import variance
 
 Z = 1.959964  # the standard normal's 97.5 % quantile
+BETTER, WORSE, UNCLEAR = "better", "worse", "unclear"
 # Less than this (two points of accuracy, or two per cent of perplexity) is not worth another round of annotation.
 WORTH_WHILE = 0.02
 
@@ -26,6 +29,33 @@ class Gain:
     def rows_needed(self) -> int:
         """About how many held-out rows would detect a change of WORTH_WHILE: the width falls with their square root."""
         return math.ceil(self.rows * ((self.high - self.low) / 2 / WORTH_WHILE) ** 2)
+
+
+def verdict(interval: Sequence[float] | None, neutral: float = 0.0) -> str:
+    """Whether an interval of a gain lies above `neutral` (better), below it (worse) or round it (unclear)."""
+    if interval is None:
+        return UNCLEAR
+    low, high = interval
+    return BETTER if low > neutral else WORSE if high < neutral else UNCLEAR
+
+
+def share_interval(share: float, n: float) -> tuple[float, float]:
+    """95 % score interval of a share of `n` rows (Wilson 1927); unlike a bootstrap, valid at 0 and 1 and for few."""
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def mean_interval(values: Sequence[float], minus: Sequence[float] | None = None) -> tuple[float, float] | None:
+    """The normal 95 % interval of a mean, or of the difference of two means (`minus` are other rows).
+
+    None where a mean has fewer than two values.
+    """
+    if min(len(part) for part in (values, minus) if part is not None) < 2:
+        return None
+    middle = mean(values) - (mean(minus) if minus is not None else 0.0)
+    half = Z * math.sqrt(sum(variance(part) / len(part) for part in (values, minus) if part is not None))
+    return middle - half, middle + half
 
 
 def gain_in_wins(before: Mapping[int, float], after: Mapping[int, float]) -> Gain | None:

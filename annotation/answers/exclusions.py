@@ -1,0 +1,114 @@
+"""Excluding answers: what was answered stays and is shown, and counts for nothing until the exclusion is lifted.
+
+Excluded answers go into no new dataset version, no votes, agreement or result of a round, and no test; similar texts
+are not offered from them. They still count as work: progress, time sheets and *my work* are what they were. Frozen
+dataset versions and tests that exist never change.
+"""
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.events import record
+from annotation.core.exclusions import excluded_answers
+from annotation.models import Annotation, Exclusion, Membership, Project, Task, User
+
+MAX_REASON = 500
+
+
+def exclude_answer(*, annotation: Annotation, reason: str, actor: User | None) -> Exclusion:
+    """Exclude this person's answer to the task, later versions included. Raises Conflict when it is excluded already or
+    was withdrawn, InvalidInput without a reason."""
+    task = Task.objects.select_related("batch__project").get(pk=annotation.task_id)
+    current = Annotation.objects.filter(task=task, annotator=annotation.annotator_id, is_current=True)
+    if not current.exists():
+        raise Conflict(_("This answer was withdrawn: there is nothing to exclude."))
+    return _exclude(task.batch.project, reason, actor, task=task, annotator=annotation.annotator)
+
+
+def exclude_person(*, project: Project, annotator: User, reason: str, actor: User | None) -> Exclusion:
+    """Exclude all answers of this person in the project, those to come included. Raises Conflict when they are excluded
+    already, InvalidInput without a reason and for somebody who neither belongs to the project nor answered in it."""
+    if not people_of(project).filter(pk=annotator.pk).exists():
+        message = _("%(person)s has no answers in this project.") % {"person": annotator}
+        raise InvalidInput(message, [("annotator", message)])
+    return _exclude(project, reason, actor, annotator=annotator)
+
+
+def people_of(project: Project) -> QuerySet[User]:
+    """Members, and everybody else who answered in the project."""
+    answers = Annotation.objects.filter(annotator=OuterRef("pk"), task__batch__project=project)
+    members = Membership.objects.filter(user=OuterRef("pk"), project=project)
+    return User.objects.filter(Exists(answers) | Exists(members)).order_by("name", "email")
+
+
+def exclude_simulated(*, project: Project, reason: str, actor: User | None) -> Exclusion:
+    """Exclude the answers of all simulated annotators in the project, those to come included. Raises as
+    `exclude_person` does."""
+    return _exclude(project, reason, actor)
+
+
+def lift_exclusion(*, exclusion: Exclusion, actor: User | None) -> Exclusion:
+    """The answers count again, from now on. Raises Conflict when it was lifted before."""
+    with transaction.atomic():
+        lifted = Exclusion.objects.filter(pk=exclusion.pk, lifted_at=None)
+        if not lifted.update(lifted_at=timezone.now(), lifted_by=actor):
+            raise Conflict(_("This exclusion has been lifted already."))
+        record(
+            verb="exclusion.lifted",
+            target=exclusion,
+            actor=actor,
+            project=exclusion.project,
+            before=_facts(exclusion),
+        )
+    exclusion.refresh_from_db()
+    return exclusion
+
+
+def _exclude(
+    project: Project, reason: str, actor: User | None, *, task: Task | None = None, annotator: User | None = None
+) -> Exclusion:
+    reason = checked_reason(reason)
+    try:
+        with transaction.atomic():
+            exclusion = Exclusion.objects.create(
+                project=project, task=task, annotator=annotator, reason=reason, created_by=actor
+            )
+            counts = {row.exclusion.pk: row.answers for row in excluded_answers(project)}
+            after = _facts(exclusion) | {"answers": counts[exclusion.pk]}
+            record(verb="exclusion.made", target=exclusion, actor=actor, project=project, after=after)
+    except IntegrityError as error:
+        raise Conflict(_ALREADY[bool(task), bool(annotator)]()) from error
+    return exclusion
+
+
+_ALREADY = {
+    (True, True): lambda: _("This answer is excluded already."),
+    (False, True): lambda: _("This person's answers are excluded already."),
+    (False, False): lambda: _("The answers of simulated annotators are excluded already."),
+}
+
+
+def _facts(exclusion: Exclusion) -> dict[str, object]:
+    return {
+        "scope": exclusion.scope,
+        "task": exclusion.task_id,
+        "annotator": exclusion.annotator_id,
+        "reason": exclusion.reason,
+    }
+
+
+def checked_reason(reason: str) -> str:
+    reason = " ".join(reason.replace("\0", "").split())
+    if not reason:
+        message = _("Give a reason for the exclusion.")
+        raise InvalidInput(message, [("reason", message)])
+    if len(reason) > MAX_REASON:
+        message = _("At most %(limit)s characters; this has %(length)s.") % {
+            "limit": MAX_REASON,
+            "length": len(reason),
+        }
+        raise InvalidInput(message, [("reason", message)])
+    return reason

@@ -1,0 +1,34 @@
+"""The answers that a dataset version leaves out, in words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from annotation.models import User
+
+
+def excluded_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """What was excluded, with the reason where there is one, and how many answers, as the manifest says it."""
+    facts = manifest.get("excluded")
+    if not facts:
+        return
+    people = {row["annotator"] for row in facts["exclusions"]} - {None}
+    people |= {int(part.partition(":")[2]) for part in facts["without"] if part.startswith("person:")}
+    names = {user.pk: str(user) for user in User.objects.filter(pk__in=people)}
+    for row in facts["exclusions"]:
+        values = {"person": names.get(row["annotator"], ""), "task": row["task"], "reason": row["reason"]}
+        if row["scope"] == "simulated":
+            yield _("simulated annotators (%(reason)s)") % values, row["annotations"]
+        elif row["scope"] == "person":
+            yield _("%(person)s (%(reason)s)") % values, row["annotations"]
+        else:
+            yield _("one answer of %(person)s (%(reason)s)") % values, row["annotations"]
+    for part, count in facts["without"].items():
+        what, _colon, key = part.partition(":")
+        if what == "simulated":
+            yield _("simulated annotators, in this dataset"), count
+        elif what == "person":
+            yield _("%(person)s, in this dataset") % {"person": names.get(int(key), key)}, count
+        else:
+            yield _("answer %(number)s, in this dataset") % {"number": key}, count
