@@ -2,6 +2,7 @@
 
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
+from annotation.models.counts import SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
@@ -43,9 +44,11 @@ __all__ = [
     "ReasonTag",
     "Remark",
     "Role",
+    "SlotCount",
     "Task",
     "TimeSpent",
     "User",
     "WeightSet",
     "WorkClock",
+    "WorkCount",
 ]
