@@ -39,7 +39,7 @@ TRIGGERS = """
         INSERT INTO annotation_slotcount (batch_id, state, slots, is_sum) VALUES
             (OLD.batch_id, annotation_slot_state(OLD.state, OLD.finished_at), -1, false),
             (NEW.batch_id, annotation_slot_state(NEW.state, NEW.finished_at), 1, false);
-        IF (OLD.state = 'skipped') <> (NEW.state = 'skipped') THEN
+        IF OLD.state = 'skipped' OR NEW.state = 'skipped' THEN
             INSERT INTO annotation_workcount
                 (batch_id, annotator_id, day, hour, answered, changed, skipped, active_seconds, idle_seconds, is_sum)
             SELECT r.batch_id, r.annotator_id, local::date, extract(hour FROM local), 0, 0, r.sign, 0, 0, false
@@ -55,7 +55,9 @@ TRIGGERS = """
     END $$;
     CREATE TRIGGER annotation_slot_changed AFTER UPDATE ON annotation_assignment FOR EACH ROW
         WHEN ((OLD.batch_id, annotation_slot_state(OLD.state, OLD.finished_at))
-            IS DISTINCT FROM (NEW.batch_id, annotation_slot_state(NEW.state, NEW.finished_at)))
+            IS DISTINCT FROM (NEW.batch_id, annotation_slot_state(NEW.state, NEW.finished_at))
+            OR NEW.state = 'skipped' AND (OLD.annotator_id, OLD.finished_at)
+                IS DISTINCT FROM (NEW.annotator_id, NEW.finished_at))
         EXECUTE FUNCTION annotation_count_slot_change();
 
     CREATE FUNCTION annotation_count_answers() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -77,6 +79,26 @@ TRIGGERS = """
         REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_answers();
     CREATE TRIGGER annotation_answers_deleted AFTER DELETE ON annotation_annotation
         REFERENCING OLD TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION annotation_count_answers();
+
+    CREATE FUNCTION annotation_count_answer_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO annotation_workcount
+            (batch_id, annotator_id, day, hour, answered, changed, skipped, active_seconds, idle_seconds, is_sum)
+        SELECT a.batch_id, r.annotator_id, local::date, extract(hour FROM local),
+            CASE WHEN r.version = 1 THEN sign ELSE 0 END, CASE WHEN r.version > 1 THEN sign ELSE 0 END, 0, 0, 0, false
+        FROM (VALUES
+            (OLD.assignment_id, OLD.annotator_id, OLD.version, OLD.created_at, -1),
+            (NEW.assignment_id, NEW.annotator_id, NEW.version, NEW.created_at, 1)
+        ) AS r (assignment_id, annotator_id, version, created_at, sign)
+            JOIN annotation_assignment a ON a.id = r.assignment_id
+            JOIN annotation_batch b ON b.id = a.batch_id JOIN annotation_project p ON p.id = b.project_id
+            CROSS JOIN LATERAL (SELECT r.created_at AT TIME ZONE p.time_zone AS local) AS zone;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER annotation_answer_changed AFTER UPDATE ON annotation_annotation FOR EACH ROW
+        WHEN ((OLD.assignment_id, OLD.annotator_id, OLD.version, OLD.created_at)
+            IS DISTINCT FROM (NEW.assignment_id, NEW.annotator_id, NEW.version, NEW.created_at))
+        EXECUTE FUNCTION annotation_count_answer_change();
 
     CREATE FUNCTION annotation_count_time() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -120,13 +142,14 @@ REMOVE = """
     DROP TRIGGER annotation_time_changed ON annotation_timespent;
     DROP TRIGGER annotation_time_deleted ON annotation_timespent;
     DROP TRIGGER annotation_time_added ON annotation_timespent;
+    DROP TRIGGER annotation_answer_changed ON annotation_annotation;
     DROP TRIGGER annotation_answers_deleted ON annotation_annotation;
     DROP TRIGGER annotation_answers_added ON annotation_annotation;
     DROP TRIGGER annotation_slot_changed ON annotation_assignment;
     DROP TRIGGER annotation_slots_deleted ON annotation_assignment;
     DROP TRIGGER annotation_slots_added ON annotation_assignment;
-    DROP FUNCTION annotation_count_time_change(), annotation_count_time(), annotation_count_answers(),
-        annotation_count_slot_change(), annotation_count_slots(), annotation_slot_state(text, timestamptz);
+    DROP FUNCTION annotation_count_time_change(), annotation_count_time(), annotation_count_answer_change(),
+        annotation_count_answers(), annotation_count_slot_change(), annotation_count_slots(), annotation_slot_state(text, timestamptz);
 """
 FILL = """
     INSERT INTO annotation_slotcount (batch_id, state, slots, is_sum)

@@ -68,7 +68,8 @@ def create_project(
     """A new project; who creates it becomes its manager.
 
     Without a `slug` a free one is made from the name. Without `error_categories` and `reason_tags` they are those that
-    fit the goal (`annotation.models.typology`); without a `time_zone` it is the site's. Raises `InvalidInput` by field, `Conflict` for a taken slug.
+    fit the goal (`annotation.models.typology`); without a `time_zone` it is the site's. Raises `InvalidInput` by
+    field, `Conflict` for a taken slug.
     """
     error_categories = ERROR_CATEGORIES.get(goal, ()) if error_categories is None else error_categories
     tags = distinct(REASON_TAGS.get(goal, ()) if reason_tags is None else reason_tags)
@@ -151,8 +152,8 @@ def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
     if project.edit_hours > YEAR_OF_HOURS:
         problems.append(("edit_hours", _("At most a year: {hours} hours.").format(hours=YEAR_OF_HOURS)))
     if project.time_zone not in time_zones():
-        problem = _("“{zone}” is not a time zone. Give a name such as Asia/Tokyo or UTC.").format(zone=project.time_zone)
-        problems.append(("time_zone", problem))
+        problem = _("“{zone}” is not a time zone. Give a name such as Asia/Tokyo or UTC.")
+        problems.append(("time_zone", problem.format(zone=project.time_zone)))
     long = [name for name in project.error_categories if len(name) > 60]
     if long:
         problem = _("“{name}…” is longer than {most} characters.").format(name=long[0][:20], most=60)

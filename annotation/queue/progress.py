@@ -147,11 +147,16 @@ def left_for(user: User, batch: Batch) -> tuple[int, bool]:
 
     Counted among the next slots of the queue, so that it costs the same in a batch of a million.
     """
-    free = eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE)).order_by("-priority", "position")
+    free = open_to(user, batch).order_by("-priority", "position")
     slots = free.values("task")[:COUNTED_SLOTS]
     tasks = {slot["task"] for slot in slots}
     held = Assignment.objects.filter(batch=batch, annotator=user, state=State.HELD, finished_at=None).count()
     return len(tasks) + held, len(slots) < COUNTED_SLOTS
+
+
+def open_to(user: User, batch: Batch) -> QuerySet[Assignment]:
+    """The free slots of the batch that this person may claim."""
+    return eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE))
 
 
 def eligible(user: User, free: QuerySet[Assignment]) -> QuerySet[Assignment]:
