@@ -7,6 +7,7 @@ from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
+from annotation.models.pay import PayRate
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
@@ -35,6 +36,7 @@ __all__ = [
     "Kind",
     "Membership",
     "MemoryEntry",
+    "PayRate",
     "Project",
     "Prompt",
     "Qualification",

@@ -76,6 +76,12 @@ class Project(models.Model):
         default=site_time_zone,
         help_text="Where a day begins and ends: for time sheets, dashboards and cost. A name such as Asia/Tokyo.",
     )
+    currency = models.CharField(
+        max_length=3, default="", blank=True, help_text="ISO 4217 code of rates and budget, such as EUR or JPY."
+    )
+    budget = models.DecimalField(
+        max_digits=14, decimal_places=2, null=True, blank=True, help_text="What annotation may cost in all."
+    )
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)

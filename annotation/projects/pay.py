@@ -28,9 +28,9 @@ def currencies() -> frozenset[str]:
 def set_rate(
     *, project: Project, unit: str, amount: Decimal, since: date, annotator: User | None, actor: User | None
 ) -> PayRate:
-    """The rate from that day on, of one person or (None) of all who have none of their own; replaces the one of that day.
+    """The rate from that day on, of one person, or (None) of all who have none of their own.
 
-    Raises `InvalidInput` by field.
+    It replaces the rate of that day. Raises `InvalidInput` by field.
     """
     problems = []
     if unit not in PayRate.Unit.values:
