@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from babel.core import get_global
 from django.db import transaction
@@ -46,7 +47,7 @@ def set_rate(
     if problems:
         raise InvalidInput("; ".join(message for _field, message in problems), problems)
     with transaction.atomic():
-        key = {"project": project, "annotator": annotator, "since": since}
+        key: dict[str, Any] = {"project": project, "annotator": annotator, "since": since}
         before = PayRate.objects.select_for_update().filter(**key).first()
         old = values_of(before) if before else None
         rate, _created = PayRate.objects.update_or_create(**key, defaults={"unit": unit, "amount": amount})

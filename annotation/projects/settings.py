@@ -1,6 +1,7 @@
 """Create a project and change its settings; guideline, aspects and reason tags have modules of their own."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ from annotation.members.memberships import add_member
 from annotation.models import Project, ReasonTag, Role, User
 from annotation.models.project import site_time_zone
 from annotation.models.typology import ERROR_CATEGORIES, REASON_TAGS
+from annotation.projects.pay import currencies
 from annotation.projects.reasons import distinct, refuse_unusable
 from annotation.text.language_tags import is_registered, name_of, right_tag
 
@@ -38,6 +40,8 @@ EDITABLE = (
     "show_total",
     "reasons_by_side",
     "error_categories",
+    "currency",
+    "budget",
 )
 MAX_CATEGORIES = 40
 YEAR_OF_HOURS = 8_784
@@ -136,8 +140,11 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
             setattr(row, name, changes[name])
         # A tag from before tags were checked may stay as it is.
         check(row, languages=[name for name in LANGUAGES if name in before])
+        if "currency" in before and row.pay_rates.exists():
+            message = _("The rates are in {currency}: delete them first.").format(currency=before["currency"])
+            raise InvalidInput(message, [("currency", message)])
         row.save(update_fields=list(before))
-        after = {name: changes[name] for name in before}
+        before, after = recorded(before), recorded({name: changes[name] for name in before})
         record(verb="project.changed", target=row, actor=actor, project=row, before=before, after=after)
         if "time_zone" in before:
             rebuild_counts(row.pk)  # its days begin at another moment
@@ -151,6 +158,9 @@ def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
         problems.append(("persona", _("Say who answers, and how: the model gets it with every prompt.")))
     if project.edit_hours > YEAR_OF_HOURS:
         problems.append(("edit_hours", _("At most a year: {hours} hours.").format(hours=YEAR_OF_HOURS)))
+    if project.currency and project.currency not in currencies():
+        problem = _("“{code}” is not a currency. Give its ISO 4217 code, such as EUR or JPY.")
+        problems.append(("currency", problem.format(code=project.currency)))
     if project.time_zone not in time_zones():
         problem = _("“{zone}” is not a time zone. Give a name such as Asia/Tokyo or UTC.")
         problems.append(("time_zone", problem.format(zone=project.time_zone)))
@@ -181,4 +191,9 @@ def tag_problem(tag: str) -> str | None:
 
 
 def values_of(project: Project) -> dict[str, Any]:
-    return {name: getattr(project, name) for name in ("slug", *EDITABLE)}
+    return recorded({name: getattr(project, name) for name in ("slug", *EDITABLE)})
+
+
+def recorded(values: dict[str, Any]) -> dict[str, Any]:
+    """As an event keeps them."""
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}

@@ -58,6 +58,9 @@ MANAGER_ONLY = {
     "settings_weights",
     "settings_reasons",
     "settings_people",
+    "settings_pay",
+    "settings_rate_delete",
+    "dashboard_people_file",
     "settings_member_role",
     "settings_member_remove",
     "settings_invitation_revoke",
@@ -92,6 +95,7 @@ MANAGER_ONLY = {
 }
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
+    "dashboard",
     "exclusions",
     "datasets",
     "dataset",

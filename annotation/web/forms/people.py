@@ -65,7 +65,7 @@ class NamesField(LinesField):
 class ProjectForm(forms.ModelForm):
     class Meta:
         model = Project
-        fields = list(EDITABLE)
+        fields = [name for name in EDITABLE if name not in ("currency", "budget")]  # a page of their own
         labels = {
             "name": _("Name"),
             "persona": _("Persona"),
