@@ -28,6 +28,7 @@ from annotation.models import (
     GlossaryTerm,
     Import,
     Membership,
+    PayRate,
     Qualification,
     QualificationItem,
     Remark,
@@ -178,6 +179,7 @@ def world():
     )
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     exclusion = Exclusion.objects.create(project=project, task=answered, annotator=rin, reason="Too short")
+    rate = PayRate.objects.create(project=project, unit="hour", amount=12, since="2026-01-01")
     remark = Remark.objects.create(task=task, author=kei, kind="question", text="How polite?")
     upload = Import.objects.create(project=project, filename="texts.csv")
     export = AnswerExport.objects.create(
@@ -205,6 +207,7 @@ def world():
         "assignment_id": slot.pk,
         "dataset_id": dataset.pk,
         "exclusion_id": exclusion.pk,
+        "rate_id": rate.pk,
         "import_id": upload.pk,
         "export_id": export.pk,
         "prompt_id": prompt.pk,
