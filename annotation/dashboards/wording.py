@@ -108,7 +108,7 @@ def budget_warning(found: Collection, ahead: Forecast | TooEarly) -> str | None:
     if isinstance(ahead, TooEarly) or not found.remaining:
         return None
     if found.spent + ahead.cost.low > budget:
-        return _("The budget will not suffice for what is open.")
+        return _("The budget will not cover what is open.")
     if found.spent + ahead.cost.high > budget:
-        return _("The budget may not suffice for what is open.")
+        return _("The budget may not cover what is open.")
     return None

@@ -20,7 +20,7 @@ class BudgetForm(forms.Form):
         min_value=0,
         max_digits=14,
         decimal_places=2,
-        help_text=_("What annotation may cost in all. The dashboard warns when it will not suffice."),
+        help_text=_("What annotation may cost in all. The dashboard warns when it will not be enough."),
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -78,7 +78,7 @@ def test_it_says_when_it_is_done_and_what_it_costs(project, monday, sign_in):
     page = words(client.get(reverse("dashboard", args=["hotel"])))
     assert "€12.00 of €20.00 spent. €20.00 at the end." in page
     update_project(project=project, actor=hana, budget=Decimal(15))
-    assert "The budget will not suffice for what is open." in words(client.get(reverse("dashboard", args=["hotel"])))
+    assert "The budget will not cover what is open." in words(client.get(reverse("dashboard", args=["hotel"])))
 
 
 def test_it_equals_a_recount_after_every_kind_of_action(project, sign_in):
