@@ -139,7 +139,7 @@ class ProjectForm(forms.ModelForm):
         self.fields["time_zone"] = forms.ChoiceField(
             label=self.fields["time_zone"].label,
             help_text=self.fields["time_zone"].help_text,
-            choices=[(name, name.replace("_", " ")) for name in sorted({*time_zones(), self.instance.time_zone})],
+            choices=[(name, name) for name in sorted({*time_zones(), self.instance.time_zone})],
             required=False,
         )
         categories = self.fields["error_categories"]
