@@ -34,7 +34,8 @@ class RateForm(forms.Form):
     person = forms.ChoiceField(label=_("For"), required=False)
     amount = forms.DecimalField(label=_("Amount"), min_value=0, max_digits=12, decimal_places=4)
     unit = forms.ChoiceField(
-        label=_("Per"), choices=[(PayRate.Unit.HOUR, _("hour of active time")), (PayRate.Unit.ANSWER, _("submitted answer"))]
+        label=_("Per"),
+        choices=[(PayRate.Unit.HOUR, _("hour of active time")), (PayRate.Unit.ANSWER, _("submitted answer"))],
     )
     since = forms.DateField(label=_("From"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
 
