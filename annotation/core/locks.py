@@ -18,6 +18,7 @@ class Lock(IntEnum):
     PROJECT = 0x4B6D_0002  # a project is written by one import
     JUDGEMENTS = 0x4B6D_0003  # one file of judgements at a time in a project
     ANSWER_EXPORT = 0x4B6D_0004  # an export is written by one worker
+    TASKS = 0x4B6D_0005  # a project's tasks are made (shared), or its prompts withdrawn and restored
 
 
 @contextmanager
@@ -44,10 +45,12 @@ def hold_lock(lock: Lock, row_id: int) -> Iterator[None]:
         unlock(lock, row_id)
 
 
-def lock_until_commit(lock: Lock, row_id: int) -> None:
-    """Take the lock for the rest of the transaction; waits until no other connection has it."""
+def lock_until_commit(lock: Lock, row_id: int, *, shared: bool = False) -> None:
+    """Take the lock for the rest of the transaction; waits until no other connection has it. Those who take it
+    `shared` have it together, and wait for one who has it alone."""
+    take = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock, key_of(row_id)])
+        cursor.execute(f"SELECT {take}(%s, %s)", [lock, key_of(row_id)])
 
 
 def unlock(lock: Lock, row_id: int) -> None:

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from annotation.core.exclusions import usable_prompts, withdrawals
 from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, WeightSet
 from annotation.queue.batch_changes import qualification_problems
@@ -97,7 +98,9 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
         "left_out_reasons": {},
         "same_reading": 0,
     }
-    rows = Prompt.objects.filter(project_id=batch.project_id)
+    if withdrawn := withdrawals(batch.project).count():
+        selection["withdrawn"] = withdrawn
+    rows = usable_prompts(batch.project)
     if isinstance(prompts, PromptSelection):
         prompts = prompts.prompts_for(batch)
     if prompts is not None:

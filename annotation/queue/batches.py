@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.locks import Lock, lock_until_commit
 from annotation.models import Batch, Project, Prompt, Qualification, User
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
@@ -51,6 +52,7 @@ def open_batch(
     Raises InvalidInput when nothing is left, saying why, and TooFewPeople.
     """
     with transaction.atomic():
+        lock_until_commit(Lock.TASKS, project.pk, shared=True)  # no prompt is withdrawn until the tasks are there
         batch = plan_batch(
             project=project,
             kind=kind,
