@@ -45,12 +45,10 @@ def hold_lock(lock: Lock, row_id: int) -> Iterator[None]:
         unlock(lock, row_id)
 
 
-def lock_until_commit(lock: Lock, row_id: int, *, shared: bool = False) -> None:
-    """Take the lock for the rest of the transaction; waits until no other connection has it. Those who take it
-    `shared` have it together, and wait for one who has it alone."""
-    take = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+def lock_until_commit(lock: Lock, row_id: int) -> None:
+    """Take the lock for the rest of the transaction; waits until no other connection has it."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {take}(%s, %s)", [lock, key_of(row_id)])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock, key_of(row_id)])
 
 
 def unlock(lock: Lock, row_id: int) -> None:

@@ -48,6 +48,7 @@ COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "heal
 MANAGER_ONLY = {
     "answer_exclude",
     "exclusion_lift",
+    "prompt_withdraw",
     "project_settings",
     "settings_guideline",
     "settings_guideline_version",
@@ -93,6 +94,8 @@ MANAGER_ONLY = {
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
     "exclusions",
+    "task",
+    "task_preview",
     "datasets",
     "dataset",
     "dataset_file",

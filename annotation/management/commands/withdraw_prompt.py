@@ -25,10 +25,10 @@ class Command(BaseCommand):
             type=int,
             default=[],
             metavar="N",
-            help="a prompt's number; any number of times",
+            help="a prompt's number; as often as needed",
         )
         parser.add_argument(
-            "--id", action="append", default=[], metavar="ID", help="the id that a prompt has in its file; any number"
+            "--id", action="append", default=[], metavar="ID", help="the id that a prompt has in its file"
         )
         what = parser.add_mutually_exclusive_group(required=True)
         what.add_argument("--reason", help="why; kept with every dataset that is frozen without the prompts")
@@ -47,10 +47,8 @@ class Command(BaseCommand):
                     withdraw_prompt(prompt=prompt, reason=options["reason"], actor=None)
             except DomainError as error:
                 raise CommandError(f"{name}: {error}") from error
-            event = Event.objects.filter(object_type="prompt", object_id=prompt.pk, verb__startswith="prompt.").latest(
-                "pk"
-            )
-            facts = event.after or {}
+            events = Event.objects.filter(object_type="prompt", object_id=prompt.pk, verb__startswith="prompt.")
+            facts = events.latest("pk").after or {}
             if options["restore"]:
                 self.stdout.write(f"{name}: restored; slots back in the queue: {facts['slots']}")
             else:
