@@ -75,16 +75,23 @@ class TaskFilter:
             slots = slots.filter(annotator=self.person)
         if (self.state in STATES and self.state) or self.person:
             tasks = tasks.filter(pk__in=slots.order_by().values("task"))
-        if self.flag in flags_of(batch) and self.flag:
+        # What is computed here ends in one list of ids: each such list costs its length again in every query.
+        ids = None
+        if self.flag == "disagreement" and self.flag in flags_of(batch):
+            ids = set(disagreeing(batch))
+        elif self.flag in flags_of(batch) and self.flag:
             tasks = flagged(tasks, batch, self.flag)
-        return ordered(searched(tasks, batch, self.query), self.order)
+        if number := task_number(self.query):
+            tasks = tasks.filter(position=number)
+        elif search := Search(self.query):
+            matching = {task for task, *texts in texts_of(batch) if search.matches(*texts)}
+            ids = matching if ids is None else ids & matching
+        return ordered(tasks if ids is None else tasks.filter(pk__in=ids), self.order)
 
 
 def flagged(tasks: QuerySet[Task], batch: Batch, flag: str) -> QuerySet[Task]:
     answers = Annotation.objects.filter(task__batch=batch, is_current=True).order_by()
     match flag:
-        case "disagreement":
-            return tasks.filter(pk__in=list(disagreeing(batch)))
         case "low":
             low = Func(
                 F("payload"),
@@ -127,14 +134,10 @@ def differ(kind: str, payloads: list[dict[str, Any]]) -> bool:
     )
 
 
-def searched(tasks: QuerySet[Task], batch: Batch, query: str) -> QuerySet[Task]:
-    number = query.strip().removeprefix("#")
-    if query.strip().startswith("#") and number.isascii() and number.isdecimal() and len(number) < 10:
-        return tasks.filter(position=int(number))
-    search = Search(query)
-    if not search:
-        return tasks
-    return tasks.filter(pk__in={task for task, *texts in texts_of(batch) if search.matches(*texts)})
+def task_number(query: str) -> int | None:
+    """The 12 of #12; 0 is no task's number."""
+    mark, digits = query.strip()[:1], query.strip()[1:]
+    return int(digits) if mark == "#" and digits.isascii() and digits.isdecimal() and len(digits) < 10 else None
 
 
 def texts_of(batch: Batch) -> Iterator[tuple[Any, ...]]:
