@@ -94,11 +94,11 @@ def slot_of(
             "annotation": annotation,
             "answer": answer,
             "order": " > ".join(" = ".join(letters.get(key, "?") for key in group) for group in groups),
-            "scores": [
-                (letters.get(key, "?"), side["scores"])
+            "scores": sorted(
+                (letters.get(key, "?"), side["short"])
                 for key, side in zip(kind.candidates_of(annotation.payload), answer.get("sides", []), strict=False)
                 if side.get("scores")
-            ],
+            ),
             "marks": sum(len(side["marks"]) for side in answer.get("sides", [])),
         }
         if "original" in answer:

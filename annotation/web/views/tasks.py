@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
@@ -67,6 +68,7 @@ def batch_page(
         "batch": batch,
         "page": page,
         "query": f"{query.urlencode()}&" if query else "",
+        "here": f"{reverse('batch', args=[batch.pk])}?{query.urlencode()}&page={page.number}",
         "tasks": rows_of(batch, list(page), exclusions),
         "manages": role == Role.MANAGER,
         "own_role": role,
