@@ -27,13 +27,14 @@ COUNTED_SLOTS = 2_000
 
 @dataclass(frozen=True)
 class Progress:
-    """A batch's slots; `total` leaves out skipped ones, which are replaced and counted separately."""
+    """A batch's slots; `total` leaves out skipped ones, which are replaced, and those of withdrawn prompts."""
 
     batch: Batch
     done: int
     claimed: int
     free: int
     skipped: int
+    withdrawn: int = 0
 
     @property
     def total(self) -> int:
@@ -113,6 +114,7 @@ def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
         held=Count("assignments", filter=Q(assignments__state=State.HELD)),
         free=Count("assignments", filter=Q(assignments__state=State.FREE)),
         skipped=Count("assignments", filter=Q(assignments__state=State.SKIPPED)),
+        withdrawn=Count("assignments", filter=Q(assignments__state=State.WITHDRAWN)),
     ).order_by("-status", "-priority", "-id")
     return [
         Progress(
@@ -121,6 +123,7 @@ def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
             claimed=batch.held - batch.reopened,
             free=batch.free,
             skipped=batch.skipped,
+            withdrawn=batch.withdrawn,
         )
         for batch in counted
     ]
