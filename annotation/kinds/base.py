@@ -50,7 +50,7 @@ class AnnotationKind(ABC, Generic[P]):
     can_accept_unchanged: ClassVar[bool] = False
 
     # ---- answers ----
-    searched: ClassVar[tuple[str, ...]] = ()  # payload keys that a search in one's own answers looks into
+    searched: ClassVar[tuple[str, ...]] = ()  # payload keys that a search in answers looks into
     keeps_own_text: ClassVar[bool] = False  # whether `own_text` can be anything but None
 
     low_path: ClassVar[str] = ""  # a JSON path that finds something in a stored answer that calls a text bad
