@@ -189,9 +189,9 @@ look(
 )
 look(
     models.Exclusion,
-    "id project task annotator reason created_by created_at lifted_at",
+    "id project prompt task annotator reason created_by created_at lifted_at",
     "reason =annotator__email project__slug",
-    related="project task annotator created_by",
+    related="project prompt task annotator created_by",
 )
 look(
     models.DatasetVersion,

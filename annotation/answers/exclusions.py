@@ -1,5 +1,7 @@
 """Excluding answers: what was answered stays and is shown, and counts for nothing until the exclusion is lifted.
 
+A withdrawn prompt is one whose answers are all excluded; besides, it leaves the queue and gets no further tasks.
+
 Excluded answers go into no new dataset version, no votes, agreement or result of a round, and no test; similar texts
 are not offered from them. They still count as work: progress, time sheets and *my work* are what they were. Frozen
 dataset versions and tests that exist never change.
@@ -13,7 +15,8 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.exclusions import excluded_answers
-from annotation.models import Annotation, Exclusion, Membership, Project, Task, User
+from annotation.models import Annotation, Exclusion, Membership, Project, Prompt, Task, User
+from annotation.queue.withdrawn import lock_tasks, restore_slots, withdraw_slots
 
 MAX_REASON = 500
 
@@ -50,19 +53,55 @@ def exclude_simulated(*, project: Project, reason: str, actor: User | None) -> E
     return _exclude(project, reason, actor)
 
 
+def withdraw_prompt(*, prompt: Prompt, reason: str, actor: User | None) -> Exclusion:
+    """Withdraw a prompt: its open tasks leave the queue, also those that somebody works on (their drafts are kept), its
+    answers are excluded, and no new batch takes it. `lift_exclusion` restores it. Raises Conflict when it is withdrawn
+    already, InvalidInput without a reason."""
+    project, reason = prompt.project, checked_reason(reason)
+    try:
+        with transaction.atomic():
+            lock_tasks(project.pk)
+            exclusion = Exclusion.objects.create(project=project, prompt=prompt, reason=reason, created_by=actor)
+            slots, held = withdraw_slots(prompt, actor=actor)
+            answers = Annotation.objects.filter(task__prompt=prompt, is_current=True).count()
+            after = {"exclusion": exclusion.pk, "reason": reason, "answers": answers, "slots": slots, "held": held}
+            record(verb="prompt.withdrawn", target=prompt, actor=actor, project=project, after=after)
+    except IntegrityError as error:
+        raise Conflict(_("This prompt is withdrawn already.")) from error
+    return exclusion
+
+
+def restore_prompt(*, prompt: Prompt, actor: User | None) -> Exclusion:
+    """Lift a prompt's withdrawal. Raises Conflict when it is not withdrawn."""
+    exclusion = Exclusion.objects.filter(prompt=prompt, lifted_at=None).first()
+    if exclusion is None:
+        raise Conflict(_("This prompt is not withdrawn."))
+    return lift_exclusion(exclusion=exclusion, actor=actor)
+
+
 def lift_exclusion(*, exclusion: Exclusion, actor: User | None) -> Exclusion:
-    """The answers count again, from now on. Raises Conflict when it was lifted before."""
+    """The answers count again, from now on; a prompt returns to the queue. Raises Conflict when it was lifted
+    before."""
     with transaction.atomic():
+        if exclusion.prompt is not None:
+            lock_tasks(exclusion.project_id)
         lifted = Exclusion.objects.filter(pk=exclusion.pk, lifted_at=None)
         if not lifted.update(lifted_at=timezone.now(), lifted_by=actor):
             raise Conflict(_("This exclusion has been lifted already."))
-        record(
-            verb="exclusion.lifted",
-            target=exclusion,
-            actor=actor,
-            project=exclusion.project,
-            before=_facts(exclusion),
-        )
+        project = exclusion.project
+        if exclusion.prompt is not None:
+            before = {"exclusion": exclusion.pk, "reason": exclusion.reason}
+            after = {"slots": restore_slots(exclusion.prompt)}
+            record(
+                verb="prompt.restored",
+                target=exclusion.prompt,
+                actor=actor,
+                project=project,
+                before=before,
+                after=after,
+            )
+        else:
+            record(verb="exclusion.lifted", target=exclusion, actor=actor, project=project, before=_facts(exclusion))
     exclusion.refresh_from_db()
     return exclusion
 

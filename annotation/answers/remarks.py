@@ -47,6 +47,11 @@ def remarks_by(author: User, task: Task) -> QuerySet[Remark]:
     return Remark.objects.filter(author=author, task=task).select_related("answered_by")
 
 
+def remarks_about(task: Task) -> QuerySet[Remark]:
+    """Everybody's remarks about this task, with the answers."""
+    return Remark.objects.filter(task=task).select_related("author", "answered_by")
+
+
 def unread_answers(author: User) -> QuerySet[Remark]:
     """Answers that this person has not read, in projects that they still belong to; oldest first."""
     rows = own_remarks(author).select_related("task__prompt", "task__batch__project", "answered_by")

@@ -18,6 +18,7 @@ from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Annotation, Assignment, Batch, Draft, User
 from annotation.queue.claims import renew_lease, return_to_queue
+from annotation.queue.withdrawn import is_withdrawn
 
 State = Assignment.State
 
@@ -49,6 +50,10 @@ def locked_reason(batch: Batch, first_at: datetime) -> str | None:
         "Answers in this project can be changed for %(hours)s hours. That time has passed.",
         hours,
     ) % {"hours": hours}
+
+
+def withdrawn_reason() -> str:
+    return _("A manager withdrew this task: its answers are final.")
 
 
 def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
@@ -106,6 +111,8 @@ def first_version(slot: Assignment) -> Annotation:
 
 def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
     """Return a finished slot to its author. Call it in a transaction that holds both rows' locks."""
+    if is_withdrawn(slot.task_id):
+        raise Conflict(withdrawn_reason())
     if instead_of is not None:
         return_to_queue(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)

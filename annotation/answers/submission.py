@@ -18,6 +18,7 @@ from annotation.core.events import insert_events, record
 from annotation.core.prepared import execute, hydrate, select, select_list
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Draft, Task, User
+from annotation.queue.withdrawn import lost_notice, withdrawn_notice
 from annotation.reference import translation_memory
 
 __all__ = ["SKIP_REASONS", "save_draft", "skip", "submit", "undo_last"]
@@ -213,7 +214,8 @@ def submit_locked(assignment: Assignment, owner: User, payload: dict[str, Any], 
             return Submitted(current, is_new=False)
         upsert_draft(assignment.task_id, owner, payload)
     raise Conflict(
-        _(
+        withdrawn_notice(assignment.task_id)
+        or _(
             "Your time for this task ran out and another annotator has it now. Your answer is kept as a draft and "
             "returns if the task does."
         )
@@ -254,7 +256,7 @@ def skip(*, assignment: Assignment, reason: str, comment: str = "", spent: Spent
                 pk=assignment.pk, state=State.SKIPPED, annotator_id=assignment.annotator_id
             ).exists():
                 return
-            raise Conflict(_("You no longer hold this task."))
+            raise Conflict(lost_notice(assignment.task_id))
         if assignment.annotator is not None:
             record_time(assignment=assignment, annotator=assignment.annotator, spent=spent)
             translation_memory.discard(task_id=assignment.task_id, author=assignment.annotator)

@@ -129,8 +129,13 @@ def answer_managed(user: Person, annotation_id: int) -> Annotation:
 
 def exclusion_managed(user: Person, exclusion_id: int) -> Exclusion:
     """An exclusion in a project that this person manages."""
-    rows = Exclusion.objects.select_related("project", "task", "annotator")
+    rows = Exclusion.objects.select_related("project", "prompt", "task", "annotator")
     return first_or_404(within(rows, user, MANAGERS).filter(pk=exclusion_id))
+
+
+def prompt_managed(user: Person, prompt_id: int) -> Prompt:
+    """A prompt of a project that this person manages."""
+    return first_or_404(within(Prompt.objects.select_related("project"), user, MANAGERS).filter(pk=prompt_id))
 
 
 def remark_for(user: Person, remark_id: int) -> Remark:

@@ -1,7 +1,7 @@
 """Which answers are excluded: for queries of the ORM, and for statements of our own.
 
-An answer has at most three exclusions in effect: its own, its annotator's, and that of all simulated annotators. It
-counts under the first of them.
+An answer has at most four exclusions in effect: its own, that of its prompt (which is withdrawn), its annotator's, and
+that of all simulated annotators. It counts under the first of them.
 """
 
 from collections import Counter
@@ -10,35 +10,45 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from annotation.models import Batch, Exclusion, Project, User
+from annotation.models import Batch, Exclusion, Project, Prompt, Task, User
 
-# For a statement with `annotation` (its task and annotator) and the parameter %(project)s.
+# For a statement with `annotation` (its task and annotator), its `task`, and the parameter %(project)s.
 EXCLUSION_JOINS = """
     JOIN annotation_user person ON person.id = annotation.annotator_id
     LEFT JOIN annotation_exclusion of_answer ON of_answer.lifted_at IS NULL
         AND of_answer.task_id = annotation.task_id AND of_answer.annotator_id = annotation.annotator_id
+    LEFT JOIN annotation_exclusion of_prompt ON of_prompt.lifted_at IS NULL AND of_prompt.prompt_id = task.prompt_id
     LEFT JOIN annotation_exclusion of_person ON of_person.lifted_at IS NULL AND of_person.project_id = %(project)s
-        AND of_person.task_id IS NULL AND of_person.annotator_id = annotation.annotator_id
+        AND of_person.annotator_id = annotation.annotator_id AND of_person.task_id IS NULL
+        AND of_person.prompt_id IS NULL
     LEFT JOIN annotation_exclusion of_simulated ON of_simulated.lifted_at IS NULL
-        AND of_simulated.project_id = %(project)s AND of_simulated.annotator_id IS NULL AND person.is_simulated
+        AND of_simulated.project_id = %(project)s AND of_simulated.annotator_id IS NULL
+        AND of_simulated.prompt_id IS NULL AND person.is_simulated
 """
-EXCLUSION_ID = "coalesce(of_answer.id, of_person.id, of_simulated.id)"
+EXCLUSION_ID = "coalesce(of_answer.id, of_prompt.id, of_person.id, of_simulated.id)"
 
-# Begins with the people of the exclusions, so that it costs what they answered and not what the project holds.
+# Begins with the people and prompts of the exclusions, so that it costs what they have and not what the project holds.
 COUNTS = f"""
     SELECT {EXCLUSION_ID}, count(*)
-    FROM annotation_annotation annotation
+    FROM (
+        SELECT a.id, a.task_id, a.annotator_id FROM annotation_annotation a
+        WHERE a.is_current AND a.annotator_id IN (
+            SELECT annotator_id FROM annotation_exclusion
+            WHERE project_id = %(project)s AND lifted_at IS NULL AND annotator_id IS NOT NULL
+            UNION SELECT id FROM annotation_user WHERE is_simulated AND EXISTS (
+                SELECT FROM annotation_exclusion WHERE project_id = %(project)s AND lifted_at IS NULL
+                    AND annotator_id IS NULL AND prompt_id IS NULL))
+        UNION
+        SELECT a.id, a.task_id, a.annotator_id FROM annotation_annotation a
+            JOIN annotation_task t ON t.id = a.task_id
+        WHERE a.is_current AND t.prompt_id IN (
+            SELECT prompt_id FROM annotation_exclusion
+            WHERE project_id = %(project)s AND lifted_at IS NULL AND prompt_id IS NOT NULL)
+    ) AS annotation
     JOIN annotation_task task ON task.id = annotation.task_id
     JOIN annotation_batch batch ON batch.id = task.batch_id AND batch.project_id = %(project)s
     {EXCLUSION_JOINS}
-    WHERE annotation.is_current AND (%(batch)s::bigint IS NULL OR batch.id = %(batch)s)
-      AND annotation.annotator_id IN (
-        SELECT annotator_id FROM annotation_exclusion
-        WHERE project_id = %(project)s AND lifted_at IS NULL AND annotator_id IS NOT NULL
-        UNION SELECT id FROM annotation_user WHERE is_simulated AND EXISTS (
-            SELECT FROM annotation_exclusion
-            WHERE project_id = %(project)s AND lifted_at IS NULL AND annotator_id IS NULL))
-      AND {EXCLUSION_ID} IS NOT NULL
+    WHERE (%(batch)s::bigint IS NULL OR batch.id = %(batch)s) AND {EXCLUSION_ID} IS NOT NULL
     GROUP BY 1
 """  # noqa: S608 - our own expressions
 
@@ -52,7 +62,18 @@ class Excluded(NamedTuple):
 
 def in_effect(project: Project) -> QuerySet[Exclusion]:
     rows = Exclusion.objects.filter(project=project, lifted_at=None)
-    return rows.select_related("annotator", "task__batch", "created_by")
+    return rows.select_related("annotator", "task__batch", "prompt", "created_by")
+
+
+def withdrawals(project: Project) -> QuerySet[Exclusion]:
+    """The exclusions in effect that withdraw a prompt."""
+    return Exclusion.objects.filter(project=project, lifted_at=None, prompt__isnull=False).order_by()
+
+
+def usable_prompts(project: Project) -> QuerySet[Prompt]:
+    """The project's prompts without those that are withdrawn."""
+    rows = Prompt.objects.filter(project=project)
+    return rows.exclude(Exists(Exclusion.objects.filter(prompt=OuterRef("pk"), lifted_at=None)))
 
 
 class InEffect:
@@ -60,14 +81,20 @@ class InEffect:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        rows = in_effect(batch.project).filter(Q(task=None) | Q(task__batch=batch))
-        self.rows = {(row.task_id, row.annotator_id): row for row in rows}
+        prompts = Task.objects.filter(batch=batch).values("prompt")
+        rows = in_effect(batch.project).filter(Q(task=None, prompt=None) | Q(task__batch=batch) | Q(prompt__in=prompts))
+        self.rows = {(row.task_id, row.annotator_id, row.prompt_id): row for row in rows}
 
-    def of(self, task_id: int, annotator: User) -> Exclusion | None:
+    def of(self, task: Task, annotator: User) -> Exclusion | None:
         """The exclusion under which this person's answer to the task counts."""
-        simulated = [(None, None)] if annotator.is_simulated else []
-        keys = [(task_id, annotator.pk), (None, annotator.pk), *simulated]
+        simulated = [(None, None, None)] if annotator.is_simulated else []
+        person = annotator.pk
+        keys = [(task.pk, person, None), (None, None, task.prompt_id), (None, person, None), *simulated]
         return next((self.rows[key] for key in keys if key in self.rows), None)
+
+    def withdrawal(self, task: Task) -> Exclusion | None:
+        """The exclusion that withdraws the task's prompt."""
+        return self.rows.get((None, None, task.prompt_id))
 
     def counted(self) -> list[Excluded]:
         """Those that leave out any answer of the batch; a query where there are any."""
@@ -93,9 +120,10 @@ def answer_counts(project: Project, batch: int | None = None) -> Counter[int]:
 def is_excluded(*, project: str, task: str = "task", annotator: str = "annotator") -> Exists:
     """Whether an answer is excluded; the arguments name its columns in the outer query."""
     own = Q(annotator=OuterRef(annotator)) & (Q(task=None) | Q(task=OuterRef(task)))
+    withdrawn = Q(prompt=OuterRef(f"{task}__prompt"))
     simulated = User.objects.filter(pk=OuterRef(OuterRef(annotator)), is_simulated=True)
     rows = Exclusion.objects.filter(project=OuterRef(project), lifted_at=None)
-    return Exists(rows.filter(own | (Q(annotator=None) & Q(Exists(simulated)))).order_by())
+    return Exists(rows.filter(own | withdrawn | (Q(annotator=None, prompt=None) & Q(Exists(simulated)))).order_by())
 
 
 def state_of(project: Project) -> tuple[int, int]:

@@ -19,6 +19,7 @@ class Lock(IntEnum):
     JUDGEMENTS = 0x4B6D_0003  # one file of judgements at a time in a project
     ANSWER_EXPORT = 0x4B6D_0004  # an export is written by one worker
     COUNTS = 0x4B6D_0005  # counts are folded or rebuilt by one connection
+    TASKS = 0x4B6D_0006  # a project's tasks are made (shared), or its prompts withdrawn and restored
 
 
 @contextmanager

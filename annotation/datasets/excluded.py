@@ -17,8 +17,15 @@ def excluded_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
     people |= {int(part.partition(":")[2]) for part in facts["without"] if part.startswith("person:")}
     names = {user.pk: str(user) for user in User.objects.filter(pk__in=people)}
     for row in facts["exclusions"]:
-        values = {"person": names.get(row["annotator"], ""), "task": row["task"], "reason": row["reason"]}
-        if row["scope"] == "simulated":
+        values = {
+            "person": names.get(row["annotator"], ""),
+            "prompt": row.get("prompt"),
+            "task": row["task"],
+            "reason": row["reason"],
+        }
+        if row["scope"] == "prompt":
+            yield _("withdrawn prompt %(prompt)s (%(reason)s)") % values, row["annotations"]
+        elif row["scope"] == "simulated":
             yield _("simulated annotators (%(reason)s)") % values, row["annotations"]
         elif row["scope"] == "person":
             yield _("%(person)s (%(reason)s)") % values, row["annotations"]

@@ -247,7 +247,11 @@ def nothing_to_train_on(
             excluded,
         ) % {"excluded": f"{excluded:,}"}
     if not count:
-        waiting = Assignment.objects.filter(batch__project=project).exclude(state=Assignment.State.DONE).count()
+        waiting = (
+            Assignment.objects.filter(batch__project=project)
+            .exclude(state__in=[Assignment.State.DONE, Assignment.State.WITHDRAWN])
+            .count()
+        )
         total = Annotation.objects.filter(task__batch__project=project, is_current=True).count()
         nothing = _(
             "no finished annotation is selected: %(waiting)s assignments are not done; annotate first, or select other "

@@ -102,6 +102,7 @@ class SourcesTally:
                     "scope": row.scope,
                     "annotator": row.annotator_id,
                     "task": row.task_id,
+                    "prompt": row.prompt_id,
                     "reason": row.reason,
                     "annotations": self.excluded[row.pk],
                 }

@@ -50,8 +50,11 @@ class AnnotationKind(ABC, Generic[P]):
     can_accept_unchanged: ClassVar[bool] = False
 
     # ---- answers ----
-    searched: ClassVar[tuple[str, ...]] = ()  # payload keys that a search in one's own answers looks into
+    searched: ClassVar[tuple[str, ...]] = ()  # payload keys that a search in answers looks into
     keeps_own_text: ClassVar[bool] = False  # whether `own_text` can be anything but None
+
+    low_path: ClassVar[str] = ""  # a JSON path that finds something in a stored answer that calls a text bad
+    low_label: ClassVar[str | Promise] = ""  # what such an answer says
 
     # ---- qualification tests ----
     is_testable: ClassVar[bool] = False  # two people's right answers in a free text differ: such kinds are not graded
@@ -122,6 +125,10 @@ class AnnotationKind(ABC, Generic[P]):
     def preferred_candidate(self, stored: Stored) -> int | None:
         """The one candidate that the answer prefers to all others, if it does."""
         return None
+
+    def order_of(self, stored: Stored) -> list[list[int]]:
+        """Groups of candidates that the answer calls equally good, best first; empty where it orders none."""
+        return []
 
     def candidates_of(self, stored: Stored) -> list[int]:
         """The candidates that a stored answer is about."""

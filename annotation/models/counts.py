@@ -22,9 +22,10 @@ class SlotCount(models.Model):
         REOPENED = "reopened", "Reopened"  # held, with an answer that stays in effect until it is replaced
         DONE = "done", "Done"
         SKIPPED = "skipped", "Skipped"
+        WITHDRAWN = "withdrawn", "Withdrawn"
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="+", db_constraint=False)
-    state = models.CharField(max_length=8, choices=State.choices)
+    state = models.CharField(max_length=10, choices=State.choices)
     slots = models.IntegerField()
     is_sum = models.BooleanField(default=False)
 

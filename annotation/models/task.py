@@ -77,20 +77,22 @@ class Task(models.Model):
 
 class Assignment(models.Model):
     """One of a task's slots. Free until an annotator claims it; a skipped slot stays as a record and a free one with a
-    fresh number takes its place, so that a task always has `overlap` slots that are not skipped."""
+    fresh number takes its place, so that a task always has `overlap` slots that are not skipped. The slots of a
+    withdrawn prompt that have no answer are withdrawn, and free again when the prompt is restored."""
 
     class State(models.TextChoices):
         FREE = "free", "Free"
         HELD = "held", "In progress"
         DONE = "done", "Done"
         SKIPPED = "skipped", "Skipped"
+        WITHDRAWN = "withdrawn", "Withdrawn"
 
     task = models.ForeignKey(Task, models.CASCADE, related_name="assignments")
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="assignments")
     slot = models.PositiveSmallIntegerField()
     priority = models.SmallIntegerField(default=0)
     position = models.PositiveIntegerField()
-    state = models.CharField(max_length=8, choices=State.choices, default=State.FREE)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.FREE)
     annotator = models.ForeignKey(User, models.PROTECT, related_name="assignments", null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -111,7 +113,8 @@ class Assignment(models.Model):
                 fields=["annotator", "batch"], condition=Q(state="held"), name="assignment_one_in_hand"
             ),
             models.CheckConstraint(
-                condition=Q(state="free", annotator__isnull=True) | Q(~Q(state="free"), annotator__isnull=False),
+                condition=Q(state__in=["free", "withdrawn"], annotator__isnull=True)
+                | Q(~Q(state__in=["free", "withdrawn"]), annotator__isnull=False),
                 name="assignment_free_has_nobody",
             ),
             models.CheckConstraint(

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from annotation.core.exclusions import usable_prompts
 from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, WeightSet
 from annotation.queue.batch_changes import qualification_problems
@@ -97,7 +98,7 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
         "left_out_reasons": {},
         "same_reading": 0,
     }
-    rows = Prompt.objects.filter(project_id=batch.project_id)
+    rows = usable_prompts(batch.project)
     if isinstance(prompts, PromptSelection):
         prompts = prompts.prompts_for(batch)
     if prompts is not None:
@@ -119,8 +120,15 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
             FROM ({tasks_query(batch, origins)}) AS made""",  # noqa: S608 - only our own constants
             params,
         )
-        cursor.execute("SELECT (SELECT count(*) FROM chosen), count(*), count(DISTINCT prompt_id) FROM made")
-        offered, selection["tasks"], selection["prompts"] = cursor.fetchone()
+        cursor.execute(
+            """SELECT (SELECT count(*) FROM chosen), count(*), count(DISTINCT prompt_id), (
+                SELECT count(*) FROM annotation_exclusion
+                WHERE project_id = %s AND lifted_at IS NULL AND prompt_id IS NOT NULL) FROM made""",
+            [batch.project_id],
+        )
+        offered, selection["tasks"], selection["prompts"], withdrawn = cursor.fetchone()
+    if withdrawn:
+        selection["withdrawn"] = withdrawn
     selection["left_out"] = offered - selection["prompts"]
     if selection["left_out"]:
         selection["left_out_reasons"] = count_left_out(USABLE, params)
@@ -143,6 +151,9 @@ def no_tasks(kind: str, selection: dict[str, Any]) -> InvalidInput:
 
 def no_tasks_reason(kind: str, selection: dict[str, Any]) -> str:
     offered, origins = selection["left_out"], selection["origins"]
+    if not offered and selection.get("withdrawn"):
+        sentences = " ".join(f"{sentence}." for sentence in left_out_sentences(selection))
+        return f"{_('No prompts match: import prompts first, or widen the selection.')} {sentences}"
     if not offered:
         return _("No prompts match: import prompts first, or widen the selection.")
     if KINDS[kind].compares and origins:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.locks import Lock, key_of
 from annotation.models import Batch, Project, Prompt, Qualification, User
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
@@ -98,24 +99,29 @@ def new_seed() -> int:
 
 
 def insert_tasks(batch: Batch) -> None:
-    """Insert the tasks that were dealt out, in the order of the seed."""
+    """Insert the tasks that were dealt out, in the order of the seed. From here until they are committed no prompt of
+    the project is withdrawn or restored."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """INSERT INTO annotation_task (batch_id, prompt_id, candidate_ids, position, created_at)
+            """WITH locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%s, %s))
+            INSERT INTO annotation_task (batch_id, prompt_id, candidate_ids, position, created_at)
             SELECT %s, prompt_id, candidate_ids, row_number() OVER (
                 ORDER BY md5(%s::text || ':' || prompt_id || ':' || candidate_ids::text), prompt_id
-            ), now() FROM made""",
-            [batch.pk, batch.seed],
+            ), now() FROM made CROSS JOIN locked""",
+            [Lock.TASKS, key_of(batch.project_id), batch.pk, batch.seed],
         )
 
 
 def insert_slots(batch: Batch) -> None:
+    """The slots of the batch's tasks: free, but for those of a prompt that was withdrawn since the tasks were dealt."""
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO annotation_assignment
                 (task_id, batch_id, slot, priority, position, state, skip_reason, skip_comment)
-            SELECT t.id, t.batch_id, slot, %s, t.position, 'free', '', ''
+            SELECT t.id, t.batch_id, slot, %s, t.position,
+                CASE WHEN e.prompt_id IS NULL THEN 'free' ELSE 'withdrawn' END, '', ''
             FROM annotation_task t CROSS JOIN generate_series(1, %s) AS slot
+                LEFT JOIN annotation_exclusion e ON e.prompt_id = t.prompt_id AND e.lifted_at IS NULL
             WHERE t.batch_id = %s ORDER BY t.position, slot""",
             [batch.priority, batch.overlap, batch.pk],
         )

@@ -63,6 +63,13 @@ def left_out_sentences(selection: Mapping[str, Any]) -> list[str]:
             same,
         )
         sentences.append(sentence % {"count": f"{same:,}"})
+    if withdrawn := selection.get("withdrawn"):
+        sentence = ngettext(
+            "%(count)s withdrawn prompt of the project is not used",
+            "%(count)s withdrawn prompts of the project are not used",
+            withdrawn,
+        )
+        sentences.append(sentence % {"count": f"{withdrawn:,}"})
     return sentences
 
 

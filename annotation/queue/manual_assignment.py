@@ -16,6 +16,7 @@ from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
 from annotation.queue.claims import ASSIGNED_FOR, release, return_to_queue
 from annotation.queue.progress import test_due
+from annotation.queue.withdrawn import is_withdrawn
 
 ATTEMPTS = 5
 State = Assignment.State
@@ -60,6 +61,8 @@ def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Ass
         raise Conflict(message % {"person": annotator, "n": present.task.position})
     # Lock all free slots: one that somebody claims while we wait for the lock drops out, and the others remain.
     free = list(Assignment.objects.select_for_update().filter(task=task, state=State.FREE).order_by("id"))
+    if not free and is_withdrawn(task.pk):
+        raise Conflict(_("The prompt of this task is withdrawn."))
     if not free:
         raise Conflict(_("Every slot of this task is answered or claimed."))
     slot, now = free[0], timezone.now()

@@ -29,13 +29,14 @@ COUNTED_SLOTS = 2_000
 
 @dataclass(frozen=True)
 class Progress:
-    """A batch's slots; `total` leaves out skipped ones, which are replaced and counted separately."""
+    """A batch's slots; `total` leaves out skipped ones, which are replaced, and those of withdrawn prompts."""
 
     batch: Batch
     done: int
     claimed: int
     free: int
     skipped: int
+    withdrawn: int = 0
 
     @property
     def total(self) -> int:
@@ -128,6 +129,7 @@ def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
                 claimed=slots_in["held"],
                 free=slots_in["free"],
                 skipped=slots_in["skipped"],
+                withdrawn=slots_in["withdrawn"],
             )
         )
     return rows

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.core.errors import InvalidInput
+from annotation.core.exclusions import usable_prompts
 from annotation.models import Batch, Prompt, Task
 
 WITHOUT_KIND, FRESH, ALL = "without", "fresh", "all"
@@ -33,10 +34,10 @@ class PromptSelection:
     limit: int | None = None
 
     def prompts_for(self, batch: Batch) -> QuerySet[Prompt]:
-        """Raises InvalidInput for a limit below 1."""
+        """Withdrawn prompts are never chosen. Raises InvalidInput for a limit below 1."""
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(_("At least one prompt."), [("limit", _("at least 1"))])
-        rows = Prompt.objects.filter(project=batch.project_id)
+        rows = usable_prompts(batch.project)
         if self.side:
             rows = rows.filter(held_out=self.side == HELD_OUT)
         if self.which != ALL:

@@ -35,9 +35,9 @@ def isolated(text: object) -> SafeString:
 
 
 @register.filter
-def extract(text: str) -> str:
+def extract(text: str, limit: int = extracts.LIST_LIMIT) -> str:
     """The beginning of a text in a list: what a page costs must not grow with what people wrote."""
-    return extracts.extract(text)
+    return extracts.extract(text, limit)
 
 
 @register.filter

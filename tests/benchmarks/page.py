@@ -55,7 +55,7 @@ for at, name in enumerate(("Meaning", "Fluency", "Register")):
     anchors = ["Unusable as it is", "Poor", "Passable", "Good", "As an expert would put it"]
     question = "Is anything lost, added or changed?"
     Aspect.objects.create(project=project, key=name.lower(), name=name, question=question, anchors=anchors, position=at)
-    ReasonTag.objects.create(project=project, name=name, position=at)
+    ReasonTag.objects.get_or_create(project=project, name=name, defaults={"position": at})  # some are there already
 """
 
 

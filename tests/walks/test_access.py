@@ -49,6 +49,7 @@ COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "heal
 MANAGER_ONLY = {
     "answer_exclude",
     "exclusion_lift",
+    "prompt_withdraw",
     "project_settings",
     "settings_guideline",
     "settings_guideline_version",
@@ -98,6 +99,8 @@ NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of the
 STAFF_ONLY = {
     "dashboard",
     "exclusions",
+    "task",
+    "task_preview",
     "datasets",
     "dataset",
     "dataset_file",

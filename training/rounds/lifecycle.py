@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.core.events import record
+from annotation.core.exclusions import usable_prompts
 from annotation.models import Batch, Kind, Project, Prompt, User
 from annotation.queue.batches import close_batch, open_batch
 from training.engine_jobs.queue import resume
@@ -35,8 +36,8 @@ def current_round(project: Project) -> Round:
 
 
 def fresh_prompts(project: Project) -> QuerySet[Prompt]:
-    """Prompts without a task in any batch."""
-    return Prompt.objects.filter(project=project, tasks=None)
+    """Prompts without a task in any batch, and not withdrawn."""
+    return usable_prompts(project).filter(tasks=None)
 
 
 def start_round(
@@ -196,7 +197,7 @@ def _draw_prompts(project: Project, number: int, reuse: bool) -> list[int]:
         )
     chosen = list(fresh_prompts(project).order_by("id").values_list("pk", flat=True)[:number])
     if reuse and len(chosen) < number:
-        used = Prompt.objects.filter(project=project).exclude(tasks=None).order_by("id")
+        used = usable_prompts(project).exclude(tasks=None).order_by("id")
         chosen += list(used.values_list("pk", flat=True)[: number - len(chosen)])
     if not chosen:
         raise InvalidInput(

@@ -33,6 +33,8 @@ class Choosing(AnnotationKind[ChoosingPayload]):
     uses_reasons = True
     scripts = ("js/spans.js", "js/judging.js")
     searched = ("fixes", "reasons")
+    low_path = '$.choice ? (@ == "both_bad")'
+    low_label = gettext_lazy("All texts called bad")
     keeps_own_text = True
     is_testable = True
 
@@ -63,6 +65,9 @@ class Choosing(AnnotationKind[ChoosingPayload]):
 
     def preferred_candidate(self, stored: Stored) -> int | None:
         return self.parse(stored).chosen
+
+    def order_of(self, stored: Stored) -> list[list[int]]:
+        return order(self.parse(stored))
 
     def is_right(self, expected: Stored, answer: Stored, *, tolerance: int) -> bool:
         """The same verdict: strength, reasons and marks are not judged."""
@@ -97,6 +102,12 @@ class Choosing(AnnotationKind[ChoosingPayload]):
 
     def add_unpaired_votes(self, prompt: PromptLabels, labels: Sequence[Label[ChoosingPayload]], votes: Votes) -> None:
         voting.add_unpaired_votes(prompt, labels, votes)
+
+
+def order(answer: ChoosingPayload) -> list[list[int]]:
+    if answer.choice == "one" and answer.chosen is not None:
+        return [[answer.chosen], [key for key in answer.shown if key != answer.chosen]]
+    return [answer.shown] if answer.choice == "tie" else answer.groups
 
 
 def verdict(answer: ChoosingPayload) -> tuple[Any, ...]:

@@ -9,11 +9,16 @@ from annotation.kinds.choosing.payload import ChoosingPayload
 from annotation.kinds.spans import marked
 from annotation.models.typology import label
 from annotation.text.differences import differences
+from annotation.text.extracts import LIST_LIMIT, extract
 
 
 def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool = True) -> dict[str, Any]:
     """`compared`: whether edited texts show what was changed."""
-    described: dict[str, Any] = {"headline": headline(answer), "reasons": labels(answer.reasons)}
+    described: dict[str, Any] = {
+        "headline": headline(answer),
+        "reasons": labels(answer.reasons),
+        "alternatives": [] if answer.is_ranking else alternatives(answer, texts, brief=not compared),
+    }
     if answer.choice == "one" and answer.chosen is not None:
         described["text"] = texts.get(answer.chosen, "")
     if answer.is_ranking:
@@ -31,6 +36,26 @@ def describe(answer: ChoosingPayload, texts: dict[int, str], *, compared: bool =
         for key, text in answer.fixes.items()
     ]
     return described
+
+
+def alternatives(answer: ChoosingPayload, texts: dict[int, str], *, brief: bool) -> list[dict[str, Any]]:
+    """What was chosen between, in the order in which it was shown; with `brief`, the beginning of each."""
+    limit = LIST_LIMIT // (len(answer.shown) + 1) if brief else None
+    rows = []
+    for key in answer.shown:
+        text, spans = texts.get(key, ""), answer.spans.get(key, [])
+        if limit is not None:
+            text, spans = extract(text, limit), [span for span in spans if span["end"] <= limit]
+        side = marked(text, spans)
+        rows.append(
+            {
+                "is_chosen": answer.choice == "one" and key == answer.chosen,
+                "reasons": labels(answer.reasons_by_side.get(key, [])),
+                "pieces": side["pieces"],
+                "marks": side["marks"],
+            }
+        )
+    return rows
 
 
 def labels(names: Iterable[str]) -> list[str]:

@@ -28,6 +28,8 @@ class Scoring(AnnotationKind[ScoringPayload]):
     uses_aspects = True
     scripts = ("js/spans.js", "js/judging.js")
     searched = ("comment",)
+    low_path = "$.scores.*.* ? (@ == 1)"
+    low_label = gettext_lazy("The lowest score of an aspect")
     is_testable = True
     has_tolerance = True
 

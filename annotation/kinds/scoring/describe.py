@@ -14,9 +14,14 @@ from annotation.text.languages import isolate
 def describe(answer: ScoringPayload, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
     count = len(answer.scores)
     several = count > 1
+    known = {key for points in answer.scores.values() for key in points}
+    names = {key: isolate(aspect.name) for key, aspect in aspects.items()} | {
+        key: key for key in sorted(known - set(aspects))
+    }
     sides = [
         {
             "scores": describe_points(points, aspects) if several else "",
+            "short": " · ".join(f"{name} {points[key]}" for key, name in names.items() if key in points),
             "show_text": several,
             **marked(texts.get(candidate, ""), answer.spans.get(candidate, [])),
         }

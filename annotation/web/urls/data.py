@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<slug:slug>/datasets/", datasets.datasets, name="datasets"),
     path("projects/<slug:slug>/exclusions/", exclusions.exclusions, name="exclusions"),
     path("answers/<int:annotation_id>/exclude/", exclusions.exclude_one, name="answer_exclude"),
+    path("prompts/<int:prompt_id>/withdraw/", exclusions.withdraw, name="prompt_withdraw"),
     path("exclusions/<int:exclusion_id>/lift/", exclusions.lift, name="exclusion_lift"),
     path("projects/<slug:slug>/exports/", exports.answer_exports, name="answer_exports"),
     path("exports/<int:export_id>/file/", exports.answer_export_file, name="answer_export_file"),

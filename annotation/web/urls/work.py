@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.web.views import batches, projects, work
+from annotation.web.views import batches, projects, tasks, work
 
 urlpatterns = [
     path("batches/<int:batch_id>/work/", work.work, name="work"),
@@ -12,9 +12,11 @@ urlpatterns = [
     path("assignments/<int:assignment_id>/release/", work.release, name="release"),
     path("projects/<slug:slug>/", projects.project, name="project"),
     path("projects/<slug:slug>/batches/new/", batches.new, name="batch_new"),
-    path("batches/<int:batch_id>/", batches.detail, name="batch"),
+    path("batches/<int:batch_id>/", tasks.batch, name="batch"),
     path("batches/<int:batch_id>/change/", batches.change, name="batch_change"),
     path("batches/<int:batch_id>/release/", batches.release_person, name="batch_release_person"),
+    path("tasks/<int:task_id>/", tasks.task, name="task"),
+    path("tasks/<int:task_id>/preview/", tasks.preview, name="task_preview"),
     path("tasks/<int:task_id>/give/", batches.give, name="task_give"),
     path("batches/<int:batch_id>/close/", batches.close, name="batch_close"),
     path("batches/<int:batch_id>/reopen/", batches.reopen, name="batch_reopen"),

@@ -1,43 +1,30 @@
-"""Opening, closing and looking into batches: for managers, and for reviewers to read."""
+"""Opening, closing and changing batches, and giving their tasks to people: for managers."""
 
-from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db.models import Prefetch, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.answers.submission import SKIP_REASONS
-from annotation.core.access import MANAGERS, STAFF, batch_for, first_or_404, project_for, role_in, within
+from annotation.core.access import MANAGERS, batch_for, first_or_404, project_for, within
 from annotation.core.errors import Conflict, DomainError, InvalidInput
-from annotation.core.exclusions import InEffect
-from annotation.kinds import KINDS
-from annotation.kinds.loading import aspects_by_key
-from annotation.kinds.presentation import AspectsByKey
-from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Role, Task, User
+from annotation.models import Assignment, Batch, Task, User
 from annotation.queue.batch_changes import change_batch
 from annotation.queue.batches import close_batch, open_batch, reopen_batch
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.preview import Preview, preview_batch
-from annotation.queue.progress import Progress, progress_of
-from annotation.queue.workforce import TooFewPeople, people_now, recorded_shortage
-from annotation.text.differences import differences
+from annotation.queue.workforce import TooFewPeople
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.queue import AssignForm, BatchChangeForm, BatchForm
 from annotation.web.http import SignedInRequest
 from annotation.web.parameters import row_id
-from annotation.web.slots import batch_outcomes
-
-TASKS_A_PAGE = 25
+from annotation.web.views.tasks import batch_page
 
 
 @login_required
@@ -101,135 +88,6 @@ def previewed(form: BatchForm) -> Preview | None:
 def add_to_field(form: BatchForm, error: InvalidInput) -> None:
     field = next((name for name, _message in error.problems if name in form.fields), None)
     form.add_error(field, str(error))
-
-
-@login_required
-@require_GET
-def detail(request: SignedInRequest, batch_id: int) -> HttpResponse:
-    """Each task with its answers, and who holds what. Only managers see origins."""
-    batch = batch_for(request.user, batch_id, STAFF)
-    return batch_page(request, batch)
-
-
-def batch_page(
-    request: SignedInRequest, batch: Batch, *, form: BatchChangeForm | None = None, status: int = 200
-) -> HttpResponse:
-    (progress,) = progress_of(
-        Batch.objects.filter(pk=batch.pk).select_related("project", "created_by", "qualification")
-    )
-    role = role_in(request.user, batch.project)
-    manages = role == Role.MANAGER
-    only = request.GET.get("only", "")
-    page = Paginator(tasks_of(batch, only), TASKS_A_PAGE).get_page(request.GET.get("page"))
-    ids = {pk for task in page for pk in task.candidate_ids}
-    candidates = {candidate.pk: candidate for candidate in Candidate.objects.filter(pk__in=ids).order_by()}
-    aspects = aspects_by_key([batch.project_id])[batch.project_id]
-    whole = row_id(request.GET.get("whole", ""))
-    exclusions = InEffect(batch)
-    query = f"?{urlencode({'only': only, 'page': page.number})}&"
-    tasks = [
-        {
-            "task": task,
-            "candidates": [candidates[pk] for pk in task.candidate_ids],
-            "waiting": sum(slot.state == Assignment.State.FREE for slot in task.assignments.all()),
-            "slots": [
-                slot_of(slot, batch, candidates, aspects, whole, query)
-                | {"exclusion": slot.annotator and exclusions.of(task.pk, slot.annotator)}
-                for slot in task.assignments.all()
-            ],
-        }
-        for task in page
-    ]
-    members = {row.user_id: row.user for row in members_of(batch)}
-    held = list(claimed_assignments(batch))
-    busy = {row.annotator_id: row.task.position for row in held}
-    context = {
-        "project": batch.project,
-        "section": "progress",
-        "batch": progress.batch,
-        "left_out": left_out_sentences(progress.batch.selection),
-        "shortage": shortage_of(progress, members),
-        "excluded": exclusions.counted(),
-        "progress": progress,
-        "outcomes": batch_outcomes(progress.batch),
-        "page": page,
-        "kind": KINDS[batch.kind],
-        "tasks": tasks,
-        "own_role": role,
-        "manages": manages,
-        "only": only,
-        "filters": FILTERS,
-        "claimed": [{"slot": row, "has_left": row.annotator_id not in members} for row in held],
-        "people": [{"user": user, "busy": busy.get(pk)} for pk, user in members.items()] if manages else [],
-        "form": form or BatchChangeForm(batch=progress.batch),
-    }
-    return render(request, "annotation/batches/batch.html", context, status=status)
-
-
-def shortage_of(progress: Progress, members: Iterable[int]) -> str | None:
-    """What an open batch was short of, and how many people there are now."""
-    recorded = None if progress.is_complete else recorded_shortage(progress.batch)
-    return f"{recorded} {people_now(progress.batch, members)}" if recorded else None
-
-
-def claimed_assignments(batch: Batch) -> QuerySet[Assignment]:
-    held = Assignment.objects.filter(batch=batch, state=Assignment.State.HELD)
-    return held.select_related("annotator", "task").order_by("claimed_at", "pk")
-
-
-def members_of(batch: Batch) -> QuerySet[Membership]:
-    """Who may be given its tasks."""
-    rows = Membership.objects.filter(project=batch.project_id, user__is_active=True)
-    return rows.select_related("user").order_by("user__name", "user__email")
-
-
-FILTERS = {
-    "": _("All tasks"),
-    "done": _("Answered"),
-    "held": _("In progress"),
-    "skipped": _("Skipped"),
-    "free": _("Waiting"),
-}
-
-
-def tasks_of(batch: Batch, only: str) -> Any:
-    slots = Assignment.objects.select_related("annotator").order_by("slot")
-    answers = Annotation.objects.filter(is_current=True)
-    tasks = (
-        Task.objects.filter(batch=batch)
-        .select_related("prompt")
-        .prefetch_related(Prefetch("assignments", slots), Prefetch("assignments__annotations", answers))
-        .order_by("position")
-    )
-    if only in FILTERS and only:
-        states = Assignment.objects.filter(batch=batch, state=only)
-        tasks = tasks.filter(pk__in=states.values("task"))
-    return tasks
-
-
-def slot_of(
-    slot: Assignment, batch: Batch, candidates: dict[int, Candidate], aspects: AspectsByKey, whole: int, query: str
-) -> dict[str, Any]:
-    """One slot for the page: who, how far, and the answer in words; of a long one the beginning, unless it is the
-    `whole` one. `query` leads back to the page."""
-    row: dict[str, Any] = {"slot": slot, "skip_reason": SKIP_REASONS.get(slot.skip_reason, slot.skip_reason)}
-    current = list(slot.annotations.all())
-    if current:
-        texts = {pk: candidate.text for pk, candidate in candidates.items()}
-        brief = current[0].pk != whole
-        answer = KINDS[batch.kind].describe(
-            current[0].payload, texts, batch.project.target_language, aspects, brief=brief
-        )
-        row |= {
-            "annotation": current[0],
-            "answer": answer,
-            "whole": f"{query}whole={current[0].pk}#task-{slot.task_id}",
-        }
-        if preferred := KINDS[batch.kind].preferred_candidate(current[0].payload):
-            row["chosen"] = candidates.get(preferred)
-        if "original" in answer:
-            row["changes"] = differences(answer["original"], answer["text"])
-    return row
 
 
 @login_required

@@ -14,8 +14,17 @@ from annotation.answers.exclusions import (
     exclude_simulated,
     lift_exclusion,
     people_of,
+    withdraw_prompt,
 )
-from annotation.core.access import MANAGERS, STAFF, answer_managed, exclusion_managed, project_for, role_in
+from annotation.core.access import (
+    MANAGERS,
+    STAFF,
+    answer_managed,
+    exclusion_managed,
+    project_for,
+    prompt_managed,
+    role_in,
+)
 from annotation.core.errors import DomainError
 from annotation.core.exclusions import excluded_answers
 from annotation.models import Exclusion, Project, Role
@@ -45,7 +54,7 @@ def exclusions(request: SignedInRequest, slug: str) -> HttpResponse:
         "section": "datasets",
         "excluded": excluded,
         "total": sum(row.answers for row in excluded),
-        "lifted": lifted.select_related("annotator", "task__batch", "created_by", "lifted_by")[:LIFTED_SHOWN],
+        "lifted": lifted.select_related("annotator", "prompt", "task__batch", "created_by", "lifted_by")[:LIFTED_SHOWN],
         "manages": role_in(request.user, project) == Role.MANAGER,
         "form": form,
     }
@@ -76,6 +85,20 @@ def exclude_one(request: SignedInRequest, annotation_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def withdraw(request: SignedInRequest, prompt_id: int) -> HttpResponse:
+    """Withdraw a prompt."""
+    prompt = prompt_managed(request.user, prompt_id)
+    try:
+        withdraw_prompt(prompt=prompt, reason=request.POST.get("reason", ""), actor=request.user)
+    except DomainError as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, _("The prompt is withdrawn."))
+    return back(request, prompt.project)
+
+
+@login_required
+@require_POST
 def lift(request: SignedInRequest, exclusion_id: int) -> HttpResponse:
     exclusion = exclusion_managed(request.user, exclusion_id)
     try:
@@ -83,7 +106,9 @@ def lift(request: SignedInRequest, exclusion_id: int) -> HttpResponse:
     except DomainError as error:
         messages.warning(request, str(error))
     else:
-        messages.success(request, _("The exclusion is lifted: the answers count again."))
+        restored = _("The prompt is restored: its tasks are back in the queue, and its answers count again.")
+        lifted = _("The exclusion is lifted: the answers count again.")
+        messages.success(request, restored if exclusion.prompt_id else lifted)
     return back(request, exclusion.project)
 
 

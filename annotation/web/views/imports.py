@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from annotation.core.access import MANAGERS, import_for, project_for
 from annotation.core.errors import DomainError, InvalidInput
+from annotation.core.exclusions import withdrawals
 from annotation.core.messages import in_language
 from annotation.importing.judgements.report import describe
 from annotation.importing.uploads import (
@@ -47,12 +48,16 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     rows = Prompt.objects.filter(project=project).order_by("-pk").defer("messages", "metadata")
     if only in ("train", "held_out"):
         rows = rows.filter(held_out=only == "held_out")
+    withdrawn = withdrawals(project).select_related("created_by")
+    if only == "withdrawn":
+        rows = rows.filter(pk__in=withdrawn.values("prompt"))
     query = " ".join(request.GET.get("q", "").split())[:LONGEST]
     rows = search_rows(rows, query, "text", "external_id", "source_document")
     page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
     candidates: dict[int, list[Candidate]] = {}
     for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
         candidates.setdefault(candidate.prompt_id, []).append(candidate)
+    withdrawal_of = {row.prompt_id: row for row in withdrawn.filter(prompt__in=[prompt.pk for prompt in page])}
     counts = dict(Prompt.objects.filter(project=project).values_list("held_out").annotate(n=Count("pk")))
     all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
     origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
@@ -63,7 +68,9 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "only": only,
         "query": query,
         "of_pages": "".join(f"{name}={quote(value)}&" for name, value in (("only", only), ("q", query)) if value),
-        "rows": [(prompt, candidates.get(prompt.pk, [])) for prompt in page],
+        "rows": [(prompt, candidates.get(prompt.pk, []), withdrawal_of.get(prompt.pk)) for prompt in page],
+        "withdrawn": withdrawn.count(),
+        "manages": True,
         "train": counts.get(False, 0),
         "held_out": counts.get(True, 0),
         "origins": origins,

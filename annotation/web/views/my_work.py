@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.dateparse import parse_date
@@ -14,14 +14,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from annotation.answers.remarks import mark_read, remarks_by
-from annotation.answers.reopening import changeable_until, first_submitted, locked_reason, reopen_submission
+from annotation.answers.reopening import (
+    changeable_until,
+    first_submitted,
+    locked_reason,
+    reopen_submission,
+    withdrawn_reason,
+)
 from annotation.core.access import own_answer, projects_of
 from annotation.core.errors import Conflict
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
-from annotation.models import Annotation, Batch, Candidate, Kind, User
+from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, User
 from annotation.queue.progress import submitted_by
+from annotation.queue.withdrawn import is_withdrawn
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.parameters import row_id
@@ -36,7 +43,8 @@ ANSWERS_A_PAGE = 25
 def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
-    rows = submitted_by(request.user).annotate(first_at=first_submitted())
+    withdrawn = Exists(Exclusion.objects.filter(prompt=OuterRef("task__prompt"), lifted_at=None))
+    rows = submitted_by(request.user).annotate(first_at=first_submitted(), is_withdrawn=withdrawn)
     page = Paginator(filtered(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     texts = texts_of(list(page))
     aspects = aspects_by_key({answer.assignment.batch.project_id for answer in page})
@@ -91,7 +99,8 @@ def texts_of(answers: list[Annotation]) -> dict[int, str]:
 def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
-    locked = locked_reason(batch, first_at)
+    withdrawn = answer.is_withdrawn  # type: ignore[attr-defined]
+    locked = withdrawn_reason() if withdrawn else locked_reason(batch, first_at)
     return {
         "annotation": answer,
         "project": batch.project,
@@ -132,7 +141,7 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
         before = answer
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
-    locked = locked_reason(batch, first_at)
+    locked = withdrawn_reason() if is_withdrawn(task.pk) else locked_reason(batch, first_at)
     own_remarks = remarks_by(request.user, task)
     remarks = list(own_remarks)
     mark_read(remarks=own_remarks, author=request.user)

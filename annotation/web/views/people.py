@@ -46,7 +46,7 @@ def people_page(
         (row, request.build_absolute_uri(reverse("join", args=[row.token])), Role(row.role).label)
         for row in invitations.select_related("created_by").order_by("-pk")
     ]
-    whole = {row.annotator_id: row for row in in_effect(project).filter(task=None)}
+    whole = {row.annotator_id: row for row in in_effect(project).filter(task=None, prompt=None)}
     context = {
         "members": [(row, whole.get(row.user_id)) for row in members],
         "simulated_excluded": whole.get(None),

@@ -23,6 +23,7 @@ from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, left_for, open_to, progress_of, test_due, work_for
+from annotation.queue.withdrawn import lost_notice
 from annotation.reference.feedback import Feedback, differing_json, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, script_messages
@@ -45,7 +46,7 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
     except InvalidInput as error:
         if assignment.annotator_id == request.user.pk and assignment.state == Assignment.State.HELD:
             return task_page(request, shown, status=422, error=error)
-        return next_task(request, assignment.batch, notice=_("You no longer hold this task."), status=409)
+        return next_task(request, assignment.batch, notice=lost_notice(assignment.task_id), status=409)
     try:
         annotation, is_new = submission.submit(
             assignment=assignment, payload=payload, spent=read_spent(request.POST), annotator=request.user
@@ -107,7 +108,10 @@ def time(request: SignedInRequest, assignment_id: int) -> HttpResponse:
 @signed_in
 @require_POST
 def skip(request: SignedInRequest, assignment_id: int) -> HttpResponse:
-    assignment = assignment_for(request.user, assignment_id)
+    assignment = assignment_once_of(request.user, assignment_id)
+    if assignment.annotator_id != request.user.pk:
+        return next_task(request, assignment.batch, notice=lost_notice(assignment.task_id), status=409)
+    assignment.annotator = request.user
     try:
         submission.skip(
             assignment=assignment,

@@ -296,6 +296,7 @@ def test_the_batch_page_shows_what_is_in_hand_and_its_buttons_work(sign_in, proj
     client, address = sign_in(mio), reverse("batch", args=[batch.pk])
     page = client.get(address).content.decode()
     assert "1 task in progress" in page
+    page = client.get(reverse("task", args=[task_at(batch, 2).pk])).content.decode()
     assert "Hana (working on task 1)" in page
     give = reverse("task_give", args=[task_at(batch, 2).pk])
     done = client.post(give, {"annotator": ken.pk}, follow=True).content.decode()
@@ -326,6 +327,7 @@ def test_a_task_of_somebody_who_left_is_named_so(sign_in, project, mio, hana):
     hana.save()
     page = sign_in(mio).get(reverse("batch", args=[batch.pk])).content.decode()
     assert "has left" in page
+    page = sign_in(mio).get(reverse("task", args=[task_at(batch, 2).pk])).content.decode()
     assert f'<option value="{hana.pk}">' not in page
 
 
@@ -347,7 +349,7 @@ def test_a_batch_is_changed_on_its_page_and_faults_are_shown_there(sign_in, proj
     page, refusal = (html.fromstring(text).get_element_by_id("change") for text in (page, refused.content.decode()))
     assert page.get("open") is None
     assert refusal.get("open") is not None, "what is to be fixed is in sight"
-    assert list(page.itersiblings("article", preceding=True)) == [], "above the tasks"
+    assert page.xpath("following::*[@id='tasks']"), "above the tasks"
     assert sign_in(hana).post(address, data).status_code == 404
     assert Batch.objects.get().qualification == test
 

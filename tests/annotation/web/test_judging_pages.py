@@ -75,7 +75,7 @@ def test_several_texts_are_as_blind_as_two(sign_in, project, kind, alternatives)
     assert not re.search(r"\b81\d{5}\b", page), "a candidate's id is in the page"
 
 
-def test_marks_read_back_on_the_page_of_the_batch(sign_in, project):
+def test_marks_read_back_on_the_page_of_the_task(sign_in, project):
     batch = batch_of(project, Kind.SCORING, origins=["checkpoint:9"])
     client, _, held = begin(sign_in, project, batch)
     marks = [{"start": 0, "end": 3, "category": "Style", "severity": "critical"}]
@@ -84,7 +84,11 @@ def test_marks_read_back_on_the_page_of_the_batch(sign_in, project):
     again = client.get(reverse("work", args=[batch.pk])).content.decode()
     assert "&quot;category&quot;: &quot;Style&quot;" in again
     client.post(reverse("submit", args=[held.pk]), form)
-    seen = sign_in(join(project, Role.REVIEWER)).get(reverse("batch", args=[batch.pk])).content.decode()
+    reviewer = sign_in(join(project, Role.REVIEWER))
+    listed = reviewer.get(reverse("batch", args=[batch.pk])).content.decode()
+    assert "1 mark" in listed
+    assert "Meaning 5: Perfect · Register 3: Polite" in listed
+    seen = reviewer.get(reverse("task", args=[held.task_id])).content.decode()
     assert '<mark class="mark bad">三つ目</mark><sup class="mark-note">1</sup>' in seen
     assert "Style · Critical" in seen
     assert "Meaning 5: Perfect · Register 3: Polite" in seen

@@ -15,7 +15,7 @@ from annotation.models import Kind, Role
 from annotation.queue.claims import claim_next
 from annotation.text.differences import differences
 from annotation.text.extracts import LIST_LIMIT, extract, shortened, size_of
-from annotation.web.views import batches
+from annotation.web import task_rows
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import join
 
@@ -57,7 +57,7 @@ def test_lists_show_extracts_and_lead_to_the_whole(long_answers, texts, monkeypa
     """Nothing is computed from a long text: that took 13 seconds a page."""
     batch, person = long_answers
     compared = []
-    for module, name in ((batches, "differences"), (postediting, "edits_between")):
+    for module, name in ((task_rows, "differences"), (postediting, "edits_between")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *texts, real=real: compared.append(texts) or real(*texts))
     manager = join(batch.project, Role.MANAGER)
@@ -77,10 +77,12 @@ def test_a_long_answer_is_shown_whole_when_asked_for(long_answers, texts):
     client = client_of(join(batch.project, Role.MANAGER))
     page = client.get(reverse("batch", args=[batch.pk]))
     answers = [slot for row in page.context["tasks"] for slot in row["slots"] if "annotation" in slot]
-    (address,) = [slot["whole"] for slot in answers if slot["annotation"].payload["text"] == texts[1]]
-    whole = client.get(reverse("batch", args=[batch.pk]) + address.split("#")[0])
+    (task,) = [slot["slot"].task_id for slot in answers if slot["annotation"].payload["text"] == texts[1]]
+    address = reverse("task", args=[task])
+    assert f'<a href="{address}">Show it whole</a>' in page.text
+    whole = client.get(address)
     assert texts[1][-500:] in whole.text
-    assert whole.text.count("the beginning of a long answer") == 2
+    assert "the beginning of a long answer" not in whole.text
     assert texts[1][-500:] in client_of(person).get(reverse("my_answer", args=[answers[1]["annotation"].pk])).text
 
 

@@ -1,11 +1,14 @@
-"""A manager creates a project and opens a batch in a real browser: what the pages show follows what is typed."""
+"""A manager creates a project, opens a batch and looks at its tasks in a real browser: pages follow what is typed."""
 
 import re
 
 import pytest
 from playwright.sync_api import expect
 
+from annotation.answers.submission import skip
 from annotation.models import Batch, Project, Role
+from annotation.queue.claims import claim_next
+from tests.annotation.helpers import batch_of
 from tests.factories import UserFactory, join
 from tests.stories.browser.page_helpers import axe, give_session
 
@@ -85,3 +88,35 @@ def test_the_preview_follows_the_form_and_its_warning_is_confirmed(manager, live
     # A newer preview aborts the one before it, which htmx reports; 422 is the refused form.
     assert [error for error in errors if "422" not in error and not error.startswith("htmx:")] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+def test_the_table_of_a_batch_follows_its_filters(manager, live_server, project, errors):
+    page = manager
+    batch = batch_of(project, overlap=2)
+    hana = join(project, Role.ANNOTATOR, name="Hana")
+    skip(assignment=claim_next(batch=batch, annotator=hana), reason="unclear")
+    page.goto(f"{live_server.url}/batches/{batch.pk}/")
+    rows = page.locator(".task-table tbody tr")
+    expect(rows).to_have_count(3)
+    page.get_by_label("State").select_option("skipped")
+    expect(rows).to_have_count(1)
+    expect(page).to_have_url(re.compile(r"only=skipped"))
+    axe(page)
+    page.get_by_label("Text or #number").fill("nothing like it")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No tasks match this filter.")).to_be_visible()
+    page.go_back()
+    expect(rows).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    rows.get_by_role("link", name="Preview").click()
+    expect(page.get_by_text("nothing is claimed or saved")).to_be_visible()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("nothing is claimed or saved")).to_be_visible()
+    page.set_viewport_size(SIZES[1])
+    axe(page)
+    assert not batch.assignments.filter(state="held").exists()
+    page.goto(f"{live_server.url}/batches/{batch.pk}/")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    axe(page)
+    assert errors == []

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Exists, OuterRef, QuerySet
 
+from annotation.core.exclusions import usable_prompts
 from annotation.models import Candidate, Project, Prompt
 from training.cli.progress import (
     SAMPLING,
@@ -68,7 +69,7 @@ class Command(BaseCommand):
         report(generation, self.stdout, self.stderr, summary=summary)
 
     def _prompts(self, project: Project, options: dict[str, Any]) -> QuerySet[Prompt]:
-        prompts = Prompt.objects.filter(project=project)
+        prompts = usable_prompts(project)
         if options["only"]:
             prompts = prompts.filter(held_out=options["only"] == "held-out")
         if options["only_without"]:

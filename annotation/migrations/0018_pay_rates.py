@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0016_counts_of_work'),
+        ('annotation', '0017_counts_of_work'),
     ]
 
     operations = [

@@ -184,7 +184,7 @@ def refuse_unknown_zone(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0015_exclusions'),
+        ('annotation', '0016_withdrawn_prompts'),
     ]
 
     operations = [
@@ -198,7 +198,7 @@ class Migration(migrations.Migration):
             name='SlotCount',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('free', 'Free'), ('held', 'In progress'), ('reopened', 'Reopened'), ('done', 'Done'), ('skipped', 'Skipped')], max_length=8)),
+                ('state', models.CharField(choices=[('free', 'Free'), ('held', 'In progress'), ('reopened', 'Reopened'), ('done', 'Done'), ('skipped', 'Skipped'), ('withdrawn', 'Withdrawn')], max_length=10)),
                 ('slots', models.IntegerField()),
                 ('is_sum', models.BooleanField(default=False)),
                 ('batch', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='annotation.batch')),
