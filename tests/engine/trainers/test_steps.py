@@ -1,6 +1,4 @@
-"""The rate of each step, and rows with which an epoch's last step is filled up under several processes."""
-
-from types import SimpleNamespace
+"""The rate of each step."""
 
 import pytest
 
@@ -71,29 +69,3 @@ def test_after_the_warm_up_the_schedule_is_transformers_own(name):
     assert ours[3:] == pytest.approx(theirs[3:])
     assert ours[:3] == pytest.approx([1.0] * 3 if name == "constant" else [1 / 4, 2 / 4, 3 / 4])
     assert min(ours[:3]) > 0
-
-
-@pytest.mark.parametrize(
-    ("rows", "processes", "size", "own"),
-    [(21, 2, 4, [4, 1]), (17, 2, 4, [1, 0]), (9, 3, 2, [2, 1, 0]), (24, 2, 4, [None, None]), (21, 1, 4, [None])],
-)
-def test_a_row_that_fills_up_the_last_step_has_no_label(rows, processes, size, own):
-    import torch
-
-    from training.engine.trainers.steps import EachRowOnce
-
-    for rank, expected in enumerate(own):
-        trainer = EachRowOnce()
-        trainer.args = SimpleNamespace(per_device_train_batch_size=size)
-        trainer.train_dataset = range(rows)
-        state = SimpleNamespace(end_of_dataloader=False)
-        trainer.accelerator = SimpleNamespace(num_processes=processes, process_index=rank, gradient_state=state)
-        batches = [{"labels": torch.ones(size, 3)} for _ in range(3)]
-
-        def drawn(batches=batches, state=state):
-            for number, batch in enumerate(batches):
-                state.end_of_dataloader = number == len(batches) - 1
-                yield batch
-
-        counted = [int((batch["labels"][:, 0] == 1).sum()) for batch in trainer._masked(drawn())]
-        assert counted == [size, size, size if expected is None else expected]
