@@ -11,7 +11,7 @@ inputs.json        hashes of dataset and models, written at the first start: a r
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
-tokens/            token ids of the training rows, where runs do not share a cache
+tokens/            token ids of the rows, where runs do not share a cache
 quantization-base/ the chain's adapters merged, for a quantized base
 tensorboard/       and mlruns/: where trackers write
 model/             the trained model, with lineage.json

@@ -33,7 +33,8 @@ def evaluate(run: Run) -> Outcome:
     from training.engine.data.preferences import preference_positions
     from training.engine.data.rows import Counts, read_rows
     from training.engine.data.tokenization import fit, tokenize
-    from training.engine.models import loading
+    from training.engine.models import loading, same_base
+    from training.engine.trainers import tokenizing
 
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -65,12 +66,14 @@ def evaluate(run: Run) -> Outcome:
         loading.check_fits(model, tokenizer)
         if not sequences:  # the model itself comes first: its context decides what is cut
             length = min(config.max_length, loading.context_length(model))
-            sequences = fit(tokenize(tokenizer, rows, positions, columns, counts), length, counts)
+            sequences = tokenize(tokenizer, rows, positions, columns, counts, **tokenizing.options(run))
+            sequences = fit(sequences, length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
             outputs[source] = answer(work, model, tokenizer, [rows[position] for position in answered])
         scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
         del model
+    overruled = same_base.recorded(*sources.values())
     by_role = {role: scores[source] for role, source in sources.items()}
     labels = [bool(rows[item.row]["label"]) for item in sequences] if labelled else []
     write_scores(run.directory.scores_path, sequences, by_role, columns, labels)
@@ -78,7 +81,7 @@ def evaluate(run: Run) -> Outcome:
     answers = {role: outputs[source] for role, source in sources.items() if role != "reference"}
     metrics = scored_figures(by_role, config, pairs=len(columns) == 2, labels=labels)
     metrics |= answered_figures(run, [rows[position] for position in answered], answers)
-    return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict()})
+    return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict(), **overruled})
 
 
 def scored_columns(rows: list["Row"]) -> tuple[str, ...]:

@@ -105,6 +105,19 @@ def test_written_references_alone(tiny, tmp_path):
     assert figures["outputs"] == 5
 
 
+def test_token_ids_are_shared_with_other_evaluations_and_runs(tiny, tmp_path, monkeypatch):
+    from training.engine.data import tokenization
+
+    folder = tmp_path / "tokens"
+    first = evaluation(tmp_path / "a", dpo_rows(6), model=tiny, token_cache=str(folder))
+    assert run_here("evaluate", first) == 0, first.read_result()
+    monkeypatch.setattr(tokenization, "split", None)
+    second = evaluation(tmp_path / "b", dpo_rows(6), model=tiny, token_cache=str(folder))
+    assert run_here("evaluate", second) == 0, second.read_result()
+    assert len(list(folder.iterdir())) == 1
+    assert second.scores_path.read_text() == first.scores_path.read_text()
+
+
 def test_desirable_rows_of_a_kto_dataset(tiny, tmp_path):
     rows = [{**row, "label": number % 2 == 0} for number, row in enumerate(sft_rows(6))]
     directory = evaluation(tmp_path, rows, model=tiny)
