@@ -7,15 +7,17 @@ and the figures into result.json.
 """
 
 import json
+import math
 import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
-from training.contract.errors import DatasetError
+from training.contract.errors import DatasetError, ModelError
 from training.contract.metrics import CHOSEN_LOGP, REJECTED_LOGP, parent_key
 from training.contract.wording import counted
+from training.engine.data.messages import plain_text
 from training.engine.runtime.program import MODELS, log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -129,7 +131,7 @@ def reference_text(row: "Row") -> str | None:
 
 def plain(value: Any) -> str:
     """A text, or the last message's content."""
-    return str(value) if isinstance(value, str) else str(value[-1]["content"])
+    return value if isinstance(value, str) else plain_text(value[-1])
 
 
 class Progress:
@@ -155,6 +157,12 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
     scores = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
     work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
+    for item, row in zip(sequences, scores, strict=True):
+        if not all(math.isfinite(score.logp) for score in row):
+            raise ModelError(
+                f"held_out.parquet, row {item.number}: its log-probability is not finite: the computation overflowed, "
+                "and a figure of it would say nothing"
+            )
     log.info("%s scored", counted(sum(map(len, scores)), "completion"))
     return scores
 

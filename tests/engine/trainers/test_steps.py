@@ -34,6 +34,12 @@ def test_the_first_step_of_a_short_run_learns(tiny, tmp_path, program, rows, cha
     assert found[1:] == pytest.approx([1e-3 * (STEPS - step) / (STEPS - 1) for step in range(1, STEPS)])
 
 
+def test_a_warm_up_of_all_steps_is_one_of_all_steps(tiny, tmp_path):
+    """transformers would read 1.0 as one step."""
+    found = rates("train_sft", tiny, tmp_path, sft_rows(24), warmup_ratio=1.0, lr_scheduler="linear")
+    assert found == pytest.approx([1e-3 * (step + 1) / (STEPS + 1) for step in range(STEPS)])
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_after_the_warm_up_the_schedule_is_transformers_own(name):
     import torch

@@ -49,6 +49,7 @@ class Encoder:
         self.control = ControlTokens(tokenizer)
         self.prefix, self.suffix = added_around(tokenizer)
         self._style: PromptStyle | None = None
+        self._reads_parts: bool | None = None
 
     @property
     def style(self) -> PromptStyle:
@@ -59,6 +60,24 @@ class Encoder:
                 lambda text: self.written([text])[0],
             )
         return self._style
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether the chat template writes a list of content parts as it writes one text, or nothing but such lists.
+
+        Others would write Python's form of the list.
+        """
+        if self._reads_parts is None:
+            part, text = [{"type": "text", "text": SAMPLE}], SAMPLE
+            alone, parts = (self._sample(content) for content in (text, part))
+            self._reads_parts = parts is not None and alone in (None, parts)
+        return self._reads_parts
+
+    def _sample(self, content: Any) -> str | None:
+        try:
+            return self._apply([Chat(0, [{"role": "user", "content": content}])], True)[0]
+        except Exception:  # a template may raise anything
+            return None
 
     # ---- token ids ----
 
@@ -119,6 +138,8 @@ class Encoder:
     def chat(self, row: Mapping[str, Any], number: int, turns: list[dict[str, Any]]) -> Chat:
         """The conversation of a row, its typed control tokens marked."""
         values = messages.for_template(turns)
+        if any(isinstance(turn.get("content"), list) for turn in values):
+            values = messages.with_parts(values, number, joined=not self.reads_parts)
         tools, kwargs = messages.tools_of(row, number), messages.template_kwargs_of(row, number)
         if self.control.find([values, tools, kwargs]) is None:
             return Chat(number, values, tools, kwargs)
