@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
-from training.contract.errors import DatasetError, ModelError
+from training.contract.errors import ModelError
 from training.contract.metrics import CHOSEN_LOGP, REJECTED_LOGP, parent_key
 from training.contract.wording import counted
 from training.engine.data.messages import plain_text
@@ -32,6 +32,7 @@ def evaluate(run: Run) -> Outcome:
     import torch
 
     from training.engine.data.frozen import check_frozen
+    from training.engine.data.held_out import check_rows, desirable_positions, scored_columns
     from training.engine.data.preferences import preference_positions
     from training.engine.data.rows import Counts, read_rows
     from training.engine.data.tokenization import fit, tokenize
@@ -45,6 +46,7 @@ def evaluate(run: Run) -> Outcome:
     rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)
+    check_rows(rows, columns)
     positions = preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
     answerable = positions
     labelled = columns == ("completion",) and "label" in rows[0] and config.reference is not None
@@ -84,27 +86,6 @@ def evaluate(run: Run) -> Outcome:
     metrics = scored_figures(by_role, config, pairs=len(columns) == 2, labels=labels)
     metrics |= answered_figures(run, [rows[position] for position in answered], answers)
     return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict(), **overruled})
-
-
-def scored_columns(rows: list["Row"]) -> tuple[str, ...]:
-    """`chosen` and `rejected` of pairs, `completion` of the others. Raises DatasetError for anything else."""
-    present = set(rows[0])
-    if {"prompt", "chosen", "rejected"} <= present:
-        return ("chosen", "rejected")
-    if {"prompt", "completion"} <= present:
-        return ("completion",)
-    raise DatasetError(
-        f"held_out.parquet has the columns {', '.join(sorted(present))}: prompt with completion, or with chosen and "
-        "rejected, is needed"
-    )
-
-
-def desirable_positions(rows: list["Row"]) -> list[int]:
-    """Of KTO rows those whose label is true; all rows where there is no label."""
-    kept = [position for position, row in enumerate(rows) if row.get("label", True)]
-    if not kept:
-        raise DatasetError(f"None of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
-    return kept
 
 
 def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfig) -> list[int]:
