@@ -247,6 +247,9 @@ def test_how_long_and_on_what_may_change(begun, tmp_path):
     directory = again(begun, tmp_path)
     config = directory.read_config()
     more = {"max_steps": config.max_steps + 1, "batch_size": 1, "gradient_accumulation": config.batch_size}
+    noted = json.loads((directory.path / "inputs.json").read_text())
+    assert noted["settings"].pop("beta") == config.beta  # as if a later version had added it
+    (directory.path / "inputs.json").write_text(json.dumps(noted))
     set_config(directory, **more, save_steps=7, logging_steps=1, micro_batch_tokens=500, precision="fp32")
     assert run_here("train_dpo", directory) == 0, directory.read_result()
     assert directory.read_result()["resumed_from"].startswith("checkpoint-")

@@ -54,13 +54,16 @@ def check(directory: RunDirectory, config: TrainingConfig) -> None:
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [
-        f"{name} ({json.dumps(before[part].get(name))}, now {json.dumps(values.get(name))})"
-        if part == "settings"
-        else name
-        for part, values in found.items()
-        if part in before  # an earlier version noted no settings
-        for name in {**before[part], **values}
-        if before[part].get(name) != values.get(name)
+        name
+        for part in ("dataset", "model")
+        for name in {**before.get(part, {}), **found[part]}
+        if before.get(part, {}).get(name) != found[part].get(name)
+    ]
+    now = found["settings"]
+    changed += [  # earlier versions noted none, or not all that there are today
+        f"{name} ({json.dumps(value)}, now {json.dumps(now[name])})"
+        for name, value in before.get("settings", {}).items()
+        if name in now and now[name] != value
     ]
     if changed:
         raise CheckpointError(
