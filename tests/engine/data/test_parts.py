@@ -77,3 +77,31 @@ def test_messages_that_say_nothing_are_empty_as_texts_are(content, purpose, colu
 def test_a_turn_may_be_empty_beside_one_that_is_not():
     rows = [{"prompt": [{"role": "system", "content": ""}, *user("a")], "completion": assistant("b")}]
     assert len(prepared(byte_level(CHATML), rows)[0]) == 1
+
+
+WRITES = "{{ m['role'] + ': ' + m['content'] + '<|im_end|>\\n' }}"
+
+
+@pytest.mark.parametrize("role", ["system", "user", "assistant", "developer"])
+def test_a_template_that_leaves_out_messages_of_a_role_is_refused_with_the_row(role):
+    left_out = "{% for m in messages %}{% if m['role'] != '" + role + "' %}" + WRITES + "{% endif %}{% endfor %}"
+    tokenizer = byte_level(left_out + "{% if add_generation_prompt %}assistant: {% endif %}")
+    rows = sft_rows(3)
+    first = "developer" if role == "developer" else "system"
+    rows[1]["prompt"] = [{"role": first, "content": "Be kind."}, *rows[1]["prompt"]]
+    number = 2 if role in ("system", "developer") else 1
+    with pytest.raises(
+        DatasetError, match=rf"Row {number}: the chat template does not write a message of the role '{role}'"
+    ):
+        prepared(tokenizer, rows)
+
+
+def test_a_template_may_write_messages_in_its_own_way():
+    own = "{% for m in messages %}" + WRITES.replace("m['content']", "(m['content'] | trim | upper)") + "{% endfor %}"
+    rows = [
+        {
+            "prompt": [{"role": "system", "content": "Be kind."}, *user("a"), *assistant("b"), *user("c")],
+            "completion": assistant("d"),
+        }
+    ]
+    assert prepared(byte_level(own + "{% if add_generation_prompt %}assistant: {% endif %}"), rows)[0]
