@@ -207,7 +207,7 @@ class Manager(Person):
             self.get(f"/projects/{self.slug}/runs/")
         with contextlib.suppress(RuntimeError):  # no form yet: nothing is frozen
             self.fill(
-                f"/projects/{self.slug}/runs/", start=f"model:{self.model}", epochs=20, batch_size=4, max_steps=150
+                f"/projects/{self.slug}/runs/", start=f"model:{self.model.name}", epochs=20, batch_size=4, max_steps=150
             )
         found = re.search(r"/runs/(\d+)/", self.page_url)
         return {"run": int(found[1])} if found else None

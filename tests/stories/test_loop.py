@@ -219,7 +219,7 @@ def test_once_round_the_loop(site, manager, annotator):
 
     # SFT from the page, through the worker; DPO on the command line, from the SFT checkpoint.
     manager.get(f"/projects/{PROJECT}/runs/")
-    manager.fill(f"/projects/{PROJECT}/runs/", dataset=sft_data, start=f"model:{model}", epochs=2, batch_size=8)
+    manager.fill(f"/projects/{PROJECT}/runs/", dataset=sft_data, start="model:small/model", epochs=2, batch_size=8)
     run = latest(manager, f"/projects/{PROJECT}/runs/", "runs")
     wait_until(lambda: ended(site, "runs", run))
     sft = latest(manager, f"/projects/{PROJECT}/checkpoints/", "checkpoints")

@@ -209,7 +209,7 @@ def test_once_round_the_loop_on_servers_of_the_operators(broker):
         (model / "config.json").write_text("{}")
         (model / "model.safetensors").write_bytes(b"weights")
         manager.get("/projects/hotel/runs/")
-        manager.fill("/projects/hotel/runs/", dataset=dataset, start=f"model:{model}", epochs=1, batch_size=8)
+        manager.fill("/projects/hotel/runs/", dataset=dataset, start=f"model:{model.name}", epochs=1, batch_size=8)
         run = latest(manager, "/projects/hotel/runs/", "runs")
         state = f"import json; from training.models import Run; print(json.dumps(Run.objects.get(pk={run}).status))"
         result = site.var / "runs" / str(run) / "result.json"

@@ -47,8 +47,13 @@ def world(own_var):
                 dataset_sha256="2" * 64,
                 reference_cache=str(own_var / "cache" / "reference"),
                 token_cache=str(own_var / "cache" / "tokens"),
+                processes=2,
+                accelerate_config=str(own_var / "fsdp.yaml"),
             )
         )
+        run.error = f"{base}/model.safetensors lacks 3 tensors; add roots below {own_var}"
+        run.directory.path.mkdir(parents=True, exist_ok=True)
+        run.directory.log_path.write_text(f"loading {base}\n")
         run.base_model = "" if adapters else str(base)
         run.save()
     Checkpoint.objects.filter(pk=checkpoint.pk).update(base_model=str(base))
@@ -61,15 +66,24 @@ def test_pages_of_training_name_models_and_not_their_folders(world, own_var):
     runs = list(Run.objects.values_list("pk", flat=True))
     more = [reverse("run", args=[pk]) for pk in runs]
     more += [reverse("checkpoint", args=[pk]) for pk in Checkpoint.objects.values_list("pk", flat=True)]
+    more += [reverse("run_metrics", args=[pk]) + "?lines=9" for pk in runs]
     more.append(reverse("runs_compare", args=[world.project.slug]) + f"?run={runs[0]}&run={runs[1]}")
     found, named = [], 0
     for name, address in [*world.pages(), *((address, address) for address in more)]:
-        # The form that starts a run posts the folder that it offers.
-        text = client.get(address).content.decode().replace(f'value="model:{own_var}', "")
+        text = client.get(address).content.decode()
         named += "publisher/base" in text
         found += [f"{name}: {text[at - 80 : at + 80]}" for at in [text.find(str(own_var))] if at >= 0]
     assert not found, "\n".join(found)
     assert named >= 4, "the model is there, by its name"
+
+
+def test_errors_logs_and_commands_name_folders_as_people_know_them(world, own_var):
+    client = Client()
+    client.force_login(world.people[Role.MANAGER], backend=BACKEND)
+    page = client.get(reverse("run", args=[Run.objects.filter(parent=None).latest("id").pk])).content.decode()
+    assert f"publisher/base/model.safetensors lacks 3 tensors; add roots below {own_var.name}" in page
+    assert "loading publisher/base" in page
+    assert "--accelerate-config fsdp.yaml" in page
 
 
 def test_downloads_of_a_dataset_hold_no_folder_of_this_machine(world, own_var):

@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from annotation.text.formatting import percentage
-from training.cli.progress import get, get_checkpoint, get_dataset, plain_errors, wait_for
+from training.cli.progress import (
+    get,
+    get_checkpoint,
+    get_dataset,
+    plain_errors,
+    refuse_beside_resume,
+    wait_for,
+)
 from training.cli.training import TrainingCommand
 from training.contract.wording import counted
 from training.engine_jobs.queue import resume
@@ -84,6 +91,7 @@ class LearningCurveCommand(TrainingCommand):
         if options["dataset"] is not None or options["model"] or options["checkpoint"] or options["shares"]:
             raise CommandError("--resume continues a curve with its settings: do not give a dataset, model or shares")
         self.refuse_description(options)
+        refuse_beside_resume(self, options, "learning_curve")
         for run in runs_of(curve):
             if run.status in (Status.FAILED, Status.CANCELLED):
                 resume(run, None)

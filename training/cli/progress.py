@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from django.core.management.base import CommandError, CommandParser, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db.models import Model
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -23,6 +23,18 @@ ModelT = TypeVar("ModelT", bound=Model)
 EXIT_CODES = {EngineJob.Status.SUCCEEDED: 0, EngineJob.Status.FAILED: 1, EngineJob.Status.CANCELLED: 3}
 EVERY_SECONDS = 0.5
 PLAIN_LINE_SECONDS = 10.0
+# Django's own options.
+EVERY_COMMAND = {
+    "help",
+    "version",
+    "verbosity",
+    "settings",
+    "pythonpath",
+    "traceback",
+    "no_color",
+    "force_color",
+    "skip_checks",
+}
 
 
 def wait_for(job: EngineJob, out: OutputWrapper, cancel_too: Callable[[], Iterable[EngineJob]] = lambda: ()) -> str:
@@ -127,6 +139,20 @@ def get_checkpoint(pk: int) -> Checkpoint:
 def chosen_options(options: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Those of the command's options that a person gave."""
     return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def refuse_beside_resume(command: BaseCommand, options: dict[str, Any], *allowed: str) -> None:
+    """Raises CommandError where an option was given that `--resume` ignores: it goes on with the settings that
+    the job was started with. `allowed`: options that it does use."""
+    given = [
+        action.option_strings[-1]
+        for action in command.create_parser("manage.py", "")._actions
+        if action.option_strings
+        and action.dest not in {"resume", *allowed, *EVERY_COMMAND}
+        and options.get(action.dest, action.default) != action.default
+    ]
+    if given:
+        raise CommandError(f"--resume continues with the settings of its start: omit {', '.join(given)}")
 
 
 def add_sampling_arguments(parser: CommandParser) -> None:

@@ -7,7 +7,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.table import Table
 
-from training.cli.progress import chosen_options, get, get_checkpoint, get_dataset, plain_errors, report, wait_for
+from training.cli.progress import (
+    chosen_options,
+    get,
+    get_checkpoint,
+    get_dataset,
+    plain_errors,
+    refuse_beside_resume,
+    report,
+    wait_for,
+)
 from training.contract.config import ALLOW_OTHER_BASE, ConfigError, LoraSettings
 from training.contract.hyperparameters import parameters_of
 from training.contract.metrics import LOSS, REWARD_ACCURACY
@@ -65,6 +74,7 @@ class TrainingCommand(BaseCommand):
         if options["dataset"] is not None or options["model"] or options["checkpoint"]:
             raise CommandError("--resume continues a run with its settings: do not give a dataset or model")
         self.refuse_description(options)
+        refuse_beside_resume(self, options)
         resume(run, None)
         return run
 

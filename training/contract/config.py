@@ -165,7 +165,8 @@ class EvaluationConfig:
     """Figures of a checkpoint on the held-out rows, beside its parent's.
 
     Reads `dataset/held_out.parquet` (rows of any of the purposes). `reference` is the model that the implicit
-    reward is measured against (the DPO run's starting point); None leaves reward figures out.
+    reward is measured against (the DPO run's starting point); None leaves reward figures out. `token_cache` is the
+    folder of token ids that runs and evaluations share (empty: in the run directory).
     """
 
     program: Program = "evaluate"
@@ -175,6 +176,7 @@ class EvaluationConfig:
     reference: ModelSource | None = None
     dataset: str = "dataset"
     dataset_sha256: str = ""
+    token_cache: str = ""
     beta: float = 0.1
     max_length: int = 1024
     max_new_tokens: int = 128

@@ -151,7 +151,7 @@ def _problem_with_names(parameter: Hyperparameter, value: Any, name: str) -> str
     declared = parameter.declaration
     entries = value if parameter.many else (value,)
     if declared.required and not entries:
-        examples = " or ".join(example for example, _label in declared.suggestions)
+        examples = " or ".join([example for example, _label in declared.suggestions] or declared.default)
         return f"{name} is empty: name one at least, such as {examples}"
     for entry in entries:
         if entry in declared.refused:

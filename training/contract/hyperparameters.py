@@ -82,10 +82,15 @@ class LoraSettings:
         printed=True,
     )
     dropout: float = declare(
-        _("LoRA dropout"), _("dropout before the adapter"), LORA, 0.0, minimum=0, maximum=1, printed=True
+        _("LoRA dropout"), _("dropout before the adapter"), LORA, 0.0, minimum=0, maximum=0.99, printed=True
     )
     targets: tuple[str, ...] = declare(
-        _("LoRA modules"), _("modules with an adapter, such as q_proj,v_proj"), LORA, ("all-linear",), printed=True
+        _("LoRA modules"),
+        _("modules with an adapter, such as q_proj,v_proj"),
+        LORA,
+        ("all-linear",),
+        printed=True,
+        required=True,
     )
     dora: bool = declare(
         _("DoRA"),

@@ -4,13 +4,14 @@
 the links are on this machine, the run's own run.json says, beside `model/`; it is not handed on.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.contract.config import ModelSource
+from training.contract.config import ModelSource, TrainingConfig
 from training.contract.errors import ModelError
 from training.contract.model_files import read_json
 from training.contract.run_directory import CONFIG, LINEAGE, MODEL, write_atomically
@@ -70,6 +71,18 @@ def named(source: ModelSource) -> ModelSource:
         base=link_name(source.base) if source.base else "",
         adapters=tuple(map(link_name, source.adapters)),
         allow_other_base=source.allow_other_base,
+    )
+
+
+def named_config(config: TrainingConfig) -> TrainingConfig:
+    """A run's configuration with names for paths, for whatever is handed on: cards, trackers."""
+    return dataclasses.replace(
+        config,
+        model=named(config.model),
+        dataset=Path(config.dataset).name,
+        accelerate_config=Path(config.accelerate_config).name,
+        reference_cache="",
+        token_cache="",
     )
 
 

@@ -7,11 +7,11 @@ metrics.jsonl      one JSON object per line, appended by the engine
 log.txt            stdout and stderr of the engine
 cancel             created by the site: the engine saves, writes result.json, removes this file and exits
 lock               held (flock) by the engine for as long as it lives: how others detect that it died
-inputs.json        hashes of dataset and models, written at the first start: a resume goes on with the same
+inputs.json        hashes of dataset and models, and settings, of the first start: a resume goes on with the same
 preflight.json     checks, lengths, memory and time, written before the first step
 checkpoint-<n>/    resumable trainer state
 reference/         reference log-probabilities, where runs do not share a cache
-tokens/            token ids of the training rows, where runs do not share a cache
+tokens/            token ids of the rows, where runs do not share a cache
 quantization-base/ the chain's adapters merged, for a quantized base
 tensorboard/       and mlruns/: where trackers write
 model/             the trained model, with lineage.json

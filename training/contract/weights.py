@@ -106,8 +106,9 @@ def _sha256(files: tuple[tuple[str, int, int], ...]) -> str:
     lines: list[str] = []
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:  # hashlib computes without Python's lock
         for path, _size, _changed in files:
+            parts = tensors(Path(path))  # first: an empty file cannot be mapped
             with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                lines += pool.map(partial(_line, content), tensors(Path(path)))
+                lines += pool.map(partial(_line, content), parts)
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 

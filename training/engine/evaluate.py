@@ -7,15 +7,17 @@ and the figures into result.json.
 """
 
 import json
+import math
 import random
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.contract.config import EvaluationConfig, ModelSource
-from training.contract.errors import DatasetError
+from training.contract.errors import ModelError
 from training.contract.metrics import CHOSEN_LOGP, REJECTED_LOGP, parent_key
 from training.contract.wording import counted
+from training.engine.data.messages import plain_text
 from training.engine.runtime.program import MODELS, log, main
 from training.engine.runtime.run import Outcome, Run
 
@@ -30,10 +32,12 @@ def evaluate(run: Run) -> Outcome:
     import torch
 
     from training.engine.data.frozen import check_frozen
+    from training.engine.data.held_out import check_rows, desirable_positions, scored_columns
     from training.engine.data.preferences import preference_positions
     from training.engine.data.rows import Counts, read_rows
     from training.engine.data.tokenization import fit, tokenize
-    from training.engine.models import loading
+    from training.engine.models import loading, same_base
+    from training.engine.trainers import tokenizing
 
     config: EvaluationConfig = run.config
     torch.set_num_threads(config.threads or torch.get_num_threads())
@@ -42,6 +46,7 @@ def evaluate(run: Run) -> Outcome:
     rows = read_rows(run.directory.path / config.dataset, "held_out")
     counts.rows = len(rows)
     columns = scored_columns(rows)
+    check_rows(rows, columns)
     positions = preference_positions(rows, counts) if len(columns) == 2 else desirable_positions(rows)
     answerable = positions
     labelled = columns == ("completion",) and "label" in rows[0] and config.reference is not None
@@ -65,12 +70,14 @@ def evaluate(run: Run) -> Outcome:
         loading.check_fits(model, tokenizer)
         if not sequences:  # the model itself comes first: its context decides what is cut
             length = min(config.max_length, loading.context_length(model))
-            sequences = fit(tokenize(tokenizer, rows, positions, columns, counts), length, counts)
+            sequences = tokenize(tokenizer, rows, positions, columns, counts, **tokenizing.options(run))
+            sequences = fit(sequences, length, counts)
             counts.used = len(sequences)
         if source in (config.model, config.parent):
             outputs[source] = answer(work, model, tokenizer, [rows[position] for position in answered])
         scores[source] = score(work, model, tokenizer.pad_token_id, sequences)
         del model
+    overruled = same_base.recorded(*sources.values())
     by_role = {role: scores[source] for role, source in sources.items()}
     labels = [bool(rows[item.row]["label"]) for item in sequences] if labelled else []
     write_scores(run.directory.scores_path, sequences, by_role, columns, labels)
@@ -78,28 +85,7 @@ def evaluate(run: Run) -> Outcome:
     answers = {role: outputs[source] for role, source in sources.items() if role != "reference"}
     metrics = scored_figures(by_role, config, pairs=len(columns) == 2, labels=labels)
     metrics |= answered_figures(run, [rows[position] for position in answered], answers)
-    return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict()})
-
-
-def scored_columns(rows: list["Row"]) -> tuple[str, ...]:
-    """`chosen` and `rejected` of pairs, `completion` of the others. Raises DatasetError for anything else."""
-    present = set(rows[0])
-    if {"prompt", "chosen", "rejected"} <= present:
-        return ("chosen", "rejected")
-    if {"prompt", "completion"} <= present:
-        return ("completion",)
-    raise DatasetError(
-        f"held_out.parquet has the columns {', '.join(sorted(present))}: prompt with completion, or with chosen and "
-        "rejected, is needed"
-    )
-
-
-def desirable_positions(rows: list["Row"]) -> list[int]:
-    """Of KTO rows those whose label is true; all rows where there is no label."""
-    kept = [position for position, row in enumerate(rows) if row.get("label", True)]
-    if not kept:
-        raise DatasetError(f"None of the {len(rows)} held-out rows is desirable: nothing to measure the model against")
-    return kept
+    return Outcome(metrics=metrics, tokens=work.tokens, details={"rows": counts.as_dict(), **overruled})
 
 
 def choose_prompts(rows: list["Row"], usable: list[int], config: EvaluationConfig) -> list[int]:
@@ -126,7 +112,7 @@ def reference_text(row: "Row") -> str | None:
 
 def plain(value: Any) -> str:
     """A text, or the last message's content."""
-    return str(value) if isinstance(value, str) else str(value[-1]["content"])
+    return value if isinstance(value, str) else plain_text(value[-1])
 
 
 class Progress:
@@ -152,6 +138,12 @@ def score(work: Progress, model: Any, pad_id: int, sequences: list["Sequences"])
     texts = [(item.prompt_ids, item.completion_ids) for item in sequences]
     scores = Scorer(model, pad_id=pad_id).score(texts, lambda completions: work.advance(completions, "score"))
     work.tokens += sum(len(prompt) + len(ids) for prompt, completions in texts for ids in completions)
+    for item, row in zip(sequences, scores, strict=True):
+        if not all(math.isfinite(score.logp) for score in row):
+            raise ModelError(
+                f"held_out.parquet, row {item.number}: its log-probability is not finite: the computation overflowed, "
+                "and a figure of it would say nothing"
+            )
     log.info("%s scored", counted(sum(map(len, scores)), "completion"))
     return scores
 

@@ -26,7 +26,7 @@ def generate(run: Run) -> Outcome:
 
     from training.engine.data.tokenization import prompt_ids
     from training.engine.inference import decoding
-    from training.engine.models import loading
+    from training.engine.models import loading, same_base
 
     config: GenerationConfig = run.config
     prompts = read_prompts(run.directory.prompts_path)
@@ -36,6 +36,7 @@ def generate(run: Run) -> Outcome:
     tokenizer = loading.load_tokenizer(config.model)
     model = loading.load_model(config.model, dtype=loading.compute_dtype()).to(loading.device())
     loading.check_fits(model, tokenizer)
+    details = same_base.recorded(config.model)
     stop_ids = loading.stop_token_ids(model, tokenizer)
     context = loading.context_length(model)
     encoded = prompt_ids(tokenizer, [{**prompt, "prompt": prompt["messages"]} for prompt in prompts])
@@ -97,8 +98,9 @@ def generate(run: Run) -> Outcome:
             check=run.stop_if_cancelled,
         )
     except Cancelled:
-        return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens, cancelled=True)
-    return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens)
+        figures = progress.figures(errors, unfinished)
+        return Outcome(metrics=figures, tokens=progress.tokens, cancelled=True, details=details)
+    return Outcome(metrics=progress.figures(errors, unfinished), tokens=progress.tokens, details=details)
 
 
 class Progress:

@@ -94,7 +94,6 @@ def train(run: Run) -> Outcome:
         row_checks.result("labels", details["labels"]["words"]),
         *run_checks.settings(config, reason),
         *run_checks.position_encoding(model, sequences, reason),
-        *run_checks.repeated_rows(config, len(sequences), reason),
         *run_checks.random_draws(model, sequences),
     ]
     if terms is None or layout is None:

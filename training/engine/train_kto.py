@@ -61,7 +61,7 @@ def train(run: Run) -> Outcome:
         {
             "prompt_ids": [item.prompt_ids for item in sequences],
             "completion_ids": completions,
-            "KL_completion_ids": mismatched(completions, config.batch_size),
+            "KL_completion_ids": mismatched(completions, config.batch_size * config.processes),
             "label": used,
         }
     )
@@ -80,7 +80,6 @@ def train(run: Run) -> Outcome:
     more = [
         *run_checks.settings(config, reason),
         *run_checks.position_encoding(model, sequences, reason),
-        *run_checks.repeated_rows(config, len(sequences), reason),
         *run_checks.random_draws(model, sequences),
     ]
     full = config.lora is None
@@ -168,7 +167,7 @@ def weights(desirable: int, undesirable: int, config: TrainingConfig) -> tuple[f
 
 
 def mismatched(completions: Sequence[list[int]], batch_size: int) -> list[list[int]]:
-    """For each row another row's completion, of the same batch wherever that has two rows.
+    """For each row another row's completion, of the same batch (of all processes) wherever that has two rows.
 
     TRL rotates the completions within each batch; a single last row would get its own, and takes the one
     before instead.

@@ -22,7 +22,7 @@ SEARCH_DEPTH = 3
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder that a form may offer: `name` is what a person reads, `path` what a run stores."""
+    """A folder that a form may offer: `name` is what a person reads and types, `path` what a run stores."""
 
     name: str
     path: Path
@@ -39,13 +39,16 @@ def roots() -> list[Path]:
 def resolve(name: str) -> Path:
     """The folder of that name: absolute, relative to a root, or relative to where the program was started.
 
+    Where several roots have a folder of one name, `root/name` means that of the root that is called so.
+
     Raises ModelRefused for a folder outside of the roots (also by a symbolic link, of the folder or of a file in it),
     and for one without config.json (or adapter_config.json) and safetensors weights.
     """
     try:
         model_files.check_name(name)
         given = Path(name).expanduser()
-        places = [given] if given.is_absolute() else [*(root / given for root in roots()), Path.cwd() / given]
+        places = [given] if given.is_absolute() else [*(root / given for root in roots()), *_in_root_called(given)]
+        places += [] if given.is_absolute() else [Path.cwd() / given]
         folders = [model_files.real(place) for place in places]
     except (ModelError, RuntimeError) as error:  # RuntimeError: of ~ without a home
         raise ModelRefused(str(error)) from error
@@ -140,8 +143,7 @@ def base_models() -> list[ModelFolder]:
             with contextlib.suppress(ModelRefused):
                 path = resolve(str(folder))
                 if (path / "config.json").is_file():
-                    name = str(folder.relative_to(root)) if folder != root else root.name
-                    found.setdefault(path, ModelFolder(name=name, path=path))
+                    found.setdefault(path, ModelFolder(name=name_to_give(str(path)), path=path))
     return sorted(found.values(), key=lambda folder: folder.name)
 
 
@@ -158,16 +160,38 @@ def short_name(name: str) -> str:
 
 
 def name_to_give(name: str) -> str:
-    """What to type for this model on any machine that has it: its short name, unless that means another one here."""
+    """What to type for this model on any machine that has it: its short name, or more of its path if that is another.
+
+    Of a path no more is given than tells the models of this machine apart.
+    """
     short = short_name(name)
     try:
         path = resolve(name)
     except ModelRefused:
         return short  # it is not on this machine any more, or a hub's name
+    for root in roots():
+        if path.is_relative_to(root):
+            below = path.relative_to(root).parts
+            longer = [str(Path(*root.parts[len(root.parts) - more :], *below)) for more in range(len(root.parts))]
+            return next((text for text in (short, *longer) if _means(text, path)), short)
+    return short
+
+
+def _means(text: str, path: Path) -> bool:
     try:
-        return short if resolve(short) == path else name
+        return resolve(text) == path
     except ModelRefused:
-        return name
+        return False
+
+
+def _in_root_called(given: Path) -> list[Path]:
+    """The folders that a name means whose first parts are the last ones of a root."""
+    places = []
+    for root in roots():
+        for more in range(1, len(given.parts) + 1):
+            if root.parts[-more:] == given.parts[:more]:
+                places.append(root.joinpath(*given.parts[more:]))
+    return places
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project, User
 from training.contract.run_directory import RunDirectory
+from training.models.shown_paths import without_folders
 
 
 class EngineJob(models.Model):
@@ -40,6 +41,11 @@ class EngineJob(models.Model):
     @property
     def directory(self) -> RunDirectory:
         return RunDirectory(Path(settings.VAR) / self.FOLDER / str(self.pk))
+
+    @property
+    def shown_error(self) -> str:
+        """The error without folders of this machine, for pages."""
+        return without_folders(self.error)
 
     @property
     def seconds(self) -> float | None:

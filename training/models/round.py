@@ -2,6 +2,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Batch, Project, User
+from training.models.shown_paths import without_folders
 
 
 class Round(models.Model):
@@ -29,3 +30,8 @@ class Round(models.Model):
 
     def __str__(self) -> str:
         return f"round {self.number}"
+
+    @property
+    def shown_error(self) -> str:
+        """The error without folders of this machine, for pages."""
+        return without_folders(self.error)

@@ -24,6 +24,7 @@ NOT_CHOSEN = {
     "token_cache",
     "report_to",
 }
+# Files of this machine: shown by their names.
 FILES = {"accelerate_config"}
 
 

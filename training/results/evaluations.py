@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -67,6 +68,7 @@ def create_evaluation(
             # The implicit reward of DPO and KTO is measured against the model that the run started from.
             reference=start if run.trainer in (Run.Trainer.DPO, Run.Trainer.KTO) else None,
             dataset_sha256=dataset.sha256,
+            token_cache=str(settings.VAR / "cache" / "tokens"),
             versions=code_versions(),
             **{
                 "beta": run.config.get("beta", 0.1),

@@ -6,11 +6,13 @@ The settings of a run can be printed and typed again: `to_argv` gives the option
 import shlex
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from annotation.text.formatting import parse_comma_list
 from training.contract.declarations import Hyperparameter
 from training.contract.hyperparameters import GROUPS, LORA, parameters_of
+from training.reports.settings import FILES
 
 
 def numbers(text: str) -> tuple[float, ...]:
@@ -74,7 +76,8 @@ def add_to(parser: ArgumentParser, trainer: str) -> None:
 
 
 def to_argv(trainer: str, config: Mapping[str, Any]) -> list[str]:
-    """The options that give this configuration (as in run.json) again, ready for a shell."""
+    """The options that give this configuration (as in run.json) again, ready for a shell. A file is given by its name:
+    where it lies is another matter on each machine."""
     lora = config.get("lora")
     options = [] if lora is not None else ["--full"]
     for parameter in parameters_of(trainer):
@@ -88,7 +91,7 @@ def to_argv(trainer: str, config: Mapping[str, Any]) -> list[str]:
             continue
         if parameter.kind is bool:
             options.append(flag(parameter))
-        elif value is not None and (text := text_of(value)):
+        elif value is not None and (text := Path(value).name if parameter.attribute in FILES else text_of(value)):
             options += [flag(parameter), shlex.quote(text)]
     return options
 

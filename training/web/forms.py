@@ -111,7 +111,7 @@ class RunForm(DescribeForm):
             "project": self.project,
             "trainer": trainer,
             "dataset": cleaned["dataset"],
-            "base_model": name if kind == "model" else "",
+            "base_model": str(model_folders.resolve(name)) if kind == "model" else "",
             "parent": Checkpoint.objects.get(pk=int(name), project=self.project) if kind == "checkpoint" else None,
             "options": options,
             "evaluate": cleaned["evaluate"],
@@ -136,7 +136,7 @@ def starting_points(project: Project, promoted: Checkpoint | None) -> list[tuple
         rows.append(promoted)
     single = [starting_point(row, promoted) for row in rows if not row.run.curve_id]
     points = [starting_point(row, promoted) for row in rows if row.run.curve_id]
-    models = [(f"model:{folder.path}", folder.name) for folder in model_folders.base_models()]
+    models = [(f"model:{folder.name}", folder.name) for folder in model_folders.base_models()]
     groups = [
         (gettext("Checkpoints"), single),
         (gettext("Points of learning curves"), points),

@@ -166,3 +166,13 @@ def test_held_out_prompts_are_named_by_the_file_s_rows(tmp_path, tiny):
     rows = read_rows(directory.dataset, "train")[12:]
     with pytest.raises(DatasetError, match=r"prompt_id with held_out.parquet \(row 18\)"):
         leakage.check_held_out(directory.dataset, [row for row in rows if row["prompt"] != sft_rows(1)[0]["prompt"]])
+
+
+def test_a_margin_that_would_overflow_names_its_row():
+    from training.engine.data.preferences import pair_terms
+
+    rows = [Row(row, number) for number, row in enumerate(dpo_rows(4), 1)]
+    rows[2]["strength"] = 1e300
+    pair_terms(rows, soft_labels=True, strength_offset=0.0)
+    with pytest.raises(DatasetError, match=r"Row 3: its strength 1e\+300 times strength_offset 1 is a margin beyond"):
+        pair_terms(rows, soft_labels=True, strength_offset=1.0)

@@ -18,6 +18,7 @@ from tests.engine.conftest import (
     write_rows,
 )
 from training.contract.config import EvaluationConfig, ModelSource
+from training.contract.errors import DatasetError
 
 pytestmark = pytest.mark.engine
 
@@ -103,6 +104,19 @@ def test_written_references_alone(tiny, tmp_path):
     assert "logp_accuracy" not in figures
     assert "parent_chrf" not in figures
     assert figures["outputs"] == 5
+
+
+def test_token_ids_are_shared_with_other_evaluations_and_runs(tiny, tmp_path, monkeypatch):
+    from training.engine.data import tokenization
+
+    folder = tmp_path / "tokens"
+    first = evaluation(tmp_path / "a", dpo_rows(6), model=tiny, token_cache=str(folder))
+    assert run_here("evaluate", first) == 0, first.read_result()
+    monkeypatch.setattr(tokenization, "split", None)
+    second = evaluation(tmp_path / "b", dpo_rows(6), model=tiny, token_cache=str(folder))
+    assert run_here("evaluate", second) == 0, second.read_result()
+    assert len(list(folder.iterdir())) == 1
+    assert second.scores_path.read_text() == first.scores_path.read_text()
 
 
 def test_desirable_rows_of_a_kto_dataset(tiny, tmp_path):
@@ -333,3 +347,37 @@ def test_architectures_with_other_heads_and_states_have_their_own_log_probabilit
         assert score["model_chosen_logp"] == pytest.approx(logp(source, row, "chosen")[0], abs=1e-3)
         assert score["model_rejected_logp"] == pytest.approx(logp(source, row, "rejected")[0], abs=1e-3)
     assert directory.read_result()["metrics"]["outputs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("probability", float("nan"), "row 3: probability is nan"),
+        ("weight", -1.0, "row 3: weight is -1.0"),
+        ("tie", "false", r"row 3: tie is 'false'"),
+        ("chosen", [{"role": "assistant", "content": " "}], "1 row has an empty chosen, the first is row 3"),
+        ("prompt", None, "1 row has an empty prompt, the first is row 3"),
+        ("images", ["a.png"], "1 row with images, the first is row 3"),
+        ("label", "false", "1 row without a label .* row 3: label is 'false'"),
+    ],
+)
+def test_held_out_rows_are_checked_as_training_rows_are(column, value, message):
+    from training.engine.data.held_out import check_rows
+
+    pairs = column != "label"
+    columns = ("chosen", "rejected") if pairs else ("completion",)
+    rows = (
+        [{**row, "images": None} for row in dpo_rows(4)] if pairs else [{**row, "label": True} for row in sft_rows(4)]
+    )
+    check_rows(rows, columns)
+    rows[2][column] = value
+    with pytest.raises(DatasetError, match=f"held_out.parquet.*{message}"):
+        check_rows(rows, columns)
+
+
+def test_an_evaluation_of_rows_with_a_wrong_number_says_which(tiny, tmp_path):
+    rows = dpo_rows(4)
+    rows[1]["weight"] = -1.0
+    directory = evaluation(tmp_path, rows, model=tiny)
+    assert run_here("evaluate", directory) == 1
+    assert "held_out.parquet, row 2: weight is -1.0" in directory.read_result()["error"]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.engine.conftest import chat, make_run, run_for_the_site, run_here, texts, user
-from training.contract.config import GenerationConfig, ModelSource
+from tests.engine.conftest import chat, dpo_rows, make_run, run_for_the_site, run_here, texts, user, write_rows
+from training.contract.config import EvaluationConfig, GenerationConfig, ModelSource
 
 pytestmark = pytest.mark.engine
 
@@ -135,3 +135,38 @@ def test_bad_prompts_name_their_line(tiny, tmp_path, lines, message):
     assert run_here("generate", directory) == 1
     assert message in directory.read_result()["error"]
     assert not (tmp_path / "candidates.jsonl").exists()
+
+
+def test_a_model_whose_layers_differ_in_size_answers_and_is_evaluated(tiny, tmp_path):
+    """Gemma 4: transformers refuses to give one size for all layers."""
+    import torch
+    from transformers import AutoTokenizer, Gemma4ForCausalLM, Gemma4TextConfig
+
+    from training.engine.inference.batching import Costs
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.base)
+    torch.manual_seed(0)
+    config = Gemma4TextConfig(
+        vocab_size=400,
+        vocab_size_per_layer_input=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        global_head_dim=16,
+        layer_types=["sliding_attention", "full_attention"],
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = Gemma4ForCausalLM(config)
+    assert Costs.of(model).cache_token == 2 * 2 * 16 * 4  # keys and values of two layers, of the larger size
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    source = ModelSource(base=str(tmp_path / "model"))
+    directory = generation(tmp_path / "g", source, max_new_tokens=4)
+    assert run_here("generate", directory) == 0, directory.read_result()
+    directory = make_run(tmp_path / "e", EvaluationConfig(run_id="e", model=source, max_new_tokens=4))
+    write_rows(directory, dpo_rows(4), "held_out")
+    assert run_here("evaluate", directory) == 0, directory.read_result()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training
+from tests.engine.conftest import dpo_rows, make_run, run_here, sft_rows, training, write_rows
 from tests.engine.models.weights import changed, reconfigured, renamed, without
 from training.contract.config import EvaluationConfig, GenerationConfig, ModelSource
 from training.contract.errors import ModelError
@@ -336,3 +336,54 @@ def test_the_digest_is_that_of_the_tensors_not_of_the_files(tiny, sharded, tmp_p
         changed(tiny.base, tmp_path / "c", lambda ts: {**ts, "model.norm.weight": ts["model.norm.weight"] + 1e-6}),
     ]
     assert len({weights_sha256(Path(other)) for other in (*others, tiny.base)}) == 4
+
+
+@pytest.mark.parametrize("program", ["train_sft", "train_dpo", "train_kto", "generate", "evaluate"])
+def test_a_weight_that_is_no_number_is_named_by_every_program(tiny, tmp_path, program):
+    from tests.engine.trainers.test_kto import kto_rows
+
+    def broken(tensors):
+        return {name: t * float("nan") if name == "model.norm.weight" else t for name, t in tensors.items()}
+
+    source = ModelSource(base=changed(tiny.base, tmp_path / "base", broken))
+    if program == "generate":
+        directory = make_run(tmp_path / "run", GenerationConfig(run_id="g", model=source))
+        directory.prompts_path.write_text('{"id": 1, "messages": [{"role": "user", "content": "Hi"}]}\n')
+    elif program == "evaluate":
+        directory = make_run(tmp_path / "run", EvaluationConfig(run_id="e", model=source))
+        write_rows(directory, dpo_rows(4), "held_out")
+    else:
+        rows = {"train_sft": sft_rows, "train_dpo": dpo_rows, "train_kto": kto_rows}[program](4)
+        directory = make_run(tmp_path / "run", training(program, source, max_steps=1), rows)
+    assert run_here(program, directory) == 1
+    error = directory.read_result()["error"]
+    assert "the weight model.norm.weight holds values that are not finite" in error
+    assert "Start from another checkpoint" in error
+
+
+def test_a_large_weight_is_a_number(tiny, tmp_path):
+    import torch
+
+    from training.engine.models import loading
+
+    huge = changed(tiny.base, tmp_path / "a", lambda ts: {**ts, "model.norm.weight": torch.full((32,), 3e38)})
+    assert loading.load_model(ModelSource(base=huge))
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"])
+def test_a_file_without_weights_is_named(tiny, tmp_path, content):
+    shutil.copytree(tiny.base, tmp_path / "base")
+    (tmp_path / "base" / "model.safetensors").write_bytes(content)
+    config = training("train_sft", ModelSource(base=str(tmp_path / "base")), max_steps=1)
+    directory = make_run(tmp_path / "run", config, sft_rows(4))
+    assert run_here("train_sft", directory) == 1
+    assert "is not a complete safetensors file" in directory.read_result()["error"]
+
+
+def test_a_tokenizer_without_its_files_is_refused_with_the_remedy(tiny, tmp_path):
+    from training.engine.models import loading
+
+    shutil.copytree(tiny.base, tmp_path / "base")
+    (tmp_path / "base" / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*[^:] *\. Copy its files \(tokenizer\.json"):
+        loading.load_tokenizer(ModelSource(base=str(tmp_path / "base")))

@@ -70,6 +70,9 @@ def test_every_program_refuses_an_adapter_of_another_base_and_goes_on_where_it_i
             assert "and not on twin (sha256 " in result["error"]
             assert ALLOW in result["error"]
             assert len(result["error"]) < 600
+        elif program in ("evaluate", "generate"):
+            assert "was trained on" in result["other_base"]
+            assert str(tmp_path.parent) not in result["other_base"]
         elif program in ("train_sft", "train_dpo", "merge"):
             assert "was trained on" in json.loads((made / "lineage.json").read_text())["other_base"]
             assert "**Another base was allowed:**" in (made / "README.md").read_text()

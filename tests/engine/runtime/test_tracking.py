@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,7 @@ def test_tensorboard_shows_what_the_run_page_shows(tiny, tmp_path):
         report_to=("tensorboard",),
         dataset_sha256="ab" * 32,
         run_id="run 7",
+        token_cache=str(tmp_path / "tokens"),
     )
     directory = make_run(tmp_path / "7", config, sft_rows(12))
     (directory.dataset / "manifest.json").write_text(json.dumps({"sha256": "ab" * 32}))
@@ -55,10 +57,13 @@ def test_tensorboard_shows_what_the_run_page_shows(tiny, tmp_path):
     assert "at" not in read.Tags()["scalars"]
     texts = {tag: read.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in read.Tags()["tensors"]}
     assert texts["run_id/text_summary"] == "run 7"
-    assert texts["lineage/text_summary"] == tiny.base
+    assert texts["lineage/text_summary"] == Path(tiny.base).name
     assert texts["dataset_sha256/text_summary"] == "ab" * 32
     assert '"learning_rate": 0.01' in texts["configuration/text_summary"]
     assert texts["status/text_summary"] == "succeeded"
+    files = b"".join(file.read_bytes() for file in (directory.path / "tensorboard").iterdir())
+    assert tiny.base.encode() not in files
+    assert str(directory.path).encode() not in files
 
 
 def test_a_run_that_is_resumed_is_followed_once(tiny, tmp_path):
@@ -119,6 +124,8 @@ def test_mlflow_keeps_its_files_in_the_run_directory(tiny, tmp_path, no_operator
     assert (run.info.status, run.info.run_name) == ("FINISHED", "t")
     assert run.data.params["dataset_sha256"] == "cd" * 32
     assert run.data.params["lora.r"] == "16"
+    assert run.data.params["lineage"] == run.data.params["model.base"] == Path(tiny.base).name
+    assert str(tmp_path) not in str({**run.data.params, **run.data.tags, "name": run.info.run_name})
     losses = {item.step: item.value for item in client.get_metric_history(run.info.run_id, "loss")}
     assert losses == {step: pytest.approx(line["loss"]) for step, line in metrics(directory).items()}
 
@@ -132,4 +139,6 @@ def test_wandb_stays_offline_unless_configured_otherwise(tiny, tmp_path, no_oper
     content = file.read_bytes()
     assert b"dataset_sha256" in content
     assert b"token_accuracy" in content or b"grad_norm" in content
-    assert json.dumps(tiny.base).encode() in content
+    assert json.dumps(Path(tiny.base).name).encode() in content
+    sent = [content, *(file.read_bytes() for file in (folder / "files").rglob("*") if file.is_file())]
+    assert not [part for part in sent if str(tmp_path).encode() in part or tiny.base.encode() in part]

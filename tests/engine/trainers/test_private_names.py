@@ -25,6 +25,17 @@ def test_trl_prepares_datasets_in_the_method_that_the_fallback_replaces():
         assert "self._prepare_dataset(" in inspect.getsource(trainer.__init__)
 
 
+def test_trl_computes_losses_and_gathers_in_the_methods_that_rows_once_replaces():
+    from trl import DPOTrainer, KTOTrainer
+
+    for trainer in (DPOTrainer, KTOTrainer):
+        assert "self._compute_loss(" in inspect.getsource(trainer.compute_loss)
+        source = inspect.getsource(trainer._compute_loss)
+        assert "self.accelerator.gather_for_metrics(" in source
+        assert "accelerate.utils" not in source, "TRL gathers in another way"
+    assert inspect.getsource(KTOTrainer._compute_loss).count("self._compute_kl_logps(") == 3
+
+
 def test_models_name_their_attention_as_the_packed_forward_reads_it():
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -186,6 +186,10 @@ def lora(**changes):
     return change
 
 
+def settings(**changes):
+    return lambda directory: set_config(directory, **changes)
+
+
 def all_weights(directory):
     set_config(directory, lora=None)
 
@@ -201,6 +205,12 @@ RESUMES = [
     (lora(dora=True), r"lora\.dora False, and run\.json asks for True"),
     (lora(targets=("q_proj", "k_proj")), r"lora\.targets q_proj,v_proj, and run\.json asks for k_proj,q_proj"),
     (all_weights, "holds an adapter, and run.json asks for all weights"),
+    (lora(dropout=0.5), r"lora\.dropout \(0\.0, now 0\.5\) changed since"),
+    (settings(learning_rate=1e-9), r"learning_rate \(0\.01, now 1e-09\) changed since"),  # the optimizer has its own
+    (settings(beta=5.0, seed=3), r"beta \(0\.1, now 5\.0\), seed \(17, now 3\) changed since"),
+    (settings(losses=("sigmoid", "sft")), r'losses \(\["sigmoid"\], now \["sigmoid", "sft"\]\) changed since'),
+    (settings(packing=False), r"packing \(true, now false\) changed since"),
+    (settings(batch_size=3), r"rows in a step \(\d+, now \d+\) changed since"),
 ]
 
 
@@ -231,3 +241,15 @@ def test_what_is_the_same_goes_on_also_from_another_place_and_from_a_version_bef
     moved = again(begun, tmp_path / "more")
     assert run_here("train_dpo", moved) == 0, moved.read_result()
     assert moved.read_result()["resumed_from"].startswith("checkpoint-")
+
+
+def test_how_long_and_on_what_may_change(begun, tmp_path):
+    directory = again(begun, tmp_path)
+    config = directory.read_config()
+    more = {"max_steps": config.max_steps + 1, "batch_size": 1, "gradient_accumulation": config.batch_size}
+    noted = json.loads((directory.path / "inputs.json").read_text())
+    assert noted["settings"].pop("beta") == config.beta  # as if a later version had added it
+    (directory.path / "inputs.json").write_text(json.dumps(noted))
+    set_config(directory, **more, save_steps=7, logging_steps=1, micro_batch_tokens=500, precision="fp32")
+    assert run_here("train_dpo", directory) == 0, directory.read_result()
+    assert directory.read_result()["resumed_from"].startswith("checkpoint-")

@@ -1,6 +1,4 @@
-"""The rate of each step, and rows with which an epoch's last step is filled up under several processes."""
-
-from types import SimpleNamespace
+"""The rate of each step."""
 
 import pytest
 
@@ -34,6 +32,12 @@ def test_the_first_step_of_a_short_run_learns(tiny, tmp_path, program, rows, cha
     found = rates(program, tiny, tmp_path, rows, warmup_ratio=0.03, lr_scheduler="linear", **changes)
     assert found[0] == pytest.approx(1e-3 / 2)  # one step of warm-up, of which transformers would make 0
     assert found[1:] == pytest.approx([1e-3 * (STEPS - step) / (STEPS - 1) for step in range(1, STEPS)])
+
+
+def test_a_warm_up_of_all_steps_is_one_of_all_steps(tiny, tmp_path):
+    """transformers would read 1.0 as one step."""
+    found = rates("train_sft", tiny, tmp_path, sft_rows(24), warmup_ratio=1.0, lr_scheduler="linear")
+    assert found == pytest.approx([1e-3 * (step + 1) / (STEPS + 1) for step in range(STEPS)])
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -71,29 +75,3 @@ def test_after_the_warm_up_the_schedule_is_transformers_own(name):
     assert ours[3:] == pytest.approx(theirs[3:])
     assert ours[:3] == pytest.approx([1.0] * 3 if name == "constant" else [1 / 4, 2 / 4, 3 / 4])
     assert min(ours[:3]) > 0
-
-
-@pytest.mark.parametrize(
-    ("rows", "processes", "size", "own"),
-    [(21, 2, 4, [4, 1]), (17, 2, 4, [1, 0]), (9, 3, 2, [2, 1, 0]), (24, 2, 4, [None, None]), (21, 1, 4, [None])],
-)
-def test_a_row_that_fills_up_the_last_step_has_no_label(rows, processes, size, own):
-    import torch
-
-    from training.engine.trainers.steps import EachRowOnce
-
-    for rank, expected in enumerate(own):
-        trainer = EachRowOnce()
-        trainer.args = SimpleNamespace(per_device_train_batch_size=size)
-        trainer.train_dataset = range(rows)
-        state = SimpleNamespace(end_of_dataloader=False)
-        trainer.accelerator = SimpleNamespace(num_processes=processes, process_index=rank, gradient_state=state)
-        batches = [{"labels": torch.ones(size, 3)} for _ in range(3)]
-
-        def drawn(batches=batches, state=state):
-            for number, batch in enumerate(batches):
-                state.end_of_dataloader = number == len(batches) - 1
-                yield batch
-
-        counted = [int((batch["labels"][:, 0] == 1).sum()) for batch in trainer._masked(drawn())]
-        assert counted == [size, size, size if expected is None else expected]

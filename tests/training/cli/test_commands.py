@@ -280,6 +280,45 @@ def test_a_generation_that_was_killed_is_taken_up(fake_engine, project, prompts,
     assert set(Candidate.objects.values_list("origin", flat=True)) == {"import:model/shell"}
 
 
+def test_another_base_is_allowed_by_every_command_that_loads_a_model(fake_run, freeze, project, prompts, monkeypatch):
+    from training.management.commands import merge
+    from training.models import Evaluation
+
+    run = watched(fake_run("succeeds", freeze("sft")), "succeeded")
+    checkpoint = str(Checkpoint.objects.get(run=run).pk)
+    merged = []
+    monkeypatch.setattr(merge, "run_engine", lambda argv, command: merged.append(argv) or exit(0))
+    for more, allowed in (([], False), (["--allow-other-base"], True)):
+        call_command("evaluate", checkpoint, *more)
+        config = Evaluation.objects.latest("id").config
+        assert [config[role]["allow_other_base"] for role in ("model", "parent")] == [allowed, allowed]
+        call_command("generate", project.slug, "--checkpoint", checkpoint, "--limit", "1", *more)
+        assert Generation.objects.latest("id").config["model"]["allow_other_base"] is allowed
+        with pytest.raises(SystemExit):
+            call_command("merge", checkpoint, *more)
+        assert ("--allow-other-base" in merged[-1]) is allowed
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (["train_sft", "--resume", "{run}", "--allow-other-base"], "--allow-other-base"),
+        (["train_sft", "--resume", "{run}", "--no-packing", "--lora-r", "4"], "--no-packing, --lora-r"),
+        (["train_sft", "--resume", "{run}", "--no-evaluate"], "--no-evaluate"),
+        (["generate", "concierge", "--resume", "{generation}", "--temperature", "0"], "--temperature"),
+        (["generate", "concierge", "--resume", "{generation}", "--model", "shell"], "--model"),
+    ],
+)
+def test_an_option_that_resume_ignores_is_refused(fake_run, project, prompts, command, named):
+    run = fake_run("succeeds")
+    generation = Generation.objects.create(project=project, status="failed")
+    Run.objects.filter(pk=run.pk).update(status="failed")
+    with pytest.raises(CommandError, match=named):
+        call_command(*(word.format(run=run.pk, generation=generation.pk) for word in command))
+    assert not Generation.objects.exclude(status="failed").exists()
+    assert not Run.objects.exclude(status="failed").exists()
+
+
 def test_a_rule_needs_figures(fake_run):
     checkpoint = Checkpoint.objects.get(run=watched(fake_run("succeeds"), "succeeded"))
     with pytest.raises(CommandError, match="no finished evaluation"):

@@ -81,6 +81,8 @@ def test_a_field_added_is_an_option_a_form_field_and_is_checked():
         ({"lora": {"alpha": 10**400}}, "lora.alpha must be at most 9223372036854775807, got a number of 401 digits"),
         ({"report_to": ["elsewhere"]}, "report_to knows tensorboard, mlflow, wandb, not elsewhere"),
         ({"lora": {"r": 0}}, "lora.r must be greater than 0"),
+        ({"lora": {"dropout": 1.0}}, r"lora.dropout must lie in \[0, 0.99\], got 1.0"),
+        ({"lora": {"targets": []}}, "lora.targets is empty: name one at least, such as all-linear"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_its_name(values, message):

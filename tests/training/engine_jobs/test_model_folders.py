@@ -41,7 +41,9 @@ def test_a_name_to_type_is_short_unless_it_means_another_model(models, tmp_path,
     assert name_to_give(str(second)) == "base"
     first = make(models / "base", "config.json", "model.safetensors")
     assert name_to_give(str(first)) == "base"
-    assert name_to_give(str(second)) == str(second), "base is the other one"
+    assert name_to_give(str(second)) == "second/base", "base is the other one"
+    assert resolve("second/base") == second
+    assert [folder.name for folder in base_models()] == ["base", "second/base"]
     assert name_to_give("/elsewhere/gone") == "gone"
 
 

@@ -332,7 +332,7 @@ def test_a_kto_dataset_trains_by_kto_from_the_page(sign_in, manager, project, fr
     dataset = freeze("kto", held_out=0)
     answer = sign_in(manager).post(
         reverse("runs", args=[project.slug]),
-        {"dataset": dataset.pk, "start": f"model:{model_shell}", "method": "lora", "beta": "0.2", "ties": "drop"},
+        {"dataset": dataset.pk, "start": f"model:{model_shell.name}", "method": "lora", "beta": "0.2", "ties": "drop"},
     )
     assert answer.status_code == 302
     run = Run.objects.get()
@@ -344,7 +344,7 @@ def test_a_dpo_run_takes_what_people_disagreed_on_as_chosen(sign_in, manager, pr
     dataset = freeze("dpo", held_out=0)
     given = {
         "dataset": dataset.pk,
-        "start": f"model:{model_shell}",
+        "start": f"model:{model_shell.name}",
         "method": "lora",
         "soft_labels": "no",
         "ties": "drop",

@@ -24,7 +24,7 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
     client = sign_in(manager)
     page = client.get(reverse("runs", args=[project.slug]))
     assert "Nothing has been trained yet" in page.text
-    start = f"model:{model_shell}"
+    start = f"model:{model_shell.name}"
     assert start in page.text
     answer = client.post(
         reverse("runs", args=[project.slug]),
@@ -59,7 +59,7 @@ def test_a_manager_trains_from_the_page_and_follows_the_run(sign_in, manager, pr
 def test_another_base_is_allowed_on_the_page(sign_in, manager, project, freeze, model_shell, fake_run, allowed):
     """It holds for the run, its evaluation, and what later starts from its checkpoint."""
     client = sign_in(manager)
-    fields = {"dataset": freeze("sft").pk, "start": f"model:{model_shell}", "method": "lora", "evaluate": "on"}
+    fields = {"dataset": freeze("sft").pk, "start": f"model:{model_shell.name}", "method": "lora", "evaluate": "on"}
     client.post(reverse("runs", args=[project.slug]), fields | ({"allow_other_base": "on"} if allowed else {}))
     run = Run.objects.get()
     assert run.config["model"]["allow_other_base"] is allowed
@@ -91,11 +91,11 @@ def test_kto_rows_of_one_kind_are_refused_on_the_spot(sign_in, manager, project,
     client = sign_in(manager)
     page = client.get(reverse("runs", args=[project.slug]))
     assert "KTO, 10 rows, 4 held out (12 desirable, 0 undesirable)" in page.content.decode()
-    form = {"dataset": version.pk, "start": f"model:{model_shell}", "method": "lora"}
+    form = {"dataset": version.pk, "start": f"model:{model_shell.name}", "method": "lora"}
     refused = client.post(reverse("runs", args=[project.slug]), form)
     assert refused.status_code == 422
     assert "None of the rows is undesirable, and KTO learns from both kinds." in refused.content.decode()
-    form = {"dataset": version.pk - 1, "start": f"model:{model_shell}", "method": "lora", "batch_size": 1}
+    form = {"dataset": version.pk - 1, "start": f"model:{model_shell.name}", "method": "lora", "batch_size": 1}
     refused = client.post(reverse("runs", args=[project.slug]), form)
     assert "batch_size must be 2 or more" in refused.content.decode()
     assert not Run.objects.exists()

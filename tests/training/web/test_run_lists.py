@@ -132,7 +132,7 @@ def test_the_promoted_checkpoint_is_preselected_however_old(sign_in, manager, pr
 def test_a_run_is_named_when_it_starts_and_later(sign_in, manager, project, freeze, model_shell):
     dataset = freeze("sft")
     client = sign_in(manager)
-    wanted = {"dataset": dataset.pk, "start": f"model:{model_shell}", "method": "lora", "name": " first  try "}
+    wanted = {"dataset": dataset.pk, "start": f"model:{model_shell.name}", "method": "lora", "name": " first  try "}
     answer = client.post(reverse("runs", args=[project.slug]), {**wanted, "note": "Why not"})
     assert answer.status_code == 302
     run = Run.objects.get()

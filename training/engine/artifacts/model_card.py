@@ -4,15 +4,14 @@ Everything in it comes from the run's configuration, its metrics, and the manife
 is stated as unknown.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from training.contract import config as configs
 from training.contract.config import TrainingConfig
 from training.contract.headline import FEWEST, MOST
+from training.contract.lineage import named_config
 from training.contract.wording import counted
 from training.engine.runtime.environment import versions
 
@@ -39,7 +38,7 @@ def model_card(
     """Markdown with Hugging Face's front matter. `lineage` is the content of lineage.json, `manifest` that of the
     dataset's manifest.json, if any."""
     manifest = manifest or {}
-    config = without_paths(config, lineage)
+    config = named_config(config)
     chain = link_lines(lineage) if config.model.base else ["`(random weights)`"]
     this = f"this adapter ({method(config)})" if adapter else "the full weights here (what came before is in them)"
     front: Front = {"library_name": "peft" if adapter else "transformers", "pipeline_tag": "text-generation"}
@@ -110,13 +109,6 @@ def merged_card(lineage: Mapping[str, Any]) -> str:
 
 
 # ---- what is known ----
-
-
-def without_paths(config: TrainingConfig, lineage: Mapping[str, Any]) -> TrainingConfig:
-    """The configuration with names for paths: a card is handed on."""
-    model = dataclasses.replace(config.model, base=lineage["base"], adapters=tuple(lineage["adapters"]))
-    file = Path(config.accelerate_config).name
-    return dataclasses.replace(config, model=model, accelerate_config=file, reference_cache="", token_cache="")
 
 
 def link_lines(lineage: Mapping[str, Any]) -> list[str]:

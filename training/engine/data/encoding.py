@@ -49,6 +49,8 @@ class Encoder:
         self.control = ControlTokens(tokenizer)
         self.prefix, self.suffix = added_around(tokenizer)
         self._style: PromptStyle | None = None
+        self._reads_parts: bool | None = None
+        self._written: set[tuple[str, ...]] = set()
 
     @property
     def style(self) -> PromptStyle:
@@ -59,6 +61,24 @@ class Encoder:
                 lambda text: self.written([text])[0],
             )
         return self._style
+
+    @property
+    def reads_parts(self) -> bool:
+        """Whether the chat template writes a list of content parts as it writes one text, or nothing but such lists.
+
+        Others would write Python's form of the list.
+        """
+        if self._reads_parts is None:
+            part, text = [{"type": "text", "text": SAMPLE}], SAMPLE
+            alone, parts = (self._sample(content) for content in (text, part))
+            self._reads_parts = parts is not None and alone in (None, parts)
+        return self._reads_parts
+
+    def _sample(self, content: Any) -> str | None:
+        try:
+            return self._apply([Chat(0, [{"role": "user", "content": content}])], True)[0]
+        except Exception:  # a template may raise anything
+            return None
 
     # ---- token ids ----
 
@@ -119,11 +139,35 @@ class Encoder:
     def chat(self, row: Mapping[str, Any], number: int, turns: list[dict[str, Any]]) -> Chat:
         """The conversation of a row, its typed control tokens marked."""
         values = messages.for_template(turns)
+        if any(isinstance(turn.get("content"), list) for turn in values):
+            values = messages.with_parts(values, number, joined=not self.reads_parts)
         tools, kwargs = messages.tools_of(row, number), messages.template_kwargs_of(row, number)
+        self._check_roles(values, number)
         if self.control.find([values, tools, kwargs]) is None:
             return Chat(number, values, tools, kwargs)
         values, tools, kwargs = map(self.control.mark, (values, tools, kwargs))
         return Chat(number, values, tools, kwargs, marked=True)
+
+    def _check_roles(self, turns: list[dict[str, Any]], number: int) -> None:
+        """Raises DatasetError where the chat template leaves out a message of such a conversation, of any role.
+
+        Tried on words in place of the messages, once for each sequence of roles; tools are checked on the rows.
+        """
+        roles = tuple(str(turn["role"]) for turn in turns)
+        if roles in self._written or "tool" in roles or any(turn.get("tool_calls") for turn in turns):
+            return
+        words = [f"zebra{chr(97 + place // 26 % 26)}{chr(97 + place % 26)}" for place in range(len(roles))]
+        sample = [{"role": role, "content": word} for role, word in zip(roles, words, strict=True)]
+        try:
+            text = self._apply([Chat(0, sample)], False)[0].lower()
+        except Exception:  # what it does not accept is said of the row itself
+            text = "".join(words)
+        if left_out := [role for role, word in zip(roles, words, strict=True) if word not in text]:
+            raise DatasetError(
+                f"Row {number}: the chat template does not write a message of the role {left_out[0]!r}, so the model "
+                "would not see it. Use a model whose chat template writes it, or leave such messages out"
+            )
+        self._written.add(roles)
 
     def prompts(self, chats: Sequence[Chat], *, styled: bool = True) -> list[str]:
         """What the model is given before it answers; `styled` as for rows without reasoning."""

@@ -33,10 +33,43 @@ def plain_text(turn: Mapping[str, Any]) -> str:
     """A message's content as one text: content parts joined, tool calls as JSON behind it."""
     content = turn.get("content")
     if isinstance(content, list):
-        content = "\n".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
+        content = "\n".join(
+            part if isinstance(part, str) else str(part.get("text") or "")
+            for part in content
+            if isinstance(part, str | Mapping)
+        )
     calls = turn.get("tool_calls")
     texts = [str(content or ""), json.dumps(without_nulls(calls), ensure_ascii=False) if calls else ""]
     return "\n".join(text for text in texts if text)
+
+
+def with_parts(turns: list[dict[str, Any]], number: int, *, joined: bool) -> list[dict[str, Any]]:
+    """The messages whose content is a list of parts without what Parquet added; `joined`: as one text, a part a line.
+
+    Raises DatasetError with the row's number for a part that is no text.
+    """
+    if not any(isinstance(turn.get("content"), list) for turn in turns):
+        return turns
+    return [
+        {**turn, "content": _of_parts(turn["content"], number, joined=joined)}
+        if isinstance(turn.get("content"), list)
+        else turn
+        for turn in turns
+    ]
+
+
+def _of_parts(parts: list[Any], number: int, *, joined: bool) -> Any:
+    texts = []
+    for part in parts:
+        text = part if isinstance(part, str) else part.get("text") if isinstance(part, Mapping) else None
+        if not isinstance(text, str):
+            kind = part.get("type") if isinstance(part, Mapping) else None
+            raise DatasetError(
+                f"Row {number}: a message has a part that is no text ({_short(kind or part)}), and only text is "
+                "trained: the model would not see it. Leave such rows out"
+            )
+        texts.append(text)
+    return "\n".join(texts) if joined else [{"type": "text", "text": text} for text in texts]
 
 
 def for_template(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

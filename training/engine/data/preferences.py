@@ -10,6 +10,9 @@ from training.engine.data.rows import Counts, Row, row_number
 
 log = logging.getLogger("konomi.engine")
 
+# Required margins beyond it leave nothing of the others' gradients, and overflow where they are squared.
+LARGEST_OFFSET = 1e6
+
 
 def preference_positions(rows: Sequence[Row], counts: Counts, *, keep_ties: bool = False) -> list[int]:
     """Positions of the rows that state which side is better; the others are counted.
@@ -51,16 +54,17 @@ def pair_terms(
 
     `probability` counts ties half; p is the fraction among those who took a side. Without `soft_labels`, p is the
     majority's: 0 or 1 (½ for an even split). Without `learn_ties`, those who called a pair equal count for nothing.
-    Raises DatasetError where no row has a weight, or where they are too large to be added up.
+    Raises DatasetError where no row has a weight, where they are too large to be added up, and for a strength whose
+    margin is beyond `LARGEST_OFFSET`.
     """
     terms: dict[str, list[float]] = {"p": [], "offset": [], "weight": [], "tie": []}
-    for row in rows:
+    for position, row in enumerate(rows):
         tie = float(row.get("tie") or 0)
         probability = row.get("probability")
         wins = (1.0 if probability is None else float(probability)) - tie / 2
         p = min(1.0, max(0.0, wins / (1 - tie))) if tie < 1 else 0.5
         terms["p"].append(p if soft_labels or p == 0.5 else float(p > 0.5))
-        terms["offset"].append(strength_offset * float(row.get("strength") or 0))
+        terms["offset"].append(_offset(rows, position, strength_offset))
         weight = row.get("weight")
         terms["weight"].append(1.0 if weight is None else float(weight))
         terms["tie"].append(tie if learn_ties else 0.0)
@@ -71,3 +75,13 @@ def pair_terms(
         raise DatasetError(f"The weights of {counted(len(rows), 'row')} are all 0: nothing would be learnt")
     terms["weight"] = [weight * len(rows) / total for weight in terms["weight"]]
     return terms
+
+
+def _offset(rows: Sequence[Row], position: int, strength_offset: float) -> float:
+    strength = float(rows[position].get("strength") or 0)
+    if strength * strength_offset > LARGEST_OFFSET:
+        raise DatasetError(
+            f"Row {row_number(rows, position)}: its strength {strength:g} times strength_offset {strength_offset:g} is "
+            f"a margin beyond {LARGEST_OFFSET:g}. Write strengths of a few points, or lower strength_offset"
+        )
+    return strength_offset * strength

@@ -20,6 +20,8 @@ from training.engine.data import messages, numbers
 
 PURPOSES = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected"), "kto": ("prompt", "completion")}
 
+# Columns with what is no text, under the names that TRL and other programs give them.
+MEDIA = ("image", "images", "video", "videos", "audio", "audios")
 # How many row numbers of each kind are listed.
 LISTED = 20
 
@@ -108,7 +110,20 @@ def check_columns(rows: Sequence[Mapping[str, Any]], purpose: str, where: str) -
         kinds = {is_conversational(row[name]) for row in rows}
         if len(kinds) > 1:
             raise DatasetError(f"{where}: column {name} mixes text and messages")
+    check_media(rows, where)
     check_numbers(rows, where)
+
+
+def check_media(rows: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Raises DatasetError for rows with images, videos or sounds beside their text: only text is trained."""
+    for column in MEDIA:
+        having = [position for position, row in enumerate(rows) if row.get(column)]
+        if having:
+            raise DatasetError(
+                f"{where}: {counted(len(having), 'row')} with {column}, the first is row "
+                f"{row_number(rows, having[0])}, and only text is trained: the model would not see them. Leave such "
+                "rows out"
+            )
 
 
 def check_numbers(rows: Sequence[Mapping[str, Any]], where: str) -> None:
@@ -144,4 +159,6 @@ def is_conversational(value: Any) -> bool:
 def _has_text(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value.strip())
-    return isinstance(value, list) and bool(value) and all(messages.has_content(turn) for turn in value)
+    if not isinstance(value, list) or not all(messages.has_content(turn) for turn in value):
+        return False
+    return any(messages.plain_text(turn).strip() for turn in value)

@@ -59,8 +59,15 @@ class Costs:
 
 def _number(config: Any, name: str) -> int:
     """The largest one, where layers differ; 0 where there is none."""
-    value = getattr(config, name, None)
+    try:
+        value = getattr(config, name, None)
+    except RuntimeError:  # layers have their own values, in a way that transformers wants asked for (Gemma 4)
+        value = [getattr(layer, name, None) or 0 for layer in _layers(config)]
     return int(max(value, default=0) if isinstance(value, list | tuple) else value or 0)
+
+
+def _layers(config: Any) -> list[Any]:
+    return [config.per_layer_config[layer] for layer in range(config.num_hidden_layers)]
 
 
 def free_bytes(device: torch.device) -> int:

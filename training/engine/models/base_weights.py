@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -66,6 +67,18 @@ def _name_backbone(model: PreTrainedModel) -> None:
     """Llama 4's text model names another part as its base model, so that `base_model` is the whole of it."""
     if model.base_model is model and isinstance(getattr(model, "model", None), PreTrainedModel):
         model.base_model_prefix = "model"
+
+
+def check_finite(model: PreTrainedModel, described: str) -> None:
+    """Raises ModelError for a model with a weight that is NaN or infinite: whatever it computes would be so, too."""
+    for name, parameter in model.named_parameters():
+        # A sum needs no memory of the weight's size, as `isfinite` does; only one that overflowed is looked at closer.
+        if torch.isfinite(parameter.detach().sum()) or torch.isfinite(parameter).all():
+            continue
+        raise ModelError(
+            f"{described}: the weight {name} holds values that are not finite, so that nothing can be computed with "
+            "it. Start from another checkpoint, or download the folder again"
+        )
 
 
 def check_architecture(folder: str) -> None:

@@ -75,6 +75,7 @@ def load_model(source: ModelSource, *, dtype: torch.dtype = torch.float32) -> Pr
         from training.engine.models import adapters  # PEFT takes seconds to import, and only such chains need it
 
         model = adapters.merge(adapters.attach(model, folder), ["default"], folder)
+    base_weights.check_finite(model, describe(source))
     make_writable(model.generation_config)
     log.info("loaded %s: %s parameters", describe(source), f"{model.num_parameters():,}")
     return model.to(dtype).requires_grad_(True).eval()  # merging leaves the weights frozen
@@ -100,7 +101,10 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"The tokenizer in {folder} cannot be loaded: {error}") from error
+        raise ModelError(
+            f"The tokenizer in {folder} cannot be loaded: {base_weights.brief(error).rstrip(':. ')}. Copy its files "
+            "(tokenizer.json and tokenizer_config.json) from where the model comes from"
+        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The tokenizer in {folder} has no end-of-text token: set eos_token in tokenizer_config.json")
     if not tokenizer.chat_template:

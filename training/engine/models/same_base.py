@@ -37,6 +37,12 @@ def overruled(source: ModelSource) -> str:
     return fault_of(source, local=False) if source.adapters and source.allow_other_base else ""
 
 
+def recorded(*sources: ModelSource | None) -> dict[str, str]:
+    """What was overruled, for result.json; empty where everything fits."""
+    words = dict.fromkeys(filter(None, (overruled(source) for source in sources if source is not None)))
+    return {"other_base": "; ".join(words)} if words else {}
+
+
 def fault_of(source: ModelSource, *, local: bool = True) -> str:
     """The first adapter from the end that does not belong to the links below it, in words; empty where all do.
 

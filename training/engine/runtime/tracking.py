@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from training.contract import config as configs
+from training.contract import lineage
 from training.contract.config import TrainingConfig
 from training.contract.errors import Cancelled, EngineError
 from training.contract.run_directory import MLRUNS, TENSORBOARD, checkpoint_step
@@ -98,11 +99,14 @@ def open_trackers(run: Run, names: tuple[str, ...]) -> dict[str, Tracker]:
 
 
 def parameters(run: Run) -> dict[str, str]:
-    """The configuration, nested names joined by dots, and the fields that trackers search by."""
-    config: TrainingConfig = run.config
+    """The configuration, nested names joined by dots, and the fields that trackers search by.
+
+    Names stand for paths: trackers are often shared, and a path means nothing on another machine.
+    """
+    config = lineage.named_config(run.config)
     values = {
         "lineage": " + ".join([config.model.base, *config.model.adapters]),
-        "run_directory": str(run.directory.path),
+        "run_directory": run.directory.path.name,
     }
 
     def flatten(prefix: str, fields: dict[str, Any]) -> None:
@@ -128,7 +132,7 @@ class TensorBoard:
         last = run.directory.last_checkpoint()
         done = checkpoint_step(last) + 1 if last else 0
         self.writer = SummaryWriter(log_dir=str(folder), purge_step=done if steps else None)
-        self.writer.add_text("configuration", "```json\n" + configs.to_json(run.config) + "```")
+        self.writer.add_text("configuration", "```json\n" + configs.to_json(lineage.named_config(run.config)) + "```")
         for name in ("run_id", "lineage", "dataset_sha256"):
             self.writer.add_text(name, parameters(run)[name])
 
@@ -181,13 +185,19 @@ class WeightsAndBiases:
         if "WANDB_API_KEY" not in os.environ:
             os.environ.setdefault("WANDB_MODE", "offline")
         wandb = importlib.import_module("wandb")
-        config = {**parameters(run), **dataclasses.asdict(run.config)}
+        config = {**parameters(run), **dataclasses.asdict(lineage.named_config(run.config))}
         self.run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "konomi"),
             name=run.config.run_id,
             dir=str(run.directory.path),
             config=config,
-            settings=wandb.Settings(console="off", disable_git=True, disable_code=True, silent=True),
+            settings=wandb.Settings(
+                console="off",
+                disable_git=True,
+                disable_code=True,
+                silent=True,
+                x_disable_meta=True,  # it would name the program's and the interpreter's folders, and the host
+            ),
         )
 
     def log(self, step: int, metrics: dict[str, float]) -> None:

@@ -8,7 +8,8 @@ from training.contract.errors import ModelError
 from training.engine.inference.alone import largest_difference, logps_alone, logps_together
 from training.engine.models.experts import has_routers, name_experts
 from training.engine.packed.forward import TOLERANCE
-from training.engine.trainers.steps import EachRowOnce, KonomiSteps
+from training.engine.trainers.each_row_once import ExamplesOnce, LabelsOnce
+from training.engine.trainers.steps import KonomiSteps
 
 CHECKED_TOKENS = 64
 SKIPS_A_LAYER = (
@@ -78,7 +79,7 @@ def _compare(model: Any, texts: list[list[int]], pad_id: int, why: str) -> None:
         )
 
 
-class PlainSupervisedTrainer(CheckedHead, EachRowOnce, KonomiSteps, SFTTrainer):  # type: ignore[misc]
+class PlainSupervisedTrainer(CheckedHead, LabelsOnce, KonomiSteps, SFTTrainer):  # type: ignore[misc]
     """To be created with `dataset_kwargs={"skip_prepare_dataset": True}`; the dataset has input_ids and labels."""
 
     def check_padding(self, model: Any, ids: list[int]) -> None:
@@ -86,14 +87,14 @@ class PlainSupervisedTrainer(CheckedHead, EachRowOnce, KonomiSteps, SFTTrainer):
             check_padding(model, ids, self.processing_class.pad_token_id, ONE_AT_A_TIME)
 
 
-class PlainPreferenceTrainer(CheckedHead, KonomiSteps, DPOTrainer):  # type: ignore[misc]
+class PlainPreferenceTrainer(CheckedHead, ExamplesOnce, KonomiSteps, DPOTrainer):  # type: ignore[misc]
     """The dataset has prompt_ids, chosen_ids and rejected_ids."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset
 
 
-class UnpairedTrainer(CheckedHead, KonomiSteps, KTOTrainer):  # type: ignore[misc]
+class UnpairedTrainer(CheckedHead, ExamplesOnce, KonomiSteps, KTOTrainer):  # type: ignore[misc]
     """The dataset has prompt_ids, completion_ids, KL_completion_ids and label."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,15 +1,15 @@
-"""Preflight checks of what a run will not do as one might expect: settings, position encodings, repeats, randomness."""
+"""Preflight checks of what a run will not do as one might expect: settings, position encodings, randomness."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from training.contract.config import TrainingConfig
-from training.contract.hyperparameters import DPO, KTO, PRETRAIN, SFT, all_parameters
+from training.contract.hyperparameters import DPO, KTO, PRETRAIN, all_parameters
 from training.contract.wording import counted
 from training.engine.data.tokenization import Sequences
 from training.engine.packed import rope
 from training.engine.trainers import dropout
-from training.engine.trainers.row_checks import effective_batch, result
+from training.engine.trainers.row_checks import result
 
 # Settings that `pretrain`, a loop of its own, does not read.
 NOT_IN_PRETRAIN = (
@@ -89,21 +89,6 @@ def position_encoding(model: Any, sequences: Sequence[Sequences], plain_reason: 
         f"on its batch. Set max_length to {limit}, or train with packing, which keeps them apart."
     )
     return [result("position_encoding", sentence, warning=True)]
-
-
-def repeated_rows(config: TrainingConfig, rows: int, plain_reason: str | None) -> list[dict[str, str]]:
-    """Of plain TRL in several processes; packed rows and SFT count each row once in an epoch."""
-    if config.processes == 1 or not plain_reason or config.trainer == SFT:
-        return []
-    repeats = -rows % (config.batch_size * config.processes)
-    if not repeats:
-        return []
-    sentence = (
-        f"The last step of each epoch has {counted(repeats, 'row')} of its beginning again, so that the "
-        f"{config.processes} processes get equally many: they count twice. A number of rows that "
-        f"{effective_batch(config) * config.processes} divides has no repeats."
-    )
-    return [result("repeated_rows", sentence, warning=True)]
 
 
 def random_draws(model: Any, sequences: Sequence[Sequences]) -> list[dict[str, str]]:

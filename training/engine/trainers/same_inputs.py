@@ -1,4 +1,4 @@
-"""A resumed run goes on with what it began with: dataset, base, adapters and the shape of what is trained.
+"""A resumed run goes on with what it began with: dataset, base, adapters, settings and the shape of what is trained.
 
 The first start writes inputs.json into the run directory; every later one compares. A run directory of an earlier
 version has none: it is written when the run is resumed, and the log says so.
@@ -12,6 +12,7 @@ from typing import Any
 from training.contract import lineage
 from training.contract.config import LoraSettings, ModelSource, TrainingConfig
 from training.contract.errors import CheckpointError
+from training.contract.hyperparameters import all_parameters
 from training.contract.run_directory import INPUTS, RunDirectory, write_atomically
 from training.contract.weights import listed
 from training.engine.artifacts.checkpoints import checkpoints
@@ -20,6 +21,13 @@ from training.engine.runtime import distributed
 
 log = logging.getLogger("konomi.engine")
 
+# Settings that a resume may change: how long, how often saved and logged, and on what. The others decide what is
+# learnt. Of the rows in a step the number is compared, not how it is made up.
+MAY_CHANGE = {
+    *("epochs", "max_steps", "max_seconds", "save_steps", "save_total_limit", "logging_steps", "report_to", "threads"),
+    *("processes", "accelerate_config", "micro_batch_tokens", "gradient_checkpointing", "precision"),
+    *("batch_size", "gradient_accumulation"),
+}
 START_OVER = "or delete its checkpoint folders to start over with what is there now"
 
 
@@ -30,8 +38,9 @@ def check(directory: RunDirectory, config: TrainingConfig) -> None:
     """
     if not distributed.is_main_process():
         return
-    found = {"dataset": check_frozen(directory.path / config.dataset, config.dataset_sha256)}
+    found: dict[str, dict[str, Any]] = {"dataset": check_frozen(directory.path / config.dataset, config.dataset_sha256)}
     found["model"] = model_inputs(config.model)
+    found["settings"] = settings_of(config)
     saved = checkpoints(directory.path)
     path = directory.path / INPUTS
     if not saved:
@@ -46,15 +55,35 @@ def check(directory: RunDirectory, config: TrainingConfig) -> None:
     before = json.loads(path.read_text(encoding="utf-8"))
     changed = [
         name
-        for part, values in found.items()
-        for name in {**before.get(part, {}), **values}
-        if before.get(part, {}).get(name) != values.get(name)
+        for part in ("dataset", "model")
+        for name in {**before.get(part, {}), **found[part]}
+        if before.get(part, {}).get(name) != found[part].get(name)
+    ]
+    now = found["settings"]
+    changed += [  # earlier versions noted none, or not all that there are today
+        f"{name} ({json.dumps(value)}, now {json.dumps(now[name])})"
+        for name, value in before.get("settings", {}).items()
+        if name in now and now[name] != value
     ]
     if changed:
         raise CheckpointError(
             f"The run cannot be resumed: {listed(changed)} changed since it began. Put back what it began with, "
             f"{START_OVER}"
         )
+
+
+def settings_of(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that decide what is learnt, as JSON gives them back. What an adapter is, its checkpoint says."""
+    settings = {
+        parameter.attribute: getattr(config, parameter.attribute)
+        for parameter in all_parameters()
+        if not parameter.nested and parameter.attribute not in MAY_CHANGE
+    }
+    settings["rows in a step"] = config.batch_size * config.gradient_accumulation * config.processes
+    if config.lora is not None:
+        settings |= {"lora.dropout": config.lora.dropout, "lora.quantization": config.lora.quantization}
+    values: dict[str, Any] = json.loads(json.dumps(settings))
+    return values
 
 
 def model_inputs(source: ModelSource) -> dict[str, str]:

@@ -17,6 +17,8 @@ from training.engine.trainers import same_inputs
 
 log = logging.getLogger("konomi.engine")
 
+ALL_STEPS = 1 - 1e-9  # transformers reads 1 as one step
+
 
 def load(config: TrainingConfig, folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer. Under LoRA the frozen weights may be in half precision; weights to train are float32.
@@ -85,7 +87,7 @@ def training_arguments(run: Run, *, packed: bool = False) -> dict[str, Any]:
         "max_steps": config.max_steps,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": config.lr_scheduler,
-        "warmup_steps": config.warmup_ratio,  # below 1 it is a fraction of all steps
+        "warmup_steps": min(config.warmup_ratio, ALL_STEPS),  # below 1 it is a fraction of all steps
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "optim": "adamw_torch",

@@ -1,7 +1,7 @@
-"""The learning rate of a step, and rows that a step has in excess: what all trainers do alike around transformers."""
+"""The learning rate of a step: what all trainers do alike around transformers."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -55,30 +55,3 @@ def _rising(factor: Callable[[int], float], warmup: int) -> Callable[[int], floa
         return (step + 1) / (warmup + 1) if step < warmup else float(factor(step))
 
     return at
-
-
-class EachRowOnce:
-    """A mixin for TRL's SFT: rows with which accelerate fills up an epoch's last step are not learnt again.
-
-    Several processes need equally many batches of equal size; the rows of the epoch's beginning fill the last ones up.
-    """
-
-    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device) -> Any:
-        return super().get_batch_samples(self._masked(epoch_iterator), num_batches, device)  # type: ignore[misc]
-
-    def _masked(self, batches: Iterator[Any]) -> Iterator[Any]:
-        for batch in batches:
-            own = self._own_rows()
-            if own is not None:
-                batch["labels"][own:] = -100
-            yield batch
-
-    def _own_rows(self) -> int | None:
-        """How many rows of the batch just drawn are this process's own; None for all."""
-        accelerator: Any = self.accelerator  # type: ignore[attr-defined]
-        size = self.args.per_device_train_batch_size  # type: ignore[attr-defined]
-        rest = len(self.train_dataset) % (size * accelerator.num_processes)  # type: ignore[attr-defined]
-        if accelerator.num_processes == 1 or not rest or not accelerator.gradient_state.end_of_dataloader:
-            return None
-        own: int = min(size, max(0, rest - accelerator.process_index * size))
-        return own

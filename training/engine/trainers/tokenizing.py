@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.contract.config import TrainingConfig
+from training.contract.config import EvaluationConfig, TrainingConfig
 from training.contract.run_directory import TOKENS
 from training.engine.data.token_cache import TokenCache
 from training.engine.runtime import distributed
@@ -13,8 +13,8 @@ from training.engine.runtime.run import Run
 
 
 def options(run: Run) -> dict[str, Any]:
-    """The cache and the progress for `data.prepare.training_sequences`. Call it where processes are connected."""
-    config: TrainingConfig = run.config
+    """The cache and the progress for `data.tokenization.tokenize`. Call it where processes are connected."""
+    config: TrainingConfig | EvaluationConfig = run.config
     folder = Path(config.token_cache) if config.token_cache else run.directory.path / TOKENS
     cache = TokenCache(folder, leads=distributed.is_main_process(), barrier=distributed.barrier)
     return {"cache": cache, "advance": progress(run)}

@@ -13,6 +13,7 @@ from training.cli.progress import (
     get_checkpoint,
     get_project,
     plain_errors,
+    refuse_beside_resume,
     report,
     wait_for,
 )
@@ -51,6 +52,7 @@ class Command(BaseCommand):
                 generation: Generation = get(Generation, options["resume"], "generation")
                 if generation.project_id != project.pk:
                     raise CommandError(f"generation {generation.pk} does not belong to project {project.slug}")
+                refuse_beside_resume(self, options)
                 resume(generation, None)
             else:
                 checkpoint = get_checkpoint(options["checkpoint"]) if options["checkpoint"] else None

@@ -23,6 +23,7 @@ from training.contract.headline import headline, steps_of
 from training.contract.metrics import PADDING_SHARE
 from training.engine_jobs.queue import cancel, resume
 from training.models import Checkpoint, EngineJob, Run
+from training.models.shown_paths import without_folders
 from training.reports.curves import chart_sentences, news, run_charts
 from training.reports.diagnostics import notes_of
 from training.reports.history import history_of
@@ -63,7 +64,7 @@ def detail(request: SignedInRequest, run_id: int) -> HttpResponse:
         "charts": run_charts(steps, sentences, live=run.is_live),
         "offset": offset,
         "has_points": bool(steps),
-        "log": run.directory.log_tail(log_lines),
+        "log": without_folders(run.directory.log_tail(log_lines)),
         "log_lines": log_lines,
         "more": more,
         "command": command_line(run) if run.dataset_id else "",
@@ -138,7 +139,7 @@ def news_since(run: Run, offset: int, log_lines: int) -> dict[str, Any]:
         "live": live,
         "offset": new_offset,
         "sentences": chart_sentences(read_ends(run.directory)) if lines else {},
-        "log": run.directory.log_tail(log_lines) if log_lines else "",
+        "log": without_folders(run.directory.log_tail(log_lines)) if log_lines else "",
         **news(lines),
     }
 
