@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy import serve, status
-from deploy.broker import broker_problem
+from deploy.broker import broker_problem, silence_of
 from deploy.service import Service
 from tests.factories import UserFactory
 
@@ -145,3 +146,14 @@ def test_the_worker_ends_with_its_scheduler(monkeypatch):
     celery.end_with_scheduler(Scheduler())
     assert ended == [15]
     assert time.monotonic() - begun < 1
+
+
+def test_a_broker_that_nobody_listens_at_is_said_at_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert silence_of(f"redis://127.0.0.1:{port}/0") == ""
+    for url in (f"redis://:secret@127.0.0.1:{port}/0", f"amqp://me:secret@127.0.0.1:{port}//", f"rediss://127.0.0.1:{port}"):
+        told = silence_of(url)
+        assert "does not answer" in told
+        assert "secret" not in told
+    assert silence_of("filesystem://localhost//") == ""
