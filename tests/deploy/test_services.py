@@ -152,7 +152,11 @@ def test_a_broker_that_nobody_listens_at_is_said_at_the_start():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert silence_of(f"redis://127.0.0.1:{port}/0") == ""
-    for url in (f"redis://:secret@127.0.0.1:{port}/0", f"amqp://me:secret@127.0.0.1:{port}//", f"rediss://127.0.0.1:{port}"):
+    for url in (
+        f"redis://:secret@127.0.0.1:{port}/0",
+        f"amqp://me:secret@127.0.0.1:{port}//",
+        f"rediss://127.0.0.1:{port}",
+    ):
         told = silence_of(url)
         assert "does not answer" in told
         assert "secret" not in told
