@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
-from annotation.core import journal
+from annotation.core import counts, journal
 from annotation.core.errors import Conflict
 from annotation.exchange import requests
 from annotation.importing import locks, run
@@ -81,3 +81,9 @@ def clear_sessions() -> None:
 def seal_events() -> None:
     """Add new events to their projects' hash chains. Its twin is `manage.py verify_events --seal`."""
     journal.seal_all()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def fold_counts() -> None:
+    """Fold the counts of slots and work into sums. Its twin is `manage.py rebuild_counts --fold`."""
+    counts.fold_counts()

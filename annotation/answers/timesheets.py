@@ -1,23 +1,22 @@
-"""Time sheets: who worked how long on what, from `TimeSpent` and the answers.
+"""Time sheets: who worked how long on what, from the counts of `TimeSpent`, answers and skips.
 
 One function reads them for the person's own page, the manager's page and the file, so all three show the same figures.
 
-Seconds belong to the day on which a task was shown (in the site's time zone), also when work continued past midnight.
-An answer belongs to the day on which it was first submitted, a skip to its own day; changing an answer later adds
-seconds, but no answer. Answers sent without JavaScript have no seconds.
+Seconds belong to the day on which a task was shown, also when work continued past midnight; days are those of the
+project's time zone. An answer belongs to the day on which it was first submitted, a skip to its own day; changing an
+answer later adds seconds, but no answer. Answers sent without JavaScript have no seconds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, timedelta
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
-from annotation.core.access import projects_of
-from annotation.models import Annotation, Assignment, Batch, Project, TimeSpent, User
+from annotation.core.time_zones import today_in
+from annotation.models import Batch, Project, User, WorkCount
 
 
 @dataclass(frozen=True)
@@ -54,56 +53,44 @@ class Line:
 
 
 def time_sheet(*, projects: Iterable[Project], since: date, until: date, annotator: User | None = None) -> list[Line]:
-    """The lines of these days, both included: newest day first, then by person and batch. Five queries."""
-    zone = site_zone()
-    begin = datetime.combine(since, time.min, tzinfo=zone)
-    end = datetime.combine(until + timedelta(days=1), time.min, tzinfo=zone)
+    """The lines of these days, both included: newest day first, then by person and batch. Three queries.
+
+    Days are those of each project's time zone.
+    """
     batches = {batch.pk: batch for batch in Batch.objects.filter(project__in=list(projects)).select_related("project")}
-    sums: dict[tuple[date, int, int], Figures] = {}
-    for key, figures in read(list(batches), begin, end, zone, annotator):
-        sums[key] = sums.get(key, Figures()) + figures
-    people = User.objects.in_bulk({person for _, person, _ in sums})
-    lines = [Line(day, people[person], batches[batch], figures) for (day, person, batch), figures in sums.items()]
+    rows = WorkCount.objects.filter(batch__in=batches, day__gte=since, day__lte=until)
+    if annotator is not None:
+        rows = rows.filter(annotator=annotator)
+    groups = list(summed(rows, "day", "annotator_id", "batch_id"))
+    people = User.objects.in_bulk({group["annotator_id"] for group in groups})
+    lines = [
+        Line(group["day"], people[group["annotator_id"]], batches[group["batch_id"]], figures)
+        for group in groups
+        if (figures := figures_of(group)) != Figures()
+    ]
     return sorted(
         lines, key=lambda line: (-line.day.toordinal(), line.annotator.name, line.annotator.pk, line.batch.pk)
     )
 
 
-def active_today(user: User) -> float:
-    """This person's active seconds of today, as on their time sheet. One query."""
-    begin = datetime.combine(today(), time.min, tzinfo=site_zone())
-    batches = Batch.objects.filter(project__in=projects_of(user))
-    spent = TimeSpent.objects.filter(annotator=user, batch__in=batches, began_at__gte=begin)
-    return spent.aggregate(active=Sum("active_seconds"))["active"] or 0.0
+def today_of(user: User, projects: Iterable[Project]) -> Figures:
+    """What this person did in these projects today, as on their time sheet. One query."""
+    today = Q(pk__in=[])
+    for project in projects:
+        today |= Q(batch__project=project, day=today_in(project))
+    return sum(map(figures_of, summed(WorkCount.objects.filter(today, annotator=user), "annotator_id")), Figures())
 
 
-Key = tuple[date, int, int]
+def summed(rows: QuerySet[WorkCount], *keys: str) -> Iterable[dict[str, Any]]:
+    sums = {name: Sum(name) for name in ("active_seconds", "idle_seconds", "answered", "skipped")}
+    groups: Iterable[dict[str, Any]] = rows.order_by().values(*keys).annotate(**sums)
+    return groups
 
 
-def read(
-    batches: list[int], begin: datetime, end: datetime, zone: tzinfo, annotator: User | None
-) -> Iterator[tuple[Key, Figures]]:
-    def grouped(rows: QuerySet, at: str, **sums: Any) -> Iterable[dict[str, Any]]:
-        rows = rows.filter(**{f"{at}__gte": begin, f"{at}__lt": end})
-        if annotator is not None:
-            rows = rows.filter(annotator=annotator)
-        by_day = rows.order_by().values("annotator_id", "in_batch", day=TruncDate(at, tzinfo=zone))
-        groups: Iterable[dict[str, Any]] = by_day.annotate(**sums)
-        return groups
-
-    spent = TimeSpent.objects.filter(batch__in=batches).annotate(in_batch=F("batch_id"))
-    for row in grouped(spent, "began_at", active=Sum("active_seconds"), idle=Sum("idle_seconds")):
-        yield key_of(row), Figures(active=row["active"], idle=row["idle"])
-    first = Annotation.objects.filter(version=1, task__batch__in=batches).annotate(in_batch=F("task__batch_id"))
-    for row in grouped(first, "created_at", count=Count("pk")):
-        yield key_of(row), Figures(answered=row["count"])
-    skipped = Assignment.objects.filter(state=Assignment.State.SKIPPED, batch__in=batches)
-    for row in grouped(skipped.annotate(in_batch=F("batch_id")), "finished_at", count=Count("pk")):
-        yield key_of(row), Figures(skipped=row["count"])
-
-
-def key_of(row: dict[str, Any]) -> Key:
-    return row["day"], row["annotator_id"], row["in_batch"]
+def figures_of(group: dict[str, Any]) -> Figures:
+    # Seconds that cancel out leave a trace of rounding.
+    active, idle = (max(round(group[name], 6), 0.0) for name in ("active_seconds", "idle_seconds"))
+    return Figures(active=active, idle=idle, answered=group["answered"], skipped=group["skipped"])
 
 
 def totals(lines: Iterable[Line]) -> Figures:
@@ -119,13 +106,9 @@ def by_person(lines: Iterable[Line]) -> list[tuple[User, Figures]]:
     return sorted(people.values(), key=lambda row: (row[0].name, row[0].pk))
 
 
-def site_zone() -> tzinfo:
-    """Days follow the site's time zone for everybody, so that two people see the same sheet."""
-    return timezone.get_default_timezone()
-
-
 def today() -> date:
-    return timezone.localdate(timezone=site_zone())
+    """The site's day, for pages over several projects."""
+    return timezone.localdate(timezone=timezone.get_default_timezone())
 
 
 def month_of(day: date) -> tuple[date, date]:

@@ -18,7 +18,8 @@ class Lock(IntEnum):
     PROJECT = 0x4B6D_0002  # a project is written by one import
     JUDGEMENTS = 0x4B6D_0003  # one file of judgements at a time in a project
     ANSWER_EXPORT = 0x4B6D_0004  # an export is written by one worker
-    BATCHES = 0x4B6D_0005  # one form at a time opens a batch of a project
+    COUNTS = 0x4B6D_0005  # counts are folded or rebuilt by one connection
+    BATCHES = 0x4B6D_0006  # one form at a time opens a batch of a project
 
 
 @contextmanager

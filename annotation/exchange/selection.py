@@ -8,8 +8,8 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from annotation.answers.timesheets import site_zone
 from annotation.core.errors import InvalidInput
+from annotation.core.time_zones import zone_of
 from annotation.models import Batch, Kind, Project, User
 
 
@@ -117,11 +117,11 @@ def people_of(project: Project) -> Any:
     ).order_by("name", "pk")
 
 
-def start_of_day(day: date) -> datetime:
-    """Midnight in the site's time zone."""
-    return datetime.combine(day, time.min, tzinfo=site_zone())
+def start_of_day(day: date, project: Project) -> datetime:
+    """Midnight in the project's time zone."""
+    return datetime.combine(day, time.min, tzinfo=zone_of(project))
 
 
-def end_of_day(day: date) -> datetime:
+def end_of_day(day: date, project: Project) -> datetime:
     """The end of that day, which is the midnight after it."""
-    return start_of_day(day + timedelta(days=1))
+    return start_of_day(day + timedelta(days=1), project)

@@ -2,10 +2,12 @@
 
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
+from annotation.models.counts import SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
+from annotation.models.pay import PayRate
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
@@ -34,6 +36,7 @@ __all__ = [
     "Kind",
     "Membership",
     "MemoryEntry",
+    "PayRate",
     "Project",
     "Prompt",
     "Qualification",
@@ -43,9 +46,11 @@ __all__ = [
     "ReasonTag",
     "Remark",
     "Role",
+    "SlotCount",
     "Task",
     "TimeSpent",
     "User",
     "WeightSet",
     "WorkClock",
+    "WorkCount",
 ]

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -16,6 +17,11 @@ class Role(models.TextChoices):
 def mqm_core() -> list[str]:
     """The error categories of a row that names none: those of a translation. Migrations refer to this function."""
     return list(ERROR_CATEGORIES[TRANSLATION])
+
+
+def site_time_zone() -> str:
+    """The zone of a project that names none. Migrations refer to this function."""
+    return str(settings.TIME_ZONE)
 
 
 class Project(models.Model):
@@ -64,6 +70,17 @@ class Project(models.Model):
         default=mqm_core,
         blank=True,
         help_text="What kinds of error can be marked in a text that is scored. Empty: none are marked.",
+    )
+    time_zone = models.CharField(
+        max_length=60,
+        default=site_time_zone,
+        help_text="Where a day begins and ends: for time sheets, dashboards and cost. A name such as Asia/Tokyo.",
+    )
+    currency = models.CharField(
+        max_length=3, default="", blank=True, help_text="ISO 4217 code of rates and budget, such as EUR or JPY."
+    )
+    budget = models.DecimalField(
+        max_digits=14, decimal_places=2, null=True, blank=True, help_text="What annotation may cost in all."
     )
     is_demo = models.BooleanField(default=False)
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)

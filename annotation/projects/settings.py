@@ -1,6 +1,7 @@
 """Create a project and change its settings; guideline, aspects and reason tags have modules of their own."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,11 +10,15 @@ from django.utils.text import slugify
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from annotation.core.counts import rebuild_counts
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.time_zones import time_zones
 from annotation.members.memberships import add_member
 from annotation.models import Project, ReasonTag, Role, User
+from annotation.models.project import site_time_zone
 from annotation.models.typology import ERROR_CATEGORIES, REASON_TAGS
+from annotation.projects.pay import currencies
 from annotation.projects.reasons import distinct, refuse_unusable
 from annotation.text.language_tags import is_registered, name_of, right_tag
 
@@ -31,9 +36,12 @@ EDITABLE = (
     "lease_minutes",
     "idle_minutes",
     "edit_hours",
+    "time_zone",
     "show_total",
     "reasons_by_side",
     "error_categories",
+    "currency",
+    "budget",
 )
 MAX_CATEGORIES = 40
 YEAR_OF_HOURS = 8_784
@@ -54,6 +62,7 @@ def create_project(
     lease_minutes: int = 60,
     idle_minutes: int = 5,
     edit_hours: int = 24,
+    time_zone: str = "",
     show_total: bool = False,
     reasons_by_side: bool = False,
     error_categories: Sequence[str] | None = None,
@@ -63,7 +72,8 @@ def create_project(
     """A new project; who creates it becomes its manager.
 
     Without a `slug` a free one is made from the name. Without `error_categories` and `reason_tags` they are those that
-    fit the goal (`annotation.models.typology`). Raises `InvalidInput` by field, `Conflict` for a taken slug.
+    fit the goal (`annotation.models.typology`); without a `time_zone` it is the site's. Raises `InvalidInput` by
+    field, `Conflict` for a taken slug.
     """
     error_categories = ERROR_CATEGORIES.get(goal, ()) if error_categories is None else error_categories
     tags = distinct(REASON_TAGS.get(goal, ()) if reason_tags is None else reason_tags)
@@ -80,6 +90,7 @@ def create_project(
         lease_minutes=lease_minutes,
         idle_minutes=idle_minutes,
         edit_hours=edit_hours,
+        time_zone=time_zone or site_time_zone(),
         show_total=show_total,
         reasons_by_side=reasons_by_side,
         error_categories=distinct(error_categories),
@@ -129,9 +140,14 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
             setattr(row, name, changes[name])
         # A tag from before tags were checked may stay as it is.
         check(row, languages=[name for name in LANGUAGES if name in before])
+        if "currency" in before and row.pay_rates.exists():
+            message = _("The rates are in {currency}: delete them first.").format(currency=before["currency"])
+            raise InvalidInput(message, [("currency", message)])
         row.save(update_fields=list(before))
-        after = {name: changes[name] for name in before}
+        before, after = recorded(before), recorded({name: changes[name] for name in before})
         record(verb="project.changed", target=row, actor=actor, project=row, before=before, after=after)
+        if "time_zone" in before:
+            rebuild_counts(row.pk)  # its days begin at another moment
     return row
 
 
@@ -142,6 +158,12 @@ def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
         problems.append(("persona", _("Say who answers, and how: the model gets it with every prompt.")))
     if project.edit_hours > YEAR_OF_HOURS:
         problems.append(("edit_hours", _("At most a year: {hours} hours.").format(hours=YEAR_OF_HOURS)))
+    if project.currency and project.currency not in currencies():
+        problem = _("“{code}” is not a currency. Give its ISO 4217 code, such as EUR or JPY.")
+        problems.append(("currency", problem.format(code=project.currency)))
+    if project.time_zone not in time_zones():
+        problem = _("“{zone}” is not a time zone. Give a name such as Asia/Tokyo or UTC.")
+        problems.append(("time_zone", problem.format(zone=project.time_zone)))
     long = [name for name in project.error_categories if len(name) > 60]
     if long:
         problem = _("“{name}…” is longer than {most} characters.").format(name=long[0][:20], most=60)
@@ -169,4 +191,9 @@ def tag_problem(tag: str) -> str | None:
 
 
 def values_of(project: Project) -> dict[str, Any]:
-    return {name: getattr(project, name) for name in ("slug", *EDITABLE)}
+    return recorded({name: getattr(project, name) for name in ("slug", *EDITABLE)})
+
+
+def recorded(values: dict[str, Any]) -> dict[str, Any]:
+    """As an event keeps them."""
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}

@@ -1,10 +1,11 @@
 """Progress of batches, and where a person has work. Each read is one statement, whatever the size."""
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, JSONObject
 
 from annotation.core.access import MEMBERS, within
 from annotation.models import (
@@ -15,6 +16,7 @@ from annotation.models import (
     Project,
     QualificationAttempt,
     QueueCursor,
+    SlotCount,
     Task,
     User,
 )
@@ -107,27 +109,32 @@ def project_state(project: Project, batches: Collection[Progress]) -> ProjectSta
 
 
 def progress_of(batches: QuerySet[Batch]) -> list[Progress]:
-    counted = batches.annotate(
-        done=Count("assignments", filter=Q(assignments__state=State.DONE)),
-        reopened=Count("assignments", filter=at_assignments(REOPENED)),
-        held=Count("assignments", filter=Q(assignments__state=State.HELD)),
-        free=Count("assignments", filter=Q(assignments__state=State.FREE)),
-        skipped=Count("assignments", filter=Q(assignments__state=State.SKIPPED)),
-    ).order_by("-status", "-priority", "-id")
-    return [
-        Progress(
-            batch,
-            done=batch.done + batch.reopened,
-            claimed=batch.held - batch.reopened,
-            free=batch.free,
-            skipped=batch.skipped,
+    """Read from the counts that triggers keep: the same cost in a batch of a million."""
+    slots = (
+        SlotCount.objects.filter(batch=OuterRef("pk"))
+        .order_by()
+        .values("batch")
+        .annotate(by_state=JSONObject(**{state: state_sum(state) for state in SlotCount.State.values}))
+        .values("by_state")
+    )
+    counted = batches.annotate(slots=Subquery(slots)).order_by("-status", "-priority", "-id")
+    rows = []
+    for batch in counted:
+        slots_in = Counter(batch.slots or {})
+        rows.append(
+            Progress(
+                batch,
+                done=slots_in["done"] + slots_in["reopened"],
+                claimed=slots_in["held"],
+                free=slots_in["free"],
+                skipped=slots_in["skipped"],
+            )
         )
-        for batch in counted
-    ]
+    return rows
 
 
-def at_assignments(condition: Q) -> Q:
-    return Q(*[(f"assignments__{name}", value) for name, value in condition.children])  # type: ignore[misc]
+def state_sum(state: str) -> Coalesce:
+    return Coalesce(Sum("slots", filter=Q(state=state)), 0)
 
 
 def done_by(user: User, batch: Batch) -> int:
@@ -140,7 +147,7 @@ def left_for(user: User, batch: Batch) -> tuple[int, bool]:
 
     Counted among the next slots of the queue, so that it costs the same in a batch of a million.
     """
-    free = eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE)).order_by("-priority", "position")
+    free = open_to(user, batch).order_by("-priority", "position")
     slots = free.values("task")[:COUNTED_SLOTS]
     tasks = {slot["task"] for slot in slots}
     held = Assignment.objects.filter(batch=batch, annotator=user, state=State.HELD, finished_at=None).count()
@@ -155,6 +162,11 @@ class AskedOfEach(Exists):
     """
 
     template = "EXISTS(%(subquery)s OFFSET 0)"
+
+
+def open_to(user: User, batch: Batch) -> QuerySet[Assignment]:
+    """The free slots of the batch that this person may claim."""
+    return eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE))
 
 
 def eligible(user: User, free: QuerySet[Assignment]) -> QuerySet[Assignment]:

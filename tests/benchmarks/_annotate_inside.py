@@ -29,6 +29,7 @@ def fill(question: dict) -> dict:
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.db import connection
 
+    from annotation.core.counts import rebuild_counts
     from annotation.models import Kind, Membership, Role, User
     from annotation.projects.guidelines import publish_guideline
     from annotation.projects.settings import create_project
@@ -77,6 +78,7 @@ def fill(question: dict) -> dict:
     )
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = DEFAULT")
+        rebuild_counts()  # without triggers nothing was counted
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")
     sessions = []

@@ -69,6 +69,7 @@ def filled_project(answers: int):
     prompts and texts have some 20 words. Written by SQL."""
     from django.db import connection
 
+    from annotation.core.counts import rebuild_counts
     from annotation.models import Aspect, Guideline, Project, User, WeightSet
 
     project = Project.objects.create(
@@ -98,6 +99,7 @@ def filled_project(answers: int):
             cursor.execute(statement, values)
             cursor.execute("ANALYZE")
         cursor.execute("SET session_replication_role = DEFAULT")
+    rebuild_counts()  # without triggers nothing was counted
     return project
 
 

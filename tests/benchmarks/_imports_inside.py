@@ -88,6 +88,7 @@ def freezes(rows: int, profile: str) -> dict[str, float]:
     """One choice for each prompt of the first project, then a DPO dataset of them."""
     from django.db import connection
 
+    from annotation.core.counts import rebuild_counts
     from annotation.datasets.freeze import freeze_dataset
     from annotation.models import Kind, Project, User
     from annotation.queue.batches import open_batch
@@ -107,6 +108,7 @@ def freezes(rows: int, profile: str) -> dict[str, float]:
             [user.pk],
         )
         cursor.execute("SET session_replication_role = DEFAULT")
+        rebuild_counts()  # without triggers nothing was counted
         cursor.execute("ANALYZE")
     seconds, version = timed(lambda: freeze_dataset(project=project, purpose="dpo", actor=None), profile, "freeze")
     assert version.train_rows + version.held_out_rows == rows, (version.train_rows, version.held_out_rows)

@@ -5,7 +5,8 @@ The addresses are read from the URL resolver, so that a page added tomorrow is w
 
 import json
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from annotation.models import (
     Import,
     Kind,
     Membership,
+    PayRate,
     Project,
     Qualification,
     QualificationItem,
@@ -37,7 +39,9 @@ from annotation.models import (
 from annotation.preparation.files import ReadOptions
 from annotation.projects.aspects import save_aspects
 from annotation.projects.guidelines import publish_guideline
+from annotation.projects.pay import set_rate
 from annotation.projects.reasons import save_reason_tags
+from annotation.projects.settings import update_project
 from annotation.qualification.attempts import start_attempt
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
@@ -54,6 +58,7 @@ NOT_PAGES = {
     "dataset_file",
     "answer_export_file",
     "time_file",
+    "dashboard_people_file",
     "account_set_password",
     "account_reset_password_from_key",
     "services",  # for administrators only: tests/deploy/test_services.py
@@ -174,6 +179,7 @@ def everything(
         "assignment_id": held.pk,
         "dataset_id": dataset.pk,
         "exclusion_id": exclusion.pk,
+        "rate_id": rate_of(project, hana).pk,
         "import_id": upload.pk,
         "prompt_id": prompt.pk,
         "candidate_id": options[0],
@@ -214,6 +220,12 @@ def hand(batch: Batch, person: User) -> Assignment:
     assignment = claim_next(batch=batch, annotator=person)
     assert assignment is not None
     return assignment
+
+
+def rate_of(project: Project, actor: User) -> PayRate:
+    priced = update_project(project=project, actor=actor, currency="EUR", budget=Decimal(1000))
+    day = date(2026, 1, 1)
+    return set_rate(project=priced, unit="hour", amount=Decimal(12), since=day, annotator=None, actor=actor)
 
 
 def training_rows(project: Project, dataset: Any) -> dict[str, int]:

@@ -28,6 +28,7 @@ from annotation.models import (
     GlossaryTerm,
     Import,
     Membership,
+    PayRate,
     Qualification,
     QualificationItem,
     Remark,
@@ -58,6 +59,9 @@ MANAGER_ONLY = {
     "settings_weights",
     "settings_reasons",
     "settings_people",
+    "settings_pay",
+    "settings_rate_delete",
+    "dashboard_people_file",
     "settings_member_role",
     "settings_member_remove",
     "settings_invitation_revoke",
@@ -92,6 +96,7 @@ MANAGER_ONLY = {
 }
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
+    "dashboard",
     "exclusions",
     "datasets",
     "dataset",
@@ -174,6 +179,7 @@ def world():
     )
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     exclusion = Exclusion.objects.create(project=project, task=answered, annotator=rin, reason="Too short")
+    rate = PayRate.objects.create(project=project, unit="hour", amount=12, since="2026-01-01")
     remark = Remark.objects.create(task=task, author=kei, kind="question", text="How polite?")
     upload = Import.objects.create(project=project, filename="texts.csv")
     export = AnswerExport.objects.create(
@@ -201,6 +207,7 @@ def world():
         "assignment_id": slot.pk,
         "dataset_id": dataset.pk,
         "exclusion_id": exclusion.pk,
+        "rate_id": rate.pk,
         "import_id": upload.pk,
         "export_id": export.pk,
         "prompt_id": prompt.pk,

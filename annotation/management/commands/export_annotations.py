@@ -1,6 +1,7 @@
 """Export every answer of a project, with reasons, marks, comments, times and versions."""
 
 from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from django.template.defaultfilters import filesizeformat, pluralize
 from django.utils.timezone import is_naive
 from rich.console import Console
 
-from annotation.answers.timesheets import site_zone
 from annotation.core.errors import DomainError
+from annotation.core.time_zones import zone_of
 from annotation.exchange.columns import COLUMNS
 from annotation.exchange.export import Exported, export_answers
 from annotation.exchange.outcome import LEFT_OUT, NEVER, in_words
@@ -45,13 +46,13 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--since",
-            type=first_moment,
+            type=day_or_time,
             metavar="TIME",
             help="Only what was submitted since then: a day (2026-11-01) or a time (2026-11-01T09:00).",
         )
         parser.add_argument(
             "--until",
-            type=last_moment,
+            type=day_or_time,
             metavar="TIME",
             help="Only what was submitted until then: a day, which counts, or a time.",
         )
@@ -76,8 +77,8 @@ class Command(BaseCommand):
                 batches=options["batch"],
                 kinds=options["kind"],
                 people=options["person"],
-                since=options["since"],
-                until=options["until"],
+                since=moment(options["since"], project, start_of_day),
+                until=moment(options["until"], project, end_of_day),
                 current_only=options["current"],
                 without_skips=options["without_skips"],
                 pseudonyms=options["pseudonyms"],
@@ -125,21 +126,18 @@ def format_of(path: Path | None) -> str:
     return format
 
 
-def first_moment(text: str) -> datetime:
-    return moment(text, start_of_day)
-
-
-def last_moment(text: str) -> datetime:
-    return moment(text, end_of_day)
-
-
-def moment(text: str, of_day: Any) -> datetime:
-    """A day or a time; without an offset, in the site's time zone."""
+def day_or_time(text: str) -> date | datetime:
     try:
-        if len(text) == len("2026-11-01"):
-            day: datetime = of_day(date.fromisoformat(text))
-            return day
-        value = datetime.fromisoformat(text)
-        return value.replace(tzinfo=site_zone()) if is_naive(value) else value
-    except (ValueError, OverflowError) as error:
+        return date.fromisoformat(text) if len(text) == len("2026-11-01") else datetime.fromisoformat(text)
+    except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is no day (2026-11-01) and no time (2026-11-01T09:00)") from error
+
+
+def moment(value: date | datetime | None, project: Project, of_day: Callable[[date, Project], datetime]) -> Any:
+    """A time without an offset, and a day, are in the project's time zone."""
+    try:
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=zone_of(project)) if is_naive(value) else value
+        return of_day(value, project) if value else None
+    except OverflowError as error:
+        raise CommandError(f"{value} is no day that can be compared") from error

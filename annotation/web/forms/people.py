@@ -10,6 +10,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from annotation.core.time_zones import time_zones
 from annotation.models import Aspect, Project, Role
 from annotation.models.typology import ERROR_CATEGORIES, label, stored_name
 from annotation.projects.guidelines import GUIDELINE_LIMIT
@@ -64,7 +65,7 @@ class NamesField(LinesField):
 class ProjectForm(forms.ModelForm):
     class Meta:
         model = Project
-        fields = list(EDITABLE)
+        fields = [name for name in EDITABLE if name not in ("currency", "budget")]  # a page of their own
         labels = {
             "name": _("Name"),
             "persona": _("Persona"),
@@ -76,6 +77,7 @@ class ProjectForm(forms.ModelForm):
             "lease_minutes": _("Lease (minutes)"),
             "idle_minutes": _("Idle after (minutes)"),
             "edit_hours": _("Answers can be changed for (hours)"),
+            "time_zone": _("Time zone"),
             "show_total": _("Show the weighted total while scoring"),
             "reasons_by_side": _("Give reasons for each side"),
         }
@@ -97,6 +99,7 @@ class ProjectForm(forms.ModelForm):
                 "whether the annotator is still there. From 1 to 120."
             ),
             "edit_hours": _("How long annotators can change a submitted answer. 0: not at all."),
+            "time_zone": _("Where a day begins and ends: for time sheets, progress and cost."),
             "show_total": _(
                 "People see what their scores add up to with the weights. "
                 "Without it, they judge each aspect on its own."
@@ -124,7 +127,7 @@ class ProjectForm(forms.ModelForm):
     GROUPS = (
         (_("General"), ("name", "goal", ("source_language", "target_language"), "persona")),
         (_("Assignment"), (("default_overlap", "held_out_share"), "avoid_seen")),
-        (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours")),
+        (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours", "time_zone")),
         (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
     )
 
@@ -132,6 +135,12 @@ class ProjectForm(forms.ModelForm):
         super().__init__(*args, **options)
         self.fields["goal"] = forms.ChoiceField(
             label=_("Goal"), choices=Project.Goal.choices, initial=Project.Goal.TRANSLATION
+        )
+        self.fields["time_zone"] = forms.ChoiceField(
+            label=self.fields["time_zone"].label,
+            help_text=self.fields["time_zone"].help_text,
+            choices=[(name, name) for name in sorted({*time_zones(), self.instance.time_zone})],
+            required=False,
         )
         categories = self.fields["error_categories"]
         if self.instance.pk is None:
@@ -148,6 +157,10 @@ class ProjectForm(forms.ModelForm):
             tag = getattr(self.instance, name)
             if language := name_of(tag, get_language() or "en"):
                 self.fields[name].help_text = f"{self.fields[name].help_text} {tag}: {language}."
+
+    def clean_time_zone(self) -> str:
+        """A form without the field keeps the zone."""
+        return self.cleaned_data["time_zone"] or str(self.instance.time_zone)
 
     def clean_error_categories(self) -> list[str]:
         """Of a new project, a list that nobody has changed becomes the one that fits the goal."""

@@ -5,6 +5,7 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("annotation.web.urls.people")),
     path("", include("annotation.web.urls.data")),
+    path("", include("annotation.web.urls.dashboards")),
     path("", include("annotation.web.urls.preferences")),
     path("", include("annotation.web.urls.work")),
     path("", include("annotation.web.urls.qualifications")),

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.answers.remarks import open_remark_counts, unread_answers
-from annotation.answers.timesheets import time_sheet, today, totals
+from annotation.answers.timesheets import today_of
 from annotation.core.access import projects_of
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
@@ -62,7 +62,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "answers": answers[:ANSWERS_AT_ONCE],
         "open_remarks": [row for row in remarks if row[0] not in {state.project.slug for state in managed}],
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),
-        "today": totals(time_sheet(projects=shown, since=today(), until=today(), annotator=user)),
+        "today": today_of(user, shown),
         "may_create": may_create(request),
     }
     return render(request, "annotation/home/home.html", context)

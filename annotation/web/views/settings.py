@@ -33,6 +33,7 @@ PAGES = [
     ("glossary", _("Glossary"), "settings_glossary"),
     ("tests", _("Tests"), "settings_tests"),
     ("people", _("People"), "settings_people"),
+    ("pay", _("Rates and budget"), "settings_pay"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -10,8 +11,9 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from annotation.answers.timesheets import Line, by_person, month_of, site_zone, time_sheet, today, totals
+from annotation.answers.timesheets import Line, by_person, month_of, time_sheet, today, totals
 from annotation.core.access import MANAGERS, project_for, projects_of
+from annotation.models import Project
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.http import SignedInRequest, signed_in
 
@@ -21,8 +23,9 @@ from annotation.web.http import SignedInRequest, signed_in
 @require_GET
 def my_time(request: SignedInRequest) -> HttpResponse:
     first, last = asked_month(request)
-    lines = time_sheet(projects=projects_of(request.user), since=first, until=last, annotator=request.user)
-    return render(request, "annotation/timesheets/my_time.html", sheet(lines, first, last))
+    projects = list(projects_of(request.user))
+    lines = time_sheet(projects=projects, since=first, until=last, annotator=request.user)
+    return render(request, "annotation/timesheets/my_time.html", sheet(lines, first, last, projects))
 
 
 @never_cache
@@ -36,7 +39,7 @@ def time_sheets(request: SignedInRequest, slug: str) -> HttpResponse:
     person = request.GET.get("person", "")
     if person:
         lines = [line for line in lines if str(line.annotator.pk) == person]
-    context = sheet(lines, first, last) | {
+    context = sheet(lines, first, last, [project]) | {
         "project": project,
         "section": "progress",
         "people": people,
@@ -84,12 +87,12 @@ def asked_month(request: SignedInRequest) -> tuple[date, date]:
         return month_of(today())
 
 
-def sheet(lines: list[Line], first: date, last: date) -> dict[str, Any]:
+def sheet(lines: list[Line], first: date, last: date, projects: Iterable[Project]) -> dict[str, Any]:
     return {
         "lines": lines,
         "total": totals(lines),
         "first": first,
-        "zone": str(site_zone()),
+        "zones": sorted({project.time_zone for project in projects}),
         "before": month_of(first.fromordinal(first.toordinal() - 1))[0] if first > date(1970, 1, 1) else None,
         "after": month_of(last.fromordinal(last.toordinal() + 1))[0] if last < today() else None,
     }

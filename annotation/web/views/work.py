@@ -13,16 +13,16 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from annotation.answers import submission
 from annotation.answers.submission import SKIP_REASONS
-from annotation.answers.timesheets import active_today
+from annotation.answers.timesheets import today_of
 from annotation.answers.worktime import read_spent, record_time
-from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for
+from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for, projects_of
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, PresentedTask, show
 from annotation.models import Assignment, Batch
 from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
 from annotation.queue.claims import release as release_assignment
-from annotation.queue.progress import done_by, left_for, progress_of, test_due, work_for
+from annotation.queue.progress import done_by, left_for, open_to, progress_of, test_due, work_for
 from annotation.reference.feedback import Feedback, differing_json, feedback_on
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, script_messages
@@ -241,6 +241,8 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
         "batch": standing.batch,
         "project": batch.project,
         "standing": standing,
+        # A slot that another claim had locked, or that came back just now, is theirs to ask for again.
+        "may_come": bool(standing.free) and open_to(request.user, batch).exists(),
         "notice": notice,
         "submitted": submitted,
         "announcement": _("Submitted. No task is left here.") if submitted else "",
@@ -258,6 +260,6 @@ def respond(request: SignedInRequest, batch: Batch, context: dict[str, Any], sta
     left, all_counted = left_for(request.user, batch)
     context["mine"] = context["done_by_me"] + left if all_counted else None  # more than are worth counting
     context |= {"script_messages": script_messages(), "person": page_person(request.user)}
-    context["today_seconds"] = round(active_today(request.user))
+    context["today_seconds"] = round(today_of(request.user, projects_of(request.user)).active)
     context.setdefault("standing_bar", progress_of(Batch.objects.filter(pk=batch.pk))[0])
     return render(request, "annotation/work/work.html", context, status=status)

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from annotation.answers.submission import save_draft, skip, submit, undo_last
 from annotation.answers.worktime import Spent
+from annotation.core import counts
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.models import Annotation, Assignment, Draft, Event, QueueCursor, Role, Task, TimeSpent
 from annotation.queue.batches import close_batch
@@ -314,6 +315,14 @@ class Queue(RuleBasedStateMachine):
             self.hand.pop(who)
         self.said[(who, assignment.task_id)] = payload if before is None or reopened else before
         assert annotation.payload == self.said[(who, assignment.task_id)]
+
+    @invariant()
+    def counts_equal_a_recount(self):
+        assert counts.differences() == []
+
+    @rule()
+    def fold(self):
+        counts.fold_counts()
 
     @invariant()
     def promises(self):

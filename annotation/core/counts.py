@@ -1,0 +1,172 @@
+"""The counts that triggers keep: read, folded into sums, compared with a recount, and made again.
+
+Readers add up all rows of a key, differences and sums alike, so folding changes no figure and keeps nobody waiting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from annotation.core.locks import Lock, lock_until_commit
+
+# One recount or folding at a time: two would read the same differences.
+FOLD_SLOTS = """
+WITH fresh AS (
+    DELETE FROM annotation_slotcount WHERE NOT is_sum RETURNING batch_id, state, slots
+), before AS (
+    DELETE FROM annotation_slotcount c USING (SELECT DISTINCT batch_id, state FROM fresh) AS k
+    WHERE c.is_sum AND c.batch_id = k.batch_id AND c.state = k.state RETURNING c.batch_id, c.state, c.slots
+), summed AS (
+    INSERT INTO annotation_slotcount (batch_id, state, slots, is_sum)
+    SELECT batch_id, state, sum(slots), true FROM (SELECT * FROM fresh UNION ALL SELECT * FROM before) AS r
+    GROUP BY 1, 2 HAVING sum(slots) <> 0
+)
+SELECT count(*) FROM fresh
+"""
+FOLD_WORK = """
+WITH fresh AS (
+    DELETE FROM annotation_workcount WHERE NOT is_sum RETURNING *
+), before AS (
+    DELETE FROM annotation_workcount c USING (SELECT DISTINCT batch_id, annotator_id, day, hour FROM fresh) AS k
+    WHERE c.is_sum AND (c.batch_id, c.annotator_id, c.day, c.hour) = (k.batch_id, k.annotator_id, k.day, k.hour)
+    RETURNING c.*
+), summed AS (
+    INSERT INTO annotation_workcount
+        (batch_id, annotator_id, day, hour, answered, changed, skipped, active_seconds, idle_seconds, is_sum)
+    SELECT batch_id, annotator_id, day, hour,
+        sum(answered), sum(changed), sum(skipped), sum(active_seconds), sum(idle_seconds), true
+    FROM (SELECT * FROM fresh UNION ALL SELECT * FROM before) AS r
+    GROUP BY 1, 2, 3, 4
+    HAVING sum(answered) <> 0 OR sum(changed) <> 0 OR sum(skipped) <> 0 OR sum(active_seconds) > 1e-6
+        OR sum(idle_seconds) > 1e-6
+)
+SELECT count(*) FROM fresh
+"""
+RECOUNT_SLOTS = """
+SELECT a.batch_id, annotation_slot_state(a.state, a.finished_at) AS state, count(*) AS slots
+FROM annotation_assignment a WHERE {batches} GROUP BY 1, 2
+"""
+RECOUNT_WORK = """
+SELECT w.batch_id, w.annotator_id, local::date AS day, extract(hour FROM local)::int AS hour, sum(answered) AS answered,
+    sum(changed) AS changed, sum(skipped) AS skipped, sum(active) AS active_seconds, sum(idle) AS idle_seconds
+FROM (
+    SELECT a.batch_id, n.annotator_id, n.created_at AS at, (n.version = 1)::int AS answered,
+        (n.version > 1)::int AS changed, 0 AS skipped, 0::float8 AS active, 0::float8 AS idle
+    FROM annotation_annotation n JOIN annotation_assignment a ON a.id = n.assignment_id WHERE {batches}
+    UNION ALL SELECT a.batch_id, a.annotator_id, a.finished_at, 0, 0, 1, 0, 0 FROM annotation_assignment a
+        WHERE a.state = 'skipped' AND a.finished_at IS NOT NULL AND {batches}
+    UNION ALL SELECT a.batch_id, a.annotator_id, a.began_at, 0, 0, 0, a.active_seconds, a.idle_seconds
+        FROM annotation_timespent a WHERE {batches}
+) AS w JOIN annotation_batch b ON b.id = w.batch_id JOIN annotation_project p ON p.id = b.project_id
+    CROSS JOIN LATERAL (SELECT w.at AT TIME ZONE p.time_zone AS local) AS zone
+GROUP BY 1, 2, 3, 4
+"""
+OF_PROJECT = "a.batch_id IN (SELECT id FROM annotation_batch WHERE project_id = %(project)s)"
+STORED_SLOTS = """
+SELECT a.batch_id, a.state, sum(a.slots) AS slots FROM annotation_slotcount a WHERE {batches}
+GROUP BY 1, 2 HAVING sum(a.slots) <> 0
+"""
+STORED_WORK = """
+SELECT a.batch_id, a.annotator_id, a.day, a.hour::int AS hour, sum(a.answered) AS answered, sum(a.changed) AS changed,
+    sum(a.skipped) AS skipped, sum(a.active_seconds) AS active_seconds, sum(a.idle_seconds) AS idle_seconds
+FROM annotation_workcount a WHERE {batches} GROUP BY 1, 2, 3, 4
+"""
+SECONDS_APART = 0.01  # sums of floating-point numbers in another order
+COMPARED = (
+    ("annotation_slotcount", ("batch_id", "state"), ("slots",), STORED_SLOTS, RECOUNT_SLOTS),
+    (
+        "annotation_workcount",
+        ("batch_id", "annotator_id", "day", "hour"),
+        ("answered", "changed", "skipped", "active_seconds", "idle_seconds"),
+        STORED_WORK,
+        RECOUNT_WORK,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A count that is not what the rows say: `key` names batch, person and hour, or batch and state."""
+
+    table: str
+    key: str
+    stored: str
+    counted: str
+
+
+def fold_counts() -> int:
+    """Fold the differences written since the last time into sums; returns how many there were.
+
+    `manage.py rebuild_counts --fold` is its command; a job calls it every minute.
+    """
+    with transaction.atomic():
+        lock_until_commit(Lock.COUNTS, 0)
+        with connection.cursor() as cursor:
+            cursor.execute(FOLD_SLOTS)
+            slots = cursor.fetchone()[0]
+            cursor.execute(FOLD_WORK)
+            return int(slots + cursor.fetchone()[0])
+
+
+def rebuild_counts(project_id: int | None = None) -> int:
+    """Count everything again, of one project or of all; returns the number of sums. People may go on working.
+
+    What is committed while it counts is neither counted nor deleted here: its own difference stays.
+    """
+    batches, params = scope(project_id)
+    with transaction.atomic():
+        lock_until_commit(Lock.COUNTS, 0)
+        with connection.cursor() as cursor:
+            rows = 0
+            for table, keys, figures, _, recount in COMPARED:
+                listed = ", ".join([*keys, *figures])
+                # One statement, one snapshot: what it does not see it neither deletes nor counts.
+                cursor.execute(
+                    f"""WITH gone AS (DELETE FROM {table} a
+                        WHERE {batches})
+                    INSERT INTO {table} ({listed}, is_sum)
+                    SELECT {listed}, true FROM ({recount.format(batches=batches)}) AS counted""",  # noqa: S608
+                    params,
+                )
+                rows += cursor.rowcount
+    return rows
+
+
+def differences(project_id: int | None = None) -> list[Difference]:
+    """Where the stored counts are not what the rows say; each table is compared in one snapshot."""
+    batches, params = scope(project_id)
+    found = []
+    with connection.cursor() as cursor:
+        for table, keys, figures, stored, recount in COMPARED:
+            same_key = " AND ".join(f"s.{key} = c.{key}" for key in keys)
+            unequal = " OR ".join(
+                f"abs(coalesce(s.{name}, 0) - coalesce(c.{name}, 0)) > {SECONDS_APART if 'seconds' in name else 0}"
+                for name in figures
+            )
+            named = ", ".join(f"coalesce(s.{key}, c.{key})" for key in keys)
+            listed = ", ".join(f"coalesce({side}.{name}, 0)" for side in "sc" for name in figures)
+            cursor.execute(
+                f"""SELECT {named}, {listed} FROM ({stored.format(batches=batches)}) AS s
+                FULL JOIN ({recount.format(batches=batches)}) AS c ON {same_key} WHERE {unequal} ORDER BY 1""",  # noqa: S608
+                params,
+            )
+            for row in cursor.fetchall():
+                key, sides = row[: len(keys)], row[len(keys) :]
+                found.append(
+                    Difference(
+                        table=table,
+                        key=", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True)),
+                        stored=described(figures, sides[: len(figures)]),
+                        counted=described(figures, sides[len(figures) :]),
+                    )
+                )
+    return found
+
+
+def described(names: Sequence[str], values: Sequence[float]) -> str:
+    return ", ".join(f"{name} {value:,g}" for name, value in zip(names, map(float, values), strict=True) if value)
+
+
+def scope(project_id: int | None) -> tuple[str, dict[str, int]]:
+    return (OF_PROJECT, {"project": project_id}) if project_id is not None else ("true", {})

@@ -1,0 +1,145 @@
+"""How collection goes: what is done by day and person, what remains, what it cost. Four queries at any size."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db.models import Sum
+from django.utils import timezone
+
+from annotation.core.time_zones import today_in
+from annotation.dashboards.cost import Rates, rates_of
+from annotation.dashboards.forecast import Day, Forecast, TooEarly, forecast
+from annotation.models import Batch, PayRate, Project, User, WorkClock, WorkCount
+from annotation.queue.progress import Progress, progress_of
+
+AT_WORK = timedelta(minutes=10)  # since the last sign of somebody
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of one person on one day."""
+
+    answered: int = 0
+    skipped: int = 0
+    active_seconds: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.answered + other.answered,
+            self.skipped + other.skipped,
+            self.active_seconds + other.active_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class Person:
+    """One who worked on the project; `cost` is None where a day of theirs has no rate."""
+
+    user: User
+    today: Work
+    in_all: Work
+    seen_at: datetime | None
+    is_at_work: bool
+    cost: float | None
+
+    @property
+    def seconds_per_answer(self) -> float | None:
+        return self.in_all.active_seconds / self.in_all.answered if self.in_all.answered else None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """`history` counts answers of all batches on each day; `unpriced` are answers and hours of days without a rate."""
+
+    project: Project
+    today: date
+    batches: list[Progress]
+    history: Mapping[date, Day]
+    people: list[Person]
+    rates: Rates
+    unpriced: Work = field(default_factory=Work)
+
+    @property
+    def open_batches(self) -> list[Progress]:
+        return [item for item in self.batches if item.is_open]
+
+    @property
+    def total(self) -> int:
+        """Answers that the open batches ask for."""
+        return sum(item.total for item in self.open_batches)
+
+    @property
+    def done(self) -> int:
+        return sum(item.done for item in self.open_batches)
+
+    @property
+    def remaining(self) -> int:
+        return self.total - self.done
+
+    @property
+    def spent(self) -> float:
+        return sum(day.cost for day in self.history.values())
+
+    @property
+    def at_work(self) -> int:
+        return sum(person.is_at_work for person in self.people)
+
+    def forecast(self) -> Forecast | TooEarly:
+        return forecast(self.history, self.remaining, self.today)
+
+
+def collection_of(project: Project) -> Collection:
+    batches = progress_of(Batch.objects.filter(project=project))
+    rates = rates_of(PayRate.objects.filter(project=project))
+    today = today_in(project)
+    work: dict[int, dict[date, Work]] = defaultdict(dict)
+    for row in work_by_day(project):
+        work[row["annotator_id"]][row["day"]] = Work(row["answered"], row["skipped"], max(row["active_seconds"], 0.0))
+    seen = dict(WorkClock.objects.filter(annotator__in=work).values_list("annotator", "at"))
+    answers: dict[date, int] = defaultdict(int)
+    cost: dict[date, float] = defaultdict(float)
+    unpriced = Work()
+    people = []
+    users = User.objects.in_bulk(list(work))
+    for person, days in work.items():
+        own_cost: float | None = 0.0 if rates.any else None
+        for day, done in days.items():
+            answers[day] += done.answered
+            price = rates.cost(person, day, answers=done.answered, active_seconds=done.active_seconds)
+            if price is None:
+                unpriced += done
+            else:
+                cost[day] += price
+                own_cost = (own_cost or 0.0) + price
+        people.append(
+            Person(
+                user=users[person],
+                today=days.get(today, Work()),
+                in_all=sum(days.values(), Work()),
+                seen_at=seen.get(person),
+                is_at_work=is_recent(seen.get(person)),
+                cost=own_cost,
+            )
+        )
+    return Collection(
+        project=project,
+        today=today,
+        batches=batches,
+        history={day: Day(answers[day], cost[day]) for day in sorted(answers)},
+        people=sorted(people, key=lambda person: (person.user.name.casefold(), person.user.pk)),
+        rates=rates,
+        unpriced=unpriced if rates.any else Work(),
+    )
+
+
+def work_by_day(project: Project) -> list[dict[str, Any]]:
+    rows = WorkCount.objects.filter(batch__project=project).order_by()
+    sums = {name: Sum(name) for name in ("answered", "skipped", "active_seconds")}
+    return [dict(row) for row in rows.values("annotator_id", "day").annotate(**sums)]
+
+
+def is_recent(at: datetime | None) -> bool:
+    return at is not None and timezone.now() - at < AT_WORK

@@ -1,0 +1,89 @@
+"""A project's dashboard: is it on time, who works, what is blocking."""
+
+import csv
+import io
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.time_zones import now_in
+from annotation.dashboards.attention import blockers
+from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
+from annotation.dashboards.collection import Collection, collection_of
+from annotation.dashboards.forecast import Forecast
+from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
+from annotation.models import Role
+from annotation.preparation.rejected_rows import neutral_cell
+from annotation.web.http import SignedInRequest
+
+
+@never_cache
+@login_required
+@require_GET
+def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
+    project = project_for(request.user, slug, STAFF)
+    role = role_in(request.user, project)
+    manages = role == Role.MANAGER
+    found = collection_of(project)
+    ahead = found.forecast()
+    sentences = [finish_sentence(found, ahead), people_sentence(found)]
+    if manages:
+        sentences.append(cost_sentence(found, ahead))
+    context = {
+        "project": project,
+        "section": "progress",
+        "own_role": role,
+        "manages": manages,
+        "found": found,
+        "ahead": ahead,
+        "has_forecast": isinstance(ahead, Forecast),
+        "headline": progress_sentence(found),
+        "sentences": [sentence for sentence in sentences if sentence],
+        "chart": burn_up(found, ahead),
+        "width": WIDTH,
+        "height": HEIGHT,
+        "people": [(person, cost_of(found, person.cost) if manages else "") for person in found.people],
+        "shows_cost": manages and found.rates.any,
+        "blockers": [item for item in blockers(found, ahead) if manages or not item.for_managers],
+        "now": now_in(project),
+    }
+    return render(request, "annotation/dashboards/dashboard.html", context)
+
+
+def cost_of(found: Collection, cost: float | None) -> str:
+    return money(cost, found.project.currency) if cost is not None and found.project.currency else ""
+
+
+@never_cache
+@login_required
+@require_GET
+def people_file(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The rows of the people as CSV (RFC 4180, UTF-8): seconds as whole numbers, cost where rates are set."""
+    project = project_for(request.user, slug, MANAGERS)
+    found = collection_of(project)
+    text = io.StringIO()
+    write = csv.writer(text).writerow
+    write(["name", "email", "answered_today", "answered", "skipped", "active_seconds", "cost", "currency", "last_seen"])
+    for person in found.people:
+        write(
+            [
+                neutral_cell(person.user.name),
+                neutral_cell(person.user.email),
+                person.today.answered,
+                person.in_all.answered,
+                person.in_all.skipped,
+                round(person.in_all.active_seconds),
+                "" if person.cost is None else f"{person.cost:.2f}",
+                project.currency if person.cost is not None else "",
+                person.seen_at.isoformat(timespec="seconds") if person.seen_at else "",
+            ]
+        )
+    # The mark tells spreadsheets that this is UTF-8.
+    response = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="people-{project.slug}-{found.today}.csv"'
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,139 @@
+"""The counts that triggers keep equal a recount after whatever happened, folded or not."""
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from annotation.answers.submission import skip, submit, undo_last
+from annotation.answers.timesheets import time_sheet
+from annotation.answers.worktime import Spent
+from annotation.core import counts
+from annotation.models import Annotation, Assignment, Kind, Role, SlotCount, TimeSpent, WorkCount
+from annotation.projects.settings import update_project
+from annotation.queue.claims import claim_next, release
+from annotation.queue.progress import project_progress
+from tests.annotation.helpers import batch_of, hotel
+from tests.factories import join
+
+pytestmark = pytest.mark.django_db
+HELLO = {"text": "はい。"}
+
+
+@pytest.fixture
+def project():
+    return hotel(prompts=5, slug="hotel")
+
+
+def work(project, batch):
+    """One answered and reopened, one answered, one skipped, one held."""
+    kei, hana = join(project, Role.ANNOTATOR), join(project, Role.ANNOTATOR)
+    spent = Spent(visit="visit-0001", active=1.5, idle=0.5)
+    submit(assignment=claim_next(batch=batch, annotator=kei), payload=HELLO, spent=spent)
+    submit(assignment=claim_next(batch=batch, annotator=kei), payload=HELLO)
+    undo_last(annotator=kei, batch=batch)
+    skip(assignment=claim_next(batch=batch, annotator=hana), reason="unclear")
+    claim_next(batch=batch, annotator=hana)
+
+
+def test_progress_counts_what_people_did_before_and_after_folding(project):
+    batch = batch_of(project, Kind.WRITING, overlap=2)
+    work(project, batch)
+    for _ in range(2):
+        (item,) = project_progress(project)
+        assert (item.done, item.claimed, item.free, item.skipped, item.total) == (2, 1, 7, 1, 10)
+        assert counts.differences() == []
+        assert counts.fold_counts() > 0 or SlotCount.objects.filter(is_sum=False).count() == 0
+    assert SlotCount.objects.count() == 5
+    release(assignment=Assignment.objects.get(state="held", finished_at=None), actor=None)
+    assert project_progress(project)[0].claimed == 0
+
+
+def test_rows_that_are_moved_or_deleted_count_elsewhere_or_no_more(project):
+    work(project, batch_of(project, Kind.WRITING, overlap=2))
+    Annotation.objects.update(created_at=datetime(2026, 3, 10, 12, tzinfo=UTC))
+    TimeSpent.objects.update(began_at=datetime(2026, 3, 10, 12, tzinfo=UTC))
+    Assignment.objects.filter(state="skipped").update(finished_at=datetime(2026, 3, 11, tzinfo=UTC))
+    assert counts.differences() == []
+    TimeSpent.objects.all().delete()
+    Annotation.objects.all().delete()
+    Assignment.objects.all().delete()
+    assert counts.differences() == []
+    counts.fold_counts()
+    assert (SlotCount.objects.count(), WorkCount.objects.count()) == (0, 0)
+
+
+def test_a_count_that_is_wrong_is_found_and_made_again(project, capsys):
+    work(project, batch_of(project, Kind.WRITING))
+    counts.fold_counts()
+    call_command("rebuild_counts", "--check", "--project", "hotel")
+    assert "Every count equals a recount." in capsys.readouterr().out
+    SlotCount.objects.filter(state="done").update(slots=41)
+    WorkCount.objects.update(active_seconds=3)
+    with pytest.raises(CommandError, match="3 counts differ from a recount: run rebuild_counts without --check"):
+        call_command("rebuild_counts", "--check")
+    shown = capsys.readouterr().out
+    assert "state done: stored slots 41; counted slots 1" in shown
+    call_command("rebuild_counts")
+    assert counts.differences() == []
+    call_command("rebuild_counts", "--fold")
+    for arguments in (["--project", "nowhere"], ["--fold", "--project", "hotel"]):
+        with pytest.raises(CommandError):
+            call_command("rebuild_counts", *arguments)
+
+
+@pytest.mark.parametrize(("zone", "day", "hour"), [("UTC", 10, 20), ("Asia/Tokyo", 11, 5), ("Asia/Kathmandu", 11, 1)])
+def test_a_day_is_the_projects(project, zone, day, hour):
+    batch = batch_of(project, Kind.WRITING)
+    kei = join(project, Role.ANNOTATOR)
+    submit(assignment=claim_next(batch=batch, annotator=kei), payload=HELLO)
+    Annotation.objects.update(created_at=datetime(2026, 3, 10, 20, tzinfo=UTC))
+    update_project(project=project, actor=None, time_zone=zone)
+    counts.fold_counts()
+    (row,) = WorkCount.objects.all()
+    assert (row.day.day, row.hour, row.answered) == (day, hour, 1)
+    assert counts.differences() == []
+    (line,) = time_sheet(projects=[project], since=row.day, until=row.day)
+    assert line.figures.answered == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_folding_and_rebuilding_while_people_answer_loses_nothing():
+    project = hotel(prompts=30)
+    batch = batch_of(project, Kind.WRITING)
+    people = [join(project, Role.ANNOTATOR) for _ in range(3)]
+    at_work = threading.Event()
+    failures = []
+
+    def answer(person):
+        try:
+            while slot := claim_next(batch=batch, annotator=person):
+                submit(assignment=slot, payload=HELLO, spent=Spent(visit=f"visit-{slot.pk:05}", active=0.1))
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    def tidy(action):
+        try:
+            while not at_work.is_set():
+                action()
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    workers = [threading.Thread(target=answer, args=(person,)) for person in people]
+    tidying = [threading.Thread(target=tidy, args=(action,)) for action in (counts.fold_counts, counts.rebuild_counts)]
+    for thread in [*workers, *tidying]:
+        thread.start()
+    for thread in workers:
+        thread.join(60)
+    at_work.set()
+    for thread in tidying:
+        thread.join(60)
+    assert failures == []
+    assert counts.differences() == []
+    assert project_progress(project)[0].done == 30
