@@ -24,6 +24,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
+from annotation.core.journal import seal_all
 from deploy.broker import broker_problem, silence_of
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
 from deploy.embedded import embedded_server
@@ -119,6 +120,7 @@ def prepare(say: Say) -> None:
     if pending:
         say(f"Bringing the database up to date ({len(pending)} migration{pluralize(pending)}) …")
         call_command("migrate", interactive=False, verbosity=0)
+    seal_all()  # what was recorded before the site was stopped, or by a version without seals
     output, _ = collecting.communicate()
     if collecting.returncode:
         raise CannotServe(f"The static files cannot be collected:\n{output.decode(errors='replace').strip()[-2000:]}")

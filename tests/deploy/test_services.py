@@ -6,10 +6,15 @@ import socket
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.utils import timezone
 
+from annotation.core import journal
+from annotation.models import Event
 from deploy import serve, status
 from deploy.broker import broker_problem, silence_of
 from deploy.service import Service
@@ -161,3 +166,18 @@ def test_a_broker_that_nobody_listens_at_is_said_at_the_start():
         assert "does not answer" in told
         assert "secret" not in told
     assert silence_of("filesystem://localhost//") == ""
+
+
+@pytest.mark.django_db
+def test_a_start_seals_what_was_recorded_before_it(monkeypatch):
+    """Right after an upgrade, or a night without the site, the journal is sound and not "added later"."""
+    before = timezone.now() - timedelta(hours=9)
+    with monkeypatch.context() as then:
+        then.setattr("django.utils.timezone.now", lambda: before)
+        Event.objects.create(verb="user.created", object_type="user", object_id=1)
+    assert any(chain.faults for chain in journal.verify())
+    monkeypatch.setattr(
+        serve.subprocess, "Popen", lambda *_, **__: SimpleNamespace(communicate=lambda: (b"", None), returncode=0)
+    )
+    serve.prepare(lambda text: None)
+    assert not any(chain.faults or chain.waiting for chain in journal.verify())
