@@ -26,6 +26,20 @@ def error_page(request: HttpRequest, template_name: str = "500.html") -> HttpRes
     return response
 
 
+class Refusals(logging.Filter):
+    """A refused request (4xx) is one line of bounded length: nobody who sends them fills the log with tracebacks."""
+
+    LONGEST = 300
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if 400 <= getattr(record, "status_code", 0) < 500:
+            error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+            text = record.getMessage() + (f" ({type(error).__name__}: {error})" if error else "")
+            record.msg = text if len(text) <= self.LONGEST else f"{text[: self.LONGEST]}…"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
+
 class OneLine(logging.Filter):
     """An outage is one line when it begins and one when it is over, not a hundred of traceback for each request."""
 

@@ -24,7 +24,8 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.template.defaultfilters import pluralize
 
-from deploy.broker import broker_problem
+from annotation.core.journal import seal_all
+from deploy.broker import broker_problem, silence_of
 from deploy.children import SECONDS_TO_STOP, child_environment, web_service, worker_service
 from deploy.embedded import embedded_server
 from deploy.embedded.watch import Watch
@@ -88,6 +89,8 @@ def serve(
             guard.watch(groups_of(services))
             if await_answer(services, listener, stopping):
                 say(f"Konomi is at {address}  (Ctrl-C stops the site, not a training)")
+                if told := silence_of(settings.CELERY_BROKER_URL):
+                    say(told)
                 if on_ready:
                     on_ready(address)
             watch(services, stopping, say, each_second, database, guard)
@@ -117,6 +120,7 @@ def prepare(say: Say) -> None:
     if pending:
         say(f"Bringing the database up to date ({len(pending)} migration{pluralize(pending)}) …")
         call_command("migrate", interactive=False, verbosity=0)
+    seal_all()  # what was recorded before the site was stopped, or by a version without seals
     output, _ = collecting.communicate()
     if collecting.returncode:
         raise CannotServe(f"The static files cannot be collected:\n{output.decode(errors='replace').strip()[-2000:]}")

@@ -279,7 +279,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"outage": {"()": "deploy.outage.OneLine"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outage"]}},
+    "filters": {"outage": {"()": "deploy.outage.OneLine"}, "refusals": {"()": "deploy.outage.Refusals"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["refusals", "outage"]}},
     "root": {"handlers": ["stderr"], "level": os.environ.get("KONOMI_LOG_LEVEL", "WARNING")},
 }

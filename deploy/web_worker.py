@@ -30,10 +30,16 @@ LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORE
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+# Of what is refused before the application, which sends its own, sees it.
+HEADERS = (
+    b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nX-Frame-Options: DENY\r\n"
+    b"X-Content-Type-Options: nosniff\r\nReferrer-Policy: same-origin\r\nCache-Control: no-store\r\n"
+)
+EMPTY = HEADERS + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\n" + EMPTY
 LARGE_WAITING = 64  # bodies that wait for a thread; more are asked to come later
-BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\n" + EMPTY
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\n" + EMPTY
 
 
 class SteadyUnreader(SocketUnreader):  # type: ignore[misc]
@@ -52,6 +58,19 @@ class SteadyUnreader(SocketUnreader):  # type: ignore[misc]
         if time.monotonic() - self.begun > HEAD_SECONDS + self.arrived / SLOWEST:
             raise TimeoutError("the body arrives too slowly")
         return data
+
+
+class Refusing:
+    """A socket that adds our headers to the answer gunicorn writes for a request that it cannot read."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+    def sendall(self, answer: bytes) -> None:
+        self.sock.sendall(answer.replace(b"\r\n", b"\r\n" + HEADERS, 1))
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -182,6 +201,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]
         except Exception as error:
             self.handle_error(request, conn.sock, conn.client, error)
         return False
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        super().handle_error(req, Refusing(client), addr, exc)
 
     # ---- afterwards ----
 

@@ -26,11 +26,12 @@ MAX_VISITS = 100
 # - all tasks of a person together have no more than passed since the earliest claim that the person still holds:
 #   `annotation_workclock` has one row per person with the seconds not yet used, and since each message updates that
 #   row, simultaneous ones are charged one after the other;
-# - idle time is at most the rest of the time that passed since the claim.
+# - idle time of all showings together is at most the rest of the time that passed since the claim.
 UPSERT_TIME = """
 wanted AS (
     SELECT a.annotator_id, a.batch_id, a.id AS assignment_id, clock.passed, named.visit,
         coalesce(known.active_seconds, 0) AS counted,
+        others.active AS active_elsewhere, others.idle AS idle_elsewhere,
         least(%(active)s::float8, clock.passed - others.active) - coalesce(known.active_seconds, 0) AS more,
         greatest(clock.passed, extract(epoch FROM now() - (
             SELECT min(claimed_at) FROM annotation_assignment WHERE annotator_id = a.annotator_id AND state = 'held'
@@ -42,6 +43,7 @@ wanted AS (
             SELECT count(*) AS visits,
                 coalesce(sum(least(t.active_seconds, greatest(extract(epoch FROM t.seen_at - a.claimed_at), 0)))
                     FILTER (WHERE t.visit <> %(visit)s), 0)::float8 AS active,
+                coalesce(sum(t.idle_seconds) FILTER (WHERE t.visit <> %(visit)s), 0)::float8 AS idle,
                 coalesce(bool_or(t.visit = %(visit)s), false) AS is_known
             FROM annotation_timespent AS t WHERE t.annotator_id = a.annotator_id AND t.assignment_id = a.id
         ) AS others
@@ -63,7 +65,7 @@ wanted AS (
     INSERT INTO annotation_timespent AS t
         (annotator_id, batch_id, assignment_id, visit, active_seconds, idle_seconds, began_at, seen_at)
     SELECT annotator_id, batch_id, assignment_id, visit, active,
-        greatest(least(%(idle)s::float8, passed - active), 0),
+        greatest(least(%(idle)s::float8, passed - active - active_elsewhere - idle_elsewhere), 0),
         now() - make_interval(secs => least(active + %(idle)s::float8, passed)), now()
     FROM bounded
     ON CONFLICT (annotator_id, visit) DO UPDATE SET

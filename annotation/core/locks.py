@@ -20,6 +20,7 @@ class Lock(IntEnum):
     ANSWER_EXPORT = 0x4B6D_0004  # an export is written by one worker
     COUNTS = 0x4B6D_0005  # counts are folded or rebuilt by one connection
     TASKS = 0x4B6D_0006  # a project's tasks are made (shared), or its prompts withdrawn and restored
+    BATCHES = 0x4B6D_0007  # one form at a time opens a batch of a project
 
 
 @contextmanager

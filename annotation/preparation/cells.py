@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from annotation.preparation.files import reason_of
 from annotation.preparation.parsed import Fault
 from annotation.text.normalization import has_ink
 
@@ -18,6 +19,7 @@ METADATA_DEPTH = 20
 FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 # How something else becomes a text, in formats that have no quotation marks.
 AS_TEXT = {"parquet": "convert the column to strings"}
+LIST_REMEDY = "write one text, or take the column as a list of candidates"
 LARGEST_EXACT_FLOAT = 2.0**53
 
 
@@ -43,7 +45,8 @@ class Cells:
     def text(self, value: Any, column: str, what: str = "the text") -> str:
         """A text that may be stored, with line feeds for line ends; the empty string after a fault."""
         if not isinstance(value, str):
-            self.fault(column, f"{what} is {kind_of(value)}, not a text; {self.as_text}")
+            remedy = LIST_REMEDY if isinstance(value, list) else self.as_text
+            self.fault(column, f"{what} is {kind_of(value)}, not a text; {remedy}")
             return ""
         if len(value) > TEXT_LIMIT:
             self.fault(column, f"{what} has {len(value):,} characters, more than {TEXT_LIMIT:,}; shorten or split it")
@@ -103,7 +106,8 @@ class Cells:
         try:
             return json.loads(value)
         except (ValueError, RecursionError) as error:
-            self.fault(column, f"the cell is not JSON ({str(error) or 'nested too deeply'})"[:200])
+            reason = reason_of(error) if isinstance(error, ValueError) else "nested too deeply"
+            self.fault(column, f"the cell is not JSON ({reason})"[:200])
             return None
 
     def pass_over(self, name: str) -> None:

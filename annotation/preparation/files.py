@@ -124,3 +124,8 @@ def looks_like(head: bytes) -> str:
     if text.startswith((b"{", b"[{")):
         return "jsonl"
     return "tsv" if b"\t" in text.split(b"\n")[0] else "csv"
+
+
+def reason_of(error: ValueError) -> str:
+    """Why a JSON value cannot be read, in words that name no remedy of a programmer."""
+    return "a number of thousands of digits; put it in quotation marks" if "digits" in str(error) else str(error)

@@ -12,6 +12,7 @@ from typing import Any
 from annotation.core.messages import Message
 from annotation.preparation.formats import DelimitedTable, JsonlTable, ParquetTable, Table
 from annotation.preparation.parsed import Fault
+from annotation.text.normalization import has_ink
 
 FIRST_FAULTS = 50
 # What spreadsheets take for the beginning of a formula, also after characters that they skip or do not show.
@@ -68,7 +69,7 @@ def formula_mark(text: str) -> str:
 
 
 def is_skipped(sign: str) -> bool:
-    return sign.isspace() or sign in "'\"" or unicodedata.category(sign) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+    return sign in "'\"" or not has_ink(sign) or unicodedata.category(sign) in ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 class FaultLog:

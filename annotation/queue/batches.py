@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
-from annotation.core.locks import Lock, key_of
+from annotation.core.locks import Lock, key_of, lock_until_commit
 from annotation.models import Batch, Project, Prompt, Qualification, User
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
@@ -36,6 +36,7 @@ def open_batch(
     qualification: Qualification | None = None,
     seed: int | None = None,
     accept_missing: int | None = None,
+    once: bool = False,
 ) -> Batch:
     """Open tasks of one kind over the project's prompts (or those of `prompts`), each with `overlap` free slots.
 
@@ -49,9 +50,13 @@ def open_batch(
     `batch.selection["left_out"]`; see `queue.left_out` for the reasons.
     Where the batch asks for more answers than the project's people can give, `batch.selection["shortage"]` says so
     (`queue.workforce.Shortage`). With `accept_missing`, more answers than these that nobody can give are refused.
+    With `once`, the batch that this person opened with the same seed and settings is returned: a form that is sent
+    twice, which a person does while a long one is being opened, opens one.
     Raises InvalidInput when nothing is left, saying why, and TooFewPeople.
     """
     with transaction.atomic():
+        if once:
+            lock_until_commit(Lock.BATCHES, project.pk)
         batch = plan_batch(
             project=project,
             kind=kind,
@@ -64,6 +69,10 @@ def open_batch(
         batch.name, batch.priority, batch.created_by = name.strip()[:120], priority, actor
         if not batch.name:
             raise InvalidInput(_("A batch needs a name."), [("name", _("Enter a name."))])
+        if isinstance(prompts, PromptSelection):
+            batch.selection["asked"] = asdict(prompts)
+        if once and (known := opened_before(batch)):
+            return known
         batch.selection = deal_tasks(batch, prompts)
         shortage = find_shortage(batch, workforce_of(batch))
         if shortage is not None:
@@ -92,6 +101,13 @@ def open_batch(
         if batch.selection["tasks"] >= ANALYZE_FROM_TASKS:
             transaction.on_commit(analyze)
     return batch
+
+
+def opened_before(batch: Batch) -> Batch | None:
+    """The batch that the same form opened."""
+    same = ("project", "kind", "name", "seed", "overlap", "priority", "alternatives", "qualification", "created_by")
+    rows = Batch.objects.filter(**{name: getattr(batch, name) for name in same})
+    return rows.filter(**{f"selection__{name}": batch.selection[name] for name in ("asked", "origins")}).first()
 
 
 def new_seed() -> int:

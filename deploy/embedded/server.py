@@ -14,7 +14,7 @@ import fasteners
 
 from deploy.embedded import access
 from deploy.embedded.processes import await_orphans, drop_stale_handles, drop_stale_sockets, postmaster
-from deploy.embedded.sockets import NoSocketFolder, close, socket_folder
+from deploy.embedded.sockets import SOCKET_NAME, NoSocketFolder, close, is_private, socket_folder
 from deploy.embedded.system_user import NoSystemUser, SystemUser, make_reachable, make_runnable, system_user
 
 with warnings.catch_warnings():
@@ -150,9 +150,17 @@ class Server(PostgresServer):  # type: ignore[misc]
     def is_alive(self) -> bool:
         return postmaster(self.pgdata) is not None
 
+    def has_socket(self) -> bool:
+        return (self.socket / SOCKET_NAME).is_socket()
+
     def start_again(self) -> None:
-        """After a kill: on the same socket, so that everybody's next connection finds it."""
+        """After a kill: on the same socket, so that everybody's next connection finds it. A server whose socket was
+        deleted is stopped first."""
         with self._lock:
+            if self.is_alive() and not self.has_socket():
+                self._stop()
+                if not is_private(self.socket, self.user):
+                    raise CannotStart(f"The folder of the socket, {self.socket}, belongs to somebody else now.")
             drop_stale_handles(self.pgdata)
             access.write_files(self.pgdata, self.user)
             self.ensure_postgres_running()

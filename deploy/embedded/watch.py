@@ -17,12 +17,15 @@ class Watch:
         self.wait, self.due = 0.0, 0.0
 
     def __call__(self) -> None:
-        if self.server.is_alive():
+        alive = self.server.is_alive()
+        if alive and self.server.has_socket():
             return
         now = time.monotonic()
         if now < self.due:
             return
-        if not self.wait:
+        if alive:  # by what clears temporary folders: only a start makes it again
+            self.say("The socket of PostgreSQL was deleted, and nobody can connect; starting PostgreSQL again.")
+        elif not self.wait:
             self.say(f"PostgreSQL has ended, or was killed; starting it again. Its log: {self.server.log}")
         try:
             self.server.start_again()

@@ -161,6 +161,39 @@ def test_only_the_first_failure_of_an_outage_is_logged(monkeypatch):
     assert lines[2] == "Not Found: /x"
 
 
+BAD_FORM = "multipart/form-data; boundary=\xff"
+REFUSED = {
+    "a page of others": lambda client, admin: client.get("/projects/new/"),
+    "a form that cannot be read": lambda client, admin: client.post("/accounts/login/", "x", content_type=BAD_FORM),
+    "a long address": lambda client, admin: client.get("/" + "x" * 4000),
+    "administration": lambda client, admin: admin.get("/admin/autocomplete/?app_label=x"),
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("send", REFUSED.values(), ids=REFUSED)
+def test_a_refused_request_is_one_short_line(client, sign_in, send, monkeypatch):
+    """Nobody who is refused fills the log: a page of traceback for each request would."""
+    lines = []
+    handler = logging.StreamHandler()
+    handler.addFilter(outage.Refusals())
+    monkeypatch.setattr(handler, "emit", lambda record: lines.append(handler.format(record)))
+    logger = logging.getLogger("django")
+    logger.addHandler(handler)
+    try:
+        admin = sign_in(UserFactory(is_superuser=True, is_staff=True))
+        response = send(sign_in(UserFactory()), admin)
+    finally:
+        logger.removeHandler(handler)
+    assert 400 <= response.status_code < 500
+    assert lines
+    assert all("\n" not in line and len(line) < 400 for line in lines), lines
+
+
+def test_the_site_logs_refusals_so():
+    assert "refusals" in settings.LOGGING["handlers"]["stderr"]["filters"]
+
+
 @pytest.mark.django_db
 def test_a_full_disk_is_not_healthy(client, monkeypatch):
     assert client.get("/healthz").content == b"ok\n"

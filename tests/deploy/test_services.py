@@ -2,15 +2,21 @@
 
 import json
 import signal
+import socket
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.utils import timezone
 
+from annotation.core import journal
+from annotation.models import Event
 from deploy import serve, status
-from deploy.broker import broker_problem
+from deploy.broker import broker_problem, silence_of
 from deploy.service import Service
 from tests.factories import UserFactory
 
@@ -145,3 +151,33 @@ def test_the_worker_ends_with_its_scheduler(monkeypatch):
     celery.end_with_scheduler(Scheduler())
     assert ended == [15]
     assert time.monotonic() - begun < 1
+
+
+def test_a_broker_that_nobody_listens_at_is_said_at_the_start():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert silence_of(f"redis://127.0.0.1:{port}/0") == ""
+    for url in (
+        f"redis://:secret@127.0.0.1:{port}/0",
+        f"amqp://me:secret@127.0.0.1:{port}//",
+        f"rediss://127.0.0.1:{port}",
+    ):
+        told = silence_of(url)
+        assert "does not answer" in told
+        assert "secret" not in told
+    assert silence_of("filesystem://localhost//") == ""
+
+
+@pytest.mark.django_db
+def test_a_start_seals_what_was_recorded_before_it(monkeypatch):
+    """Right after an upgrade, or a night without the site, the journal is sound and not "added later"."""
+    before = timezone.now() - timedelta(hours=9)
+    with monkeypatch.context() as then:
+        then.setattr("django.utils.timezone.now", lambda: before)
+        Event.objects.create(verb="user.created", object_type="user", object_id=1)
+    assert any(chain.faults for chain in journal.verify())
+    monkeypatch.setattr(
+        serve.subprocess, "Popen", lambda *_, **__: SimpleNamespace(communicate=lambda: (b"", None), returncode=0)
+    )
+    serve.prepare(lambda text: None)
+    assert not any(chain.faults or chain.waiting for chain in journal.verify())

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -163,6 +164,34 @@ def test_drop_by_drop_is_not_fast_enough(server):
 def test_endless_headers_are_refused(server):
     assert received(server.connect(b"GET / HTTP/1.1\r\n" + b"A: " + b"b" * 70_000)).startswith(b"HTTP/1.1 431 ")
     assert received(server.connect(b"GET /" + b"b" * 9000 + b" HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 414 ")
+
+
+MALFORMED = {
+    "another version": b"GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+    "no method": b"\x16\x03\x01\x02 / HTTP/1.1\r\n\r\n",
+    "a small method": GET.lower().replace(b"http", b"HTTP"),
+    "a NUL in the address": b"GET /?a=\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "a header over two lines": b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n",
+    "a length in words": POST + b"Content-Length: five\r\n\r\n",
+    "a length of 5,000 digits": POST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\na",
+    "an unknown coding": POST + b"Transfer-Encoding: chunked, x\r\n\r\n",
+    "a long address": b"GET /" + b"b" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "many headers": GET[:-2] + b"A: b\r\n" * 200 + b"\r\n",
+    "endless headers": b"GET / HTTP/1.1\r\n" + b"A: " + b"b" * 70_000,
+    "too slow": b"GE",
+}
+
+
+@pytest.mark.parametrize("request_", MALFORMED.values(), ids=MALFORMED)
+def test_what_the_server_refuses_has_the_headers_of_every_answer(server, request_):
+    head, _, body = received(server.connect(request_)).partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert re.match(rb"HTTP/1.1 (4\d\d|501) ", lines[0]), lines[0]
+    assert {b"X-Frame-Options: DENY", b"X-Content-Type-Options: nosniff"} <= set(lines)
+    assert b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'" in lines
+    assert b"Content-Length: %d" % len(body) in lines
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 20_000_000])

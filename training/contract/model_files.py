@@ -57,7 +57,7 @@ def check(folder: Path, roots: Sequence[Path] | None) -> None:
     allowed = [real(folder), *(real(root) for root in roots or ())]
     if folder.parent.name == "snapshots":  # models--publisher--model/snapshots/<commit>, of links into ../../blobs
         allowed.append(real(folder.parent.parent))
-    for path in _entries(folder):
+    for path in _entries(folder, through_links=roots is not None):
         target = real(path) if path.is_symlink() else path
         if roots is not None and target != path and not any(target.is_relative_to(place) for place in allowed):
             where = ", ".join(map(str, roots)) or "the folder"
@@ -72,15 +72,21 @@ def check(folder: Path, roots: Sequence[Path] | None) -> None:
             raise ModelError(f"{path} is neither a file nor a folder: remove it")
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    """All names below a folder, without going through links."""
+def _entries(folder: Path, *, through_links: bool) -> Iterator[Path]:
+    """All names below a folder and, through links, below the folders they lead to: libraries read those as well."""
 
     def fail(error: OSError) -> None:
         raise ModelError(f"{error.filename} cannot be read: {error.strerror}") from error
 
-    for at, folders, files in os.walk(folder, onerror=fail):
-        for name in (*folders, *files):
-            yield Path(at) / name
+    waiting, seen = [folder], {real(folder)}
+    while waiting:
+        for at, folders, files in os.walk(waiting.pop(), onerror=fail):
+            for name in (*folders, *files):
+                path = Path(at) / name
+                yield path  # the caller stops at a link that leads elsewhere, before anything is looked for there
+                if through_links and path.is_symlink() and path.is_dir() and (target := real(path)) not in seen:
+                    seen.add(target)
+                    waiting.append(target)
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from annotation.preparation.files import Unreadable
 from annotation.preparation.formats.quoting import is_quoted
-from annotation.preparation.formats.table import MAX_COLUMNS, Row
+from annotation.preparation.formats.table import Row, check_columns
 from annotation.preparation.formats.text_file import MAX_LINE, TextFile
 
 # The line by which Excel is told the delimiter; it is no row, and Excel does not show it.
@@ -140,8 +140,7 @@ class DelimitedTable:
             raise self.text.without_mark()
         if not any(names):
             raise Unreadable(f"{self.filename}: row 1 is empty; it must name the columns", row=1)
-        if len(names) > MAX_COLUMNS:
-            raise Unreadable(f"{self.filename}: {len(names):,} columns; at most {MAX_COLUMNS:,} are read", row=1)
+        check_columns(self.filename, names, row=1)
         seen: dict[str, int] = {}
         for position, name in enumerate(names, 1):
             if name and name in seen:

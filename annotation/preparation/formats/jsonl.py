@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from annotation.preparation.files import Unreadable
-from annotation.preparation.formats.table import MAX_COLUMNS, Row
+from annotation.preparation.files import Unreadable, reason_of
+from annotation.preparation.formats.table import Row, check_columns
 from annotation.preparation.formats.text_file import TextFile
 
 PEEKED_ROWS = 1000
@@ -48,8 +48,7 @@ class JsonlTable:
             if key not in self.first_rows:
                 self.first_rows[key] = row
                 self.columns.append(key)
-        if len(self.columns) > MAX_COLUMNS:
-            raise Unreadable(f"{self.filename}: {len(self.columns):,} different keys; at most {MAX_COLUMNS:,} are read")
+        check_columns(self.filename, self.columns, what="different keys")
 
     def rows(self) -> Iterator[Row]:
         blank: list[int] = []
@@ -68,7 +67,7 @@ class JsonlTable:
             except json.JSONDecodeError as error:
                 yield Row(number, None, f"not JSON: {error.msg} at character {error.colno}", line)
             except ValueError as error:
-                yield Row(number, None, f"not usable JSON: {error}", line)
+                yield Row(number, None, f"not usable JSON: {reason_of(error)}", line)
             else:
                 if type(value) is dict:
                     if not value.keys() <= self.first_rows.keys():
@@ -83,7 +82,7 @@ def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object; rename one")
+        raise ValueError(f"the key {twice!r} occurs twice in one object; rename one")
     return values
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from annotation.preparation.files import Unreadable
-from annotation.preparation.formats.table import MAX_COLUMNS, Row
+from annotation.preparation.formats.table import Row, check_columns
 
 PARQUET_BATCH = 512  # rows, fewer where they are large
 PARQUET_BATCH_BYTES = 64 << 20
@@ -37,8 +37,7 @@ class ParquetTable:
         if len(set(self.columns)) != len(self.columns):
             twice = next(name for name in self.columns if self.columns.count(name) > 1)
             raise Unreadable(f"{filename}: two columns are called {twice!r}; rename one", column=twice)
-        if len(self.columns) > MAX_COLUMNS:
-            raise Unreadable(f"{filename}: {len(self.columns):,} columns; at most {MAX_COLUMNS:,} are read")
+        check_columns(filename, self.columns)
         for group in range(metadata.num_row_groups):
             unpacked = metadata.row_group(group).total_byte_size
             if unpacked > PARQUET_GROUP_LIMIT:

@@ -1,9 +1,22 @@
 """What files of every format have in common: numbered rows of named values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from annotation.preparation.files import Unreadable
+
 MAX_COLUMNS = 1000
+LONGEST_NAME = 1000  # characters of a column's name, which the preview shows several times
+
+
+def check_columns(filename: str, names: Sequence[str], *, what: str = "columns", row: int | None = None) -> None:
+    """Raise Unreadable where a file has more columns, or longer names of columns, than are read."""
+    if len(names) > MAX_COLUMNS:
+        raise Unreadable(f"{filename}: {len(names):,} {what}; at most {MAX_COLUMNS:,} are read", row=row)
+    longest = max(names, key=len, default="")
+    if len(longest) > LONGEST_NAME:
+        place = f"{filename}: the name of column {names.index(longest) + 1} has {len(longest):,} characters"
+        raise Unreadable(f"{place}, more than {LONGEST_NAME:,}; shorten it, or put the names first", row=row)
 
 
 class Row(NamedTuple):

@@ -64,6 +64,7 @@ def opened(form: BatchForm, actor: User) -> Batch | None:
             actor=actor,
             priority=cleaned["priority"],
             accept_missing=cleaned["accept_missing"] or 0,
+            once=cleaned["seed"] is not None,
         )
     except TooFewPeople:
         form.add_error(None, _("Not opened yet: there are too few people for it. Change it, or confirm it below."))

@@ -63,6 +63,14 @@ def test_hundreds_of_showings_have_no_more_than_the_clock(story):
     assert len(rows) <= worktime.MAX_VISITS + 1
 
 
+@pytest.mark.parametrize(("active", "idle"), [(0, 30), (2, 86_400), (1, 5)])
+def test_idle_seconds_of_all_showings_fit_the_clock_too(story, active, idle):
+    _, hana, assignment = story
+    for number in range(130):
+        record_time(assignment=assignment, annotator=hana, spent=Spent(f"visit-{number:04}", active, idle))
+    assert 400 < sum(idle for _, _, idle in kept()) < 606
+
+
 @pytest.mark.parametrize("tasks", [2, 3, 5])
 def test_tasks_held_at_the_same_time_share_one_clock(db, tasks):
     project = hotel(prompts=tasks)

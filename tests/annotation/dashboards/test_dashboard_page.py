@@ -164,6 +164,8 @@ def test_reviewers_see_no_money_and_strangers_nothing(project, sign_in):
     set_rate(project=project, unit="hour", amount=Decimal(12), since=date(2026, 1, 1), annotator=None, actor=None)
     address = reverse("dashboard", args=["hotel"])
     assert "spent" not in words(sign_in(join(project, Role.REVIEWER)).get(address))
+    page = sign_in(join(project, Role.REVIEWER)).get(address).content.decode()
+    assert reverse("time_sheets", args=[project.slug]) not in page, "the sheets are the managers'"
     assert "€0.00 spent." in words(sign_in(join(project, Role.MANAGER)).get(address))
     for person in (join(project, Role.ANNOTATOR), UserFactory()):
         assert sign_in(person).get(address).status_code == 404

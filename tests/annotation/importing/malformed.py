@@ -189,6 +189,8 @@ CELLS = [
     ),
     bad("forged-column.csv", "text,a\nOne,Two\n", "cannot come from a file", options=("--candidate", "a=checkpoint:7")),
     bad("broken-json-cell.csv", 'text,metadata\nOne,"{""a"": "\n', "the cell is not JSON", row=2, column="metadata"),
+    bad("long-name.csv", "text," + "n" * 1001 + "\n", "name of column 2 has 1,001 characters, more than 1,000", row=1),
+    bad("long-key.jsonl", GOOD + line(text="One", **{"n" * 1001: 1}), "name of column \\d has 1,001 characters"),
     bad("wide.csv", ",".join(f"c{n}" for n in range(1001)) + "\n", "1,001 columns; at most 1,000", row=1),
     bad("bad-delimiter.csv", GOOD_CSV, "'ab' is no delimiter", options=("--delimiter", "ab")),
 ]
@@ -229,9 +231,15 @@ LINES = [
         column="metadata",
     ),
     bad("escaped-nul.jsonl", '{"text": "Hi\\u0000"}\n', "a NUL character at character 3", row=1, column="text"),
-    bad("repeated-key.jsonl", '{"text": "One", "text": "Two"}\n', "the key 'text' stands twice", row=1),
+    bad("repeated-key.jsonl", '{"text": "One", "text": "Two"}\n', "the key 'text' occurs twice", row=1),
     bad("number-for-text.jsonl", GOOD + line(text=7), "the text is a number, not a text", row=2, column="text"),
-    bad("list-for-text.jsonl", line(text=["One"]), "the text is a list, not a text", row=1, column="text"),
+    bad(
+        "list-for-text.jsonl",
+        line(text=["One"]),
+        "the text is a list, not a text; write one text, or take the column as a list of candidates",
+        row=1,
+        column="text",
+    ),
     bad("bool-id.jsonl", line(id=True, text="One"), "the name is true or false, not a text", row=1, column="id"),
     bad(
         "float-id.jsonl",
@@ -241,7 +249,12 @@ LINES = [
         column="id",
     ),
     bad("huge-id.jsonl", line(id=10**30, text="One"), "more than 64 bits", row=1, column="id"),
-    bad("endless-number.jsonl", '{"text": "One", "id": ' + "9" * 5000 + "}\n", "not usable JSON", row=1),
+    bad(
+        "endless-number.jsonl",
+        '{"text": "One", "id": ' + "9" * 5000 + "}\n",
+        "JSON: a number of thousands of digits; put it in quo",
+        row=1,
+    ),
     bad(
         "huge-number-in-metadata.jsonl",
         line(text="One", metadata={"n": 10**30}),

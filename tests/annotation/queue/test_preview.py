@@ -137,6 +137,19 @@ def test_the_previewed_batch_is_the_one_that_opens(client, project):
     assert len(counts) > 1
 
 
+def test_a_form_that_is_sent_twice_opens_one_batch(client, project):
+    posted = form(project, seed="7", overlap="1")
+    address = reverse("batch_new", args=[project.slug])
+    answers = [client.post(address, posted, follow=True) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert all("is open with" in answer.content.decode() for answer in answers)
+    assert Batch.objects.count() == 1
+    others = ({}, {"seed": "8"}, {"limit": "2"}, {"name": "Another"}, {"overlap": "2"}, {"seed": ""}, {"seed": ""})
+    for count, change in enumerate(others, 2):
+        client.post(address, posted | {"which": "all"} | change)
+        assert Batch.objects.count() == count, change
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -87,3 +87,15 @@ def test_pages_of_an_arabic_project(sign_in, kind):
     assert all('dir="rtl"' in element for element in arabic), arabic
     if kind in (Kind.WRITING, Kind.POSTEDITING):
         assert any(element.startswith("<textarea") for element in arabic)
+
+
+@pytest.mark.django_db
+def test_names_of_another_direction_do_not_run_into_their_neighbours(sign_in):
+    """A letter, a name and a question stand side by side: each is set apart, so that none moves the other."""
+    project = ProjectFactory(source_language="en", target_language="ja", slug="hotel")
+    AspectFactory(project=project, name="טון", question="האם הטון מתאים?")
+    WeightSetFactory(project=project)
+    CandidateFactory(prompt=PromptFactory(project=project))
+    page = sign_in(join(project, Role.ANNOTATOR)).get(reverse("work", args=[batch_of(project, Kind.SCORING).pk]))
+    assert "<bdi>טון</bdi>" in page.content.decode()
+    assert '<bdi class="meta">האם הטון מתאים?</bdi>' in page.content.decode()

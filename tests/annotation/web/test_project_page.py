@@ -55,6 +55,20 @@ def test_work_for_lists_open_batches_with_what_is_to_be_had():
     assert work_for(UserFactory()) == []
 
 
+def test_where_there_is_work_is_asked_slot_by_slot():
+    """A plan that joins all tasks of the site to find one free slot took 40 s with four batches of 100,000 tasks."""
+    project = hotel(prompts=3)
+    batch, hana = batch_of(project), join(project, Role.ANNOTATOR)
+    for ask in (lambda: work_for(hana), lambda: left_for(hana, batch)):
+        with CaptureQueriesContext(connection) as asked:
+            ask()
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {asked[0]['sql']}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "SubPlan" in plan
+        assert "Anti Join" not in plan, plan
+
+
 def test_the_page_says_in_words_how_far_it_is(sign_in):
     project = hotel(prompts=3, name="Hotel replies")
     hana = join(project, Role.ANNOTATOR)

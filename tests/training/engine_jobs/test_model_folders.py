@@ -123,6 +123,22 @@ def test_no_link_leads_out_at_any_depth(models, tmp_path, place):
     assert source_of("small") == ModelSource(base=str(folder))
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_no_link_leads_out_of_a_folder_that_a_link_leads_to(models, tmp_path, steps):
+    """Each folder lies below the roots and is linked from the one before it; the last one has a link out of them."""
+    folder = at = make(models / "small", "config.json", "model.safetensors")
+    for step in range(steps):
+        beside = models / f"shared-{step}"
+        beside.mkdir()
+        (at / "additional_chat_templates").symlink_to(beside)
+        (beside / "back").symlink_to(folder)  # round in a circle, which is no fault
+        at = beside
+    assert source_of("small") == ModelSource(base=str(folder))
+    (at / "tools.jinja").symlink_to(make(tmp_path / "secret", "key") / "key")
+    with pytest.raises(ModelRefused, match="points outside of"):
+        source_of("small")
+
+
 def test_links_in_a_circle_to_nothing_and_to_what_is_no_file(models):
     for number, spoil in enumerate(
         (
