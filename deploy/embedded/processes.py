@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import time
 from pathlib import Path
 
@@ -18,6 +19,18 @@ def postmaster(folder: Path) -> psutil.Process | None:
         return process if is_postgres(process) else None
     except (OSError, ValueError, psutil.Error):
         return None
+
+
+def end_at_once(process: psutil.Process, seconds: float = 10) -> None:
+    """Without a last checkpoint: PostgreSQL's immediate shutdown, and a kill where even that does not help."""
+    try:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(seconds)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(seconds)
+    except psutil.NoSuchProcess:
+        return
 
 
 def is_postgres(process: psutil.Process) -> bool:

