@@ -1,6 +1,7 @@
 """`manage.py serve` as its operator sees it: starts, repairs itself, says what is in its way, leaves nothing behind."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -135,6 +136,11 @@ def begin_stuck_job(var, database):
     assert await_true(lambda: waiting(database)), "no job waits"
 
 
+def ignores_sigterm(process):
+    ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1]
+    return bool(int(ignored, 16) & 1 << (signal.SIGTERM - 1))
+
+
 def waiting(database):
     """Processes of the server that wait for a lock."""
     database.execute("SELECT pg_stat_clear_snapshot()")  # in a transaction, the first look would be kept
@@ -173,6 +179,7 @@ def test_a_killed_serve_leaves_nothing_however_busy_its_worker_is(var):
     guard = child(serve, GUARD)
     guard.kill()
     guard = child(serve, GUARD, other_than=guard.pid)
+    assert await_true(lambda: ignores_sigterm(guard)), "it has begun"
     guard.terminate()
 
     # Worker and parent at once, as by the kernel's memory killer: processes of the worker's pool have no parent then.
