@@ -136,6 +136,14 @@ def begin_stuck_job(var, database):
     assert await_true(lambda: waiting(database)), "no job waits"
 
 
+def only_its_own(serve, var):
+    """Whether what runs for the site is what this serve started, and its database."""
+    of_site = {psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)}
+    lines = [" ".join(process.cmdline()) for process in of_site]
+    running = left_over(var)
+    return sorted(running) == sorted([*lines, *(line for line in running if "postgres" in line)])
+
+
 def ignores_sigterm(process):
     ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1]
     return bool(int(ignored, 16) & 1 << (signal.SIGTERM - 1))
@@ -170,9 +178,7 @@ def test_a_killed_serve_leaves_nothing_however_busy_its_worker_is(var):
         serve.wait()
         serve = start_serve(var, port)
         assert answers(port), serve.communicate(timeout=5)
-        of_site = {psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)}
-        lines = [" ".join(process.cmdline()) for process in of_site]
-        assert sorted(left_over(var)) == sorted([*lines, *(line for line in left_over(var) if "postgres" in line)])
+        assert await_true(lambda: only_its_own(serve, var)), left_over(var)
         assert await_true(lambda: not (stuck & waiting(database))), "the server has noticed it"
 
     # A killed guard is replaced, and only serve decides when it ends.
