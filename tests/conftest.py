@@ -28,11 +28,17 @@ DATA = Path(os.environ.get("PREFERENCE_DATA", Path(__file__).resolve().parent.pa
 # `--no-loadscope-reorder`). They mostly wait for processes that they started, so three of them keep two cores busy.
 LONGEST = (
     "tests/stories/test_loop.py",
-    "tests/walks/test_pages.py",
     "tests/engine/",
-    "tests/annotation/queue/test_race.py",
+    "tests/walks/test_malformed.py",
+    "tests/stories/browser/test_nothing_lost.py",
+    "tests/walks/test_pages.py",
+    "tests/stories/browser/test_one_screen.py",
     "tests/stories/test_serve.py",
+    "tests/stories/test_other_servers.py",
+    "tests/annotation/queue/test_race.py",
+    "tests/stories/test_database_outage.py",
     "tests/stories/browser/test_story.py",
+    "tests/stories/test_full_disk.py",
 )
 # Real sites, processes that wait for each other, every page in every language: not part of `make test-fast`.
 SLOW = (
