@@ -83,7 +83,8 @@ def simulate(
                 if assignment is None:
                     waiting.remove(annotator)
                     continue
-                rng = random.Random(f"{seed} {annotator.email} {assignment.task_id}")
+                # Not by the task's id: a demonstration comes out the same in every database.
+                rng = random.Random(f"{seed} {annotator.email} {batch.name} {assignment.task.prompt.digest}")
                 try:
                     submit(assignment=assignment, payload=answer(assignment, judges[annotator.pk], rng, error))
                     tally.answered += 1
