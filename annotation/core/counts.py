@@ -109,6 +109,16 @@ def fold_counts() -> int:
             return int(slots + cursor.fetchone()[0])
 
 
+def pause_counting() -> None:
+    """Until the transaction ends nobody adds to the counts of work: who submits waits. Call it before locking a row.
+
+    What was being written has ended when this returns. The order of the two locks is that of folding.
+    """
+    lock_until_commit(Lock.COUNTS, 0)
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE annotation_workcount IN EXCLUSIVE MODE")
+
+
 def rebuild_counts(project_id: int | None = None) -> int:
     """Count everything again, of one project or of all; returns the number of sums. People may go on working.
 

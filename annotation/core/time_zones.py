@@ -11,12 +11,17 @@ from annotation.models import Project
 
 
 @cache
-def time_zones() -> tuple[str, ...]:
-    """The names that Python and the database both know, in the order of the alphabet: UTC first, no abbreviations."""
+def known_time_zones() -> frozenset[str]:
+    """The names that Python and the database both know."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM pg_timezone_names")
-        known = {row[0] for row in cursor.fetchall()} & available_timezones()
-    areas = {name for name in known if "/" in name and not name.startswith(("Etc/", "posix/", "right/", "SystemV/"))}
+        return frozenset({row[0] for row in cursor.fetchall()} & available_timezones())
+
+
+def time_zones() -> tuple[str, ...]:
+    """Those to choose from, in the order of the alphabet: UTC first, no abbreviations and no second names."""
+    left_out = ("Etc/", "posix/", "right/", "SystemV/")
+    areas = {name for name in known_time_zones() if "/" in name and not name.startswith(left_out)}
     return ("UTC", *sorted(areas))
 
 

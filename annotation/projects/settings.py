@@ -10,10 +10,10 @@ from django.utils.text import slugify
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from annotation.core.counts import rebuild_counts
+from annotation.core.counts import pause_counting, rebuild_counts
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
-from annotation.core.time_zones import time_zones
+from annotation.core.time_zones import known_time_zones
 from annotation.members.memberships import add_member
 from annotation.models import Project, ReasonTag, Role, User
 from annotation.models.project import site_time_zone
@@ -132,7 +132,10 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
     if "error_categories" in changes:
         changes["error_categories"] = distinct(changes["error_categories"])
     with transaction.atomic():
-        row = Project.objects.select_for_update().get(pk=project.pk)
+        if changes.get("time_zone", project.time_zone) != project.time_zone:
+            pause_counting()  # an answer that is written meanwhile would be counted by the zone of before
+        # Not FOR UPDATE: events of people at work refer to the row, and must not wait.
+        row = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         before = {name: getattr(row, name) for name in changes if getattr(row, name) != changes[name]}
         if not before:
             return row
@@ -161,7 +164,7 @@ def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
     if project.currency and project.currency not in currencies():
         problem = _("“{code}” is not a currency. Give its ISO 4217 code, such as EUR or JPY.")
         problems.append(("currency", problem.format(code=project.currency)))
-    if project.time_zone not in time_zones():
+    if project.time_zone not in known_time_zones():
         problem = _("“{zone}” is not a time zone. Give a name such as Asia/Tokyo or UTC.")
         problems.append(("time_zone", problem.format(zone=project.time_zone)))
     long = [name for name in project.error_categories if len(name) > 60]

@@ -1,8 +1,5 @@
 """A project's dashboard: is it on time, who works, what is blocking."""
 
-import csv
-import io
-
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -18,6 +15,7 @@ from annotation.dashboards.forecast import Forecast
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
 from annotation.models import Role
 from annotation.preparation.rejected_rows import neutral_cell
+from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
 
 
@@ -62,28 +60,32 @@ def cost_of(found: Collection, cost: float | None) -> str:
 @login_required
 @require_GET
 def people_file(request: SignedInRequest, slug: str) -> HttpResponse:
-    """The rows of the people as CSV (RFC 4180, UTF-8): seconds as whole numbers, cost where rates are set."""
+    """The rows of the people as CSV: seconds as whole numbers, cost where rates are set."""
     project = project_for(request.user, slug, MANAGERS)
     found = collection_of(project)
-    text = io.StringIO()
-    write = csv.writer(text).writerow
-    write(["name", "email", "answered_today", "answered", "skipped", "active_seconds", "cost", "currency", "last_seen"])
-    for person in found.people:
-        write(
-            [
-                neutral_cell(person.user.name),
-                neutral_cell(person.user.email),
-                person.today.answered,
-                person.in_all.answered,
-                person.in_all.skipped,
-                round(person.in_all.active_seconds),
-                "" if person.cost is None else f"{person.cost:.2f}",
-                project.currency if person.cost is not None else "",
-                person.seen_at.isoformat(timespec="seconds") if person.seen_at else "",
-            ]
-        )
-    # The mark tells spreadsheets that this is UTF-8.
-    response = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="people-{project.slug}-{found.today}.csv"'
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    heading = [
+        "name",
+        "email",
+        "answered_today",
+        "answered",
+        "skipped",
+        "active_seconds",
+        "cost",
+        "currency",
+        "last_seen",
+    ]
+    rows = [
+        [
+            neutral_cell(person.user.name),
+            neutral_cell(person.user.email),
+            person.today.answered,
+            person.in_all.answered,
+            person.in_all.skipped,
+            round(person.in_all.active_seconds),
+            "" if person.cost is None else f"{person.cost:.2f}",
+            project.currency if person.cost is not None else "",
+            person.seen_at.isoformat(timespec="seconds") if person.seen_at else "",
+        ]
+        for person in found.people
+    ]
+    return csv_download([heading, *rows], f"people-{project.slug}-{found.today}.csv")

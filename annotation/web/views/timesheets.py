@@ -1,7 +1,5 @@
 """Time sheets: my own, and a project's for its managers. Both read the same function, so that the figures agree."""
 
-import csv
-import io
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -15,6 +13,7 @@ from annotation.answers.timesheets import Line, by_person, month_of, time_sheet,
 from annotation.core.access import MANAGERS, project_for, projects_of
 from annotation.models import Project
 from annotation.preparation.rejected_rows import neutral_cell
+from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest, signed_in
 
 
@@ -53,30 +52,22 @@ def time_sheets(request: SignedInRequest, slug: str) -> HttpResponse:
 @signed_in
 @require_GET
 def time_file(request: SignedInRequest, slug: str) -> HttpResponse:
-    """The month's lines as CSV (RFC 4180, UTF-8), seconds as whole numbers."""
+    """The month's lines as CSV, seconds as whole numbers."""
     project = project_for(request.user, slug, MANAGERS)
     first, last = asked_month(request)
-    text = io.StringIO()
-    write = csv.writer(text).writerow
-    write(["day", "name", "email", "batch", "active_seconds", "idle_seconds", "answered", "skipped"])
-    for line in time_sheet(projects=[project], since=first, until=last):
-        figures = line.figures
-        named = [neutral_cell(cell) for cell in (line.annotator.name, line.annotator.email, line.batch.name)]
-        write(
-            [
-                line.day.isoformat(),
-                *named,
-                round(figures.active),
-                round(figures.idle),
-                figures.answered,
-                figures.skipped,
-            ]
-        )
-    # The mark tells spreadsheets that this is UTF-8.
-    response = HttpResponse("\ufeff" + text.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="time-{project.slug}-{first:%Y-%m}.csv"'
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    heading = ["day", "name", "email", "batch", "active_seconds", "idle_seconds", "answered", "skipped"]
+    rows = [
+        [
+            line.day.isoformat(),
+            *(neutral_cell(cell) for cell in (line.annotator.name, line.annotator.email, line.batch.name)),
+            round(line.figures.active),
+            round(line.figures.idle),
+            line.figures.answered,
+            line.figures.skipped,
+        ]
+        for line in time_sheet(projects=[project], since=first, until=last)
+    ]
+    return csv_download([heading, *rows], f"time-{project.slug}-{first:%Y-%m}.csv")
 
 
 def asked_month(request: SignedInRequest) -> tuple[date, date]:

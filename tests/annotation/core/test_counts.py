@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime
+from itertools import cycle
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -11,8 +12,9 @@ from annotation.answers.submission import skip, submit, undo_last
 from annotation.answers.timesheets import time_sheet
 from annotation.answers.worktime import Spent
 from annotation.core import counts
+from annotation.core.errors import InvalidInput
 from annotation.models import Annotation, Assignment, Kind, Role, SlotCount, TimeSpent, WorkCount
-from annotation.projects.settings import update_project
+from annotation.projects.settings import create_project, update_project
 from annotation.queue.claims import claim_next, release
 from annotation.queue.progress import project_progress
 from tests.annotation.helpers import batch_of, hotel
@@ -99,8 +101,18 @@ def test_a_day_is_the_projects(project, zone, day, hour):
     assert line.figures.answered == 1
 
 
+def test_a_zone_with_another_name_is_kept(project, settings):
+    settings.TIME_ZONE = "Japan"
+    other = create_project(
+        name="Inn", goal="translation", source_language="en", target_language="ja", actor=None, slug="inn"
+    )
+    assert update_project(project=other, actor=None, name="The inn").time_zone == "Japan"
+    with pytest.raises(InvalidInput, match="not a time zone"):
+        update_project(project=other, actor=None, time_zone="Mars/Olympus")
+
+
 @pytest.mark.django_db(transaction=True)
-def test_folding_and_rebuilding_while_people_answer_loses_nothing():
+def test_folding_rebuilding_and_changing_the_zone_while_people_answer_loses_nothing():
     project = hotel(prompts=30)
     batch = batch_of(project, Kind.WRITING)
     people = [join(project, Role.ANNOTATOR) for _ in range(3)]
@@ -126,7 +138,13 @@ def test_folding_and_rebuilding_while_people_answer_loses_nothing():
             connection.close()
 
     workers = [threading.Thread(target=answer, args=(person,)) for person in people]
-    tidying = [threading.Thread(target=tidy, args=(action,)) for action in (counts.fold_counts, counts.rebuild_counts)]
+    zones = cycle(["Asia/Tokyo", "America/Lima", "Asia/Kathmandu"])
+
+    def change_zone():
+        update_project(project=project, actor=None, time_zone=next(zones))
+
+    actions = (counts.fold_counts, counts.rebuild_counts, change_zone)
+    tidying = [threading.Thread(target=tidy, args=(action,)) for action in actions]
     for thread in [*workers, *tidying]:
         thread.start()
     for thread in workers:
