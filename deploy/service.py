@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
-LOG_LIMIT = 10 << 20  # bytes
+from deploy.log_files import bound_log
+
 ORPHAN_SECONDS = 5  # how long the children of a killed child may take to finish their requests
 
 
@@ -93,14 +93,7 @@ class Service:
             self.process.wait()
 
     def bound_log(self) -> None:
-        """Keep at most two files of LOG_LIMIT bytes: the log is copied to `.1` and emptied while the child writes on.
-
-        The child appends, so it goes on at the beginning; what it writes between the copy and the cut is lost.
-        """
-        with contextlib.suppress(OSError):  # a full disk: the copy waits, and the log grows until there is space
-            if self.log.stat().st_size > LOG_LIMIT:
-                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
-                os.truncate(self.log, 0)
+        bound_log(self.log, self.log.with_name(self.log.name + ".1"))
 
     def log_tail(self, lines: int = 12) -> str:
         text = self.log.read_bytes()[-8000:].decode(errors="replace")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from deploy.embedded.server import CannotStart, Server
+from deploy.log_files import bound_log
 
 LONGEST_WAIT = 4.0  # seconds; it cannot start while the disk is full, and people wait for it when there is space
 
@@ -14,9 +15,11 @@ class Watch:
 
     def __init__(self, server: Server, say: Callable[[str], None]) -> None:
         self.server, self.say = server, say
+        self.older_log = server.pgdata.parent / "log" / "postgres.log.1"  # of the site: not in the server's own folder
         self.wait, self.due = 0.0, 0.0
 
     def __call__(self) -> None:
+        bound_log(self.server.log, self.older_log)
         alive = self.server.is_alive()
         if alive and self.server.has_socket():
             return
