@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from annotation.answers.exclusions import lift_exclusion, withdraw_prompt
 from annotation.answers.submission import skip, submit, undo_last
 from annotation.answers.timesheets import time_sheet
 from annotation.answers.worktime import Spent
@@ -65,6 +66,18 @@ def test_rows_that_are_moved_or_deleted_count_elsewhere_or_no_more(project):
     assert counts.differences() == []
     counts.fold_counts()
     assert (SlotCount.objects.count(), WorkCount.objects.count()) == (0, 0)
+
+
+def test_the_slots_of_a_withdrawn_prompt_are_counted_apart(project):
+    batch = batch_of(project, Kind.WRITING, overlap=2)
+    prompt = claim_next(batch=batch, annotator=join(project, Role.ANNOTATOR)).task.prompt
+    withdrawal = withdraw_prompt(prompt=prompt, reason="Not ours", actor=join(project, Role.MANAGER))
+    (item,) = project_progress(project)
+    assert (item.withdrawn, item.claimed, item.total) == (2, 0, 8)
+    assert counts.differences() == []
+    lift_exclusion(exclusion=withdrawal, actor=None)
+    assert (project_progress(project)[0].withdrawn, project_progress(project)[0].total) == (0, 10)
+    assert counts.differences() == []
 
 
 def test_a_count_that_is_wrong_is_found_and_made_again(project, capsys):
