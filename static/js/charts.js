@@ -1,4 +1,4 @@
-// Draws the charts of a page (templates/training/charts/chart.html) with Bokeh, takes in the points of a live run, smooths.
+// Draws the charts of a page (templates/charts/chart.html) with Bokeh, takes in the points of a live run, smooths.
 (() => {
   const { Bokeh } = window;
   if (!Bokeh) return; // the small drawings stay
@@ -43,7 +43,7 @@
       this.axes = ["below", "left"].map((side, dimension) => {
         const label = dimension ? spec.y : spec.xTitle;
         const formatter = model("BasicTickFormatter", {});
-        formatter.doFormat = (ticks) => ticks.map((tick) => (dimension ? this.number(tick, 0) : tick.toLocaleString(LANGUAGE)));
+        formatter.doFormat = (ticks) => ticks.map((tick) => (dimension ? this.number(tick, 0) : this.place(tick)));
         const ticker = model("BasicTicker", { desired_num_ticks: dimension ? 4 : 5, ...(dimension ? {} : { min_interval: 1 }) });
         return model("LinearAxis", { axis_label: label, formatter, ticker, minor_tick_line_color: null, axis_line_color: null, major_tick_line_color: null });
       });
@@ -160,7 +160,13 @@
       const said = this.lines.filter((line) => line.x.length).map((line) => `${this.lines.length > 1 ? `${line.name} ` : ""}${this.number(line.y[near(line.x)])}`);
       const place = steps[near(steps)];
       this.mark.location = place;
-      this.readout.textContent = `${this.spec.x} ${place.toLocaleString(LANGUAGE)}: ${said.join(" · ")}`;
+      this.readout.textContent = `${this.spec.days ? "" : `${this.spec.x} `}${this.place(place)}: ${said.join(" · ")}`;
+    }
+
+    // A place on the x axis: a number, or a day.
+    place(x) {
+      if (!this.spec.days) return x.toLocaleString(LANGUAGE);
+      return new Date(x * 864e5).toLocaleDateString(LANGUAGE, { day: "numeric", month: "short", timeZone: "UTC" });
     }
 
     // As training/reports/progress.py says figures.

@@ -12,7 +12,7 @@ from annotation.core.errors import InvalidInput
 from annotation.models import DatasetVersion, Project, User
 from training.contract.metrics import LABEL_ACCURACY, MAIN_FIGURES, PERPLEXITY, REWARD_ACCURACY, interval_of
 from training.models import Evaluation, LearningCurve, Run
-from training.reports.charts import Chart, Line, line_chart
+from annotation.dashboards.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
 from training.runs.create import create_run
 

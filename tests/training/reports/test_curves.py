@@ -14,7 +14,7 @@ from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
 from training.contract.headline import steps_of
 from training.models import Checkpoint, Evaluation, Run
-from training.reports.charts import POINTS, Line, line_chart, sampled
+from annotation.dashboards.charts import POINTS, Line, line_chart, sampled
 from training.reports.curves import chart_sentences, news, points_of, run_charts
 from training.reports.progress import figure, read_ends
 

@@ -1,18 +1,20 @@
 """Line charts: what a page needs to draw one with Bokeh, to say it in words, and to show it without JavaScript.
 
 A view makes a `Chart` with `line_chart`; a template shows it with
-`{% include "training/charts/chart.html" with chart=chart %}`, links css/training.css in its head, and loads the scripts
-once, in its block `scripts`, with `{% include "training/charts/scripts.html" %}`. static/js/charts.js draws it.
+`{% include "charts/chart.html" with chart=chart %}`, links css/charts.css in its head, and loads the scripts
+once, in its block `scripts`, with `{% include "charts/scripts.html" %}`. static/js/charts.js draws it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.utils.translation import gettext
 
 WIDTH, HEIGHT = 560, 150  # of the drawing shown without JavaScript
 POINTS = 400  # of a line on the page
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """What `training/charts/chart.html` shows. `spec` goes to charts.js as JSON, `drawn` is the same as SVG."""
+    """What `charts/chart.html` shows. `spec` goes to charts.js as JSON, `drawn` is the same as SVG."""
 
     key: str
     title: str
@@ -45,6 +47,7 @@ class Chart:
     markers: bool = False
     smooth: bool = False
     styles: Sequence[int] = ()
+    days: bool = False
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Chart:
             "percent": self.percent,
             "markers": self.markers,
             "smooth": self.smooth,
+            "days": self.days,
             "lines": [
                 {
                     "name": line.name,
@@ -112,6 +116,7 @@ def line_chart(
     markers: bool = False,
     smooth: bool = False,
     styles: Sequence[int] = (),
+    days: bool = False,
 ) -> Chart:
     """A chart of one to six lines; `key` is unique on its page, `sentence` says what the chart shows.
 
@@ -119,6 +124,7 @@ def line_chart(
     one by one), with its interval where `low` and `high` are given. `smooth` lets the reader smooth the lines;
     the raw ones stay behind, faint. `styles` (1 to 6) keeps a line's colour and dash the same over several charts.
     `x_label` titles the axis; without it, x are steps, and the page says so once where one reads a point.
+    `days` says that x are days since 1970-01-01, shown as dates (see `days_since_1970`).
     Long lines are drawn as means of neighbours (see `sampled`). An x without a finite y is left out.
     """
     kept = []
@@ -128,8 +134,12 @@ def line_chart(
             continue
         x, y = sampled(line.x, line.y)
         kept.append(Line(line.name, x, y, line.key))
-    values = (x_label or gettext("step"), x_label, y_label, percent, markers, smooth, tuple(styles))
+    values = (x_label or gettext("step"), x_label, y_label, percent, markers, smooth, tuple(styles), days)
     return Chart(key, title, sentence, kept, *values)
+
+
+def days_since_1970(day: date) -> int:
+    return (day - EPOCH).days
 
 
 def sampled(x: Sequence[float], y: Sequence[float], limit: int = POINTS) -> tuple[list[float], list[float]]:
