@@ -8,8 +8,9 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         # Models exist from here on only.
-        from annotation.web.slots import BATCH_OUTCOMES, LOOP_STEPS
+        from annotation.web.slots import BATCH_OUTCOMES, DASHBOARD_SECTIONS, LOOP_STEPS
         from training.web import slots
 
         LOOP_STEPS.append(slots.loop_steps)
         BATCH_OUTCOMES.append(slots.batch_outcome)
+        DASHBOARD_SECTIONS.append(slots.dashboard_section)

@@ -169,6 +169,15 @@ def role_in(user: Person, project: Project) -> Role | None:
     return Role(membership.role) if membership else None
 
 
+def project_and_role(user: Person, slug: str, roles: tuple[Role, ...] = MEMBERS) -> tuple[Project, Role]:
+    """`project_for` and `role_in` in one query."""
+    if isinstance(user, User) and user.is_active and not user.is_superuser:
+        rows = Membership.objects.filter(user=user, role__in=roles, project__slug=slug)
+        membership = first_or_404(rows.select_related("project"))
+        return membership.project, Role(membership.role)
+    return project_for(user, slug, roles), Role.MANAGER
+
+
 def first_or_404(rows: QuerySet[ModelT]) -> ModelT:
     row = rows.first()
     if row is None:

@@ -1,7 +1,10 @@
 """What keeps collection from going on, each with where to act on it."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.urls import reverse
@@ -12,7 +15,7 @@ from django.utils.translation import ngettext
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
-from annotation.models import Assignment, Remark, WorkClock
+from annotation.models import Assignment, Project, Remark, WorkClock
 
 AWAY = timedelta(hours=1)  # without a sign, holding a task
 
@@ -28,13 +31,31 @@ class Blocker:
     for_managers: bool = True
 
 
-def blockers(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
+Ahead = Forecast | TooEarly
+
+
+def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
     """Urgent ones first. Two queries."""
-    rows = [*running_dry(found, ahead), *budget(found, ahead), *away(found), *unanswered_remarks(found)]
-    return sorted(rows, key=lambda row: not row.is_urgent)
+    return blockers_of([(found, ahead)])[0]
 
 
-def running_dry(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
+def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
+    """Of each project, urgent ones first. Two queries."""
+    held = held_by_absent([found.project for found, _ahead in projects])
+    remarks = waiting_remarks([found.project for found, _ahead in projects])
+    rows = [
+        [
+            *running_dry(found, ahead),
+            *budget(found, ahead),
+            *away(held.get(found.project.pk, [])),
+            *unanswered_remarks(found.project, remarks.get(found.project.pk)),
+        ]
+        for found, ahead in projects
+    ]
+    return [sorted(own, key=lambda row: not row.is_urgent) for own in rows]
+
+
+def running_dry(found: Collection, ahead: Ahead) -> list[Blocker]:
     """Nothing is left to claim, or less than an average working day's answers."""
     free = sum(item.free for item in found.open_batches)
     url = reverse("batch_new", args=[found.project.slug])
@@ -51,20 +72,28 @@ def running_dry(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
     return []
 
 
-def budget(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
+def budget(found: Collection, ahead: Ahead) -> list[Blocker]:
     sentence = budget_warning(found, ahead)
     url = reverse("settings_pay", args=[found.project.slug])
     return [Blocker(sentence, url, _("Rates and budget"), is_urgent=True)] if sentence else []
 
 
-def away(found: Collection) -> list[Blocker]:
-    """Tasks held by people of whom there has been no sign for an hour; their leases may last longer."""
+def held_by_absent(projects: Sequence[Project]) -> dict[int, list[dict[str, Any]]]:
+    """{project: who holds how many tasks of which batch}, of people of whom there has been no sign for an hour."""
     since = timezone.now() - AWAY
     seen = WorkClock.objects.filter(annotator=OuterRef("annotator"), at__gte=since)
     held = Assignment.objects.filter(
-        batch__project=found.project, state=Assignment.State.HELD, finished_at=None, claimed_at__lt=since
+        batch__project__in=projects, state=Assignment.State.HELD, finished_at=None, claimed_at__lt=since
     )
-    rows = held.filter(~Exists(seen)).order_by().values("annotator__name", "batch").annotate(tasks=Count("pk"))
+    rows = held.filter(~Exists(seen)).order_by("batch", "annotator__name")
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows.values("batch__project", "annotator__name", "batch").annotate(tasks=Count("pk")):
+        found[row["batch__project"]].append(dict(row))
+    return found
+
+
+def away(held: list[dict[str, Any]]) -> list[Blocker]:
+    """Their leases may last longer than people stay away."""
     return [
         Blocker(
             ngettext(
@@ -76,15 +105,20 @@ def away(found: Collection) -> list[Blocker]:
             reverse("batch", args=[row["batch"]]),
             _("Return to the queue"),
         )
-        for row in rows[:5]
+        for row in held[:5]
     ]
 
 
-def unanswered_remarks(found: Collection) -> list[Blocker]:
-    waiting = Remark.objects.filter(task__batch__project=found.project, answered_at=None).aggregate(
+def waiting_remarks(projects: Sequence[Project]) -> dict[int, dict[str, Any]]:
+    rows = Remark.objects.filter(task__batch__project__in=projects, answered_at=None).order_by()
+    by_project = rows.values("task__batch__project").annotate(
         count=Count("pk"), flags=Count("pk", filter=Q(kind=Remark.Kind.FLAG)), oldest=Min("created_at")
     )
-    if not waiting["count"]:
+    return {row["task__batch__project"]: dict(row) for row in by_project}
+
+
+def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list[Blocker]:
+    if not waiting:
         return []
     days = (timezone.now() - waiting["oldest"]).days
     sentence = ngettext(
@@ -96,5 +130,5 @@ def unanswered_remarks(found: Collection) -> list[Blocker]:
         sentence += " " + ngettext("The oldest is %(days)s day old.", "The oldest is %(days)s days old.", days) % {
             "days": number(days)
         }
-    url = reverse("remarks", args=[found.project.slug])
+    url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]

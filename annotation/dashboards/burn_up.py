@@ -45,6 +45,9 @@ def burn_up(found: Collection, ahead: Forecast | TooEarly) -> BurnUp | None:
     sums = list(accumulate(daily, initial=before))[1:]
     goal = sums[-1] + found.remaining
     fan = [(day, left) for day, left in ahead.fan if day >= found.today] if isinstance(ahead, Forecast) else []
+    # To the day on which nine trials in ten have ended: the slowest would squeeze all else to the left.
+    ended = next((place for place, (_day, left) in enumerate(fan) if left.high <= 0), len(fan))
+    fan = fan[: ended + 1]
     last = max([found.today, *(day for day, _left in fan)])
     span = max((last - first).days, 1)
 

@@ -1,12 +1,12 @@
 """How collection goes: what is done by day and person, what remains, what it cost. Four queries at any size."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
 from django.utils import timezone
 
 from annotation.core.time_zones import today_in
@@ -32,6 +32,9 @@ class Work:
             self.skipped + other.skipped,
             self.active_seconds + other.active_seconds,
         )
+
+
+WorkByDay = dict[int, dict[date, Work]]  # {person: {day: what they did}}
 
 
 @dataclass(frozen=True)
@@ -92,18 +95,43 @@ class Collection:
 
 
 def collection_of(project: Project) -> Collection:
-    batches = progress_of(Batch.objects.filter(project=project))
-    rates = rates_of(PayRate.objects.filter(project=project))
+    return collections_of([project])[0]
+
+
+def collections_of(projects: Sequence[Project]) -> list[Collection]:
+    """Of each project, in four queries."""
+    batches: dict[int, list[Progress]] = {project.pk: [] for project in projects}
+    for item in progress_of(Batch.objects.filter(project__in=batches)):
+        batches[item.batch.project_id].append(item)
+    rates: dict[int, list[PayRate]] = {project.pk: [] for project in projects}
+    for rate in PayRate.objects.filter(project__in=rates):
+        rates[rate.project_id].append(rate)
+    work: dict[int, WorkByDay] = {project.pk: defaultdict(dict) for project in projects}
+    for row in work_by_day(projects):
+        done = Work(row["answered"], row["skipped"], max(row["active_seconds"], 0.0))
+        work[row["batch__project"]][row["annotator_id"]][row["day"]] = done
+    people = {person for by_person in work.values() for person in by_person}
+    clock = WorkClock.objects.filter(annotator=OuterRef("pk")).values("at")
+    users = User.objects.annotate(seen_at=Subquery(clock)).in_bulk(list(people))
+    return [
+        collected(project, batches[project.pk], rates_of(rates[project.pk]), work[project.pk], users)
+        for project in projects
+    ]
+
+
+def collected(
+    project: Project,
+    batches: list[Progress],
+    rates: Rates,
+    work: WorkByDay,
+    users: Mapping[int, Any],
+) -> Collection:
+    """`users` have, beside their columns, `seen_at`: when there was last a sign of them."""
     today = today_in(project)
-    work: dict[int, dict[date, Work]] = defaultdict(dict)
-    for row in work_by_day(project):
-        work[row["annotator_id"]][row["day"]] = Work(row["answered"], row["skipped"], max(row["active_seconds"], 0.0))
-    seen = dict(WorkClock.objects.filter(annotator__in=work).values_list("annotator", "at"))
     answers: dict[date, int] = defaultdict(int)
     cost: dict[date, float] = defaultdict(float)
     unpriced = Work()
     people = []
-    users = User.objects.in_bulk(list(work))
     for person, days in work.items():
         own_cost: float | None = 0.0 if rates.any else None
         for day, done in days.items():
@@ -119,8 +147,8 @@ def collection_of(project: Project) -> Collection:
                 user=users[person],
                 today=days.get(today, Work()),
                 in_all=sum(days.values(), Work()),
-                seen_at=seen.get(person),
-                is_at_work=is_recent(seen.get(person)),
+                seen_at=users[person].seen_at,
+                is_at_work=is_recent(users[person].seen_at),
                 cost=own_cost,
             )
         )
@@ -135,10 +163,10 @@ def collection_of(project: Project) -> Collection:
     )
 
 
-def work_by_day(project: Project) -> list[dict[str, Any]]:
-    rows = WorkCount.objects.filter(batch__project=project).order_by()
+def work_by_day(projects: Sequence[Project]) -> list[dict[str, Any]]:
+    rows = WorkCount.objects.filter(batch__project__in=projects).order_by()
     sums = {name: Sum(name) for name in ("answered", "skipped", "active_seconds")}
-    return [dict(row) for row in rows.values("annotator_id", "day").annotate(**sums)]
+    return [dict(row) for row in rows.values("batch__project", "annotator_id", "day").annotate(**sums)]
 
 
 def is_recent(at: datetime | None) -> bool:

@@ -45,7 +45,18 @@ from training.models import Checkpoint, Evaluation, Generation, LearningCurve, R
 pytestmark = pytest.mark.django_db
 
 # Addresses that belong to no project. The pages of accounts and administration have tests of their own.
-COMMON = {"home", "project_new", "my_work", "my_time", "join", "language", "healthz", "preferences", "preferences_keys"}
+COMMON = {
+    "home",
+    "all_projects",
+    "project_new",
+    "my_work",
+    "my_time",
+    "join",
+    "language",
+    "healthz",
+    "preferences",
+    "preferences_keys",
+}
 MANAGER_ONLY = {
     "answer_exclude",
     "exclusion_lift",
@@ -63,6 +74,7 @@ MANAGER_ONLY = {
     "settings_pay",
     "settings_rate_delete",
     "dashboard_people_file",
+    "throughput",
     "settings_member_role",
     "settings_member_remove",
     "settings_invitation_revoke",

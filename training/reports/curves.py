@@ -7,9 +7,9 @@ from typing import Any
 from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 
+from annotation.dashboards.charts import Chart, Line, line_chart, sampled
 from training.contract.headline import AS_IT_IS, Lines, beginning, headline, is_step, steps_of, window
 from training.contract.metrics import METRICS, charts
-from annotation.dashboards.charts import Chart, Line, line_chart, sampled
 from training.reports.labels import CHART_TITLES, COMPARED_TITLES, METRIC_LABELS
 from training.reports.progress import figure
 

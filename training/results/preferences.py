@@ -104,20 +104,24 @@ def outcome_of(checkpoint: Checkpoint, batches: Iterable[int] | None = None) -> 
     """
     chosen = None if batches is None else tuple(sorted(batches))
     state = _answers(checkpoint, chosen).aggregate(Count("pk"), Max("pk"))
-    return _counted(checkpoint, chosen, (*state.values(), *exclusions.state_of(checkpoint.project)))
+    return counted(checkpoint, chosen, (*state.values(), *exclusions.state_of(checkpoint.project)))
+
+
+def comparing(answers: QuerySet[Annotation]) -> QuerySet[Annotation]:
+    """Of these those in effect that compare texts."""
+    kinds = [name for name, kind in KINDS.items() if kind.compares]
+    return answers.filter(is_current=True, assignment__state="done", kind__in=kinds)
 
 
 def _answers(checkpoint: Checkpoint, batches: tuple[int, ...] | None) -> QuerySet[Annotation]:
-    answers = Annotation.objects.filter(
-        task__batch__project=checkpoint.project, is_current=True, assignment__state="done"
-    ).filter(kind__in=[name for name, kind in KINDS.items() if kind.compares])
+    answers = comparing(Annotation.objects.filter(task__batch__project=checkpoint.project))
     return answers if batches is None else answers.filter(task__batch__in=batches)
 
 
 @lru_cache(maxsize=256)
-def _counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[int | None, ...]) -> Outcome:
-    """`state`: how many answers there are, and the newest; they never change, a correction is a new one. And how many
-    exclusions were made and lifted."""
+def counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[int | None, ...]) -> Outcome:
+    """`outcome_of`, for callers that know the state of the answers: how many there are, and the newest (they never
+    change, a correction is a new one), and how many exclusions were made and lifted."""
     answers = _answers(checkpoint, batches).exclude(exclusions.is_excluded(project="task__batch__project"))
     candidates = Candidate.objects.filter(prompt__project=checkpoint.project)
     if batches is not None:

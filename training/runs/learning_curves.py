@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.core.errors import InvalidInput
+from annotation.dashboards.charts import Chart, Line, line_chart
 from annotation.models import DatasetVersion, Project, User
 from training.contract.metrics import LABEL_ACCURACY, MAIN_FIGURES, PERPLEXITY, REWARD_ACCURACY, interval_of
 from training.models import Evaluation, LearningCurve, Run
-from annotation.dashboards.charts import Chart, Line, line_chart
 from training.reports.curve_verdict import Point, Verdict, judge, read_outcome
 from training.runs.create import create_run
 

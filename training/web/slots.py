@@ -1,12 +1,14 @@
-"""What training puts on annotation's pages: the loop's last steps, and what the batch of a round came to."""
+"""What training puts on annotation's pages: the loop's last steps, what the batch of a round came to, and what
+labels bought."""
 
 from django.db.models import Max, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation.models import Batch, Project
-from annotation.web.slots import Milestone, Outcome
+from annotation.web.slots import Milestone, Outcome, Section
 from training.models import Checkpoint, EngineJob, Round, Run
+from training.reports.gains import gains
 from training.results.preferences import in_words, outcome_of, reasons_in_words
 
 LIVE = (EngineJob.Status.QUEUED, EngineJob.Status.RUNNING)
@@ -52,3 +54,7 @@ def batch_outcome(batch: Batch) -> Outcome | None:
     sentence = in_words(outcome, round.checkpoint)
     url = reverse("rounds", args=[batch.project.slug])
     return Outcome(sentence, reasons_in_words(outcome), url) if sentence else None
+
+
+def dashboard_section(project: Project) -> Section:
+    return Section("training/gains.html", {"gains": gains(project)})

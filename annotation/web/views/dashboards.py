@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from annotation.core.access import MANAGERS, STAFF, project_for, role_in
+from annotation.core.access import MANAGERS, STAFF, project_and_role, project_for
 from annotation.core.time_zones import now_in
 from annotation.dashboards.attention import blockers
 from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
@@ -17,14 +17,14 @@ from annotation.models import Role
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
+from annotation.web.slots import dashboard_sections
 
 
 @never_cache
 @login_required
 @require_GET
 def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
-    project = project_for(request.user, slug, STAFF)
-    role = role_in(request.user, project)
+    project, role = project_and_role(request.user, slug, STAFF)
     manages = role == Role.MANAGER
     found = collection_of(project)
     ahead = found.forecast()
@@ -47,6 +47,8 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "people": [(person, cost_of(found, person.cost) if manages else "") for person in found.people],
         "shows_cost": manages and found.rates.any,
         "blockers": [item for item in blockers(found, ahead) if manages or not item.for_managers],
+        "sections": dashboard_sections(project),
+        "answers": sum(item.done for item in found.batches),
         "now": now_in(project),
     }
     return render(request, "annotation/dashboards/dashboard.html", context)

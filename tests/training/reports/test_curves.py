@@ -10,11 +10,11 @@ from django.urls import reverse
 from lxml import html
 
 from annotation.core.access import MAX_ID
+from annotation.dashboards.charts import POINTS, Line, line_chart, sampled
 from annotation.models import Role
 from tests.factories import ProjectFactory, UserFactory, join
 from training.contract.headline import steps_of
 from training.models import Checkpoint, Evaluation, Run
-from annotation.dashboards.charts import POINTS, Line, line_chart, sampled
 from training.reports.curves import chart_sentences, news, points_of, run_charts
 from training.reports.progress import figure, read_ends
 

@@ -5,6 +5,9 @@ from collections import Counter
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from annotation.queue.claims import claim_next
 from tests.factories import CandidateFactory, PromptFactory, join
 from tests.training.conftest import watched
 from training.models import Checkpoint, Round
+from training.reports.gains import gains
 from training.results.preferences import Outcome, in_words, interval, opponent_of, outcome_of, reasons_in_words
 
 # ---- the interval ----
@@ -82,7 +86,7 @@ VERDICTS = ["wins"] * 15 + ["loses"] * 3 + ["tie", "both_bad"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_round_says_who_was_preferred_and_why(judged, project, client, manager, capsys):
+def test_a_round_says_who_was_preferred_and_why(judged, project, client, manager, capsys, sign_in):
     batch = project.batches.get()
     call_command("round_result", project.slug)
     assert "nobody has compared the two yet" in capsys.readouterr().out
@@ -93,6 +97,15 @@ def test_a_round_says_who_was_preferred_and_why(judged, project, client, manager
     assert outcome.reasons == {"Register": 30}
     assert outcome_of(judged) == outcome
     assert outcome_of(judged, []) == Outcome()
+    newest, first = gains(project)
+    assert (newest.outcome, newest.win_rate) == (outcome, "83 % (95 %: 60 % to 94 %)")
+    assert (first.outcome, first.win_rate) == (None, "")
+    hana = sign_in(join(project, Role.MANAGER))
+    address = reverse("dashboard", args=[project.slug])
+    assert "83 % (95 %: 60 % to 94 %)" in hana.get(address).text
+    with CaptureQueriesContext(connection) as captured:
+        hana.get(address)
+    assert len(captured) <= 12, [query["sql"][:90] for query in captured]
     sentence = in_words(outcome, judged)
     start = f"Checkpoint {judged.pk} preferred to checkpoint {judged.parent_id}: 30 to 6, 2 ties, 2 both bad; 83 %"
     assert sentence.startswith(start)

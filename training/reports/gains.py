@@ -1,0 +1,97 @@
+"""What labels bought: each checkpoint's figure on held-out rows, the labels it learned from, and what people preferred."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Count, F, Max, OuterRef, Q, Subquery
+from django.utils.translation import gettext as _
+
+from annotation.models import Annotation, Exclusion, Project
+from annotation.text.formatting import percentage
+from training.models import Checkpoint, Evaluation, Round, Run
+from training.reports.progress import Figure, evaluation_figures
+from training.results.preferences import Outcome, comparing, counted
+
+CHECKPOINTS = 5
+
+
+@dataclass(frozen=True)
+class Gain:
+    """`labels` is None where the dataset does not say; `outcome` where people did not compare the checkpoint."""
+
+    checkpoint: Checkpoint
+    labels: int | None
+    figure: Figure | None
+    round: Round | None
+    outcome: Outcome | None
+
+    @property
+    def win_rate(self) -> str:
+        """“58 % (51 %–65 %)” of the decided comparisons with its parent; empty without one."""
+        if self.outcome is None or self.outcome.win_rate is None or self.outcome.interval is None:
+            return ""
+        low, high = self.outcome.interval
+        return _("%(share)s (95 %%: %(low)s to %(high)s)") % {
+            "share": percentage(self.outcome.win_rate, 0),
+            "low": percentage(low, 0),
+            "high": percentage(high, 0),
+        }
+
+
+def gains(project: Project) -> list[Gain]:
+    """The newest checkpoints, newest first. Two queries, and five more whenever a judged round has new answers."""
+    evaluated = Evaluation.objects.filter(checkpoint=OuterRef("pk"), status=Evaluation.Status.SUCCEEDED)
+    rows = (
+        Checkpoint.objects.filter(project=project)
+        .exclude(run__trainer=Run.Trainer.PRETRAIN)
+        .select_related("run", "dataset")
+        .annotate(evaluated=Subquery(evaluated.order_by("-pk").values("result__metrics")[:1]))
+        .order_by("-pk")[:CHECKPOINTS]
+    )
+    checkpoints = list(rows)
+    judged = judgements_of(project) if checkpoints else {}
+    found = []
+    for checkpoint in checkpoints:
+        figures = evaluation_figures(checkpoint.evaluated or {})
+        round, outcome = judged.get(checkpoint.pk, (None, None))
+        found.append(Gain(checkpoint, labels_of(checkpoint), figures[0] if figures else None, round, outcome))
+    return found
+
+
+def labels_of(checkpoint: Checkpoint) -> int | None:
+    if checkpoint.dataset is None:
+        return None
+    by_batch = checkpoint.dataset.manifest.get("annotations", {}).get("by_batch")
+    return sum(by_batch.values()) if by_batch is not None else None
+
+
+def judgements_of(project: Project) -> dict[int, tuple[Round, Outcome]]:
+    """{checkpoint: the newest round in which people compared it with its parent, and its outcome}."""
+    found: dict[int, tuple[Round, Outcome]] = {}
+    for round in judged_rounds(project):
+        state = (round.answers or 0, round.newest_answer, round.excluded or 0, round.lifted or 0)
+        outcome = counted(round.checkpoint, tuple(sorted(round.linked)), state)
+        if outcome.decided or outcome.ties or outcome.both_bad:
+            found.setdefault(round.checkpoint.pk, (round, outcome))
+    return found
+
+
+def judged_rounds(project: Project) -> Iterable[Any]:
+    """Newest first, each with what `counted` asks of its answers."""
+    compared = comparing(Annotation.objects.filter(task__batch__rounds=OuterRef("pk")))
+    answers = compared.order_by().values("task__batch__rounds")
+    exclusions = Exclusion.objects.filter(project=OuterRef("project")).order_by().values("project")
+    return (
+        Round.objects.filter(project=project, checkpoint__isnull=False, batches__isnull=False)
+        .select_related("checkpoint__parent", "checkpoint__project")
+        .annotate(
+            linked=ArrayAgg("batches", filter=Q(batches__isnull=False), distinct=True),
+            answers=Subquery(answers.annotate(found=Count("pk")).values("found")),
+            newest_answer=Subquery(answers.annotate(found=Max("pk")).values("found")),
+            excluded=Subquery(exclusions.annotate(found=Count("pk")).values("found")),
+            lifted=Subquery(exclusions.annotate(found=Count("lifted_at")).values("found")),
+        )
+        .order_by(F("number").desc())[:CHECKPOINTS]
+    )
