@@ -1,4 +1,4 @@
-"""What labels bought: each checkpoint's figure on held-out rows, the labels it learned from, and what people preferred."""
+"""What labels bought: each checkpoint on held-out rows, the labels it learned from, and what people preferred."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
