@@ -8,6 +8,7 @@ from django.core.management import call_command
 
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
+from annotation.dashboards import summaries
 from annotation.exchange import requests
 from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
@@ -87,3 +88,9 @@ def seal_events() -> None:
 def fold_counts() -> None:
     """Fold the counts of slots and work into sums. Its twin is `manage.py rebuild_counts --fold`."""
     counts.fold_counts()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def send_summaries() -> None:
+    """Send the weekly summaries that are due. Its twin is `manage.py send_summaries`."""
+    summaries.send_summaries()

@@ -270,6 +270,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume imports": {"task": "annotation.jobs.resume_imports", "schedule": 60.0},
     "resume exports": {"task": "annotation.jobs.resume_exports", "schedule": 60.0},
     "delete old exports": {"task": "annotation.jobs.delete_old_exports", "schedule": 3600.0},
+    "send summaries": {"task": "annotation.jobs.send_summaries", "schedule": 3600.0},
     "fold counts": {"task": "annotation.jobs.fold_counts", "schedule": 60.0},
     "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},
     "clear sessions": {"task": "annotation.jobs.clear_sessions", "schedule": 6 * 3600.0},

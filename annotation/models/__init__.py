@@ -13,6 +13,7 @@ from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
 from annotation.models.review import GuidelineReading, Remark
+from annotation.models.summary import WeeklySummary
 from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
 from annotation.models.user import Invitation, User
 
@@ -50,6 +51,7 @@ __all__ = [
     "Task",
     "TimeSpent",
     "User",
+    "WeeklySummary",
     "WeightSet",
     "WorkClock",
     "WorkCount",

@@ -160,7 +160,8 @@
       const said = this.lines.filter((line) => line.x.length).map((line) => `${this.lines.length > 1 ? `${line.name} ` : ""}${this.number(line.y[near(line.x)])}`);
       const place = steps[near(steps)];
       this.mark.location = place;
-      this.readout.textContent = `${this.spec.days ? "" : `${this.spec.x} `}${this.place(place)}: ${said.join(" · ")}`;
+      const where = [this.spec.days ? "" : this.spec.x, this.place(place)].filter(Boolean).join(" ");
+      this.readout.textContent = `${where}: ${said.join(" · ")}`;
     }
 
     // A place on the x axis: a number, or a day.

@@ -6,6 +6,7 @@ urlpatterns = [
     path("projects/", all_projects.all_projects, name="all_projects"),
     path("projects/<slug:slug>/dashboard/", dashboards.dashboard, name="dashboard"),
     path("projects/<slug:slug>/dashboard/people.csv", dashboards.people_file, name="dashboard_people_file"),
+    path("projects/<slug:slug>/dashboard/summary/", all_projects.weekly_summary, name="weekly_summary"),
     path("projects/<slug:slug>/dashboard/throughput/", throughput.throughput_page, name="throughput"),
     path("projects/<slug:slug>/settings/pay/", pay.pay, name="settings_pay"),
     path("projects/<slug:slug>/settings/pay/<int:rate_id>/delete/", pay.rate_delete, name="settings_rate_delete"),

@@ -1,16 +1,21 @@
 """Throughput and all projects through their pages: figures equal the rows, filters are in the address."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.core import mail
+from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from lxml import html
 
 from annotation.answers.submission import skip, submit
 from annotation.answers.worktime import Spent
-from annotation.models import Annotation, Assignment, Kind, Membership, Role, TimeSpent
+from annotation.core.time_zones import today_in
+from annotation.dashboards.summaries import monday_of
+from annotation.models import Annotation, Assignment, Event, Kind, Membership, Role, TimeSpent, WeeklySummary
 from annotation.projects.settings import update_project
 from annotation.queue.claims import claim_next
 from tests.annotation.helpers import batch_of, hotel
@@ -138,3 +143,46 @@ def test_all_projects_in_one_table(project, worked, sign_in):
     assert len(seven) == len(two) <= 12
     administrator = sign_in(UserFactory(is_superuser=True)).get(address)
     assert "8 projects" in words(administrator)
+
+
+def test_a_summary_each_monday_to_those_who_asked(project, worked, sign_in, monkeypatch, capsys):
+    hana, ren = join(project, Role.MANAGER, email="hana@example.org"), join(project, Role.REVIEWER, language="ja")
+    ask, address = {"wanted": "1"}, reverse("weekly_summary", args=["hotel"])
+    for who in (hana, hana, ren):
+        assert sign_in(who).post(address, ask).url == reverse("all_projects")
+    this_monday = monday_of(today_in(project))
+    assert set(WeeklySummary.objects.values_list("sent_for", flat=True)) == {this_monday}  # the next is the first
+    WeeklySummary.objects.update(sent_for=date(2026, 11, 9))
+    assert sign_in(join(project, Role.ANNOTATOR)).post(address, ask).status_code == 404
+    assert Event.objects.filter(verb="weekly_summary.asked").count() == 2
+
+    def sent_at(*moment):
+        mail.outbox.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(timezone, "now", lambda: datetime(*moment, tzinfo=UTC))
+            call_command("send_summaries")
+        assert capsys.readouterr().out == f"{len(mail.outbox)} sent\n"
+        return {letter.to[0]: letter for letter in mail.outbox}
+
+    assert sent_at(2026, 11, 12, 4) == {}  # of this week there is nothing to say yet
+    assert sent_at(2026, 11, 15, 21) == {}  # Monday, six o'clock in Tokyo
+    letters = sent_at(2026, 11, 15, 22)
+    assert letters.keys() == {"hana@example.org", ren.email}
+    letter = letters["hana@example.org"]
+    assert letter.subject == "Hotel replies: 4 of 12 answers done."
+    assert "4 answers last week; 0 the week before." in letter.body
+    assert "http://testserver/projects/hotel/dashboard/" in letter.body
+    assert "先週" in letters[ren.email].body
+    assert sent_at(2026, 11, 16, 22) == {}  # once a week
+    Membership.objects.filter(user=ren).update(role=Role.ANNOTATOR)
+    assert sent_at(2026, 11, 25, 22).keys() == {"hana@example.org"}  # on a later day where the site was off
+
+    def broken(*_arguments, **_options):
+        raise ConnectionRefusedError("no mail server")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("annotation.dashboards.summaries.send_mail", broken)
+        assert sent_at(2026, 11, 30, 0) == {}
+    assert sent_at(2026, 11, 30, 1).keys() == {"hana@example.org"}
+    sign_in(hana).post(address, {"wanted": ""})
+    assert sent_at(2026, 12, 7, 1) == {}
