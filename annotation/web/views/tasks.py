@@ -21,7 +21,7 @@ from annotation.core.exclusions import InEffect
 from annotation.kinds import KINDS, show
 from annotation.models import Assignment, Batch, Membership, Role, Task, User
 from annotation.queue.left_out import left_out_sentences
-from annotation.queue.progress import Progress, progress_of
+from annotation.queue.progress import AskedOfEach, Progress, progress_of
 from annotation.queue.workforce import people_now, recorded_shortage
 from annotation.reference.feedback import differing_json
 from annotation.text.search import LONGEST
@@ -104,7 +104,7 @@ def people_in(batch: Batch) -> QuerySet[User]:
     """Who may work in the batch, or has; `is_member` tells those who may."""
     members = Membership.objects.filter(user=OuterRef("pk"), project=batch.project_id, user__is_active=True)
     slots = Assignment.objects.filter(annotator=OuterRef("pk"), batch=batch)
-    people = User.objects.annotate(is_member=Exists(members)).filter(Q(is_member=True) | Exists(slots))
+    people = User.objects.annotate(is_member=Exists(members)).filter(Q(is_member=True) | AskedOfEach(slots))
     return people.order_by("name", "email")
 
 
