@@ -6,13 +6,14 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
+from annotation.analyses import run as analyses
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
 from annotation.exchange import requests
 from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
 from annotation.members import attempt_counters
-from annotation.models import AnswerExport, Import
+from annotation.models import AnswerExport, Import, Project
 from annotation.queue import claims
 
 
@@ -87,3 +88,18 @@ def seal_events() -> None:
 def fold_counts() -> None:
     """Fold the counts of slots and work into sums. Its twin is `manage.py rebuild_counts --fold`."""
     counts.fold_counts()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def analyse_project(project_id: int) -> None:
+    """Analyse a project's answers for its dashboard, unless nothing changed. Its twin is `manage.py analyse`."""
+    project = Project.objects.get(pk=project_id)
+    if analyses.is_due(project):
+        analyses.analyse(project)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def analyse_due() -> None:
+    """Queue the projects whose answers changed since their last analysis. Its twin is `manage.py analyse --due`."""
+    for project_id in analyses.due_projects():
+        analyse_project.delay(project_id)

@@ -1,11 +1,11 @@
 """What choices say about texts: which is better, and that an edited text is good. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from annotation.kinds.choosing.payload import ChoosingPayload, Ranking
-from annotation.kinds.votes import Label, PromptLabels, Votes, put, vote
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes, put, vote
 
 Labels = Sequence[Label[ChoosingPayload]]
 TOLERANCE = 1e-9  # shares of a first place, such as thirds, are rounded
@@ -148,3 +148,21 @@ def comparable(answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
         ((min(one, other), max(one, other)), "tie" if value == 0.5 else one)
         for one, other, value in ranked_pairs(answer.groups)
     ]
+
+
+def opinions(answer: ChoosingPayload, origins: Mapping[int, str]) -> Iterator[Opinion]:
+    """Of each two texts: which is better, "tie" or "bad". The group is the pair of origins, a label the better one's."""
+    for pair, better, worse, value in verdicts(answer):
+        group = " / ".join(sorted(origins.get(key, "") for key in pair))
+        label = origins.get(better, "") if value == "one" else value
+        yield Opinion(pair, group, better if value == "one" else value, label)
+
+
+def verdicts(answer: ChoosingPayload) -> Iterator[tuple[tuple[int, int], int, int, str]]:
+    """(the pair by id, better, worse, "one" | "tie" | "bad") of each two texts that the answer judges."""
+    if answer.is_bad:
+        rows = [(one, other, "bad") for one, other in combinations(answer.shown, 2)]
+    else:
+        rows = [(one, other, "tie" if value == 0.5 else "one") for one, other, value in preferences(answer)]
+    for one, other, verdict in rows:
+        yield (min(one, other), max(one, other)), one, other, verdict
