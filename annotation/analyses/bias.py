@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from annotation.analyses.columns import Pairs
-from annotation.analyses.intervals import FEWEST, Z, Estimate, share_of
+from annotation.analyses.intervals import FEWEST, Estimate, Z, share_of
 
 
 def known(flags: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,8 +36,3 @@ def origin_shares(pairs: Pairs) -> Iterator[tuple[int, Estimate | None]]:
     for origin in np.unique(np.concatenate([pairs.winner[between], pairs.loser[between]])):
         use = between & ((pairs.winner == origin) | (pairs.loser == origin))
         yield int(origin), share_of(pairs.winner[use] == origin, pairs.task[use])
-
-
-def where(pairs: Pairs, use: np.ndarray) -> Pairs:
-    """Those pairs: `use` is a mask (n,) or the places of some."""
-    return Pairs(**{name: values[use] for name, values in vars(pairs).items()})

@@ -62,6 +62,10 @@ class Answers:
     def of(cls, columns: AnswerColumns) -> Answers:
         return cls(**{name: np.asarray(values) for name, values in vars(columns).items()})
 
+    def where(self, use: np.ndarray) -> Answers:
+        """Those answers: `use` is a mask (n,) or the places of some."""
+        return Answers(**{name: values[use] for name, values in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -78,3 +82,7 @@ class Pairs:
     @classmethod
     def of(cls, columns: PairColumns) -> Pairs:
         return cls(**{name: np.asarray(values) for name, values in vars(columns).items()})
+
+    def where(self, use: np.ndarray) -> Pairs:
+        """Those pairs: `use` is a mask (n,) or the places of some."""
+        return Pairs(**{name: values[use] for name, values in vars(self).items()})

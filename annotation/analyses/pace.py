@@ -7,7 +7,7 @@ for tasks of the same kind with about as many characters (a band: up to twice as
 import numpy as np
 
 from annotation.analyses.columns import Answers
-from annotation.analyses.intervals import FEWEST, Z, Estimate, ratio_of_means
+from annotation.analyses.intervals import FEWEST, Estimate, Z, ratio_of_means
 
 FAST = 0.25  # of the typical time
 BANDS = 64
@@ -44,18 +44,27 @@ def others_median(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return result
 
 
+def group_medians(values: np.ndarray, *keys: np.ndarray) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """(keys, medians, sizes) of the groups of values that share all keys, in order of the keys."""
+    order = np.lexsort((values, *keys[::-1]))
+    ordered, sorted_keys = values[order], [key[order] for key in keys]
+    if not len(values):
+        return sorted_keys, ordered, np.zeros(0, dtype=np.int64)
+    new = np.zeros(len(values), dtype=bool)
+    new[0] = True
+    for key in sorted_keys:
+        new[1:] |= np.diff(key) != 0
+    starts = np.flatnonzero(new)
+    sizes = np.diff(np.r_[starts, len(values)])
+    medians = (ordered[starts + (sizes - 1) // 2] + ordered[starts + sizes // 2]) / 2
+    return [key[starts] for key in sorted_keys], medians, sizes
+
+
 def typical_by_person(answers: Answers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(stratum, person, median seconds) of each person with enough answers in a stratum. Timed answers only."""
-    stratum = strata(answers)
-    order = np.lexsort((answers.seconds, answers.person, stratum))
-    s, p, seconds = stratum[order], answers.person[order], answers.seconds[order]
-    if not len(s):
-        return s, p, seconds
-    starts = np.flatnonzero(np.r_[True, (np.diff(s) != 0) | (np.diff(p) != 0)])
-    sizes = np.diff(np.r_[starts, len(s)])
-    medians = (seconds[starts + (sizes - 1) // 2] + seconds[starts + sizes // 2]) / 2
+    (stratum, person), medians, sizes = group_medians(answers.seconds, strata(answers), answers.person)
     enough = sizes >= FEWEST_OF_PERSON
-    return s[starts][enough], p[starts][enough], medians[enough]
+    return stratum[enough], person[enough], medians[enough]
 
 
 def timed(answers: Answers) -> np.ndarray:
@@ -76,16 +85,23 @@ def typical_seconds(answers: Answers) -> np.ndarray:
     return result
 
 
-def matched_seconds(answers: Answers) -> np.ndarray:
+def matched_seconds(answers: Answers, usable: np.ndarray) -> np.ndarray:
     """For each answer what others needed for the same task, or else for such tasks (n,); NaN where there are no others.
-    Timed answers only."""
-    result = others_median(answers.seconds, answers.task)
-    s, p, medians = typical_by_person(answers)
+
+    Only `usable` (n,) answers are a measure: very fast ones are none, or whoever works among careless people would seem
+    slow. Timed answers only."""
+    result = np.full(len(answers.seconds), np.nan)
+    result[usable] = others_median(answers.seconds[usable], answers.task[usable])
+    (tasks,), medians, _ = group_medians(answers.seconds[usable], answers.task[usable])
+    if len(tasks):
+        place = np.minimum(np.searchsorted(tasks, answers.task), len(tasks) - 1)
+        use = ~usable & (tasks[place] == answers.task)
+        result[use] = medians[place[use]]
+    s, p, medians = typical_by_person(answers.where(usable))
     others = {(int(a), int(b)): value for a, b, value in zip(s, p, others_median(medians, s), strict=True)}
     all_of = {int(value): float(np.median(medians[s == value])) for value in np.unique(s)}
-    alone = np.flatnonzero(np.isnan(result))
     stratum = strata(answers)
-    for at in alone:
+    for at in np.flatnonzero(np.isnan(result)):
         key = int(stratum[at]), int(answers.person[at])
         # Who has too few answers in the band is not part of its median.
         result[at] = others.get(key, all_of.get(key[0], np.nan))

@@ -12,7 +12,7 @@ import numpy as np
 
 from annotation.analyses import bias, pace
 from annotation.analyses.columns import Answers, Pairs
-from annotation.analyses.intervals import FEWEST, Z, Estimate, median_of, share_of, z_for
+from annotation.analyses.intervals import Estimate, Z, median_of, share_of, z_for
 from annotation.analyses.runs import Run
 from annotation.analyses.source import Skips
 
@@ -37,16 +37,17 @@ class Clock:
 
     @classmethod
     def of(cls, answers: Answers, use: np.ndarray) -> "Clock":
-        timed = Answers(**{name: values[use] for name, values in vars(answers).items()})
+        timed = answers.where(use)
         typical = pace.typical_seconds(timed)
         is_judged = ~np.isnan(typical)
+        is_fast = is_judged & (timed.seconds < pace.FAST * np.where(is_judged, typical, 0.0))
         return cls(
             slot=timed.slot,
             person=timed.person,
             at=timed.at,
-            ratio=timed.seconds / pace.matched_seconds(timed),
+            ratio=timed.seconds / pace.matched_seconds(timed, ~is_fast),
             is_judged=is_judged,
-            is_fast=is_judged & (timed.seconds < pace.FAST * np.where(is_judged, typical, 0.0)),
+            is_fast=is_fast,
         )
 
 
@@ -92,12 +93,8 @@ def people_of(
         if person in skips:
             row.reasons = skips[person].reasons.most_common()
             row.rows["skips"] = skips[person].slots
-        tasks = row.answers + row.skipped
-        others = all_answers + all_skips - tasks
-        row.skips = share_of(np.arange(tasks) < row.skipped)
-        wide = share_of(np.arange(tasks) < row.skipped, z=z)
-        if wide and others >= FEWEST and wide.low > SKIP_FACTOR * (all_skips - row.skipped) / others:
-            row.attention.append("skips")
+        others = all_answers + all_skips - row.answers - row.skipped, all_skips - row.skipped
+        add_skips(row, others, z)
         rows.append(row)
     by_id = {row.person: row for row in rows}
     for line in sorted(lines, key=lambda line: line.length):
@@ -132,12 +129,22 @@ def add_clock(row: Person, clock: Clock, own: np.ndarray, z: float) -> None:
 
 
 def add_pairs(row: Person, pairs: Pairs, own: np.ndarray, z: float) -> None:
-    mine = bias.where(pairs, own)
+    mine = pairs.where(own)
     row.first = bias.first_share(mine, z=Z)
     wide = bias.first_share(mine, z=z)
     if wide and not wide.low <= 0.5 <= wide.high:
         row.attention.append("first")
     row.rows["first"] = mine.slot[mine.first_won == 1]
+
+
+def add_skips(row: Person, others: tuple[int, int], z: float) -> None:
+    """`others`: how many tasks they had, and how many they skipped."""
+    tasks = row.answers + row.skipped
+    skipped = np.arange(tasks) < row.skipped
+    row.skips = share_of(skipped)
+    wide, rest = share_of(skipped, z=z), share_of(np.arange(others[0]) < others[1], z=z)
+    if wide and rest and wide.low > max(SKIP_FACTOR * rest.value, rest.high):
+        row.attention.append("skips")
 
 
 class Index:

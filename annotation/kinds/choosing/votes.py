@@ -151,18 +151,11 @@ def comparable(answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
 
 
 def opinions(answer: ChoosingPayload, origins: Mapping[int, str]) -> Iterator[Opinion]:
-    """Of each two texts: which is better, "tie" or "bad". The group is the pair of origins, a label the better one's."""
-    for pair, better, worse, value in verdicts(answer):
+    """Of each two texts that the answer judges: which is better (its origin is the label), "tie" or "bad". The group is
+    the two origins."""
+    verdicts = [(one, other, "bad") for one, other in combinations(answer.shown, 2)] if answer.is_bad else []
+    verdicts += [(one, other, "tie" if value == 0.5 else "") for one, other, value in preferences(answer)]
+    for one, other, verdict in verdicts:
+        pair = (min(one, other), max(one, other))
         group = " / ".join(sorted(origins.get(key, "") for key in pair))
-        label = origins.get(better, "") if value == "one" else value
-        yield Opinion(pair, group, better if value == "one" else value, label)
-
-
-def verdicts(answer: ChoosingPayload) -> Iterator[tuple[tuple[int, int], int, int, str]]:
-    """(the pair by id, better, worse, "one" | "tie" | "bad") of each two texts that the answer judges."""
-    if answer.is_bad:
-        rows = [(one, other, "bad") for one, other in combinations(answer.shown, 2)]
-    else:
-        rows = [(one, other, "tie" if value == 0.5 else "one") for one, other, value in preferences(answer)]
-    for one, other, verdict in rows:
-        yield (min(one, other), max(one, other)), one, other, verdict
+        yield Opinion(pair, group, verdict or one, verdict or origins.get(one, ""))

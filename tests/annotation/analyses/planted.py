@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from annotation.analyses.columns import Answers, Pairs
-from annotation.analyses.runs import Run
-from annotation.analyses.people import Clock, Person, people_of
 from annotation.analyses import pace
+from annotation.analyses.columns import Answers, Pairs
+from annotation.analyses.people import Clock, Person, people_of
+from annotation.analyses.runs import Run
 
 CHOOSING = 0
 

@@ -116,7 +116,7 @@ def test_the_median_of_the_others_equals_a_loop(rows):
 
 @pytest.mark.parametrize("overlap", [1, 3])
 def test_a_slow_person_is_found_whether_or_not_others_did_the_same_tasks(overlap, random):
-    """Easy tasks went to one half of the people, hard ones to the other: only the one who is slow for them stands out."""
+    """Easy tasks went to half of the people, hard ones to the others: only the one who is slow for them stands out."""
     tasks = np.repeat(np.arange(300), overlap)
     hard = tasks % 2
     person = (np.arange(len(tasks)) % 5) * 2 + hard  # even people do the easy ones, odd people the hard ones
@@ -224,7 +224,8 @@ def test_the_scores_that_are_most_often_confused():
     found = Disagreement()
     for task in range(30):
         scores = [("register", 3), ("register", 4 if task % 2 else 3)]
-        found.add(1, [(slot, [Opinion(("c", key), key, value, str(value))]) for slot, (key, value) in enumerate(scores)])
+        opinions = [Opinion(("c", key), key, value, str(value)) for key, value in scores]
+        found.add(1, [(slot, [opinion]) for slot, opinion in enumerate(opinions)])
         found.add(1, [(slot, [Opinion("m", "meaning", 5, "5")]) for slot in range(3)])
     register, meaning = found.most()
     assert (register.group, register.labels, register.times) == ("register", ("3", "4"), 15)
