@@ -67,6 +67,7 @@ class Disagreement:
         """All groups, those with the largest share of differing pairs first, those with too few last."""
         rows = []
         for (kind, group), found in self.groups.items():
-            ((labels, times),) = found.labels.most_common(1) or [(None, 0)]
+            labels = max(found.labels, key=found.labels.__getitem__, default=None)
+            times = found.labels[labels] if labels else 0
             rows.append(Confused(kind, group, found.sums.share(), labels, times, list(found.slots)))
         return sorted(rows, key=lambda row: (row.share is None, -(row.share.value if row.share else 0), row.group))

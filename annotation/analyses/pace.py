@@ -17,7 +17,7 @@ FEWEST_OF_PERSON = 3  # answers that a person needs in a band to count in it
 def strata(answers: Answers) -> np.ndarray:
     """The kind and band of each answer as one number (n,)."""
     band = np.floor(np.log2(np.maximum(answers.chars, 1))).astype(np.int64)
-    return answers.kind.astype(np.int64) * BANDS + band
+    return np.asarray(answers.kind.astype(np.int64) * BANDS + band)
 
 
 def others_median(values: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def add_clock(row: Person, clock: Clock, own: np.ndarray, z: float) -> None:
     wide = median_of(ratios, z=z)
     if wide and wide.low > SLOW:
         row.attention.append("slow")
-    if wide and wide.high < QUICK:
+    if wide and wide.high < QUICK and "fast" not in row.attention:
         row.attention.append("quick")
     row.drift = pace.drift(ratios, clock.at[matched])
     wide = pace.drift(ratios, clock.at[matched], z=z)

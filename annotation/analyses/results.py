@@ -52,7 +52,7 @@ def results_of(material: Material) -> tuple[dict[str, Result], Rows]:
     rows.add("longer", longer[2][longer[0]])
     rows.add("fast", clock.slot[clock.is_fast])
     origins = []
-    for origin, share in bias.origin_shares(pairs):
+    for origin, share in sorted(bias.origin_shares(pairs), key=lambda row: material.origins[row[0]]):
         name = material.origins[origin]
         origins.append({"origin": name, "share": as_json(share)})
         rows.add(f"origin:{name}", pairs.slot[(pairs.winner == origin) & (pairs.loser != origin)])
@@ -78,7 +78,7 @@ def results_of(material: Material) -> tuple[dict[str, Result], Rows]:
         "longer_n": len(longer[0]),
         "fast": as_json(share_of(clock.is_fast[clock.is_judged])),
         "fast_n": int(clock.is_judged.sum()),
-        "origins": sorted(origins, key=lambda row: row["origin"]),
+        "origins": origins,
         "confused": confused,
         "runs": [
             {"person": line.person, "kind": str(KIND_NAMES[line.kind]), "length": line.length, "n": line.n}

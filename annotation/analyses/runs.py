@@ -73,7 +73,9 @@ def straight_lines(answers: Answers) -> list[Run]:
 
 def changes(values: np.ndarray) -> np.ndarray:
     """Where a value differs from the one before it (n,); true for the first."""
-    return np.r_[True, np.diff(values) != 0]
+    result = np.ones(len(values), dtype=bool)
+    result[1:] = np.diff(values) != 0
+    return result
 
 
 def counts(*keys: np.ndarray) -> dict[tuple[int, ...], int]:

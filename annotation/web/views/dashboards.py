@@ -15,8 +15,9 @@ from annotation.core.time_zones import now_in
 from annotation.dashboards.attention import blockers
 from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
 from annotation.dashboards.collection import Collection, collection_of
+from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
-from annotation.dashboards.trust import is_for_managers, rows_title, trust_of
+from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
 from annotation.models import AnalysisRows, Annotation, Assignment, Project, Role, User
 from annotation.preparation.rejected_rows import neutral_cell
@@ -87,7 +88,7 @@ def answers(request: SignedInRequest, slug: str) -> HttpResponse:
         "title": title_of(project, key) if rows else None,
         "count": rows.count if rows else 0,
         "kept": len(rows.assignments) if rows else 0,
-        "computed_at": rows.analysis.computed_at if rows else None,
+        "age": age_sentence(rows.analysis.computed_at) if rows else "",
         "page": page,
         "query": f"{query.urlencode()}&" if query else "",
         "here": request.get_full_path(),
