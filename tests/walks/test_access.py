@@ -110,6 +110,7 @@ MANAGER_ONLY = {
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
     "dashboard",
+    "dashboard_answers",
     "exclusions",
     "task",
     "task_preview",

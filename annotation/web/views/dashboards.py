@@ -23,8 +23,8 @@ from annotation.models import AnalysisRows, Annotation, Assignment, Project, Rol
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
-from annotation.web.slots import dashboard_sections
 from annotation.web.parameters import row_id
+from annotation.web.slots import dashboard_sections
 from annotation.web.task_rows import slots_of
 
 ANSWERS_A_PAGE = 25
@@ -71,8 +71,7 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
 @require_GET
 def answers(request: SignedInRequest, slug: str) -> HttpResponse:
     """The slots behind a number of the dashboard (`of`), newest first; for a number that has none, the page says so."""
-    project = project_for(request.user, slug, STAFF)
-    role = role_in(request.user, project)
+    project, role = project_and_role(request.user, slug, STAFF)
     key = request.GET.get("of", "")
     rows = rows_behind(project, key) if role == Role.MANAGER or not is_for_managers(key) else None
     page = Paginator(rows.assignments if rows else [], ANSWERS_A_PAGE).get_page(request.GET.get("page"))
