@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.core.management import call_command
 
+from annotation.analyses import run as analyses
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
 from annotation.dashboards import summaries
@@ -13,7 +14,7 @@ from annotation.exchange import requests
 from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
 from annotation.members import attempt_counters
-from annotation.models import AnswerExport, Import
+from annotation.models import AnswerExport, Import, Project
 from annotation.queue import claims
 
 
@@ -94,3 +95,18 @@ def fold_counts() -> None:
 def send_summaries() -> None:
     """Send the weekly summaries that are due. Its twin is `manage.py send_summaries`."""
     summaries.send_summaries()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def analyse_project(project_id: int) -> None:
+    """Analyse a project's answers for its dashboard, unless nothing changed. Its twin is `manage.py analyse`."""
+    project = Project.objects.get(pk=project_id)
+    if analyses.is_due(project):
+        analyses.analyse(project)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def analyse_due() -> None:
+    """Queue the projects whose answers changed since their last analysis. Its twin is `manage.py analyse --due`."""
+    for project_id in analyses.due_projects():
+        analyse_project.delay(project_id)

@@ -1,5 +1,5 @@
-"""What managers see of collection: counts → forecast, cost, people, what needs attention. Read-only.
+"""What managers see of collection: counts and analyses → forecast, cost, people, trust. Read-only.
 
-Figures come from the counts that triggers keep (`annotation.core.counts`). Nothing here writes; actions that a page
-offers live in the rooms of their subject.
+Figures come from the counts that triggers keep (`annotation.core.counts`), and from what jobs compute
+(`annotation.analyses`). Nothing here writes; actions that a page offers live in the rooms of their subject.
 """

@@ -10,7 +10,7 @@ from itertools import accumulate
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 
-WIDTH, HEIGHT = 640, 180
+WIDTH, HEIGHT = 640, 120
 LEFT, RIGHT, TOP, BOTTOM = 8, 8, 14, 22
 SHOWN_DAYS = 60  # of the past, at most
 

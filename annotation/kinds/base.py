@@ -1,7 +1,7 @@
 """What every kind of annotation answers. A kind overrides what differs from these defaults."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from django.http import QueryDict
@@ -9,7 +9,7 @@ from django.utils.functional import Promise
 
 from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
-from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 from annotation.text.extracts import LIST_LIMIT, shortened, size_of
 
@@ -157,6 +157,15 @@ class AnnotationKind(ABC, Generic[P]):
     @abstractmethod
     def comparable(self, answer: P) -> Iterable[tuple[Any, Any]]:
         """(question, answer) pairs: two annotators agree on a question of one task when their answers are equal."""
+
+    def pattern(self, answer: P) -> Any:
+        """What somebody repeats who answers without looking: sides and scores, never candidates. None: nothing."""
+        return None
+
+    def opinions(self, answer: P, origins: Mapping[int, str]) -> Iterable[Opinion]:
+        """What of the answer is compared with others' to see what people disagree about, and how that is called.
+        `origins` are those of the candidates."""
+        return ()
 
     def judged_part(self, stored: Stored) -> Stored:
         """What a test judges of an answer: the rest is no difference between it and the expected one."""

@@ -16,6 +16,16 @@ P = TypeVar("P")
 T = TypeVar("T")
 
 
+class Opinion(NamedTuple):
+    """An answer to one question of a task. Two people agree when their `value`s are equal; `group` (an aspect, two
+    origins) and `label` (a score, an origin, a tie) name question and value across tasks."""
+
+    question: Any
+    group: str
+    value: Any
+    label: str
+
+
 @dataclass(frozen=True, slots=True)
 class Label(Generic[P]):
     """One current annotation. `payload` is parsed by its kind; `weights` by aspect key are those that were current

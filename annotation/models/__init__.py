@@ -1,5 +1,6 @@
 """One concept a file; this module re-exports them, so that callers write `from annotation.models import Task`."""
 
+from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
 from annotation.models.counts import SlotCount, WorkCount
@@ -18,6 +19,8 @@ from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, T
 from annotation.models.user import Invitation, User
 
 __all__ = [
+    "Analysis",
+    "AnalysisRows",
     "Annotation",
     "AnswerExport",
     "Aspect",

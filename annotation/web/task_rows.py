@@ -104,3 +104,21 @@ def slot_of(
         if "original" in answer:
             row["changes"] = differences(answer["original"], answer["text"])
     return row
+
+
+def slots_of(project_id: int, slots: Sequence[Assignment]) -> list[Row]:
+    """A row for each slot, of any batches of the project: as in the table of a batch, with its task and exclusion.
+    The slots come with batch, task, prompt, annotator and current answers."""
+    ids = {pk for slot in slots for pk in slot.task.candidate_ids}
+    candidates = {candidate.pk: candidate for candidate in Candidate.objects.filter(pk__in=ids).order_by()}
+    aspects = aspects_by_key([project_id])[project_id]
+    in_batch = {pk: InEffect(batch) for pk, batch in {slot.batch_id: slot.batch for slot in slots}.items()}
+    rows = []
+    for slot in slots:
+        order = presented_order(seed=slot.batch.seed, task_id=slot.task_id, candidate_ids=slot.task.candidate_ids)
+        letters = {pk: chr(ord("A") + at) for at, pk in enumerate(order)}
+        row = slot_of(slot, slot.batch, candidates, letters, aspects, brief=True)
+        if slot.annotator:
+            row["exclusion"] = in_batch[slot.batch_id].of(slot.task, slot.annotator)
+        rows.append(row)
+    return rows

@@ -54,6 +54,7 @@ def pages(question: dict) -> dict[str, float]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
+    from annotation.analyses.run import analyse
     from annotation.core.counts import rebuild_counts
     from annotation.models import Batch, Membership, Role, User
 
@@ -80,6 +81,8 @@ def pages(question: dict) -> dict[str, float]:
     count = question["requests"]
     slug = f"/projects/{project.slug}"
     figures: dict[str, float] = {}
+    figures["analysis_s"], _ = timed(lambda: analyse(project), "", "analysis")
+    figures["analysis_rss_mb"] = grown.mib
     with CaptureQueriesContext(connection) as captured:
         client.get(f"{slug}/dashboard/")
     figures["page_queries"] = len(captured)

@@ -20,6 +20,8 @@ from tests.benchmarks.report import ROOT, report
 NOTES = {
     "page_p95_ms": "the dashboard; target ≤ 300",
     "page_queries": "of the dashboard; target ≤ 12",
+    "analysis_s": "the job behind the dashboard's bias, pace and disagreement, all answers",
+    "analysis_rss_mb": "memory that it took at its peak, MiB beyond the process",
     "people_p95_ms": "throughput of sixty days, by person, day and hour; target ≤ 300",
     "projects_p95_ms": "all projects",
     "prompts_p95_ms": "the page of prompts; target ≤ 300",

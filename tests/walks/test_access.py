@@ -111,6 +111,7 @@ NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of the
 STAFF_ONLY = {
     "dashboard",
     "weekly_summary",
+    "dashboard_answers",
     "exclusions",
     "task",
     "task_preview",

@@ -4,7 +4,7 @@ Along with the choice, annotators may mark passages, and edit the text that they
 none).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import QueryDict
@@ -18,7 +18,7 @@ from annotation.kinds.choosing.describe import describe
 from annotation.kinds.choosing.payload import ChoosingPayload
 from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
-from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 
 
@@ -84,6 +84,16 @@ class Choosing(AnnotationKind[ChoosingPayload]):
 
     def comparable(self, answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
         return voting.comparable(answer)
+
+    def pattern(self, answer: ChoosingPayload) -> Any:
+        """The verdict by sides: left, right, a ranking's places."""
+        place = {key: at for at, key in enumerate(answer.shown)}
+        if answer.is_ranking:
+            return [sorted(place.get(key, -1) for key in group) for group in answer.groups]
+        return answer.choice if answer.chosen is None else place.get(answer.chosen)
+
+    def opinions(self, answer: ChoosingPayload, origins: Mapping[int, str]) -> Iterable[Opinion]:
+        return voting.opinions(answer, origins)
 
     def preferences(self, answer: ChoosingPayload) -> Iterable[tuple[int, int, float]]:
         return voting.preferences(answer)

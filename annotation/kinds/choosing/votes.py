@@ -1,11 +1,11 @@
 """What choices say about texts: which is better, and that an edited text is good. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from annotation.kinds.choosing.payload import ChoosingPayload, Ranking
-from annotation.kinds.votes import Label, PromptLabels, Votes, put, vote
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes, put, vote
 
 Labels = Sequence[Label[ChoosingPayload]]
 TOLERANCE = 1e-9  # shares of a first place, such as thirds, are rounded
@@ -148,3 +148,14 @@ def comparable(answer: ChoosingPayload) -> Iterable[tuple[Any, Any]]:
         ((min(one, other), max(one, other)), "tie" if value == 0.5 else one)
         for one, other, value in ranked_pairs(answer.groups)
     ]
+
+
+def opinions(answer: ChoosingPayload, origins: Mapping[int, str]) -> Iterator[Opinion]:
+    """Of each two texts that the answer judges: which is better (its origin is the label), "tie" or "bad". The group is
+    the two origins."""
+    verdicts = [(one, other, "bad") for one, other in combinations(answer.shown, 2)] if answer.is_bad else []
+    verdicts += [(one, other, "tie" if value == 0.5 else "") for one, other, value in preferences(answer)]
+    for one, other, verdict in verdicts:
+        pair = (min(one, other), max(one, other))
+        group = " / ".join(sorted(origins.get(key, "") for key in pair))
+        yield Opinion(pair, group, verdict or one, verdict or origins.get(one, ""))

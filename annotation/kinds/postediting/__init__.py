@@ -1,7 +1,7 @@
 """Post-editing: the annotator edits a model's text, or accepts it as it is. Yields SFT examples, pairs (edited over
 original) and desirable texts (accepted unchanged)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import QueryDict
@@ -15,7 +15,7 @@ from annotation.kinds.postediting import votes as voting
 from annotation.kinds.postediting.describe import describe
 from annotation.kinds.postediting.payload import PosteditingPayload
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
-from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 
 
@@ -66,6 +66,12 @@ class Postediting(AnnotationKind[PosteditingPayload]):
     def comparable(self, answer: PosteditingPayload) -> Iterable[tuple[Any, Any]]:
         """Whether the text was changed."""
         return [("", answer.unchanged)]
+
+    def pattern(self, answer: PosteditingPayload) -> Any:
+        return "unchanged" if answer.unchanged else answer.text
+
+    def opinions(self, answer: PosteditingPayload, origins: Mapping[int, str]) -> Iterable[Opinion]:
+        return [Opinion("", "", answer.unchanged, "unchanged" if answer.unchanged else "edited")]
 
     def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[PosteditingPayload]], votes: Votes) -> None:
         voting.add_sft_votes(labels, votes)

@@ -1,7 +1,7 @@
 """Scoring: each aspect on its own scale, every point of which has a sentence that says what it means; where the
 project names error categories, annotators also mark the errors. Several texts can stand side by side."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.http import QueryDict
@@ -15,7 +15,7 @@ from annotation.kinds.scoring import votes as voting
 from annotation.kinds.scoring.columns import columns
 from annotation.kinds.scoring.describe import describe
 from annotation.kinds.scoring.payload import ScoringPayload
-from annotation.kinds.votes import Label, PromptLabels, Votes
+from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 
 
@@ -69,6 +69,16 @@ class Scoring(AnnotationKind[ScoringPayload]):
         """The same points on an aspect of a candidate."""
         return [
             ((candidate, aspect), score)
+            for candidate, points in answer.scores.items()
+            for aspect, score in points.items()
+        ]
+
+    def pattern(self, answer: ScoringPayload) -> Any:
+        return [sorted(points.items()) for points in answer.scores.values()]
+
+    def opinions(self, answer: ScoringPayload, origins: Mapping[int, str]) -> Iterable[Opinion]:
+        return [
+            Opinion((candidate, aspect), aspect, score, str(score))
             for candidate, points in answer.scores.items()
             for aspect, score in points.items()
         ]

@@ -46,6 +46,9 @@ class Writing(AnnotationKind[WritingPayload]):
     def columns(self, answer: WritingPayload, about: AnswerContext) -> dict[str, Any]:
         return {"text": answer.text}
 
+    def pattern(self, answer: WritingPayload) -> Any:
+        return answer.text
+
     def comparable(self, answer: WritingPayload) -> Iterable[tuple[Any, Any]]:
         """The same text."""
         return [("", answer.text)]

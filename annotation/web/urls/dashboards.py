@@ -5,6 +5,7 @@ from annotation.web.views import all_projects, dashboards, pay, throughput
 urlpatterns = [
     path("projects/", all_projects.all_projects, name="all_projects"),
     path("projects/<slug:slug>/dashboard/", dashboards.dashboard, name="dashboard"),
+    path("projects/<slug:slug>/dashboard/answers/", dashboards.answers, name="dashboard_answers"),
     path("projects/<slug:slug>/dashboard/people.csv", dashboards.people_file, name="dashboard_people_file"),
     path("projects/<slug:slug>/dashboard/summary/", all_projects.weekly_summary, name="weekly_summary"),
     path("projects/<slug:slug>/dashboard/throughput/", throughput.throughput_page, name="throughput"),

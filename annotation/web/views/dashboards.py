@@ -1,6 +1,10 @@
-"""A project's dashboard: is it on time, who works, what is blocking."""
+"""A project's dashboard: is it on time, can we trust it, who needs something, what is blocking."""
+
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -11,13 +15,20 @@ from annotation.core.time_zones import now_in
 from annotation.dashboards.attention import blockers
 from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
 from annotation.dashboards.collection import Collection, collection_of
+from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
+from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
-from annotation.models import Role
+from annotation.models import AnalysisRows, Annotation, Assignment, Project, Role, User
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
+from annotation.web.parameters import row_id
 from annotation.web.slots import dashboard_sections
+from annotation.web.task_rows import slots_of
+
+ANSWERS_A_PAGE = 25
+LONGEST_KEY = 500
 
 
 @never_cache
@@ -49,9 +60,51 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "blockers": [item for item in blockers(found, ahead) if manages or not item.for_managers],
         "sections": dashboard_sections(project),
         "answers": sum(item.done for item in found.batches),
+        "trust": trust_of(found, manages=manages),
         "now": now_in(project),
     }
     return render(request, "annotation/dashboards/dashboard.html", context)
+
+
+@never_cache
+@login_required
+@require_GET
+def answers(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The slots behind a number of the dashboard (`of`), newest first; for a number that has none, the page says so."""
+    project, role = project_and_role(request.user, slug, STAFF)
+    key = request.GET.get("of", "")
+    rows = rows_behind(project, key) if role == Role.MANAGER or not is_for_managers(key) else None
+    page = Paginator(rows.assignments if rows else [], ANSWERS_A_PAGE).get_page(request.GET.get("page"))
+    slots = Assignment.objects.select_related("batch__project", "task__prompt", "annotator")
+    current = Prefetch("annotations", Annotation.objects.filter(is_current=True))
+    by_id = slots.prefetch_related(current).in_bulk(list(page))
+    query = request.GET.copy()
+    query.pop("page", None)
+    context: dict[str, Any] = {
+        "project": project,
+        "section": "progress",
+        "manages": role == Role.MANAGER,
+        "title": title_of(project, key) if rows else None,
+        "count": rows.count if rows else 0,
+        "kept": len(rows.assignments) if rows else 0,
+        "age": age_sentence(rows.analysis.computed_at) if rows else "",
+        "page": page,
+        "query": f"{query.urlencode()}&" if query else "",
+        "here": request.get_full_path(),
+        "rows": slots_of(project.pk, [by_id[pk] for pk in page if pk in by_id]),
+    }
+    return render(request, "annotation/dashboards/answers.html", context)
+
+
+def rows_behind(project: Project, key: str) -> AnalysisRows | None:
+    rows = AnalysisRows.objects.filter(analysis__project=project, key=key[:LONGEST_KEY])
+    return rows.select_related("analysis").first()
+
+
+def title_of(project: Project, key: str) -> str | None:
+    person = User.objects.filter(pk=row_id(key.partition(":")[0])).first()
+    names = dict(project.aspects.values_list("key", "name"))
+    return rows_title(key, name=person.name if person else "", aspects=names)
 
 
 def cost_of(found: Collection, cost: float | None) -> str:

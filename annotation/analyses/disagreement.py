@@ -1,0 +1,73 @@
+"""What annotators of the same task disagree about most: scores of an aspect, texts of two origins. Pure.
+
+Of each question (an aspect of a text, a pair of texts) every two people's answers are compared. Raw: chance is not
+taken out.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from annotation.analyses.intervals import Clustered, Estimate
+from annotation.kinds.votes import Opinion
+
+KEPT = 1_000  # rows behind a number
+
+
+class Confused(NamedTuple):
+    """Of one group: the share of pairs of answers that differ, the two labels most often confused, and how often."""
+
+    kind: int
+    group: str
+    share: Estimate | None
+    labels: tuple[str, str] | None
+    times: int
+    slots: list[int]
+
+
+@dataclass
+class Group:
+    sums: Clustered = field(default_factory=Clustered)
+    labels: Counter[tuple[str, str]] = field(default_factory=Counter)
+    slots: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+
+class Disagreement:
+    """Grows task by task, and keeps sums only: memory does not depend on the number of answers."""
+
+    def __init__(self) -> None:
+        self.groups: dict[tuple[int, str], Group] = defaultdict(Group)
+
+    def add(self, kind: int, answers: Sequence[tuple[int, Iterable[Opinion]]]) -> None:
+        """(slot, opinions) of all answers to one task."""
+        if len(answers) < 2:
+            return
+        by_question: dict[Any, list[tuple[int, Opinion]]] = defaultdict(list)
+        for slot, opinions in answers:
+            for opinion in opinions:
+                by_question[opinion.question].append((slot, opinion))
+        pairs: Counter[str] = Counter()
+        differing: Counter[str] = Counter()
+        slots: dict[str, dict[int, None]] = defaultdict(dict)
+        for rows in by_question.values():
+            for (one_slot, one), (other_slot, other) in combinations(rows, 2):
+                pairs[one.group] += 1
+                if one.value != other.value:
+                    differing[one.group] += 1
+                    low, high = sorted((one.label, other.label))
+                    self.groups[kind, one.group].labels[low, high] += 1
+                    slots[one.group] |= {one_slot: None, other_slot: None}
+        for group, count in pairs.items():
+            self.groups[kind, group].sums.add(count, differing[group])
+            self.groups[kind, group].slots.extend(slots[group])
+
+    def most(self) -> list[Confused]:
+        """All groups, those with the largest share of differing pairs first, those with too few last."""
+        rows = []
+        for (kind, group), found in self.groups.items():
+            labels = max(found.labels, key=found.labels.__getitem__, default=None)
+            times = found.labels[labels] if labels else 0
+            rows.append(Confused(kind, group, found.sums.share(), labels, times, list(found.slots)))
+        return sorted(rows, key=lambda row: (row.share is None, -(row.share.value if row.share else 0), row.group))

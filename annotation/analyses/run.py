@@ -1,0 +1,111 @@
+"""Analyses of a project: computed, stored, and due again when something changed. What is stored replaces the last one.
+
+Cheap when idle: what is due is decided by the counts that triggers keep. A project is analysed at most every five
+minutes, and at most a tenth of the time is spent on it.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from annotation.analyses.results import VERSION, results_of
+from annotation.analyses.source import material_of
+from annotation.core.locks import Lock, try_lock
+from annotation.models import Analysis, AnalysisRows, Exclusion, Project, Remark, WorkCount
+
+SHORTEST_PAUSE = timedelta(minutes=5)
+PAUSE_FACTOR = 10  # times what the last analysis took
+Covers = dict[str, int]
+
+
+def analyse(project: Project) -> bool:
+    """Compute and store every analysis of the project. False, at once, while another connection is at it.
+
+    `manage.py analyse` is its command; the job runs it for what `due_projects` finds."""
+    with try_lock(Lock.ANALYSIS, project.pk) as mine:
+        if not mine:
+            return False
+        began = time.monotonic()
+        nested = connection.in_atomic_block
+        with transaction.atomic():
+            if not nested:  # every statement sees one moment
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            covers = covers_of([project.pk]).get(project.pk, {})
+            results, rows = results_of(material_of(project))
+        store(project, results, rows.by_key, covers, time.monotonic() - began)
+        return True
+
+
+def store(
+    project: Project,
+    results: dict[str, dict[str, Any]],
+    rows: dict[str, tuple[int, list[int]]],
+    covers: Covers,
+    seconds: float,
+) -> None:
+    """Both results at once: a page never shows one with the other's rows. Rows belong to the first."""
+    values = {"version": VERSION, "covers": covers, "computed_at": timezone.now(), "seconds": seconds}
+    with transaction.atomic():
+        for name, result in results.items():
+            Analysis.objects.update_or_create(project=project, name=name, defaults={**values, "result": result})
+        trust = Analysis.objects.get(project=project, name=Analysis.Name.TRUST)
+        AnalysisRows.objects.filter(analysis=trust).delete()
+        AnalysisRows.objects.bulk_create(
+            (AnalysisRows(analysis=trust, key=key, count=n, assignments=slots) for key, (n, slots) in rows.items()),
+            batch_size=100,
+        )
+
+
+def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
+    """What an analysis depends on, as counts by project that change whenever it may: answers, later versions, skips,
+    exclusions made and lifted, flags raised and answered. None: of all projects."""
+    work, exclusions = WorkCount.objects.order_by(), Exclusion.objects.order_by()
+    flags = Remark.objects.filter(kind=Remark.Kind.FLAG).order_by()
+    if projects is not None:
+        ids = list(projects)
+        work, exclusions = work.filter(batch__project__in=ids), exclusions.filter(project__in=ids)
+        flags = flags.filter(task__batch__project__in=ids)
+    found: dict[int, Covers] = defaultdict(dict)
+    sums = {name: Sum(name) for name in ("answered", "changed", "skipped")}
+    for project, *values in work.values("batch__project").annotate(**sums).values_list("batch__project", *sums):
+        found[project] |= dict(zip(sums, values, strict=True))
+    for project, made, lifted in exclusions.values_list("project").annotate(Count("pk"), Count("lifted_at")):
+        found[project] |= {"exclusions": made, "lifted": lifted}
+    counted = flags.values_list("task__batch__project").annotate(Count("pk"), Count("answered_at"))
+    for project, raised, answered in counted:
+        found[project] |= {"flags": raised, "answered_flags": answered}
+    return dict(found)
+
+
+def due_projects() -> list[int]:
+    """The projects of which something changed since their last analysis, if that is long enough ago."""
+    current = covers_of()
+    stored = Analysis.objects.filter(name=Analysis.Name.TRUST, version=VERSION)
+    last = {row.project_id: row for row in stored.only("project_id", "covers", "computed_at", "seconds")}
+    return sorted(
+        pk for pk, covers in current.items() if pk not in last or (last[pk].covers != covers and is_rested(last[pk]))
+    )
+
+
+def is_due(project: Project) -> bool:
+    """Whether a job that was queued some time ago still has something to do."""
+    row = Analysis.objects.filter(project=project, name=Analysis.Name.TRUST, version=VERSION).first()
+    return row is None or (row.covers != covers_of([project.pk]).get(project.pk, {}) and is_rested(row))
+
+
+def is_rested(row: Analysis) -> bool:
+    pause = max(SHORTEST_PAUSE, timedelta(seconds=PAUSE_FACTOR * row.seconds))
+    age = timezone.now() - row.computed_at
+    return age >= pause or age < timedelta()  # computed in the future: the clock was set back
+
+
+def newest(project: Project) -> dict[str, Analysis]:
+    """The stored analyses by name. One query."""
+    return {row.name: row for row in Analysis.objects.filter(project=project).order_by()}
