@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core.reviews import waiting_by_batch
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
@@ -29,8 +30,14 @@ class Blocker:
 
 
 def blockers(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
-    """Urgent ones first. Two queries."""
-    rows = [*running_dry(found, ahead), *budget(found, ahead), *away(found), *unanswered_remarks(found)]
+    """Urgent ones first. Three queries, and one more where a batch requires review."""
+    rows = [
+        *running_dry(found, ahead),
+        *budget(found, ahead),
+        *away(found),
+        *unanswered_remarks(found),
+        *waiting_reviews(found),
+    ]
     return sorted(rows, key=lambda row: not row.is_urgent)
 
 
@@ -98,3 +105,17 @@ def unanswered_remarks(found: Collection) -> list[Blocker]:
         }
     url = reverse("remarks", args=[found.project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
+
+
+def waiting_reviews(found: Collection) -> list[Blocker]:
+    """Answers that do not count before somebody reviewed them."""
+    waiting = waiting_by_batch(found.project)
+    if not waiting.total():
+        return []
+    sentence = ngettext(
+        "%(count)s answer waits for review and does not count before it.",
+        "%(count)s answers wait for review and do not count before it.",
+        waiting.total(),
+    ) % {"count": number(waiting.total())}
+    url = reverse("review", args=[found.project.slug])
+    return [Blocker(sentence, f"{url}?why=required", _("Review"), for_managers=False)]

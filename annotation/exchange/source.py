@@ -72,8 +72,11 @@ PROMPTS = """SELECT id, text, messages::text, external_id, source_document, refe
 CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s)"
 REMARKS = f"""SELECT task_id, author_id, id, kind, text, {moment("created_at")}, answer, answered_by_id,
     {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s) ORDER BY created_at, id"""  # noqa: S608
-SKIP_TIMES = """SELECT assignment_id, sum(active_seconds), sum(idle_seconds) FROM annotation_timespent
-    WHERE assignment_id = ANY(%s) GROUP BY assignment_id"""
+# The annotator's own seconds: reviewers of the slot's answers have some of theirs.
+SKIP_TIMES = """SELECT t.assignment_id, sum(t.active_seconds), sum(t.idle_seconds)
+    FROM annotation_timespent t JOIN annotation_assignment a ON a.id = t.assignment_id
+        AND a.annotator_id = t.annotator_id
+    WHERE t.assignment_id = ANY(%s) GROUP BY t.assignment_id"""
 
 
 class Line(NamedTuple):

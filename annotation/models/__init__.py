@@ -12,7 +12,7 @@ from annotation.models.project import Aspect, Membership, Project, ReasonTag, Ro
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
-from annotation.models.review import GuidelineReading, Remark
+from annotation.models.review import GuidelineReading, Remark, Review, ReviewClaim
 from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
 from annotation.models.user import Invitation, User
 
@@ -45,6 +45,8 @@ __all__ = [
     "QueueCursor",
     "ReasonTag",
     "Remark",
+    "Review",
+    "ReviewClaim",
     "Role",
     "SlotCount",
     "Task",
