@@ -128,8 +128,8 @@ def filter_of(request: SignedInRequest, project: Project) -> QueueFilter:
     return QueueFilter(why=values["why"], batch=row_id(values["batch"]), person=person, after=row_id(values["after"]))
 
 
-def queue_url(request: SignedInRequest, project: Project) -> str:
-    values = {name: value for name, value in chosen(request).items() if value}
+def queue_url(request: SignedInRequest, project: Project, **changed: str) -> str:
+    values = {name: value for name, value in (chosen(request) | changed).items() if value}
     url = reverse("review", args=[project.slug])
     return f"{url}?{urlencode(values)}" if values else url
 
@@ -178,7 +178,7 @@ def answer_page(
         "problem": error.problems[0][1] if error else "",
         "opened": opened,
         "entered": {name: request.POST.get(name, "") for name in ("reason", "note")} if error else {},
-        "skip_url": f"?{urlencode({**chosen(request), 'after': answer.pk})}",
+        "skip_url": queue_url(request, batch.project, after=str(answer.pk)),
         **more,
     }
     return respond(request, batch.project, context, status)
