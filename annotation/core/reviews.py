@@ -6,6 +6,7 @@ exclusion (`annotation.core.exclusions`), and counts again when that is lifted.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Count, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Subquery
@@ -48,9 +49,12 @@ def unreviewed(project: Project) -> QuerySet[Annotation]:
     return answers.filter(~Exists(own)).exclude(is_excluded(project="task__batch__project")).order_by()
 
 
-def waiting_by_batch(project: Project) -> Counter[int]:
-    """How many answers of each batch that requires review wait for it. One query; none where no batch does."""
-    required = list(Batch.objects.filter(project=project, requires_review=True).values_list("pk", flat=True))
+def waiting_by_batch(project: Project, batches: Iterable[Batch] | None = None) -> Counter[int]:
+    """How many answers of each batch that requires review wait for it. `batches` are all of the project, where they
+    are loaded already: then it is one query, and none where no batch requires review."""
+    if batches is None:
+        batches = Batch.objects.filter(project=project, requires_review=True)
+    required = [batch.pk for batch in batches if batch.requires_review]
     if not required:
         return Counter()
     rows = unreviewed(project).filter(task__batch__in=required).values_list("task__batch").annotate(n=Count("pk"))

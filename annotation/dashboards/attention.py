@@ -30,7 +30,7 @@ class Blocker:
 
 
 def blockers(found: Collection, ahead: Forecast | TooEarly) -> list[Blocker]:
-    """Urgent ones first. Three queries, and one more where a batch requires review."""
+    """Urgent ones first. Two queries, and a third where a batch requires review."""
     rows = [
         *running_dry(found, ahead),
         *budget(found, ahead),
@@ -109,7 +109,7 @@ def unanswered_remarks(found: Collection) -> list[Blocker]:
 
 def waiting_reviews(found: Collection) -> list[Blocker]:
     """Answers that do not count before somebody reviewed them."""
-    waiting = waiting_by_batch(found.project)
+    waiting = waiting_by_batch(found.project, [item.batch for item in found.batches])
     if not waiting.total():
         return []
     sentence = ngettext(

@@ -44,7 +44,7 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     if role in STAFF:
         context["steps"] = steps(project, progress)
         context["open_remarks"] = open_remarks(project).count()
-        context["waiting_reviews"] = waiting_by_batch(project).total()
+        context["waiting_reviews"] = waiting_by_batch(project, [item.batch for item in progress]).total()
     return render(request, "annotation/projects/project.html", context)
 
 

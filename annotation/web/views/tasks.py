@@ -90,7 +90,7 @@ def batch_page(
         "shortage": shortage_of(progress, members),
         "excluded": exclusions.counted(),
         "outcomes": batch_outcomes(progress.batch),
-        "waiting_reviews": waiting_by_batch(batch.project)[batch.pk] if batch.requires_review else 0,
+        "waiting_reviews": waiting_by_batch(batch.project, [batch])[batch.pk],
         "chosen": chosen,
         "states": STATES,
         "flags": flags_of(batch),
