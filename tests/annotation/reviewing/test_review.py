@@ -199,6 +199,9 @@ def test_a_correction_counts_in_place_of_the_answer_which_stays_its_authors(stor
     assert (review.payload, review.note) == ({"text": "won"}, "Spelling")
     assert Event.objects.get(verb="review.corrected").after["payload"] == {"text": "won"}
     assert MemoryEntry.objects.get(author=kei).target == "won"
+    page = client.get(reverse("task", args=[first.task_id])).content.decode()
+    assert "As corrected, which is what counts:" in page
+    assert "Corrected" in client.get(reverse("batch", args=[batch.pk])).content.decode()
     figures = time_sheet(projects=[batch.project], since=first.created_at.date(), until=first.created_at.date())
     assert [(line.annotator, line.figures.answered) for line in figures] == [(kei, 1)]
 
