@@ -4,6 +4,8 @@ The answer stays current until it is submitted again (as the next version) or sk
 An answer may be changed while its batch is open and the project's window lasts (`Project.edit_hours` after its first
 version). Undo obeys the same rule, with one exception: where the window is 0 the very last answer, and no other, may
 still be reopened, because a slip of the finger is not a change of mind.
+An answer that a reviewer accepted, corrected or left out is final; one that was sent back may be changed whatever the
+window, while the batch is open.
 """
 
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from django.utils.translation import ngettext
 
 from annotation.core.errors import Conflict
 from annotation.core.events import record
+from annotation.core.reviews import final_review, is_sent_back
 from annotation.models import Annotation, Assignment, Batch, Draft, User
 from annotation.queue.claims import renew_lease, return_to_queue
 from annotation.queue.withdrawn import is_withdrawn
@@ -56,6 +59,10 @@ def withdrawn_reason() -> str:
     return _("A manager withdrew this task: its answers are final.")
 
 
+def reviewed_reason() -> str:
+    return _("A reviewer has reviewed this answer: it is final.")
+
+
 def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
     """Reopen an answer for its author, with the current version as the draft.
 
@@ -69,7 +76,8 @@ def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
         slot = own.select_for_update().filter(pk=annotation.assignment_id, state__in=[State.DONE, State.HELD]).first()
         if slot is None or (slot.state == State.HELD and slot.finished_at is None):
             raise Conflict(_("This answer was withdrawn. Another annotator has the task now."))
-        if reason := locked_reason(batch, first_version(slot).created_at):
+        reason = locked_reason(batch, first_version(slot).created_at)
+        if reason and not (batch.status == Batch.Status.OPEN and is_sent_back(slot.pk)):
             raise Conflict(reason)
         if slot.state == State.HELD:
             renew_lease(assignment=slot, annotator=actor)
@@ -109,10 +117,15 @@ def first_version(slot: Assignment) -> Annotation:
     return Annotation.objects.filter(assignment=slot).order_by("version")[0]
 
 
-def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User) -> None:
-    """Return a finished slot to its author. Call it in a transaction that holds both rows' locks."""
+def reclaim(
+    slot: Assignment, *, instead_of: Assignment | None, batch: Batch, annotator: User, actor: User | None = None
+) -> None:
+    """Return a finished slot to its author; `actor` is who does so, if not the author. Call it in a transaction that
+    holds both rows' locks."""
     if is_withdrawn(slot.task_id):
         raise Conflict(withdrawn_reason())
+    if final_review(slot.pk) is not None:
+        raise Conflict(reviewed_reason())
     if instead_of is not None:
         return_to_queue(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)
@@ -131,7 +144,7 @@ def reclaim(slot: Assignment, *, instead_of: Assignment | None, batch: Batch, an
     record(
         verb="annotation.reopened",
         target=current,
-        actor=annotator,
+        actor=actor or annotator,
         project=batch.project,
         before={"assignment": slot.pk, "version": current.version},
     )

@@ -127,6 +127,13 @@ def answer_managed(user: Person, annotation_id: int) -> Annotation:
     return first_or_404(within(rows, user, MANAGERS, "task__batch__project").filter(pk=annotation_id))
 
 
+def answer_reviewed(user: Person, annotation_id: int) -> Annotation:
+    """Anybody's answer, in a project that this person reviews or manages, with all that its page needs."""
+    rows = Annotation.objects.select_related("annotator", "assignment", "task__prompt")
+    rows = rows.select_related("task__batch__project", "task__batch__weight_set")
+    return first_or_404(within(rows, user, STAFF, "task__batch__project").filter(pk=annotation_id))
+
+
 def exclusion_managed(user: Person, exclusion_id: int) -> Exclusion:
     """An exclusion in a project that this person manages."""
     rows = Exclusion.objects.select_related("project", "prompt", "task", "annotator")

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core.reviews import waiting_in
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
@@ -35,12 +36,13 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Two queries."""
+    """Urgent ones first. Two queries, and a third where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Two queries."""
+    """Of each project, urgent ones first. Two queries, and a third where a batch requires review."""
+    reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
     remarks = waiting_remarks([found.project for found, _ahead in projects])
     rows = [
@@ -49,6 +51,7 @@ def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Block
             *budget(found, ahead),
             *away(held.get(found.project.pk, [])),
             *unanswered_remarks(found.project, remarks.get(found.project.pk)),
+            *waiting_reviews(found.project, sum(reviews[item.batch.pk] for item in found.batches)),
         ]
         for found, ahead in projects
     ]
@@ -132,3 +135,16 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
         }
     url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
+
+
+def waiting_reviews(project: Project, waiting: int) -> list[Blocker]:
+    """Answers that do not count before somebody reviewed them."""
+    if not waiting:
+        return []
+    sentence = ngettext(
+        "%(count)s answer waits for review and does not count before it.",
+        "%(count)s answers wait for review and do not count before it.",
+        waiting,
+    ) % {"count": number(waiting)}
+    url = reverse("review", args=[project.slug])
+    return [Blocker(sentence, f"{url}?why=required", _("Review"), for_managers=False)]

@@ -1,4 +1,4 @@
-"""The answers that a dataset version leaves out, in words."""
+"""The answers that a dataset version leaves out, and what review came to, in words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,3 +39,15 @@ def excluded_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
             yield _("%(person)s, in this dataset") % {"person": names.get(int(key), key)}, count
         else:
             yield _("answer %(number)s, in this dataset") % {"number": key}, count
+
+
+def review_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """What review came to, and how many answers, as the manifest says it; nothing where nothing was reviewed."""
+    facts = manifest.get("review", {})
+    sentences = {
+        "waiting": _("left out: waiting for review"),
+        "sent_back": _("left out: sent back to the author"),
+        "accepted": _("accepted by a reviewer"),
+        "corrected": _("as corrected by a reviewer"),
+    }
+    yield from ((sentence, facts[name]) for name, sentence in sentences.items() if facts.get(name))

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
+from annotation.core.reviews import SENT_BACK, WAITING
 from annotation.core.version import version as code_version
 from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.datasets.held_out import HeldOutPrompts
@@ -172,6 +173,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
             "file": ids.name,
         },
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
+        **({"review": facts} if (facts := sources.review_facts()) else {}),
         "guideline_versions": sources.guideline_versions(),
         "weight_versions": sources.weight_versions(),
         "agreement": agreement.summary(),
@@ -246,6 +248,11 @@ def nothing_to_train_on(
             "all %(excluded)s selected annotations are excluded: lift exclusions, or leave out less",
             excluded,
         ) % {"excluded": f"{excluded:,}"}
+    if not count and sources.pending:
+        return _(
+            "no selected annotation counts yet: %(waiting)s wait for review, %(sent_back)s were sent back to their "
+            "authors; review them, or no longer require review for the batch"
+        ) % {name: f"{sources.pending[name]:,}" for name in (WAITING, SENT_BACK)}
     if not count:
         waiting = (
             Assignment.objects.filter(batch__project=project)

@@ -12,25 +12,28 @@ from django.db import connection
 
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
+from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN, SENT_BACK, WAITING
 from annotation.datasets.rows import ExportOptions, LabelledPrompt
 from annotation.datasets.without import NOTHING, Without, checked_without
 from annotation.kinds import KINDS
 from annotation.kinds.votes import Label
-from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, WeightSet
+from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, Review, WeightSet
 from annotation.text.conversation import conversation
 
 PROMPTS_AT_ONCE = 500
 
-# Excluded answers are read, too: what is left out and what is not is of one moment, and both are counted.
+# Excluded answers and those that wait for review are read, too: what is left out and what is not is of one moment,
+# and both are counted.
 CURRENT_LABELS = f"""
-    SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, annotation.payload::text,
+    SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, {COUNTED_PAYLOAD}::text,
            annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id, task.batch_id,
-           {EXCLUSION_ID}, person.is_simulated
+           {EXCLUSION_ID}, person.is_simulated, {PENDING}, review.verdict
     FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
     JOIN annotation_batch batch ON batch.id = task.batch_id
     {EXCLUSION_JOINS}
+    {REVIEW_JOIN}
     WHERE batch.project_id = %(project)s AND annotation.is_current
       AND (%(batches)s::bigint[] IS NULL OR batch.id = ANY(%(batches)s))
       AND (%(kinds)s::text[] IS NULL OR annotation.kind = ANY(%(kinds)s))
@@ -91,6 +94,8 @@ class SourcesTally:
     batches: Counter[int] = field(default_factory=Counter)
     excluded: Counter[int] = field(default_factory=Counter)  # by exclusion
     without: Counter[str] = field(default_factory=Counter)  # by what the selection leaves out
+    pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
+    verdicts: Counter[str] = field(default_factory=Counter)  # of the labels that were reviewed
 
     def excluded_facts(self, without: Without) -> dict[str, Any]:
         """The answers that were left out, counted by exclusion, with its reason, and by part of `without`."""
@@ -111,6 +116,17 @@ class SourcesTally:
             "without": {part: self.without[part] for part in without.parts()},
         }
 
+    def review_facts(self) -> dict[str, int]:
+        """How many labels were accepted, and how many are the corrections of reviewers; and the answers that were left
+        out because they wait for review, or for an author to whom they were sent back. Empty where nothing was reviewed
+        or has to be."""
+        if not self.pending and not self.verdicts:
+            return {}
+        accepted, corrected = self.verdicts[Review.Verdict.ACCEPTED], self.verdicts[Review.Verdict.CORRECTED]
+        return {"accepted": accepted, "corrected": corrected} | {
+            reason: self.pending[reason] for reason in (WAITING, SENT_BACK)
+        }
+
     def guideline_versions(self) -> list[int]:
         return sorted(Guideline.objects.filter(pk__in=self.guidelines).values_list("version", flat=True))
 
@@ -124,7 +140,7 @@ def aspect_points(project: Project) -> dict[str, int]:
 
 def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Iterator[LabelledPrompt]:
     """Every prompt with selected labels, by id. Call it inside a transaction. Only current annotations of finished
-    assignments are labels, and none that is excluded."""
+    assignments are labels, and none that is excluded or does not count before its review."""
     weights: dict[int, dict[str, float]] = dict(WeightSet.objects.filter(project=project).values_list("pk", "weights"))
     parameters = {
         "project": project.pk,
@@ -143,13 +159,20 @@ def labels(
     rows: Iterable[tuple[Any, ...]], weights: dict[int, dict[str, float]], without: Without, tally: SourcesTally
 ) -> list[Label[Any]]:
     made = []
-    for _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, exclusion, simulated in rows:
+    for row in rows:
+        _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, *left_out = row
+        exclusion, simulated, pending, verdict = left_out
         if exclusion is not None:
             tally.excluded[exclusion] += 1
             continue
         if without and (part := without.key_of(annotation_id, annotator, simulated)):
             tally.without[part] += 1
             continue
+        if pending is not None:
+            tally.pending[pending] += 1
+            continue
+        if verdict is not None:
+            tally.verdicts[verdict] += 1
         tally.annotation_ids.append(annotation_id)
         tally.kinds[kind] += 1
         tally.annotators.add(annotator)

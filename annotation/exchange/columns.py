@@ -87,7 +87,8 @@ ANSWER_GROUPS = (
             Column(
                 "is_label",
                 TRUTH,
-                "Whether datasets are made of it: the current answer of a finished assignment.",
+                "Whether datasets are made of it: the current answer of a finished assignment, unless it waits for "
+                "review or was sent back.",
             ),
             Column("kind", TEXT, "`writing`, `postediting`, `scoring` or `choosing`."),
         ),
@@ -198,6 +199,27 @@ ANSWER_GROUPS = (
             ),
             Column("skip_reason_text", TEXT, "The reason as the page words it, in English."),
             Column("skip_comment", TEXT, "What the person wrote about skipping."),
+        ),
+    ),
+    Group(
+        "Its review",
+        (
+            Column(
+                "review",
+                TEXT,
+                "`accepted`, `corrected`, `left_out` or `sent_back`; `waiting` where the batch requires review and "
+                "nobody has reviewed it; empty where nobody did and nobody has to.",
+            ),
+            Column("review_note", TEXT, "The reviewer's reason or note."),
+            Column(
+                "correction",
+                JSON,
+                "The answer as the reviewer corrected it, as the database keeps it: datasets are made of it. The "
+                "columns above are the person's own answer.",
+            ),
+            Column("review_reply", TEXT, "What the person replied to the reviewer."),
+            Column("reviewer", TEXT, "The reviewer's name, or pseudonym."),
+            Column("reviewed_at", TIME, "When it was reviewed."),
         ),
     ),
     Group(

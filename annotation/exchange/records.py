@@ -69,6 +69,7 @@ class Records:
 
     def of(self, chunk: Chunk) -> list[Record]:
         people = {line.annotator_id for line in chunk.lines}
+        people |= {line.reviewer_id for line in chunk.lines if line.reviewer_id is not None}
         people |= {remark[5] for remarks in chunk.remarks.values() for remark in remarks if remark[5] is not None}
         self.whole.load_people(people)
         records: list[Record] = []
@@ -86,10 +87,11 @@ class Records:
             answer["annotation_id"] = line.answer_id
             answer["version"] = line.version
             answer["state"] = line.state
-            answer["is_label"] = line.state == "current"
+            answer["is_label"] = line.is_label
             answer["kind"] = line.kind
             answer["claimed_at"] = line.claimed_at
             answer["submitted_at"] = line.at
+            answer.update(self.review_columns(line))
             answer["remarks"] = self.remarks(chunk.remarks.get((line.task_id, line.annotator_id), ()))
             records.append(Record(task, answer))
         return records
@@ -141,6 +143,18 @@ class Records:
             "guideline_version": self.whole.guidelines.get(line.guideline_id or 0),
             "weights_version": weight_set.version if weight_set else None,
             "weights": self.weights.get(line.weight_set_id),
+        }
+
+    def review_columns(self, line: Line) -> Values:
+        if line.reviewer_id is None:
+            return {"review": line.review}
+        return {
+            "review": line.review,
+            "review_note": line.review_note,
+            "correction": from_json(line.correction),
+            "review_reply": line.review_reply,
+            "reviewer": self.names.name(self.whole.people[line.reviewer_id]),
+            "reviewed_at": line.reviewed_at,
         }
 
     def skip_columns(self, line: Line, chunk: Chunk) -> Values:

@@ -33,8 +33,13 @@ WITH every AS (
                  WHERE later.assignment_id = answer.assignment_id AND later.version > answer.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
         answer.payload::text AS payload, answer.guideline_id, answer.weight_set_id, answer.active_seconds,
-        answer.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment
+        answer.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        CASE WHEN review.id IS NULL AND batch.requires_review AND answer.is_current THEN 'waiting'
+            ELSE review.verdict END AS review,
+        review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
+        review.payload::text AS correction, review.reply AS review_reply
     FROM annotation_annotation AS answer
+        LEFT JOIN annotation_review AS review ON review.annotation_id = answer.id
         JOIN annotation_assignment AS slot ON slot.id = answer.assignment_id
         JOIN annotation_task AS task ON task.id = answer.task_id
         JOIN annotation_batch AS batch ON batch.id = task.batch_id
@@ -42,7 +47,7 @@ WITH every AS (
     UNION ALL
     SELECT batch.id, task.position, task.id, slot.slot, NULL, NULL, slot.id, batch.kind, slot.annotator_id,
         slot.finished_at, slot.claimed_at, 'skipped', NULL, NULL, NULL, NULL, NULL, task.prompt_id, task.candidate_ids,
-        slot.skip_reason, slot.skip_comment
+        slot.skip_reason, slot.skip_comment, NULL, NULL, NULL, NULL, NULL, NULL
     FROM annotation_assignment AS slot
         JOIN annotation_task AS task ON task.id = slot.task_id
         JOIN annotation_batch AS batch ON batch.id = slot.batch_id
@@ -64,7 +69,8 @@ COUNT = f"{LINES} SELECT left_out, state, count(*) FROM judged GROUP BY left_out
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,
     weight_set_id, active_seconds, idle_seconds, prompt_id, candidate_ids, skip_reason, skip_comment,
-    {moment("at")} AS at, {moment("claimed_at")} AS claimed_at
+    {moment("at")} AS at, {moment("claimed_at")} AS claimed_at, review, review_note, reviewer_id,
+    {moment("reviewed_at")} AS reviewed_at, correction, review_reply
 FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, version NULLS LAST, answer_id
 """  # noqa: S608 - our own
 PROMPTS = """SELECT id, text, messages::text, external_id, source_document, reference, metadata::text, held_out
@@ -72,8 +78,11 @@ PROMPTS = """SELECT id, text, messages::text, external_id, source_document, refe
 CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s)"
 REMARKS = f"""SELECT task_id, author_id, id, kind, text, {moment("created_at")}, answer, answered_by_id,
     {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s) ORDER BY created_at, id"""  # noqa: S608
-SKIP_TIMES = """SELECT assignment_id, sum(active_seconds), sum(idle_seconds) FROM annotation_timespent
-    WHERE assignment_id = ANY(%s) GROUP BY assignment_id"""
+# The annotator's own seconds: reviewers of the slot's answers have some of theirs.
+SKIP_TIMES = """SELECT t.assignment_id, sum(t.active_seconds), sum(t.idle_seconds)
+    FROM annotation_timespent t JOIN annotation_assignment a ON a.id = t.assignment_id
+        AND a.annotator_id = t.annotator_id
+    WHERE t.assignment_id = ANY(%s) GROUP BY t.assignment_id"""
 
 
 class Line(NamedTuple):
@@ -100,6 +109,17 @@ class Line(NamedTuple):
     skip_comment: str
     at: str
     claimed_at: str | None
+    review: str | None
+    review_note: str | None
+    reviewer_id: int | None
+    reviewed_at: str | None
+    correction: str | None
+    review_reply: str | None
+
+    @property
+    def is_label(self) -> bool:
+        """As `annotation.core.reviews` says it; exclusions are not looked at."""
+        return self.state == "current" and self.review not in ("waiting", "sent_back")
 
 
 @dataclass

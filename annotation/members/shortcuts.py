@@ -19,6 +19,7 @@ JUDGING = PREFERRING | SCORING
 POSTEDITING = frozenset({"postediting"})
 EDITING = POSTEDITING | {"writing"}
 EVERYWHERE = JUDGING | EDITING
+REVIEWING = frozenset({"reviewing"})
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
     (
         gettext_lazy("On every page"),
         (
-            Action("guideline", "g", gettext_lazy("Open the guideline"), EVERYWHERE),
+            Action("guideline", "g", gettext_lazy("Open the guideline"), EVERYWHERE | REVIEWING),
             Action("note", "n", gettext_lazy("Write a note to the reviewer"), EVERYWHERE),
             Action("flag", "l", gettext_lazy("Flag the task"), EVERYWHERE),
-            Action("pause", "b", gettext_lazy("Pause"), EVERYWHERE),
+            Action("pause", "b", gettext_lazy("Pause"), EVERYWHERE | REVIEWING),
             Action("skip", "x", gettext_lazy("Skip the task"), EVERYWHERE),
             Action("undo", "z", gettext_lazy("Undo the last submission"), EVERYWHERE),
-            Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE),
-            Action("text-smaller", "-", gettext_lazy("Smaller text"), EVERYWHERE),
-            Action("text-larger", "+", gettext_lazy("Larger text"), EVERYWHERE),
+            Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE | REVIEWING),
+            Action("text-smaller", "-", gettext_lazy("Smaller text"), EVERYWHERE | REVIEWING),
+            Action("text-larger", "+", gettext_lazy("Larger text"), EVERYWHERE | REVIEWING),
         ),
     ),
     (
@@ -95,6 +96,16 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
             Action("reference", "h", gettext_lazy("Glossary and similar texts"), EDITING),
             Action("reset", "r", gettext_lazy("Start over"), POSTEDITING),
             Action("accept", "a", gettext_lazy("Accept unchanged"), POSTEDITING),
+        ),
+    ),
+    (
+        gettext_lazy("Reviewing"),
+        (
+            Action("review-accept", "a", gettext_lazy("Accept the answer"), REVIEWING),
+            Action("review-correct", "e", gettext_lazy("Correct the answer"), REVIEWING),
+            Action("review-leave-out", "x", gettext_lazy("Leave the answer out"), REVIEWING),
+            Action("review-send-back", "r", gettext_lazy("Send the answer back"), REVIEWING),
+            Action("review-skip", "s", gettext_lazy("Pass the answer over"), REVIEWING),
         ),
     ),
 )

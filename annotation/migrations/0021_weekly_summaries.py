@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0019_analyses'),
+        ('annotation', '0020_reviews'),
     ]
 
     operations = [

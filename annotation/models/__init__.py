@@ -13,7 +13,7 @@ from annotation.models.project import Aspect, Membership, Project, ReasonTag, Ro
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
-from annotation.models.review import GuidelineReading, Remark
+from annotation.models.review import GuidelineReading, Remark, Review, ReviewClaim
 from annotation.models.summary import WeeklySummary
 from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
 from annotation.models.user import Invitation, User
@@ -49,6 +49,8 @@ __all__ = [
     "QueueCursor",
     "ReasonTag",
     "Remark",
+    "Review",
+    "ReviewClaim",
     "Role",
     "SlotCount",
     "Task",

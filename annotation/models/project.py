@@ -71,6 +71,14 @@ class Project(models.Model):
         blank=True,
         help_text="What kinds of error can be marked in a text that is scored. Empty: none are marked.",
     )
+    review_share = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text="Percent of each person's answers that reviewers get as a random sample.",
+    )
+    review_anonymous = models.BooleanField(
+        default=False, help_text="Reviewers do not see who answered, nor annotators who reviewed."
+    )
     time_zone = models.CharField(
         max_length=60,
         default=site_time_zone,
@@ -94,6 +102,7 @@ class Project(models.Model):
             models.CheckConstraint(
                 condition=models.Q(held_out_share__gte=0, held_out_share__lt=1), name="project_held_out_share"
             ),
+            models.CheckConstraint(condition=models.Q(review_share__lte=100), name="project_review_share"),
         ]
 
     def __str__(self) -> str:

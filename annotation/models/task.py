@@ -36,6 +36,9 @@ class Batch(models.Model):
         blank=True,
         help_text="Only annotators who passed this test get tasks of the batch.",
     )
+    requires_review = models.BooleanField(
+        default=False, help_text="Answers count only once a reviewer accepted or corrected them."
+    )
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.OPEN)
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")

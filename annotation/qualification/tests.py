@@ -14,6 +14,7 @@ from annotation.core.access import MEMBERS, Person, first_or_404, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.exclusions import is_excluded
+from annotation.core.reviews import is_pending
 from annotation.kinds import KINDS
 from annotation.models import (
     Annotation,
@@ -22,6 +23,7 @@ from annotation.models import (
     Project,
     Qualification,
     QualificationItem,
+    Review,
     Role,
     User,
 )
@@ -52,12 +54,15 @@ def qualification_for(user: Person, qualification_id: int, roles: tuple[Role, ..
 
 
 def model_answers(batch: Batch) -> QuerySet[Annotation]:
-    """Answers that a test can be made from: current ones by the project's managers and reviewers, none excluded."""
+    """Answers that a test can be made from: current ones by the project's managers and reviewers, none excluded,
+    corrected by somebody else or waiting for a review that they need to count."""
     staff = Membership.objects.filter(project=batch.project_id, role__in=[Role.REVIEWER, Role.MANAGER])
     return (
         Annotation.objects.filter(task__batch=batch, is_current=True, kind__in=TESTABLE)
         .filter(annotator__in=staff.values("user"))
         .exclude(is_excluded(project="task__batch__project"))
+        .exclude(is_pending())
+        .exclude(reviews__verdict=Review.Verdict.CORRECTED)
         .select_related("task__prompt", "annotator", "task__batch")
         .order_by("task__position", "id")
     )
@@ -158,11 +163,12 @@ def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str
         task__batch__project=project,
         annotator__in=staff.values("user"),
     ).exclude(is_excluded(project="task__batch__project"))
+    usable = usable.exclude(is_pending()).exclude(reviews__verdict=Review.Verdict.CORRECTED)
     if usable.count() != len(items):
         return [
             _(
                 "Only current answers of this kind by managers or reviewers of the project can be used, and none that "
-                "is excluded."
+                "is excluded, was corrected or waits for review."
             )
         ]
     return []

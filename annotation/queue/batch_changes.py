@@ -1,4 +1,4 @@
-"""Editing an open batch: name, priority and test may change; kind, overlap and tasks may not."""
+"""Editing an open batch: name, priority, test and required review may change; kind, overlap and tasks may not."""
 
 import time
 
@@ -30,9 +30,16 @@ STALE = (
 
 
 def change_batch(
-    *, batch: Batch, actor: User | None, name: str, priority: int, qualification: Qualification | None
+    *,
+    batch: Batch,
+    actor: User | None,
+    name: str,
+    priority: int,
+    qualification: Qualification | None,
+    requires_review: bool | None = None,
 ) -> Batch:
-    """Give the batch this name, priority and test (None for none); an unchanged field records no event.
+    """Give the batch this name, priority and test (None for none), and say whether its answers count only after review
+    (None: as it is); an unchanged field records no event.
 
     Finished and held tasks are not affected: a test that is added later is required at the next task.
     Raises InvalidInput by field.
@@ -49,12 +56,17 @@ def change_batch(
             problems += [("qualification", problem) for problem in qualification_problems(qualification, row)]
         if problems:
             raise InvalidInput("; ".join(message for _field, message in problems), problems)
-        new = {"name": name, "priority": priority, "qualification_id": qualification.pk if qualification else None}
+        new = {
+            "name": name,
+            "priority": priority,
+            "qualification_id": qualification.pk if qualification else None,
+            "requires_review": row.requires_review if requires_review is None else requires_review,
+        }
         before = {field: getattr(row, field) for field in new if getattr(row, field) != new[field]}
         if before:
             for field, value in new.items():
                 setattr(row, field, value)
-            row.save(update_fields=["name", "priority", "qualification"])
+            row.save(update_fields=["name", "priority", "qualification", "requires_review"])
             after = {field: new[field] for field in before}
             record(verb="batch.changed", target=row, actor=actor, project=row.project, before=before, after=after)
     reprioritize(row)

@@ -37,6 +37,7 @@ def open_batch(
     seed: int | None = None,
     accept_missing: int | None = None,
     once: bool = False,
+    requires_review: bool = False,
 ) -> Batch:
     """Open tasks of one kind over the project's prompts (or those of `prompts`), each with `overlap` free slots.
 
@@ -44,7 +45,7 @@ def open_batch(
     `origins`: one of each origin), `alternatives` of them side by side in a task (default 1). Choosing takes up to
     `alternatives` (default 2) texts of a prompt that differ, two at least (with `origins`: exactly as many origins,
     one candidate of each). The seed draws the prompts of a limited selection, shuffles tasks, picks candidates and
-    decides sides: the same seed, the same batch.
+    decides sides: the same seed, the same batch. With `requires_review`, answers count only after review.
 
     Texts of a prompt that read the same count as one. A prompt that yields no task is left out and counted in
     `batch.selection["left_out"]`; see `queue.left_out` for the reasons.
@@ -67,6 +68,7 @@ def open_batch(
             seed=new_seed() if seed is None else seed,
         )
         batch.name, batch.priority, batch.created_by = name.strip()[:120], priority, actor
+        batch.requires_review = requires_review
         if not batch.name:
             raise InvalidInput(_("A batch needs a name."), [("name", _("Enter a name."))])
         if isinstance(prompts, PromptSelection):
@@ -95,6 +97,7 @@ def open_batch(
                 "overlap": batch.overlap,
                 "priority": priority,
                 "seed": batch.seed,
+                "requires_review": requires_review,
                 **batch.selection,
             },
         )
@@ -105,7 +108,18 @@ def open_batch(
 
 def opened_before(batch: Batch) -> Batch | None:
     """The batch that the same form opened."""
-    same = ("project", "kind", "name", "seed", "overlap", "priority", "alternatives", "qualification", "created_by")
+    same = (
+        "project",
+        "kind",
+        "name",
+        "seed",
+        "overlap",
+        "priority",
+        "alternatives",
+        "qualification",
+        "created_by",
+        "requires_review",
+    )
     rows = Batch.objects.filter(**{name: getattr(batch, name) for name in same})
     return rows.filter(**{f"selection__{name}": batch.selection[name] for name in ("asked", "origins")}).first()
 

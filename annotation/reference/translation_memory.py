@@ -19,6 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from annotation.core.exclusions import is_excluded
+from annotation.core.reviews import counted_payload
 from annotation.kinds import KINDS
 from annotation.models import Annotation, MemoryEntry, Project, User
 from annotation.text.normalization import UNSPACED, folded
@@ -214,8 +215,11 @@ def rebuild(*, project: Project, progress: Callable[[int, int], None] = lambda d
     kinds = [name for name, kind in KINDS.items() if kind.keeps_own_text]
     current = Annotation.objects.filter(is_current=True, kind__in=kinds)
     rows = current.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
+    rows = rows.annotate(counted=counted_payload())
     total, done, last = rows.count(), 0, 0
     while chunk := list(rows.filter(pk__gt=last)[:500]):
+        for annotation in chunk:
+            annotation.payload = annotation.counted  # as a reviewer corrected it
         texts = [(annotation, text_of(annotation)) for annotation in chunk]
         upsert([entry_of(annotation, target) for annotation, target in texts if target is not None])
         done, last = done + len(chunk), chunk[-1].pk

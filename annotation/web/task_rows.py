@@ -13,10 +13,11 @@ from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
 from annotation.kinds.side_order import presented_order
-from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Remark, Task
+from annotation.models import Annotation, Assignment, Batch, Candidate, Membership, Remark, Review, Task
 from annotation.text.differences import differences
 
 Row = dict[str, Any]
+VERDICTS = dict(Review.Verdict.choices)
 
 
 def members_of(batch: Batch) -> QuerySet[Membership]:
@@ -28,7 +29,10 @@ def members_of(batch: Batch) -> QuerySet[Membership]:
 def with_answers(tasks: QuerySet[Task]) -> QuerySet[Task]:
     """The tasks with all that `rows_of` reads of them."""
     slots = Assignment.objects.select_related("annotator").order_by("slot")
-    answers = Annotation.objects.filter(is_current=True)
+    reviews = Review.objects.filter(annotation=OuterRef("pk")).order_by()
+    answers = Annotation.objects.filter(is_current=True).annotate(
+        verdict=Subquery(reviews.values("verdict")), correction=Subquery(reviews.values("payload"))
+    )
     remarks = Remark.objects.filter(task=OuterRef("pk")).order_by().values("task")
     return (
         tasks.select_related("prompt")
@@ -90,9 +94,13 @@ def slot_of(
         texts = {pk: candidate.text for pk, candidate in candidates.items()}
         answer = kind.describe(annotation.payload, texts, batch.project.target_language, aspects, brief=brief)
         groups = kind.order_of(annotation.payload)
+        correction = annotation.correction  # type: ignore[attr-defined]
         row |= {
             "annotation": annotation,
             "answer": answer,
+            "verdict": VERDICTS.get(annotation.verdict),  # type: ignore[attr-defined]  # annotated, as the next
+            "correction": correction
+            and kind.describe(correction, texts, batch.project.target_language, aspects, brief=brief),
             "order": " > ".join(" = ".join(letters.get(key, "?") for key in group) for group in groups),
             "scores": sorted(
                 (letters.get(key, "?"), side["short"])

@@ -139,7 +139,8 @@
       return [keyFor(control), text.replace("…", "")];
     });
     for (const entry of registered.values()) if (entry.label) rows.push([keyOf(entry.action, entry.key), entry.label]);
-    rows.push([byId("submit")?.querySelector("kbd")?.textContent ?? "Enter", word("keys.submit")], ["Esc", word("keys.leave")]);
+    if (!byId("submit")?.dataset.key) rows.push([byId("submit")?.querySelector("kbd")?.textContent ?? "Enter", word("keys.submit")]);
+    rows.push(["Esc", word("keys.leave")]);
     byId("single-keys").checked = person.single;
     list.replaceChildren(...rows.flatMap(([name, text]) => {
       const term = document.createElement("dt"), cap = document.createElement("kbd"), meaning = document.createElement("dd");

@@ -45,6 +45,7 @@ from annotation.projects.settings import update_project
 from annotation.qualification.attempts import start_attempt
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
+from annotation.reviewing.verdicts import correct, reply_to_review
 from tests.annotation.helpers import ONE, TWO, batch_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 from training.contract.config import ModelSource, TrainingConfig
@@ -134,10 +135,14 @@ def everything(
     for number, batch in enumerate(batches.values(), 1):
         Batch.objects.filter(pk=batch.pk).update(name=f"第{number}回")
     writing = batches[Kind.WRITING]
-    submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)
+    first = submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin).annotation
     mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei).annotation
     held = hand(writing, kei)
+    review = correct(annotation=first, reviewer=hana, payload={"text": f"{good}{good}"}, note="丁寧に。")
+    reply_to_review(review=review, author=rin, text="わかりました。")
+    submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
+    Batch.objects.filter(pk=writing.pk).update(requires_review=True)
     exclusion = exclude_answer(annotation=mine, reason="原文と合いません。", actor=hana)
     lift_exclusion(exclusion=exclude_simulated(project=project, reason="試し。", actor=hana), actor=hana)
     remark = Remark.objects.create(task=mine.task, author=kei, kind="question", text="どのくらい丁寧に？")

@@ -109,6 +109,11 @@ MANAGER_ONLY = {
 }
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
+    "review",
+    "reviews",
+    "review_decide",
+    "review_correct",
+    "review_time",
     "dashboard",
     "weekly_summary",
     "dashboard_answers",

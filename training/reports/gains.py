@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.utils.translation import gettext as _
 
-from annotation.models import Annotation, Exclusion, Project
+from annotation.models import Annotation, Batch, Exclusion, Project, Review
 from annotation.text.formatting import percentage
 from training.models import Checkpoint, Evaluation, Round, Run
 from training.reports.progress import Figure, evaluation_figures
@@ -71,7 +72,8 @@ def judgements_of(project: Project) -> dict[int, tuple[Round, Outcome]]:
     """{checkpoint: the newest round in which people compared it with its parent, and its outcome}."""
     found: dict[int, tuple[Round, Outcome]] = {}
     for round in judged_rounds(project):
-        state = (round.answers or 0, round.newest_answer, round.excluded or 0, round.lifted or 0)
+        reviewed = (round.newest_review, tuple(round.requiring))
+        state = (round.answers or 0, round.newest_answer, round.excluded or 0, round.lifted or 0, *reviewed)
         outcome = counted(round.checkpoint, tuple(sorted(round.linked)), state)
         if outcome.decided or outcome.ties or outcome.both_bad:
             found.setdefault(round.checkpoint.pk, (round, outcome))
@@ -83,6 +85,8 @@ def judged_rounds(project: Project) -> Iterable[Any]:
     compared = comparing(Annotation.objects.filter(task__batch__rounds=OuterRef("pk")))
     answers = compared.order_by().values("task__batch__rounds")
     exclusions = Exclusion.objects.filter(project=OuterRef("project")).order_by().values("project")
+    reviews = Review.objects.filter(batch__project=OuterRef("project")).order_by().values("batch__project")
+    requiring = Batch.objects.filter(project=OuterRef("project"), requires_review=True).order_by("pk")
     return (
         Round.objects.filter(project=project, checkpoint__isnull=False, batches__isnull=False)
         .select_related("checkpoint__parent", "checkpoint__project")
@@ -91,6 +95,8 @@ def judged_rounds(project: Project) -> Iterable[Any]:
             answers=Subquery(answers.annotate(found=Count("pk")).values("found")),
             newest_answer=Subquery(answers.annotate(found=Max("pk")).values("found")),
             excluded=Subquery(exclusions.annotate(found=Count("pk")).values("found")),
+            newest_review=Subquery(reviews.annotate(found=Max("pk")).values("found")),
+            requiring=ArraySubquery(requiring.values("pk")),
             lifted=Subquery(exclusions.annotate(found=Count("lifted_at")).values("found")),
         )
         .order_by(F("number").desc())[:CHECKPOINTS]

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.core import exclusions
+from annotation.core import exclusions, reviews
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Candidate
 from annotation.models.typology import label
@@ -97,14 +98,15 @@ def opponent_of(checkpoint: Checkpoint) -> str:
 
 def outcome_of(checkpoint: Checkpoint, batches: Iterable[int] | None = None) -> Outcome:
     """The checkpoint's texts against its parent's, in the current answers of these batches (None: of all), without
-    those that are excluded.
+    those that are excluded or do not count before their review.
 
     Annotators are counted once, prompts are the units of the interval. Answers are read in chunks, and again only when
     there are new ones: a page that asks every few seconds reads them once.
     """
     chosen = None if batches is None else tuple(sorted(batches))
     state = _answers(checkpoint, chosen).aggregate(Count("pk"), Max("pk"))
-    return counted(checkpoint, chosen, (*state.values(), *exclusions.state_of(checkpoint.project)))
+    project = checkpoint.project
+    return counted(checkpoint, chosen, (*state.values(), *exclusions.state_of(project), *reviews.state_of(project)))
 
 
 def comparing(answers: QuerySet[Annotation]) -> QuerySet[Annotation]:
@@ -119,10 +121,11 @@ def _answers(checkpoint: Checkpoint, batches: tuple[int, ...] | None) -> QuerySe
 
 
 @lru_cache(maxsize=256)
-def counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[int | None, ...]) -> Outcome:
+def counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tuple[Any, ...]) -> Outcome:
     """`outcome_of`, for callers that know the state of the answers: how many there are, and the newest (they never
-    change, a correction is a new one), and how many exclusions were made and lifted."""
+    change, a correction is a new one), how many exclusions were made and lifted, and the newest review."""
     answers = _answers(checkpoint, batches).exclude(exclusions.is_excluded(project="task__batch__project"))
+    answers = answers.exclude(reviews.is_pending()).annotate(counted=reviews.counted_payload())
     candidates = Candidate.objects.filter(prompt__project=checkpoint.project)
     if batches is not None:
         candidates = candidates.filter(prompt__tasks__batch__in=batches)
@@ -135,7 +138,7 @@ def counted(checkpoint: Checkpoint, batches: tuple[int, ...] | None, state: tupl
     units: dict[int, list[int]] = {}
     reasons: Counter[str] = Counter()
     against: Counter[str] = Counter()
-    rows = answers.values_list("kind", "payload", "task__prompt_id", "annotator_id")
+    rows = answers.values_list("kind", "counted", "task__prompt_id", "annotator_id")
     for name, stored, prompt, annotator in rows.iterator(chunk_size=AT_ONCE):
         kind = KINDS[name]
         answer = kind.parse(stored)

@@ -10,7 +10,7 @@ from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
-from annotation.datasets.excluded import excluded_lines
+from annotation.datasets.excluded import excluded_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.rows import ExportOptions
@@ -118,6 +118,8 @@ class Command(BaseCommand):
         manifest = version.asked_manifest or version.manifest
         for what, number in excluded_lines(manifest):
             self.stdout.write(f"excluded: {what}: {number:,} answer{pluralize(number)}")
+        for what, number in review_lines(manifest):
+            self.stdout.write(f"review: {what}: {number:,} answer{pluralize(number)}")
         for what, number in manifest["left_out"].items():
             self.stdout.write(f"left out: {what}: {number:,}")
         if "single_votes" in manifest["rows"]:

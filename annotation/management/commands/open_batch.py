@@ -43,7 +43,11 @@ class Command(BaseCommand):
             type=int,
             help="texts in a task: choosing 2 to 6 (from 3 up they are ranked), scoring 1 to 6 side by side",
         )
-
+        parser.add_argument(
+            "--requires-review",
+            action="store_true",
+            help="answers count only once a reviewer accepted or corrected them",
+        )
         parser.add_argument(
             "--dry-run", action="store_true", help="show tasks, answers, hours and warnings, and open nothing"
         )
@@ -71,6 +75,7 @@ class Command(BaseCommand):
                 name=options["name"] or str(Kind(options["kind"]).label),
                 actor=None,
                 priority=options["priority"],
+                requires_review=options["requires_review"],
             )
         except DomainError as error:
             raise CommandError(str(error)) from error

@@ -77,6 +77,8 @@ class ProjectForm(forms.ModelForm):
             "lease_minutes": _("Lease (minutes)"),
             "idle_minutes": _("Idle after (minutes)"),
             "edit_hours": _("Answers can be changed for (hours)"),
+            "review_share": _("Random share for review (%)"),
+            "review_anonymous": _("Anonymous review"),
             "time_zone": _("Time zone"),
             "show_total": _("Show the weighted total while scoring"),
             "reasons_by_side": _("Give reasons for each side"),
@@ -99,6 +101,11 @@ class ProjectForm(forms.ModelForm):
                 "whether the annotator is still there. From 1 to 120."
             ),
             "edit_hours": _("How long annotators can change a submitted answer. 0: not at all."),
+            "review_share": _(
+                "From 0 to 100: this share of each person's answers comes up for review, besides flags, remarks, "
+                "disagreements and very fast answers."
+            ),
+            "review_anonymous": _("Reviewers do not see who answered, and annotators not who reviewed."),
             "time_zone": _("Where a day begins and ends: for time sheets, progress and cost."),
             "show_total": _(
                 "People see what their scores add up to with the weights. "
@@ -128,6 +135,7 @@ class ProjectForm(forms.ModelForm):
         (_("General"), ("name", "goal", ("source_language", "target_language"), "persona")),
         (_("Assignment"), (("default_overlap", "held_out_share"), "avoid_seen")),
         (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours", "time_zone")),
+        (_("Review"), ("review_share", "review_anonymous")),
         (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
     )
 
@@ -142,6 +150,7 @@ class ProjectForm(forms.ModelForm):
             choices=[(name, name) for name in sorted({*time_zones(), self.instance.time_zone})],
             required=False,
         )
+        self.fields["review_share"].required = False
         categories = self.fields["error_categories"]
         if self.instance.pk is None:
             self.initial.setdefault("error_categories", categories_for(Project.Goal.TRANSLATION))
@@ -161,6 +170,11 @@ class ProjectForm(forms.ModelForm):
     def clean_time_zone(self) -> str:
         """A form without the field keeps the zone."""
         return self.cleaned_data["time_zone"] or str(self.instance.time_zone)
+
+    def clean_review_share(self) -> int:
+        """A form without the field keeps the share."""
+        share = self.cleaned_data["review_share"]
+        return int(self.instance.review_share if share is None else share)
 
     def clean_error_categories(self) -> list[str]:
         """Of a new project, a list that nobody has changed becomes the one that fits the goal."""

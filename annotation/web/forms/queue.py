@@ -15,6 +15,7 @@ from annotation.queue.batch_changes import HIGHEST, LOWEST
 from annotation.queue.batches import SEED_LIMIT, new_seed
 from annotation.queue.prompt_selection import SIDES, WHICH, PromptSelection
 
+REVIEW_HELP = _("Datasets and results take an answer once a reviewer has accepted or corrected it.")
 MAX_PROMPTS = 1_000_000_000  # of a random sample: more than a project can have
 
 
@@ -97,6 +98,12 @@ class BatchForm(forms.Form):
         help_text=_("Batches of a higher priority are served first."),
     )
 
+    requires_review = forms.BooleanField(
+        required=False,
+        label=_("Answers count only after review"),
+        help_text=REVIEW_HELP,
+    )
+
     # What a preview counts is what opens: both draw by this seed.
     seed = forms.IntegerField(min_value=0, max_value=SEED_LIMIT, required=False, widget=forms.HiddenInput)
     # The tick of the preview's warning: so many answers that nobody can give were seen and accepted.
@@ -176,9 +183,19 @@ class BatchChangeForm(forms.Form):
         label=_("Test"),
         help_text=_("Annotators who have not passed get no new tasks. Claimed tasks can be finished."),
     )
+    requires_review = forms.BooleanField(
+        required=False,
+        label=_("Answers count only after review"),
+        help_text=REVIEW_HELP,
+    )
 
     def __init__(self, data: QueryDict | None = None, *, batch: Batch) -> None:
-        initial = {"name": batch.name, "priority": batch.priority, "qualification": batch.qualification_id}
+        initial = {
+            "name": batch.name,
+            "priority": batch.priority,
+            "qualification": batch.qualification_id,
+            "requires_review": batch.requires_review,
+        }
         super().__init__(data, initial=initial, auto_id="change-%s")
         self.project = batch.project
         tests = qualification_choices(batch.project, batch.kind, beside=batch.qualification)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("remarks/<int:remark_id>/read/", remarks.read, name="remark_read"),
     path("my-work/", my_work.my_work, name="my_work"),
     path("my-work/<int:annotation_id>/", my_work.versions, name="my_answer"),
+    path("my-work/<int:annotation_id>/reply/", my_work.reply, name="my_answer_reply"),
     path("my-work/<int:annotation_id>/reopen/", my_work.reopen, name="my_answer_reopen"),
     path("my-time/", timesheets.my_time, name="my_time"),
     path(f"{PROJECT}time/", timesheets.time_sheets, name="time_sheets"),

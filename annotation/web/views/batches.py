@@ -63,6 +63,7 @@ def opened(form: BatchForm, actor: User) -> Batch | None:
             name=cleaned["name"],
             actor=actor,
             priority=cleaned["priority"],
+            requires_review=cleaned["requires_review"],
             accept_missing=cleaned["accept_missing"] or 0,
             once=cleaned["seed"] is not None,
         )

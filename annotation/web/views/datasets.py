@@ -17,7 +17,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
 from annotation.core.exclusions import excluded_answers
-from annotation.datasets.excluded import excluded_lines
+from annotation.core.reviews import waiting_by_batch
+from annotation.datasets.excluded import excluded_lines, review_lines
 from annotation.datasets.freeze import FILES, freeze_dataset
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.models import DatasetVersion, Kind, Role
@@ -84,6 +85,7 @@ def datasets(request: SignedInRequest, slug: str) -> HttpResponse:
         "versions": [(version, balance_of(version)) for version in shown],
         "manages": role_in(request.user, project) == Role.MANAGER,
         "excluded": excluded_answers(project),
+        "waiting_reviews": waiting_by_batch(project).total(),
     }
     return render(request, "annotation/datasets/datasets.html", context, status=status)
 
@@ -107,6 +109,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
             for kind, pairs in manifest["agreement"].items()
         ],
         "excluded": list(excluded_lines(manifest)),
+        "review": list(review_lines(manifest)),
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),

@@ -15,6 +15,7 @@ from annotation.core.access import projects_of
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
 from annotation.queue.progress import ProjectState, project_states, work_for
+from annotation.reviewing.own import sent_back_to
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.people import ProjectForm
 from annotation.web.http import actor
@@ -60,6 +61,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
         "answers": answers[:ANSWERS_AT_ONCE],
+        "sent_back": list(sent_back_to(user)[:ANSWERS_AT_ONCE]),
         "open_remarks": [row for row in remarks if row[0] not in {state.project.slug for state in managed}],
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),
         "today": today_of(user, shown),

@@ -1,6 +1,6 @@
 """What I submitted: found again, looked at version by version, and opened again while the project lets me."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -19,16 +19,19 @@ from annotation.answers.reopening import (
     first_submitted,
     locked_reason,
     reopen_submission,
+    reviewed_reason,
     withdrawn_reason,
 )
-from annotation.core.access import own_answer, projects_of
-from annotation.core.errors import Conflict
+from annotation.core.access import first_or_404, own_answer, projects_of
+from annotation.core.errors import Conflict, DomainError
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
-from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, User
+from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, Review, User
 from annotation.queue.progress import submitted_by
 from annotation.queue.withdrawn import is_withdrawn
+from annotation.reviewing.own import is_final, may_answer_again, may_reply, reviews_of
+from annotation.reviewing.verdicts import MAX_NOTE, reply_to_review
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.parameters import row_id
@@ -46,13 +49,16 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     withdrawn = Exists(Exclusion.objects.filter(prompt=OuterRef("task__prompt"), lifted_at=None))
     rows = submitted_by(request.user).annotate(first_at=first_submitted(), is_withdrawn=withdrawn)
     page = Paginator(filtered(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
-    texts = texts_of(list(page))
+    texts, reviews = texts_of(list(page)), reviews_of(page)
     aspects = aspects_by_key({answer.assignment.batch.project_id for answer in page})
     query = request.GET.copy()
     query.pop("page", None)
     context = {
         "page": page,
-        "answers": [row_of(answer, texts, aspects[answer.assignment.batch.project_id]) for answer in page],
+        "answers": [
+            row_of(answer, texts, aspects[answer.assignment.batch.project_id], reviews.get(answer.pk))
+            for answer in page
+        ],
         "chosen": chosen,
         "is_filtered": any(chosen.values()),
         "kinds": Kind.choices,
@@ -96,21 +102,44 @@ def texts_of(answers: list[Annotation]) -> dict[int, str]:
     return dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
 
 
-def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
+def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey, review: Review | None) -> dict[str, Any]:
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
     withdrawn = answer.is_withdrawn  # type: ignore[attr-defined]
-    locked = withdrawn_reason() if withdrawn else locked_reason(batch, first_at)
+    locked = final_reason(batch, first_at, review, withdrawn=withdrawn)
     return {
+        "review": review and review_row(review, texts, aspects),
         "annotation": answer,
         "project": batch.project,
         "batch": batch,
         "locked": locked,
-        "until": None if locked else changeable_until(batch, first_at),
+        "until": None if locked or may_answer_again(review, batch) else changeable_until(batch, first_at),
         "first_at": first_at,
         "answer": KINDS[answer.kind].describe(
             answer.payload, texts, batch.project.target_language, aspects, brief=True
         ),
+    }
+
+
+def final_reason(batch: Batch, first_at: datetime, review: Review | None, *, withdrawn: bool) -> str | None:
+    """Why the answer, of which this is the current version's review, can no longer be changed; None while it can."""
+    if withdrawn:
+        return withdrawn_reason()
+    if is_final(review):
+        return reviewed_reason()
+    return None if may_answer_again(review, batch) else locked_reason(batch, first_at)
+
+
+def review_row(review: Review, texts: dict[int, str], aspects: AspectsByKey) -> dict[str, Any]:
+    """What the author sees of a review: the correction in words, and whether a reply can be written."""
+    project = review.batch.project
+    kind = KINDS[review.batch.kind]
+    corrected = review.payload and kind.describe(review.payload, texts, project.target_language, aspects)
+    return {
+        "review": review,
+        "by": "" if project.review_anonymous else review.reviewer,
+        "correction": corrected,
+        "may_reply": may_reply(review),
     }
 
 
@@ -119,7 +148,13 @@ def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey) -> 
 @require_GET
 def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     """Every version of one answer, newest first, each with what it changed; and the remarks about the task."""
-    requested = own_answer(request.user, annotation_id)
+    return versions_page(request, own_answer(request.user, annotation_id))
+
+
+def versions_page(
+    request: SignedInRequest, requested: Annotation, *, error: str = "", entered: str = "", status: int = 200
+) -> HttpResponse:
+    """`error` and what was `entered` are those of a reply that was refused."""
     batch, task = requested.assignment.batch, requested.task
     rows = Annotation.objects.filter(assignment=requested.assignment_id).select_related("guideline").order_by("version")
     texts, aspects = texts_of([requested]), aspects_by_key([batch.project_id])[batch.project_id]
@@ -127,6 +162,7 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     # Of long texts, one version is shown whole and compared: the one asked for, else the last.
     whole = row_id(request.GET.get("whole", "")) or max(row.pk for row in rows)
     before: Annotation | None = None
+    reviews = reviews_of(rows)
 
     def described(answer: Annotation, brief: bool) -> dict[str, Any]:
         language = batch.project.target_language
@@ -135,13 +171,16 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     for answer in rows:
         brief = answer.pk != whole
         row: dict[str, Any] = {"annotation": answer, "answer": described(answer, brief)}
+        review = reviews.get(answer.pk)
+        row["review"] = review and review_row(review, texts, aspects)
         row["whole_url"] = f"?whole={answer.pk}#version-{answer.version}"
         if before and not row["answer"].get("is_extract"):
             row |= compared(described(before, brief), row["answer"])
         before = answer
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
-    locked = withdrawn_reason() if is_withdrawn(task.pk) else locked_reason(batch, first_at)
+    review = reviews.get(shown[-1]["annotation"].pk)
+    locked = final_reason(batch, first_at, review, withdrawn=is_withdrawn(task.pk))
     own_remarks = remarks_by(request.user, task)
     remarks = list(own_remarks)
     mark_read(remarks=own_remarks, author=request.user)
@@ -151,12 +190,31 @@ def versions(request: SignedInRequest, annotation_id: int) -> HttpResponse:
         "task": task,
         "versions": shown[::-1],
         "locked": locked,
-        "until": None if locked else changeable_until(batch, first_at),
+        "until": None if locked or may_answer_again(review, batch) else changeable_until(batch, first_at),
+        "limit": MAX_NOTE,
+        "error": error,
+        "entered": entered,
         "remarks": remarks,
         "requested": requested,
         "is_withdrawn": not any(row["annotation"].is_current for row in shown),
     }
-    return render(request, "annotation/my_work/my_answer.html", context)
+    return render(request, "annotation/my_work/my_answer.html", context, status=status)
+
+
+@signed_in
+@require_POST
+def reply(request: SignedInRequest, annotation_id: int) -> HttpResponse:
+    """The author's answer to the review of one version."""
+    answer = own_answer(request.user, annotation_id)
+    review = first_or_404(answer.reviews.select_related("batch__project"))
+    text = request.POST.get("text", "")
+    try:
+        reply_to_review(review=review, author=request.user, text=text)
+    except DomainError as error:
+        status = 409 if isinstance(error, Conflict) else 422
+        return versions_page(request, answer, error=str(error), entered=text, status=status)
+    messages.success(request, _("Sent. Reviewers see your reply."))
+    return redirect("my_answer", answer.pk)
 
 
 def compared(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Segment]]:

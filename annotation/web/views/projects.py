@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
+from annotation.core.reviews import waiting_by_batch
 from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue.progress import Progress, project_progress, work_for
 from annotation.web.http import SignedInRequest
@@ -43,6 +44,7 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     if role in STAFF:
         context["steps"] = steps(project, progress)
         context["open_remarks"] = open_remarks(project).count()
+        context["waiting_reviews"] = waiting_by_batch(project, [item.batch for item in progress]).total()
     return render(request, "annotation/projects/project.html", context)
 
 

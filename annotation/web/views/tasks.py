@@ -18,6 +18,7 @@ from annotation.answers.remarks import remarks_about
 from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of
 from annotation.core.access import STAFF, batch_for, first_or_404, role_in, within
 from annotation.core.exclusions import InEffect
+from annotation.core.reviews import waiting_by_batch
 from annotation.kinds import KINDS, show
 from annotation.models import Assignment, Batch, Membership, Role, Task, User
 from annotation.queue.left_out import left_out_sentences
@@ -89,6 +90,7 @@ def batch_page(
         "shortage": shortage_of(progress, members),
         "excluded": exclusions.counted(),
         "outcomes": batch_outcomes(progress.batch),
+        "waiting_reviews": waiting_by_batch(batch.project, [batch])[batch.pk],
         "chosen": chosen,
         "states": STATES,
         "flags": flags_of(batch),

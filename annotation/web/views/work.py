@@ -25,6 +25,7 @@ from annotation.queue.claims import release as release_assignment
 from annotation.queue.progress import done_by, left_for, open_to, progress_of, test_due, work_for
 from annotation.queue.withdrawn import lost_notice
 from annotation.reference.feedback import Feedback, differing_json, feedback_on
+from annotation.reviewing.own import sent_back_note
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.script_messages import page_person, script_messages
 
@@ -222,6 +223,7 @@ def task_page(
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "guideline_news": guideline_news(request.user, shown.project),
+        "sent_back": sent_back_note(assignment) if assignment.finished_at else "",
         **kind.present(shown, entered),
         **more,
     }
