@@ -213,8 +213,8 @@ ANSWER_GROUPS = (
             Column("review_note", TEXT, "The reviewer's reason or note."),
             Column(
                 "correction",
-                JSON,
-                "The answer as the reviewer corrected it, as the database keeps it: datasets are made of it. The "
+                TEXT,
+                "The answer as the reviewer corrected it, as JSON text: datasets are made of it. The "
                 "columns above are the person's own answer.",
             ),
             Column("review_reply", TEXT, "What the person replied to the reviewer."),

@@ -151,7 +151,7 @@ class Records:
         return {
             "review": line.review,
             "review_note": line.review_note,
-            "correction": from_json(line.correction),
+            "correction": line.correction,
             "review_reply": line.review_reply,
             "reviewer": self.names.name(self.whole.people[line.reviewer_id]),
             "reviewed_at": line.reviewed_at,

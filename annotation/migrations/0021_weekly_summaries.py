@@ -24,6 +24,7 @@ class Migration(migrations.Migration):
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
+                'verbose_name_plural': 'weekly summaries',
                 'constraints': [models.UniqueConstraint(fields=('project', 'user'), name='weekly_summary_once')],
             },
         ),

@@ -20,6 +20,7 @@ class WeeklySummary(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        verbose_name_plural = "weekly summaries"
         constraints = [models.UniqueConstraint(fields=["project", "user"], name="weekly_summary_once")]
 
     def __str__(self) -> str:

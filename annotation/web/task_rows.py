@@ -26,17 +26,21 @@ def members_of(batch: Batch) -> QuerySet[Membership]:
     return rows.select_related("user").order_by("user__name", "user__email")
 
 
+def current_answers() -> QuerySet[Annotation]:
+    """With what `slot_of` reads of their reviews."""
+    reviews = Review.objects.filter(annotation=OuterRef("pk")).order_by()
+    return Annotation.objects.filter(is_current=True).annotate(
+        verdict=Subquery(reviews.values("verdict")), correction=Subquery(reviews.values("payload"))
+    )
+
+
 def with_answers(tasks: QuerySet[Task]) -> QuerySet[Task]:
     """The tasks with all that `rows_of` reads of them."""
     slots = Assignment.objects.select_related("annotator").order_by("slot")
-    reviews = Review.objects.filter(annotation=OuterRef("pk")).order_by()
-    answers = Annotation.objects.filter(is_current=True).annotate(
-        verdict=Subquery(reviews.values("verdict")), correction=Subquery(reviews.values("payload"))
-    )
     remarks = Remark.objects.filter(task=OuterRef("pk")).order_by().values("task")
     return (
         tasks.select_related("prompt")
-        .prefetch_related(Prefetch("assignments", slots), Prefetch("assignments__annotations", answers))
+        .prefetch_related(Prefetch("assignments", slots), Prefetch("assignments__annotations", current_answers()))
         .annotate(
             remarks_count=Subquery(remarks.annotate(n=Count("pk")).values("n")),
             open_remarks_count=Subquery(remarks.annotate(n=Count("pk", filter=Q(answered_at=None))).values("n")),

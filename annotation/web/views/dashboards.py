@@ -19,13 +19,13 @@ from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
 from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
-from annotation.models import AnalysisRows, Annotation, Assignment, Project, Role, User
+from annotation.models import AnalysisRows, Assignment, Project, Role, User
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
 from annotation.web.parameters import row_id
 from annotation.web.slots import dashboard_sections
-from annotation.web.task_rows import slots_of
+from annotation.web.task_rows import current_answers, slots_of
 
 ANSWERS_A_PAGE = 25
 LONGEST_KEY = 500
@@ -76,7 +76,7 @@ def answers(request: SignedInRequest, slug: str) -> HttpResponse:
     rows = rows_behind(project, key) if role == Role.MANAGER or not is_for_managers(key) else None
     page = Paginator(rows.assignments if rows else [], ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     slots = Assignment.objects.select_related("batch__project", "task__prompt", "annotator")
-    current = Prefetch("annotations", Annotation.objects.filter(is_current=True))
+    current = Prefetch("annotations", current_answers())
     by_id = slots.prefetch_related(current).in_bulk(list(page))
     query = request.GET.copy()
     query.pop("page", None)
