@@ -12,6 +12,9 @@ TEST_VAR := $(abspath var-test)
 # Each file stays on one worker, and all of torch on one (tests/conftest.py schedules them).
 PYTEST := $(VENV)/bin/pytest -n 3 --no-loadscope-reorder
 
+# Sites that tests start are dozens of processes, each of which would compile every module where this is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test test-fast lint bench check-python
 

@@ -29,6 +29,15 @@ from tests.stories.test_loop import latest, reviews, said, wait_until, work_thro
 
 SECONDS = 60
 POSTGRESQL = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=None)
+# Waits inside, as each question is a process of its own that imports the whole site.
+STATUS = """
+import json, time
+from training.models import Run
+until = time.monotonic() + {seconds}
+while (status := Run.objects.get(pk={run}).status) != "succeeded" and time.monotonic() < until:
+    time.sleep(0.5)
+print(json.dumps(status))
+"""
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 
@@ -211,7 +220,6 @@ def test_once_round_the_loop_on_servers_of_the_operators(broker):
         manager.get("/projects/hotel/runs/")
         manager.fill("/projects/hotel/runs/", dataset=dataset, start=f"model:{model.name}", epochs=1, batch_size=8)
         run = latest(manager, "/projects/hotel/runs/", "runs")
-        state = f"import json; from training.models import Run; print(json.dumps(Run.objects.get(pk={run}).status))"
         result = site.var / "runs" / str(run) / "result.json"
         wait_until(result.exists, SECONDS)
-        wait_until(lambda: site.ask(state) == "succeeded", SECONDS)
+        assert site.ask(STATUS.format(run=run, seconds=SECONDS)) == "succeeded"
