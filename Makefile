@@ -39,15 +39,18 @@ test-fast: $(VENV)/.installed-test ## Run the tests for work in progress: no bro
 	  --ignore=tests/engine --ignore=tests/stories --ignore=tests/walks
 
 # Steps of lint that need nothing of one another; -O prints the output of each as a whole.
-LINT := style types templates imports migrations scripts prose licences
+LINT := style layout types templates imports migrations scripts prose licences
 .PHONY: messages coverage $(LINT:%=lint-%)
 
-lint: $(VENV)/.installed-test ## Check style, types, templates, imports, migrations, scripts, prose and licences
+lint: $(VENV)/.installed-test ## Check style, layout, types, templates, imports, migrations, scripts, prose and licences
 	@$(MAKE) --no-print-directory --jobs=4 --keep-going --output-sync=target $(LINT:%=lint-%)
 
 lint-style:
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+lint-layout:
+	$(RUN) -m tests.lint.layout
 
 # The address is never used: the settings would start the embedded server otherwise, and mypy does not stop it.
 lint-types:

@@ -128,10 +128,14 @@ def filter_of(request: SignedInRequest, project: Project) -> QueueFilter:
     return QueueFilter(why=values["why"], batch=row_id(values["batch"]), person=person, after=row_id(values["after"]))
 
 
-def queue_url(request: SignedInRequest, project: Project, **changed: str) -> str:
+def filters(request: SignedInRequest, **changed: str) -> str:
+    """The filters as the end of an address, with what is `changed`."""
     values = {name: value for name, value in (chosen(request) | changed).items() if value}
-    url = reverse("review", args=[project.slug])
-    return f"{url}?{urlencode(values)}" if values else url
+    return f"?{urlencode(values)}" if values else ""
+
+
+def queue_url(request: SignedInRequest, project: Project, **changed: str) -> str:
+    return reverse("review", args=[project.slug]) + filters(request, **changed)
 
 
 def next_answer(
@@ -193,6 +197,7 @@ def name_of(slot: Assignment, project: Project) -> str:
 
 def respond(request: SignedInRequest, project: Project, context: dict[str, Any], status: int) -> HttpResponse:
     context |= {"project": project, "section": "progress", "chosen": chosen(request), "is_review": True}
+    context["filters"] = filters(request)
     if request.htmx:
         return render(request, "annotation/reviewing/review.html#task", context, status=status)
     only = filter_of(request, project)
