@@ -29,8 +29,8 @@ class Judge:
     """What an annotator cares for, and how finely they tell apart.
 
     `register` weighs `formality` (-1 to 1), `content` weighs `fit` and `language` weighs `wholeness` (0 to 1 each). Two
-    answers whose weighted sums differ by less than `tie_below` are equally good. Who edits overlooks this share of the
-    sentences that should be changed: people see what is wrong more surely when two texts lie side by side.
+    answers whose weighted sums differ by less than `tie_below` are equally good. `overlooks` is the share of casual
+    sentences that are left as they are when editing: comparing two texts is easier than correcting one.
     """
 
     register: float
@@ -42,9 +42,12 @@ class Judge:
 
 # People differ, and so do their labels. Simulated annotators 1, 4, 7 … are the first of these, and so on.
 JUDGES = (
-    Judge(register=1.0, content=0.5, language=0.5, tie_below=0.05, overlooks=0.3),  # the register first
-    Judge(register=0.5, content=1.5, language=0.5, tie_below=0.1, overlooks=0.6),  # what the guest mentioned first
-    Judge(register=0.75, content=0.75, language=0.5, tie_below=0.3, overlooks=0.5),  # both, and small differences are none
+    # the register first
+    Judge(register=1.0, content=0.5, language=0.5, tie_below=0.05, overlooks=0.3),
+    # what the guest mentioned first
+    Judge(register=0.5, content=1.5, language=0.5, tie_below=0.1, overlooks=0.6),
+    # both, and small differences are none
+    Judge(register=0.75, content=0.75, language=0.5, tie_below=0.3, overlooks=0.5),
 )
 
 

@@ -119,8 +119,8 @@ def walk(demo: Demo, browser: Browser) -> None:
     print(check_winner(demo))
 
 
-# What the guide shows when a command is done for the first time. Its commands name datasets and checkpoints by number, as a fresh
-# demonstration counts them.
+# What the guide shows when a command is done for the first time. Its commands name datasets and checkpoints by number,
+# as a fresh demonstration counts them.
 PAGES_AFTER: dict[str, tuple[tuple[str, str], ...]] = {
     "simulate concierge": (("/projects/concierge/", "project"),),
     "freeze_dataset concierge --for dpo": (("/datasets/2/", "dataset"),),

@@ -56,8 +56,7 @@ def check_edits(edits: list[tuple[str, str, bool]]) -> None:
         assert unchanged == (text == original)
         assert unchanged or formality(text) > formality(original)
         assert made_formal("", text) == made_formal("", original)
-    complete = sum(text == made_formal("", original) for original, text, _unchanged in edits)
-    assert 0 < complete < len(edits)
+    assert any(text != made_formal("", original) for original, text, _unchanged in edits)
     assert sum(unchanged for _original, _text, unchanged in edits) <= 2
 
 

@@ -1,10 +1,9 @@
 """The proof that the site stands: `python -m tests.stories.smoke`, part of .ci/run.
 
 It starts `make demo` in a fresh folder and behaves like its users: signs in as each of the four, opens every page,
-submits one annotation of each kind. It types the commands of docs/demo.md, and people must prefer the checkpoint of
-DPO to its parent in the round that they end with. And it behaves badly: kills the engine, the worker and the web server with -9,
-and looks whether what was acknowledged is still there and everything goes on. Then it stops the site and looks
-whether anything is left running.
+submits one annotation of each kind, and types the commands of docs/demo.md, whose last round DPO's checkpoint must win.
+It behaves badly, too: kills the engine, the worker and the web server with -9, and looks whether what was acknowledged
+is still there and everything goes on. Then it stops the site and looks whether anything is left running.
 """
 
 import argparse
