@@ -7,6 +7,7 @@ How much each of the three counts differs from annotator to annotator (`simulati
 
 import itertools
 import re
+from collections.abc import Callable
 
 from demo.grammar import formal_of, mention_of
 from demo.phrases import PHRASES
@@ -84,13 +85,15 @@ def fit(review: str, reply: str) -> float:
     return 2 * len(met) / (len(mentions) + len(moves))
 
 
-def made_formal(prompt: str, text: str) -> str:
-    """The text with every casual sentence that we know put formally; unchanged where we know none."""
+def made_formal(prompt: str, text: str, overlooks: Callable[[], bool] = lambda: False) -> str:
+    """The text with the casual sentences that we know put formally, except those that the editor `overlooks` (asked
+    once for each); unchanged where we know none."""
     for english, polite, plain in PHRASES:
         if prompt == english and text == plain:
             return polite
     for casual, formal in formal_of().items():
-        text = text.replace(casual, formal)
+        if casual in text and not overlooks():
+            text = text.replace(casual, formal)
     return text
 
 

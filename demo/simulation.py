@@ -29,20 +29,25 @@ class Judge:
     """What an annotator cares for, and how finely they tell apart.
 
     `register` weighs `formality` (-1 to 1), `content` weighs `fit` and `language` weighs `wholeness` (0 to 1 each). Two
-    answers whose weighted sums differ by less than `tie_below` are equally good.
+    answers whose weighted sums differ by less than `tie_below` are equally good. `overlooks` is the share of casual
+    sentences that are left as they are when editing: comparing two texts is easier than correcting one.
     """
 
     register: float
     content: float
     language: float
     tie_below: float
+    overlooks: float
 
 
 # People differ, and so do their labels. Simulated annotators 1, 4, 7 … are the first of these, and so on.
 JUDGES = (
-    Judge(register=1.0, content=0.5, language=0.5, tie_below=0.05),  # the register first
-    Judge(register=0.5, content=1.5, language=0.5, tie_below=0.1),  # what the guest mentioned first
-    Judge(register=0.75, content=0.75, language=0.5, tie_below=0.3),  # both, and small differences are none
+    # the register first
+    Judge(register=1.0, content=0.5, language=0.5, tie_below=0.05, overlooks=0.3),
+    # what the guest mentioned first
+    Judge(register=0.5, content=1.5, language=0.5, tie_below=0.1, overlooks=0.6),
+    # both, and small differences are none
+    Judge(register=0.75, content=0.75, language=0.5, tie_below=0.3, overlooks=0.5),
 )
 
 
@@ -179,9 +184,11 @@ def point(aspect: Aspect, share: float) -> int:
 
 
 def postedit(shown: PresentedTask, judge: Judge, rng: random.Random, mistaken: bool) -> PosteditingPayload:
-    """Rewrites the casual sentences that we know; a mistaken annotator leaves the text as it is."""
+    """Puts casual sentences formally, but overlooks some; a mistaken annotator leaves the text as it is."""
     (original,) = shown.sides
-    text = original.text if mistaken else made_formal(shown.prompt.text, original.text)
+    text = original.text
+    if not mistaken:
+        text = made_formal(shown.prompt.text, text, overlooks=lambda: rng.random() < judge.overlooks)
     return PosteditingPayload(candidate=original.candidate, text=text, unchanged=text == original.text)
 
 

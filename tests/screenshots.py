@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from demo.phrases import PHRASES
-from tests.stories.smoke import Demo, until
+from tests.stories.smoke import Demo, check_winner, guide_commands, until
 
 POLITE = {english: polite for english, polite, _ in PHRASES}
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "img"
@@ -81,12 +81,6 @@ def manage(demo: Demo, *arguments: object) -> str:
     return last
 
 
-def number(line: str, word: str) -> str:
-    match = re.search(rf"{word} (\d+)", line)
-    assert match, f"no {word} in {line!r}"
-    return match[1]
-
-
 def annotating(demo: Demo, browser: Browser) -> None:
     """The first step of the walk."""
     annotator = Photographer(browser, demo, "annotator")
@@ -116,20 +110,23 @@ def walk(demo: Demo, browser: Browser) -> None:
     """The rest of it, with real training."""
     manager = Photographer(browser, demo, "manager")
     until("the base model", lambda: demo.base_run()[0] == "succeeded", 400)
-    manage(demo, "simulate", "concierge")
-    manager.take("/projects/concierge/", "project")
-    sft_rows = number(manage(demo, "freeze_dataset", "concierge", "--for", "sft"), "dataset")
-    dpo_rows = number(manage(demo, "freeze_dataset", "concierge", "--for", "dpo"), "dataset")
-    manager.take(f"/datasets/{dpo_rows}/", "dataset")
-    sft = number(manage(demo, "train_sft", sft_rows, "--checkpoint", 1, *SFT), "checkpoint")
-    dpo = number(manage(demo, "train_dpo", dpo_rows, "--checkpoint", sft, *DPO), "checkpoint")
-    manager.take("/projects/concierge/runs/", "runs")
-    manager.take("/runs/3/", "run")
-    manager.take(f"/checkpoints/{dpo}/", "checkpoint")
-    manage(demo, "promote", dpo, "--if", "reward_accuracy>=0.8")
-    manage(demo, "start_round", "concierge", "--prompts", "40", *ROUND)
-    manage(demo, "simulate", "concierge")
-    manager.take("/projects/concierge/rounds/", "rounds")
+    pages = dict(PAGES_AFTER)
+    for words in guide_commands():
+        manage(demo, *words)
+        command = next((command for command in pages if " ".join(words).startswith(command)), "")
+        for path, name in pages.pop(command, ()):
+            manager.take(path, name)
+    print(check_winner(demo))
+
+
+# What the guide shows when a command is done for the first time. Its commands name datasets and checkpoints by number,
+# as a fresh demonstration counts them.
+PAGES_AFTER: dict[str, tuple[tuple[str, str], ...]] = {
+    "simulate concierge": (("/projects/concierge/", "project"),),
+    "freeze_dataset concierge --for dpo": (("/datasets/2/", "dataset"),),
+    "train_dpo": (("/projects/concierge/runs/", "runs"), ("/runs/3/", "run"), ("/checkpoints/3/", "checkpoint")),
+    "round_result": (("/projects/concierge/rounds/", "rounds"),),
+}
 
 
 def tasks(demo: Demo, browser: Browser) -> None:
@@ -168,12 +165,6 @@ SIZES = (
     ("desk", {"viewport": SIZE}),
     ("phone", {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}),
 )
-
-
-# As in docs/demo.md.
-SFT = ("--epochs", "3", "--learning-rate", "1e-3", "--threads", "1")
-DPO = ("--epochs", "2", "--learning-rate", "5e-4", "--threads", "1")
-ROUND = ("--temperature", "0.7")
 
 
 def batches(demo: Demo, project: str) -> dict[str, int]:

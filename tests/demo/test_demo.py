@@ -10,7 +10,7 @@ from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Me
 from annotation.queue.batches import open_batch
 from demo import concierge
 from demo.accounts import PEOPLE
-from demo.judgement import fit, formality
+from demo.judgement import fit, formality, made_formal
 from demo.seed import seed
 from training.models import Run
 
@@ -46,6 +46,18 @@ def check_choices(answers_by_task: Iterable[list[Annotation]]) -> None:
             assert all(answer.annotator.name.endswith("3") for answer in ties)  # lets small differences pass
             unanimous += chosen == {concierge.FORMAL}
     assert unanimous > 20
+
+
+def check_edits(edits: list[tuple[str, str, bool]]) -> None:
+    """Casual sentences were put formally and some were overlooked, nothing else was touched."""
+    assert len(edits) == 15
+    for original, text, unchanged in edits:
+        assert formality(original) < 0 < formality(made_formal("", original))
+        assert unchanged == (text == original)
+        assert unchanged or formality(text) > formality(original)
+        assert made_formal("", text) == made_formal("", original)
+    assert any(text != made_formal("", original) for original, text, _unchanged in edits)
+    assert sum(unchanged for _original, _text, unchanged in edits) <= 2
 
 
 def test_setting_up_twice_adds_nothing(people, client):
@@ -94,13 +106,13 @@ def test_simulated_annotators_answer_every_kind(people):
     assert len({annotation.annotator_id for annotation in given}) == 3
     texts = dict(Candidate.objects.values_list("pk", "text"))
     choices: dict[int, list[Annotation]] = {}
+    edits: list[tuple[str, str, bool]] = []
     for annotation in given:
         payload = annotation.payload
         if annotation.kind == Kind.CHOOSING:
             choices.setdefault(annotation.task_id, []).append(annotation)
         elif annotation.kind == Kind.POSTEDITING:
-            assert not payload["unchanged"]
-            assert formality(payload["text"]) > 0 > formality(texts[payload["candidate"]])
+            edits.append((texts[payload["candidate"]], payload["text"], payload["unchanged"]))
         elif annotation.kind == Kind.WRITING:
             assert formality(payload["text"]) > 0
         elif annotation.kind == Kind.SCORING:
@@ -112,6 +124,7 @@ def test_simulated_annotators_answer_every_kind(people):
                 assert (scores["content"] == 5) == (fits == 1)
 
     check_choices(choices.values())
+    check_edits(edits)
 
     # A project that is no demonstration is left alone, and so is bad input.
     Project.objects.filter(slug=concierge.CONCIERGE).update(is_demo=False)

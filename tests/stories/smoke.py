@@ -1,9 +1,9 @@
 """The proof that the site stands: `python -m tests.stories.smoke`, part of .ci/run.
 
 It starts `make demo` in a fresh folder and behaves like its users: signs in as each of the four, opens every page,
-submits one annotation of each kind. Then it behaves badly: kills the engine, the worker and the web server with -9,
-and looks whether what was acknowledged is still there and everything goes on. Then it stops the site and looks
-whether anything is left running.
+submits one annotation of each kind, and types the commands of docs/demo.md, whose last round DPO's checkpoint must win.
+It behaves badly, too: kills the engine, the worker and the web server with -9, and looks whether what was acknowledged
+is still there and everything goes on. Then it stops the site and looks whether anything is left running.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from tests.signals import restore_interrupt
 from tests.site import ROOT, free_port
 
 KINDS = ("writing", "postediting", "scoring", "choosing")
+GUIDE = ROOT / "docs" / "demo.md"
 SAME_SHAPE = 3  # pages that differ in their numbers only: so many of each are opened
 ACCOUNT = re.compile(r"^\s+(annotator|reviewer|manager|administrator)\s+(\S+@\S+)\s+(\S+)$")
 
@@ -256,6 +258,25 @@ def filled(form: html.FormElement) -> dict[str, str]:
     return fields
 
 
+def guide_commands() -> list[list[str]]:
+    """The management commands of the walk through the demonstration, in order."""
+    found = re.findall(r"^\.venv/bin/python manage\.py (.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    return [shlex.split(line) for line in found]
+
+
+def check_winner(demo: Demo) -> str:
+    """The walk ends with a round that DPO's checkpoint clearly wins; its result in a sentence."""
+    result = json.loads(demo.manage("round_result", "concierge", "--json"))
+    (trainer,) = demo.rows(
+        "SELECT r.trainer FROM training_checkpoint c JOIN training_run r ON r.id = c.run_id "
+        f"WHERE c.id = {result['checkpoint']}"
+    )[0]
+    sentence = demo.manage("round_result", "concierge").splitlines()[0]
+    if trainer != "dpo" or result["win_rate_low"] <= 0.5:
+        raise Broken(f"DPO's checkpoint is not the clear winner: {sentence}")
+    return sentence
+
+
 def step(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
@@ -380,12 +401,10 @@ def run(demo: Demo) -> None:
     if len(demo.annotations()) != len(KINDS):
         raise Broken("not every annotation was kept")
 
-    step("what else the pages show: simulated annotations, datasets, a refused file")
-    for words in (
-        ["simulate", "concierge", "--limit", "120"],
-        ["freeze_dataset", "concierge", "--for", "sft"],
-        ["freeze_dataset", "concierge", "--for", "dpo"],
-    ):
+    step("docs/demo.md up to the first training, and a refused file")
+    commands = guide_commands()
+    training = next(place for place, words in enumerate(commands) if words[0].startswith("train_"))
+    for words in commands[:training]:
         print(demo.manage(*words).strip().splitlines()[-1])
     bad = demo.var / "bad.csv"
     bad.write_text("text,reference\nfine,\n,no text at all\n", encoding="utf-8")
@@ -393,11 +412,16 @@ def run(demo: Demo) -> None:
     open_every_page(demo, visitors)
 
     step("kill the web server with -9")
-    kill_web(demo, annotator, batches["choosing"])
+    kill_web(demo, annotator, batches_of(annotator)["choosing"])
 
     step("the base model comes to its end all the same")
     seconds = until("the base model", lambda: demo.base_run()[0] == "succeeded", 240)
     print(f"done {seconds:.0f} s later")
+
+    step("the rest of docs/demo.md: training, promotion, and a round with a winner")
+    for words in commands[training:]:
+        print(demo.manage(*words).strip().splitlines()[-1])
+    print(check_winner(demo))
     open_every_page(demo, visitors)
 
     step("Ctrl-C")
