@@ -47,6 +47,7 @@ class AccountChangeForm(UserChangeForm):
 
 class MembershipInline(admin.TabularInline):
     model = models.Membership
+    fk_name = "user"
     extra = 0
     raw_id_fields = ("project",)
     can_delete = False

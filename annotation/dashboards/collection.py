@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Subquery, Sum
+from django.db.models.functions import JSONObject
 from django.utils import timezone
 
 from annotation.core.time_zones import today_in
 from annotation.dashboards.cost import Rates, rates_of
 from annotation.dashboards.forecast import Day, Forecast, TooEarly, forecast
-from annotation.models import Batch, PayRate, Project, User, WorkClock, WorkCount
+from annotation.models import Batch, Membership, PayRate, Project, User, WorkClock, WorkCount
 from annotation.queue.progress import Progress, progress_of
 
 AT_WORK = timedelta(minutes=10)  # since the last sign of somebody
@@ -38,8 +40,16 @@ WorkByDay = dict[int, dict[date, Work]]  # {person: {day: what they did}}
 
 
 @dataclass(frozen=True)
+class Member:
+    """The membership of somebody who still belongs to the project."""
+
+    pk: int
+    is_paused: bool
+
+
+@dataclass(frozen=True)
 class Person:
-    """One who worked on the project; `cost` is None where a day of theirs has no rate."""
+    """One who worked on the project; `cost` is None where a day of theirs has no rate, `membership` when they left."""
 
     user: User
     today: Work
@@ -47,6 +57,7 @@ class Person:
     seen_at: datetime | None
     is_at_work: bool
     cost: float | None
+    membership: "Member | None" = None
 
     @property
     def seconds_per_answer(self) -> float | None:
@@ -112,7 +123,11 @@ def collections_of(projects: Sequence[Project]) -> list[Collection]:
         work[row["batch__project"]][row["annotator_id"]][row["day"]] = done
     people = {person for by_person in work.values() for person in by_person}
     clock = WorkClock.objects.filter(annotator=OuterRef("pk")).values("at")
-    users = User.objects.annotate(seen_at=Subquery(clock)).in_bulk(list(people))
+    own = Membership.objects.filter(user=OuterRef("pk"), project__in=batches).order_by()
+    described = JSONObject(project="project_id", pk="pk", paused_at="paused_at")
+    users = User.objects.annotate(
+        seen_at=Subquery(clock), own_memberships=ArraySubquery(own.values(described=described))
+    ).in_bulk(list(people))
     return [
         collected(project, batches[project.pk], rates_of(rates[project.pk]), work[project.pk], users)
         for project in projects
@@ -126,7 +141,7 @@ def collected(
     work: WorkByDay,
     users: Mapping[int, Any],
 ) -> Collection:
-    """`users` have, beside their columns, `seen_at`: when there was last a sign of them."""
+    """`users` have, beside their columns, `seen_at`, when there was last a sign of them, and `own_memberships`."""
     today = today_in(project)
     answers: dict[date, int] = defaultdict(int)
     cost: dict[date, float] = defaultdict(float)
@@ -150,6 +165,14 @@ def collected(
                 seen_at=users[person].seen_at,
                 is_at_work=is_recent(users[person].seen_at),
                 cost=own_cost,
+                membership=next(
+                    (
+                        Member(row["pk"], is_paused=row["paused_at"] is not None)
+                        for row in users[person].own_memberships
+                        if row["project"] == project.pk
+                    ),
+                    None,
+                ),
             )
         )
     return Collection(

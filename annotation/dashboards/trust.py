@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.answers.submission import SKIP_REASONS
-from annotation.dashboards.collection import Collection
+from annotation.dashboards.collection import Collection, Member, Person
 from annotation.dashboards.figures import Figure, Stored, compares, ratio, rows_url, share
 from annotation.dashboards.wording import number
 from annotation.models import Analysis, Aspect, Kind, Project, User
@@ -46,6 +46,7 @@ ROWS_OF = {"fast": "fast", "run": "run", "first": "first", "slow": "pace", "quic
 @dataclass(frozen=True)
 class PersonRow:
     user: User
+    membership: Member | None
     attention: list[tuple[str, str]]  # what asks for it, and the rows behind it
     pace: Figure
     drift: Figure
@@ -88,8 +89,8 @@ def trust_of(found: Collection, *, manages: bool) -> Trust | None:
     if set(stored) < {Analysis.Name.TRUST, Analysis.Name.PEOPLE}:
         return None
     analysis, people = stored[Analysis.Name.TRUST], stored[Analysis.Name.PEOPLE].result["people"]
-    users = {person.user.pk: person.user for person in found.people}
-    rows = [person_row(found.project, users[row["person"]], row) for row in people if row["person"] in users]
+    known = {person.user.pk: person for person in found.people}
+    rows = [person_row(found.project, known[row["person"]], row) for row in people if row["person"] in known]
     named = {aspect["key"]: aspect["name"] for aspect in analysis.aspects}
     answered = sum(day.answers for day in found.history.values())
     return Trust(
@@ -168,11 +169,12 @@ def disagreement(project: Project, item: Stored, named: Mapping[str, str]) -> Fi
     return Figure(figure.label, figure.text, figure.interval, basis, figure.whisker, figure.url)
 
 
-def person_row(project: Project, user: User, row: Stored) -> PersonRow:
+def person_row(project: Project, person: Person, row: Stored) -> PersonRow:
     who = row["person"]
     reason, _count = row["reasons"][0] if row["reasons"] else ("", 0)
     return PersonRow(
-        user=user,
+        user=person.user,
+        membership=person.membership,
         attention=[
             (str(text), rows_url(project, f"{who}:{ROWS_OF[key]}"))
             for key, text in ATTENTION.items()

@@ -8,6 +8,7 @@ from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
+from annotation.models.message import Message
 from annotation.models.pay import PayRate
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
@@ -40,6 +41,7 @@ __all__ = [
     "Kind",
     "Membership",
     "MemoryEntry",
+    "Message",
     "PayRate",
     "Project",
     "Prompt",

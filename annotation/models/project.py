@@ -94,7 +94,9 @@ class Project(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
-    members = models.ManyToManyField(User, through="Membership", related_name="projects")
+    members = models.ManyToManyField(
+        User, through="Membership", through_fields=("project", "user"), related_name="projects"
+    )
 
     class Meta:
         constraints = [
@@ -114,6 +116,9 @@ class Membership(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role.choices)
     created_at = models.DateTimeField(auto_now_add=True)
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="Since when they get no further tasks.")
+    paused_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True, blank=True)
+    paused_reason = models.CharField(max_length=500, blank=True, help_text="The person sees it.")
 
     class Meta:
         constraints = [
@@ -123,6 +128,10 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} as {self.role}"
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_at is not None
 
 
 class Aspect(models.Model):

@@ -33,6 +33,9 @@ WITH already_held AS (
             b.qualification_id IS NULL OR EXISTS (
                 SELECT FROM annotation_qualificationattempt q
                 WHERE q.qualification_id = b.qualification_id AND q.user_id = %(annotator)s AND q.passed)))
+      AND NOT EXISTS (
+        SELECT FROM annotation_membership m
+        WHERE m.project_id = %(project)s AND m.user_id = %(annotator)s AND m.paused_at IS NOT NULL)
       AND (SELECT count(*) FROM annotation_assignment had
         WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id) = 0
       AND coalesce((

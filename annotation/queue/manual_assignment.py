@@ -47,8 +47,11 @@ def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Ass
         raise Conflict(_("This batch is closed: tasks cannot be assigned."))
     # Locked, so that nobody is removed and assigned a task at the same time.
     members = Membership.objects.select_for_update(of=["self"])
-    if members.filter(project=batch.project_id, user=annotator, user__is_active=True).first() is None:
+    member = members.filter(project=batch.project_id, user=annotator, user__is_active=True).first()
+    if member is None:
         raise Conflict(_("%(person)s is no longer a member of this project.") % {"person": annotator})
+    if member.paused_at is not None:
+        raise Conflict(_("%(person)s is paused: resume their work first, on the page of people.") % {"person": annotator})
     if test_due(batch, annotator):
         raise Conflict(_("%(person)s has not passed the test of this batch.") % {"person": annotator})
     refuse_known_task(task, batch, annotator)

@@ -13,6 +13,7 @@ from annotation.models import (
     Assignment,
     Batch,
     Candidate,
+    Membership,
     Project,
     QualificationAttempt,
     QueueCursor,
@@ -58,7 +59,7 @@ class Progress:
 @dataclass(frozen=True)
 class Work:
     """A batch in which a person may work. `available`: they hold a task or one is free for them now; `needs_test`: they
-    have to pass the batch's test first (`available` is false then)."""
+    have to pass the batch's test first (`available` is false then). Who is paused gets no further task."""
 
     batch: Batch
     project: Project
@@ -200,6 +201,7 @@ def work_for(user: User) -> list[Work]:
         .values("n")
     )
     passed = QualificationAttempt.objects.filter(qualification=OuterRef("qualification"), user=user, passed=True)
+    paused = Membership.objects.filter(project=OuterRef("project"), user=user, paused_at__isnull=False)
     batches = (
         within(Batch.objects.select_related("project"), user, MEMBERS)
         .filter(status=Batch.Status.OPEN, project__archived_at=None)
@@ -207,6 +209,7 @@ def work_for(user: User) -> list[Work]:
             done_by_me=Coalesce(Subquery(done), 0),
             claimed=Exists(claimed),
             needs_test=Q(qualification__isnull=False) & ~Exists(passed),
+            is_paused=Exists(paused),
             free=(Exists(cursors.filter(batch=OuterRef("pk"))) & Exists(ahead)) | Exists(free),
         )
         .order_by("-priority", "id")
@@ -216,8 +219,8 @@ def work_for(user: User) -> list[Work]:
             batch,
             batch.project,
             batch.done_by_me,
-            available=batch.claimed or (batch.free and not batch.needs_test),
-            needs_test=batch.needs_test and batch.free and not batch.claimed,
+            available=batch.claimed or (batch.free and not batch.needs_test and not batch.is_paused),
+            needs_test=batch.needs_test and batch.free and not batch.claimed and not batch.is_paused,
         )
         for batch in batches
     ]

@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -44,6 +45,16 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return plain(request, *args, **kwargs)
 
     return guarded
+
+
+def redirect_back(request: HttpRequest, default: str, *, field: str = "back") -> HttpResponseRedirect:
+    """To the page that the form was on, as its field says; to the address `default` where that is none of this site."""
+    target = request.POST.get(field, "")
+    is_here = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    # `redirect` would take a word with a colon for the name of a page.
+    return HttpResponseRedirect(target if is_here else default)
 
 
 def takes_files(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -21,6 +21,8 @@ from annotation.exchange.selection import Selection
 from annotation.importing.judgements.uploads import UNDECIDED
 from annotation.importing.run import stored_mapping
 from annotation.members.memberships import invite
+from annotation.members.messages import send_message
+from annotation.members.pausing import pause_member
 from annotation.models import (
     AnswerExport,
     Assignment,
@@ -138,6 +140,9 @@ def everything(
     first = submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin).annotation
     mine = submit(assignment=hand(writing, kei), payload={"text": poor}, annotator=kei).annotation
     held = hand(writing, kei)
+    send_message(project=project, member=rin, text=good, author=hana)
+    send_message(project=project, member=rin, text=poor, author=rin)
+    pause_member(membership=Membership.objects.get(user=kei), reason=good, actor=hana)
     review = correct(annotation=first, reviewer=hana, payload={"text": f"{good}{good}"}, note="丁寧に。")
     reply_to_review(review=review, author=rin, text="わかりました。")
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
@@ -179,6 +184,7 @@ def everything(
         "version": guideline.version,
         "invitation_id": invitation.pk,
         "membership_id": Membership.objects.get(user=rin).pk,
+        "member_id": rin.pk,
         "batch_id": writing.pk,
         "task_id": held.task_id,
         "assignment_id": held.pk,

@@ -77,6 +77,8 @@ MANAGER_ONLY = {
     "throughput",
     "settings_member_role",
     "settings_member_remove",
+    "settings_member_pause",
+    "settings_member_resume",
     "settings_invitation_revoke",
     "answer_exports",
     "answer_export_file",
@@ -109,6 +111,9 @@ MANAGER_ONLY = {
 }
 NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
 STAFF_ONLY = {
+    # Of the reviewer with the managers; of anybody in a project, only with themselves.
+    "conversation",
+    "conversation_read",
     "review",
     "reviews",
     "review_decide",
@@ -224,6 +229,7 @@ def world():
         "version": guideline.version,
         "invitation_id": invitation.pk,
         "membership_id": Membership.objects.get(user=rin).pk,
+        "member_id": rin.pk,
         "batch_id": batch.pk,
         "task_id": task.pk,
         "assignment_id": slot.pk,

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.web.views import home, language, people, settings
+from annotation.web.views import conversations, home, language, people, settings
 
 SETTINGS = "projects/<slug:slug>/settings/"
 
@@ -21,5 +21,9 @@ urlpatterns = [
     path(f"{SETTINGS}people/", people.members, name="settings_people"),
     path(f"{SETTINGS}people/<int:membership_id>/role/", people.member_role, name="settings_member_role"),
     path(f"{SETTINGS}people/<int:membership_id>/remove/", people.member_remove, name="settings_member_remove"),
+    path(f"{SETTINGS}people/<int:membership_id>/pause/", people.member_pause, name="settings_member_pause"),
+    path(f"{SETTINGS}people/<int:membership_id>/resume/", people.member_resume, name="settings_member_resume"),
+    path("projects/<slug:slug>/messages/<int:member_id>/", conversations.conversation, name="conversation"),
+    path("projects/<slug:slug>/messages/<int:member_id>/read/", conversations.read, name="conversation_read"),
     path(f"{SETTINGS}invitations/<int:invitation_id>/revoke/", people.revoke, name="settings_invitation_revoke"),
 ]

@@ -62,6 +62,7 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "answers": sum(item.done for item in found.batches),
         "trust": trust_of(found, manages=manages),
         "now": now_in(project),
+        "here": request.path,
     }
     return render(request, "annotation/dashboards/dashboard.html", context)
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation.answers.remarks import open_remark_counts, unread_answers
 from annotation.answers.timesheets import today_of
 from annotation.core.access import projects_of
+from annotation.members.messages import unread_by, waiting_for
 from annotation.models import Membership, Role
 from annotation.projects.settings import create_project
 from annotation.queue.progress import ProjectState, project_states, work_for
@@ -40,7 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
     user = actor(request)
     work = work_for(user)
     waiting = [item for item in work if item.available]
-    roles = dict(Membership.objects.filter(user=user).values_list("project_id", "role"))
+    memberships = list(Membership.objects.filter(user=user).select_related("project", "paused_by"))
+    roles = {row.project_id: row.role for row in memberships}
     shown = list(projects_of(user).filter(archived_at=None).order_by("name"))
     managed = project_states([row for row in shown if roles.get(row.pk) == Role.MANAGER])
     projects = [
@@ -61,6 +63,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "finished": [item for item in work if not item.available and not item.needs_test],
         "projects": projects,
         "answers": answers[:ANSWERS_AT_ONCE],
+        "messages_to_me": list(unread_by(user)[:ANSWERS_AT_ONCE]),
+        "messages_to_managers": waiting_for(user),
+        "pauses": [row for row in memberships if row.is_paused and row.project.archived_at is None],
         "sent_back": list(sent_back_to(user)[:ANSWERS_AT_ONCE]),
         "open_remarks": [row for row in remarks if row[0] not in {state.project.slug for state in managed}],
         "more_answers": len(answers[ANSWERS_AT_ONCE:]),

@@ -29,10 +29,11 @@ from annotation.members.memberships import (
     remove_member,
     revoke_invitation,
 )
-from annotation.models import Invitation, Project, Role, User
+from annotation.members.pausing import pause_member, resume_member
+from annotation.models import Invitation, Membership, Project, Role, User
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.people import InvitationForm, JoinForm, RoleForm
-from annotation.web.http import actor
+from annotation.web.http import actor, redirect_back
 from annotation.web.views.settings import settings_page
 
 
@@ -77,8 +78,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_POST
 def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
-    project = project_for(request.user, slug, MANAGERS)
-    membership = first_or_404(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    project, membership = member_of(request, slug, membership_id)
     form = RoleForm(request.POST)
     if form.is_valid():
         try:
@@ -99,8 +99,7 @@ def member_role(request: HttpRequest, slug: str, membership_id: int) -> HttpResp
 @login_required
 @require_POST
 def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
-    project = project_for(request.user, slug, MANAGERS)
-    membership = first_or_404(project.memberships.select_related("user", "project").filter(pk=membership_id))
+    project, membership = member_of(request, slug, membership_id)
     try:
         remove_member(membership=membership, actor=actor(request))
     except DomainError as error:
@@ -110,6 +109,39 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
             request, _("%(user)s left the project; what they annotated stays.") % {"user": membership.user}
         )
     return after_change(request, project)
+
+
+@login_required
+@require_POST
+def member_pause(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    """Give a member no further tasks, from wherever the form is."""
+    project, membership = member_of(request, slug, membership_id)
+    try:
+        pause_member(membership=membership, reason=request.POST.get("reason", ""), actor=actor(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(person)s is paused and gets no further tasks.") % {"person": membership.user})
+    return redirect_back(request, reverse("settings_people", args=[project.slug]))
+
+
+@login_required
+@require_POST
+def member_resume(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    project, membership = member_of(request, slug, membership_id)
+    try:
+        resume_member(membership=membership, actor=actor(request))
+    except DomainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(person)s gets tasks again.") % {"person": membership.user})
+    return redirect_back(request, reverse("settings_people", args=[project.slug]))
+
+
+def member_of(request: HttpRequest, slug: str, membership_id: int) -> tuple[Project, Membership]:
+    """A membership of a project that this person manages."""
+    project = project_for(request.user, slug, MANAGERS)
+    return project, first_or_404(project.memberships.select_related("user", "project").filter(pk=membership_id))
 
 
 def after_change(request: HttpRequest, project: Project) -> HttpResponse:

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -29,7 +28,7 @@ from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.side_order import presented_order
 from annotation.models import Annotation, Assignment, Candidate, Project, Remark
-from annotation.web.http import SignedInRequest, signed_in
+from annotation.web.http import SignedInRequest, redirect_back, signed_in
 
 REMARKS_A_PAGE = 20
 SENT = {
@@ -218,9 +217,4 @@ def settle_remark(request: SignedInRequest, remark_id: int) -> HttpResponse:
 
 def back(request: SignedInRequest, remark: Remark) -> HttpResponse:
     """To the list as it was filtered."""
-    target = request.POST.get("back", "")
-    if not url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        target = reverse("remarks", args=[remark.task.batch.project.slug])
-    return HttpResponseRedirect(target)  # `redirect` would take a word with a colon for the name of a page
+    return redirect_back(request, reverse("remarks", args=[remark.task.batch.project.slug]))

@@ -18,6 +18,8 @@ from annotation.answers.worktime import read_spent, record_time
 from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for, projects_of
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, PresentedTask, show
+from annotation.members.messages import has_unread
+from annotation.members.pausing import pause_of
 from annotation.models import Assignment, Batch
 from annotation.projects.guidelines import guideline_news
 from annotation.queue.claims import claim_next, renew_lease
@@ -224,6 +226,7 @@ def task_page(
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
         "guideline_news": guideline_news(request.user, shown.project),
         "sent_back": sent_back_note(assignment) if assignment.finished_at else "",
+        "has_message": has_unread(request.user, shown.project),
         **kind.present(shown, entered),
         **more,
     }
@@ -253,6 +256,7 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
         "submitted": submitted,
         "announcement": _("Submitted. No task is left here.") if submitted else "",
         "elsewhere": elsewhere[:3],
+        "pause": pause_of(request.user, batch.project),
     }
     return respond(request, batch, context, status)
 
