@@ -51,7 +51,7 @@ def take_slot(*, task: Task, annotator: User, actor: User, instead: bool) -> Ass
     if member is None:
         raise Conflict(_("%(person)s is no longer a member of this project.") % {"person": annotator})
     if member.paused_at is not None:
-        raise Conflict(_("%(person)s is paused: resume their work first, on the page of people.") % {"person": annotator})
+        raise Conflict(_("%(person)s is paused: resume their work first (Settings, People).") % {"person": annotator})
     if test_due(batch, annotator):
         raise Conflict(_("%(person)s has not passed the test of this batch.") % {"person": annotator})
     refuse_known_task(task, batch, annotator)

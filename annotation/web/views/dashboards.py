@@ -14,6 +14,7 @@ from annotation.core.access import MANAGERS, STAFF, project_and_role, project_fo
 from annotation.core.time_zones import now_in
 from annotation.dashboards.attention import blockers
 from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
+from annotation.dashboards.changes import state_of
 from annotation.dashboards.collection import Collection, collection_of
 from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
@@ -22,7 +23,7 @@ from annotation.dashboards.wording import cost_sentence, finish_sentence, money,
 from annotation.models import AnalysisRows, Assignment, Project, Role, User
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
-from annotation.web.http import SignedInRequest
+from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.parameters import row_id
 from annotation.web.slots import dashboard_sections
 from annotation.web.task_rows import current_answers, slots_of
@@ -32,11 +33,15 @@ LONGEST_KEY = 500
 
 
 @never_cache
-@login_required
+@signed_in
 @require_GET
 def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
+    """The whole page; for htmx what refreshes itself, or 204 while there is nothing new since `seen`."""
     project, role = project_and_role(request.user, slug, STAFF)
     manages = role == Role.MANAGER
+    state = state_of(project)
+    if request.htmx and request.GET.get("seen") == state:
+        return HttpResponse(status=204)
     found = collection_of(project)
     ahead = found.forecast()
     sentences = [finish_sentence(found, ahead), people_sentence(found)]
@@ -63,8 +68,10 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "trust": trust_of(found, manages=manages),
         "now": now_in(project),
         "here": request.path,
+        "state": state,
     }
-    return render(request, "annotation/dashboards/dashboard.html", context)
+    template = "annotation/dashboards/dashboard.html"
+    return render(request, f"{template}#live" if request.htmx else template, context)
 
 
 @never_cache

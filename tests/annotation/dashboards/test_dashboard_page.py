@@ -209,3 +209,33 @@ def test_rates_are_set_and_deleted_on_their_page(project, sign_in):
     assert client.post(reverse("settings_rate_delete", args=["hotel", row.pk])).status_code == 404
     verbs = list(Event.objects.filter(object_type="payrate").order_by("pk").values_list("verb", flat=True))
     assert verbs == ["pay_rate.set"] * 3 + ["pay_rate.deleted"]
+
+
+# ---- what an open page asks ----
+
+
+def test_an_open_page_is_told_news_and_nothing_else(project, sign_in, django_assert_max_num_queries):
+    batch = batch_of(project, Kind.WRITING)
+    kei = join(project, Role.ANNOTATOR, name="Kei")
+    client = sign_in(join(project, Role.MANAGER, name="Mio"))
+    url = reverse("dashboard", args=["hotel"])
+    (live,) = html.fromstring(client.get(url).content).xpath("//*[@id='live']")
+    ask = {"HTTP_HX_REQUEST": "true"}
+    with django_assert_max_num_queries(4):
+        assert client.get(live.get("hx-get"), **ask).status_code == 204
+    submit(assignment=claim_next(batch=batch, annotator=kei), payload=HELLO, annotator=kei)
+    answer = client.get(live.get("hx-get"), **ask)
+    assert "<html" not in answer.content.decode()
+    news = html.fromstring(answer.content)
+    assert news.get("id") == "live"
+    assert "1 of 100 answers done." in news.text_content()
+    assert client.get(news.get("hx-get"), **ask).status_code == 204
+    # Who was signed out meanwhile gets the sign-in as a page of its own, not in the place of the figures.
+    client.logout()
+    assert "/accounts/login/" in client.get(news.get("hx-get"), **ask)["HX-Redirect"]
+
+
+def test_the_time_is_the_projects(project, sign_in, monday):
+    update_project(project=project, actor=None, time_zone="Asia/Tokyo")
+    page = sign_in(join(project, Role.MANAGER)).get(reverse("dashboard", args=["hotel"])).content.decode()
+    assert "As of 30 November 2026, 21:00 (Asia/Tokyo)." in page
