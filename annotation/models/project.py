@@ -79,6 +79,9 @@ class Project(models.Model):
     review_anonymous = models.BooleanField(
         default=False, help_text="Reviewers do not see who answered, nor annotators who reviewed."
     )
+    shows_own_figures = models.BooleanField(
+        default=False, help_text="Annotators see their own figures, and what their work changed."
+    )
     time_zone = models.CharField(
         max_length=60,
         default=site_time_zone,

@@ -114,6 +114,8 @@ STAFF_ONLY = {
     # Of the reviewer with the managers; of anybody in a project, only with themselves.
     "conversation",
     "conversation_read",
+    # Of annotators only where the project says so.
+    "own_figures",
     "review",
     "reviews",
     "review_decide",

@@ -18,7 +18,7 @@ from annotation.projects.settings import create_project
 from annotation.queue.progress import ProjectState, project_states, work_for
 from annotation.reviewing.own import sent_back_to
 from annotation.web.forms.actions import attempt
-from annotation.web.forms.people import ProjectForm
+from annotation.web.forms.projects import ProjectForm
 from annotation.web.http import actor
 
 # Number words of the title; from ten on digits.

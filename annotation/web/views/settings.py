@@ -22,7 +22,7 @@ from annotation.projects.reasons import save_reason_tags
 from annotation.projects.settings import update_project
 from annotation.text.differences import differences
 from annotation.web.forms.actions import add_problems, attempt
-from annotation.web.forms.people import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm
+from annotation.web.forms.projects import AspectForm, GuidelineForm, ProjectForm, ReasonsForm, WeightsForm
 from annotation.web.http import actor
 
 PAGES = [
