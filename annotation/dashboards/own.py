@@ -60,9 +60,12 @@ def stored_row(project: Project, person: Person, analysis: Analysis) -> PersonRo
 
 @dataclass(frozen=True)
 class Change:
-    """An answer that this person wrote or edited, and what models answer to the same prompt: `before` it (None: no
-    model had answered), and the newest `after` it. `edits_before` and `edits_after` are the shares of words (characters where
-    words have no spaces) by which they differ from the person's text, from 0 to 1."""
+    """An answer that this person wrote or edited, and what models answer to the same prompt.
+
+    `before` is what they edited, or the newest text of a model at that time (None: no model had answered); `after` is
+    the newest since. `edits_before` and `edits_after` are the shares of words (characters where words have no spaces)
+    by which these differ from the person's text, from 0 to 1.
+    """
 
     answer: Annotation
     before: str | None
