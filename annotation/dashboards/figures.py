@@ -37,7 +37,8 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its interval in words; without an estimate `text` says what is missing."""
+    """A figure with its interval in words; without an estimate `text` says what is missing. `note` is a remark that
+    needs a line of its own."""
 
     label: str = ""
     text: str = ""
@@ -45,6 +46,7 @@ class Figure:
     basis: str = ""
     whisker: Whisker | None = None
     url: str = ""
+    note: str = ""
 
     @property
     def is_known(self) -> bool:

@@ -1,7 +1,7 @@
 """“Can we trust it?” and “Who needs something?” in words: the stored analyses for the dashboard. Computes nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -20,7 +20,7 @@ from annotation.dashboards.figures import Figure, Stored, compares, ratio, rows_
 from annotation.dashboards.wording import number
 from annotation.models import Analysis, Aspect, Kind, Project, User
 
-SHOWN = 3  # of the aspects and origins that people disagree about
+SHOWN = 2  # of the aspects and origins that people disagree about
 SHOWN_PEOPLE = 20
 LABELS: Mapping[str, str | Promise] = {
     "tie": gettext_lazy("Equally good"),
@@ -165,8 +165,7 @@ def disagreement(project: Project, item: Stored, named: Mapping[str, str]) -> Fi
         0,
     )
     low, high = (str(LABELS.get(label, label)) for label in item["labels"])
-    basis = _("mostly %(one)s ↔ %(other)s") % {"one": low, "other": high}
-    return Figure(figure.label, figure.text, figure.interval, basis, figure.whisker, figure.url)
+    return replace(figure, note=_("mostly %(one)s ↔ %(other)s") % {"one": low, "other": high})
 
 
 def person_row(project: Project, person: Person, row: Stored) -> PersonRow:
