@@ -1,6 +1,7 @@
-"""The admin is read-only: the data behind labels changes only through actions, which leave events.
+"""The administration of the site: accounts, and every table of annotation to search and read.
 
-Accounts are the exception: an administrator renames a person, deactivates an account or makes a person staff here.
+Accounts are the only rows that change here: an administrator renames a person, deactivates an account or makes a person
+staff. The data behind labels changes only through actions, which leave events.
 """
 
 from typing import Any
@@ -18,12 +19,13 @@ from django.http import HttpRequest
 
 from annotation import models
 from annotation.core.events import record
+from annotation.web.administration import FoldedSearch, administrator, look, show_progress
 from annotation.web.http import actor
-from annotation.web.searching import search_rows
 
 admin.site.site_header = admin.site.site_title = "Konomi administration"
 # One way to sign in, with its limit on attempts.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+show_progress(admin.site)
 admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)
 
@@ -57,20 +59,6 @@ class MembershipInline(admin.TabularInline):
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
-
-
-class FoldedSearch(admin.ModelAdmin):
-    """Each word of a search is in one of the columns, in the form in which texts are compared.
-
-    Where a column is looked up by its whole value (a leading =), in tables that may be large, the database searches.
-    """
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        if any(not field[0].isalpha() for field in self.search_fields):
-            return super().get_search_results(request, queryset, search_term)
-        for word in search_term.split():
-            queryset = search_rows(queryset, word, *self.search_fields)
-        return queryset, False
 
 
 @admin.register(models.User)
@@ -121,86 +109,76 @@ class AccountAdmin(FoldedSearch, UserAdmin):
         return super().log_change(request, obj, message)
 
 
-def administrator(request: HttpRequest) -> bool:
-    return bool(request.user.is_active and request.user.is_superuser)
-
-
-class LookOnly(FoldedSearch):
-    """Rows to find and read; for administrators, since a member of staff need not be a member of the project."""
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return administrator(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return administrator(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-def look(
-    model: type[Model], columns: str, search: str = "", filters: str = "", related: str = "", hidden: str = ""
-) -> None:
-    """Register a read-only model; the names are separated by blanks."""
-    options = {
-        "list_display": columns.split(),
-        "search_fields": search.split(),
-        "list_filter": filters.split(),
-        "list_select_related": related.split() or False,
-        "exclude": hidden.split(),
-    }
-    admin.site.register(model, type(f"{model.__name__}Admin", (LookOnly,), options))
-
-
-look(models.Project, "name slug goal source_language target_language created_at", "name slug", "goal is_demo")
-look(models.Membership, "user project role created_at", "user__email project__slug", "role", "user project")
+look(
+    models.Project, "name slug goal source_language target_language created_at archived_at", "name slug", "goal is_demo"
+)
+look(models.Membership, "user project role paused_at created_at", "user__email project__slug", "role")
 look(
     models.Invitation,
     "id project role email created_by created_at expires_at accepted_by",
     "email project__slug",
     "role",
-    "project created_by accepted_by",
     hidden="token",
 )
-look(models.Guideline, "project version created_by created_at", "project__slug text", related="project created_by")
-look(models.Aspect, "project key name position retired_at", "project__slug key name", related="project")
-look(models.WeightSet, "project version created_by created_at", "project__slug", related="project created_by")
-look(models.ReasonTag, "project name position retired_at", "project__slug name", related="project")
-look(models.Import, "id project filename status prompts_added fault_count created_at", "filename", "status", "project")
-look(models.Prompt, "id project text source_document held_out", "=external_id =digest", related="project")
-look(models.Candidate, "id text origin created_at", "=origin =digest")
-look(models.Batch, "id name project kind overlap status created_at", "name project__slug", "kind status", "project")
-look(models.Task, "id batch position created_at", "=id", related="batch")
-look(models.Assignment, "id task batch slot state annotator", "=annotator__email", "state", "task batch annotator")
+look(models.WeeklySummary, "user project language sent_for created_at", "user__email project__slug")
+look(models.Message, "id project member author created_at read_at", "=member__email =author__email project__slug")
+look(models.PayRate, "project annotator unit amount since", "annotator__email project__slug", "unit")
+
+look(models.Guideline, "project version created_by created_at", "project__slug text")
+look(models.GuidelineReading, "user project guideline read_at", "user__email project__slug")
+look(models.Aspect, "project key name position retired_at", "project__slug key name")
+look(models.WeightSet, "project version created_by created_at", "project__slug")
+look(models.ReasonTag, "project name position retired_at", "project__slug name")
+look(models.GlossaryTerm, "source target project created_by created_at", "source target project__slug")
+look(models.MemoryEntry, "id project task author created_at", "=author__email =task__id", hidden="grams")
+
+look(models.Import, "id project filename status prompts_added fault_count created_at", "filename", "status")
+look(models.Prompt, "id project text source_document held_out", "=id =external_id =digest", "held_out")
+look(models.Candidate, "id text origin created_at", "=id =origin =digest")
+
+look(models.Batch, "id name project kind overlap status created_at", "name project__slug", "kind status")
+look(models.Task, "id batch position created_at", "=id =prompt__id")
+look(models.Assignment, "id task batch slot state annotator", "=id =task__id =annotator__email", "state")
+look(models.QueueCursor, "annotator batch priority position", "=annotator__email")
+look(models.Draft, "id task annotator saved_at", "=task__id =annotator__email")
 look(
     models.Annotation,
     "id kind task annotator version is_current created_at",
-    "=annotator__email",
+    "=id =task__id =annotator__email",
     "kind is_current",
-    "task annotator",
 )
+look(models.TimeSpent, "annotator assignment active_seconds idle_seconds began_at seen_at", "=annotator__email")
+look(models.WorkClock, "annotator credit granted at", "annotator__email")
+look(models.SlotCount, "batch state slots is_sum", "=batch__id", "state")
+look(models.WorkCount, "batch annotator day hour answered skipped active_seconds", "=annotator__email =batch__id")
+look(models.Remark, "id kind task author created_at answered_by answered_at", "=author__email =task__id", "kind")
 look(
     models.Exclusion,
     "id project prompt task annotator reason created_by created_at lifted_at",
     "reason =annotator__email project__slug",
-    related="project prompt task annotator created_by",
 )
+
+look(
+    models.Review,
+    "id annotation batch reviewer verdict first_pass created_at",
+    "=annotation__id =reviewer__email",
+    "verdict",
+)
+look(models.ReviewClaim, "annotation project reviewer claimed_at leased_until", "=reviewer__email project__slug")
+look(models.Qualification, "id project name kind pass_share retired_at", "name project__slug", "kind")
+look(models.QualificationItem, "qualification position prompt", "=qualification__id")
+look(models.QualificationAttempt, "qualification user number share passed finished_at", "=user__email", "passed")
+
 look(
     models.DatasetVersion,
     "id project purpose format sha256 train_rows held_out_rows created_at",
     "sha256 project__slug",
     "purpose format",
-    "project",
 )
 look(
-    models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", related="actor project"
+    models.AnswerExport, "id project format status rows_written created_by created_at", "project__slug", "format status"
 )
+look(models.Analysis, "project name computed_at seconds", "project__slug", "name")
+look(models.AnalysisRows, "analysis key count", "=key", hidden="assignments")
+look(models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", "at")
+look(models.EventSeal, "project number sha256 created_at", "=sha256 project__slug", hidden="event_ids")
