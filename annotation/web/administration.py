@@ -1,4 +1,4 @@
-"""What the administration pages of all apps share: rows to search and read, and how collection goes on the front page."""
+"""What the administration pages of all apps share: rows to search and read, and the progress of projects in front."""
 
 from typing import Any, cast
 
