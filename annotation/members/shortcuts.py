@@ -106,6 +106,7 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
             Action("review-leave-out", "x", gettext_lazy("Leave the answer out"), REVIEWING),
             Action("review-send-back", "r", gettext_lazy("Send the answer back"), REVIEWING),
             Action("review-skip", "s", gettext_lazy("Pass the answer over"), REVIEWING),
+            Action("review-undo", "z", gettext_lazy("Take back the last verdict"), REVIEWING),
         ),
     ),
 )

@@ -119,6 +119,7 @@ STAFF_ONLY = {
     "review",
     "reviews",
     "review_decide",
+    "review_undo",
     "review_correct",
     "review_time",
     "dashboard",

@@ -25,6 +25,7 @@ from annotation.reference.feedback import differing_json
 from annotation.reviewing import verdicts
 from annotation.reviewing.figures import authors_of, queue_length
 from annotation.reviewing.queue import WHY, QueueFilter, batches_of, claim_next, hold, reasons_of, renew
+from annotation.reviewing.undo import take_back_last
 from annotation.reviewing.worktime import record_time
 from annotation.web.http import SignedInRequest, signed_in
 from annotation.web.parameters import row_id
@@ -43,12 +44,15 @@ def review(request: SignedInRequest, slug: str) -> HttpResponse:
     return next_answer(request, project_for(request.user, slug, STAFF))
 
 
+@never_cache
 @signed_in
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def decide(request: SignedInRequest, annotation_id: int) -> HttpResponse:
-    """Accept, leave out or send back."""
+    """One answer to review, whatever speaks for it; posting accepts it, leaves it out or sends it back."""
     answer = answer_reviewed(request.user, annotation_id)
     project = answer.task.batch.project
+    if request.method != "POST":
+        return one_answer(request, answer)
     about: dict[str, Any] = {"annotation": answer, "reviewer": request.user, "spent": read_spent(request.POST)}
     verdict = request.POST.get("verdict", "")
     try:
@@ -69,6 +73,33 @@ def decide(request: SignedInRequest, annotation_id: int) -> HttpResponse:
     except Conflict as conflict:
         return next_answer(request, project, notice=str(conflict), status=409)
     return next_answer(request, project, announcement=announcement)
+
+
+def one_answer(request: SignedInRequest, answer: Annotation, **more: Any) -> HttpResponse:
+    """The page of this answer, claimed; the queue where it cannot be reviewed."""
+    if not answer.is_current or answer.reviews.exists() or answer.annotator_id == request.user.pk:
+        problem = _("This answer cannot be reviewed: it was changed, reviewed, or is your own.")
+    elif not hold(annotation=answer, reviewer=request.user):
+        problem = _("Somebody else reviews this answer now.")
+    else:
+        return answer_page(request, answer, **more)
+    messages.warning(request, problem)
+    return redirect(queue_url(request, answer.task.batch.project))
+
+
+@signed_in
+@require_POST
+def undo(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Take back one's last verdict in the project, and show the answer again."""
+    project = project_for(request.user, slug, STAFF)
+    try:
+        answer = take_back_last(project=project, reviewer=request.user)
+    except Conflict as conflict:
+        return next_answer(request, project, notice=str(conflict), status=409)
+    if not request.htmx:
+        return redirect(reverse("review_decide", args=[answer.pk]) + filters(request))
+    answer = answer_reviewed(request.user, answer.pk)
+    return one_answer(request, answer, announcement=_("Your verdict is taken back. Here is the answer again."))
 
 
 @never_cache
