@@ -9,6 +9,7 @@ from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
 from annotation.models.pay import PayRate
+from annotation.models.plan import Plan
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
@@ -41,6 +42,7 @@ __all__ = [
     "Membership",
     "MemoryEntry",
     "PayRate",
+    "Plan",
     "Project",
     "Prompt",
     "Qualification",

@@ -1,4 +1,4 @@
-"""Agreement of several raters, how wide its interval will be, and the power of a comparison. Pure: numpy in, numbers out.
+"""Agreement of several raters, how wide its interval will be, and the power of a comparison. Pure.
 
 A *unit* is one question of one task. `counts` (units, categories) says how many raters gave each answer; raters who did
 not answer are missing from it. Categories are nominal: two answers agree when they are equal.

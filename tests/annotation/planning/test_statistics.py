@@ -53,9 +53,7 @@ def test_alpha_is_undefined_without_variation_or_a_second_answer():
 def test_intervals_of_agreement_cover_the_truth_and_widen_where_questions_share_a_task():
     random, hits = np.random.default_rng(3), 0
     for _ in range(100):
-        found = agreement(
-            drawn(random, tasks=80, overlap=2, shares=(0.45, 0.4, 0.15), correlation=0.5), np.arange(80)
-        )
+        found = agreement(drawn(random, tasks=80, overlap=2, shares=(0.45, 0.4, 0.15), correlation=0.5), np.arange(80))
         hits += found.alpha_low <= 0.5 <= found.alpha_high
     assert 88 <= hits <= 100
     counts = drawn(random, tasks=60, overlap=3, shares=(0.5, 0.5), correlation=0.4)
