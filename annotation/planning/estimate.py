@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from annotation.dashboards.cost import Rates
+from annotation.dashboards.cost import Rates, rates_of
 from annotation.dashboards.forecast import Interval
-from annotation.models import PayRate
-from annotation.planning.pilot import Pilot
+from annotation.models import Batch, PayRate, Project
+from annotation.planning.pilot import Pilot, pilot_of
 from annotation.planning.statistics import (
     Agreement,
     agreement,
@@ -223,3 +223,50 @@ def alternatives(wanted: Wanted) -> list[Wanted]:
         if overlap != wanted.overlap and overlap <= wanted.people
     ]
     return [wanted, *rows, replace(wanted, tasks=2 * wanted.tasks)]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """`rows`: what is wanted and its alternatives with their results; empty while it is too early to say anything."""
+
+    pilot: Pilot
+    wanted: Wanted
+    basis: Basis | None
+    rows: list[tuple[Wanted, Results]]
+
+    @property
+    def results(self) -> Results | None:
+        return self.rows[0][1] if self.rows else None
+
+
+def plan(
+    project: Project,
+    *,
+    kind: str,
+    wanted: Wanted,
+    batch: Batch | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> Planned:
+    """The pilot is `batch`, or the newest batches of the kind; of these the answers from `first` to `last`. Three
+    queries."""
+    pilot = pilot_of(project, kind=kind, batch=batch, first=first, last=last)
+    if not pilot.is_enough:
+        return Planned(pilot, wanted, None, [])
+    basis = basis_of(pilot, rates_of(PayRate.objects.filter(project=project)), project.currency)
+    return Planned(pilot, wanted, basis, [(row, results_of(basis, row)) for row in alternatives(wanted)])
+
+
+def stored_basis(planned: Planned, first: date | None, last: date | None) -> dict[str, Any]:
+    """What is kept of the pilot with a plan."""
+    pilot, observed = planned.pilot, planned.basis and planned.basis.observed
+    return {
+        "answers": pilot.answers,
+        "tasks": pilot.tasks,
+        "days": pilot.days,
+        "people": pilot.people,
+        "ties": pilot.ties,
+        "agreement": asdict(observed) if observed else None,
+        "first": first and first.isoformat(),
+        "last": last and last.isoformat(),
+    }
