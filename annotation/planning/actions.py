@@ -7,8 +7,10 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.time_zones import today_in
 from annotation.models import Batch, Plan, Project, User
-from annotation.planning.estimate import Results, Wanted
+from annotation.planning.estimate import Results
+from annotation.planning.wanted import Wanted, check_wanted
 
 LONGEST_NAME = 120
 
@@ -30,6 +32,7 @@ def keep_plan(
     if not name or len(name) > LONGEST_NAME:
         message = _("Give the plan a name of at most %(most)s characters.") % {"most": LONGEST_NAME}
         raise InvalidInput(message, [("name", message)])
+    check_wanted(wanted, today_in(project))
     refuse_other(project, kind, batch)
     with transaction.atomic():
         plan = Plan.objects.create(

@@ -9,8 +9,9 @@ from django.utils.translation import ngettext
 from annotation.dashboards.forecast import Interval
 from annotation.dashboards.wording import day_range, money, money_range, number
 from annotation.planning.comparison import Actual
-from annotation.planning.estimate import Results, Wanted
+from annotation.planning.estimate import Results
 from annotation.planning.sentences import UNKNOWN, finish, hours, hours_range, working_days
+from annotation.planning.wanted import Wanted
 from annotation.text.formatting import percentage
 
 NEAR = 0.005  # a share that is written as 0 %

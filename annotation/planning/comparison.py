@@ -10,6 +10,7 @@ from annotation.core.time_zones import today_in
 from annotation.dashboards.cost import Rates, rates_of
 from annotation.dashboards.forecast import Day, Forecast, Interval, forecast
 from annotation.models import Batch, PayRate, WorkCount
+from annotation.planning.estimate import Dates
 from annotation.queue.progress import Progress, progress_of
 
 
@@ -26,7 +27,7 @@ class Actual:
     money: float | None
     expected_hours: Interval | None
     expected_money: Interval | None
-    finish: tuple[date | None, date | None, date | None] | None
+    finish: Dates | None
 
     @property
     def is_over(self) -> bool:
@@ -51,7 +52,8 @@ def actual_of(batch: Batch) -> Actual:
     money = sum(priced) if rates.any and len(priced) == len(history) else None
     worked_days = [day for day, worked in history.items() if worked.answers > 0]
     hours = sum(worked.hours for worked in history.values())
-    expected_hours, expected_money, finish = None, None, None
+    expected_hours = expected_money = None
+    finish: Dates | None = None
     if not progress.is_open or (progress.is_complete and progress.total):
         last = max(worked_days, default=today)
         expected_hours, finish = Interval(hours, hours, hours), (last, last, last)

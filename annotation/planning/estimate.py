@@ -1,7 +1,7 @@
-"""A plan's figures: what is wanted, and what a pilot says that it will take."""
+"""A plan's figures: what a pilot says that it will take."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -20,33 +20,12 @@ from annotation.planning.statistics import (
     power_of,
     tasks_needed,
 )
+from annotation.planning.wanted import Wanted, alternatives
 from annotation.planning.workload import Paths, Price, day_after, paths_of, workload
 
 VERSION = 1
 FEWEST_SHARED = 10  # tasks with two answers, for anything about agreement
 Dates = tuple[date | None, date | None, date | None]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """`hours` a week of each person; None: as in the pilot. `start` is the first day."""
-
-    tasks: int
-    overlap: int
-    people: int
-    hours: float | None
-    start: date
-
-    @property
-    def answers(self) -> int:
-        return self.tasks * self.overlap
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "start": self.start.isoformat()}
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Wanted":
-        return cls(**{**stored, "start": date.fromisoformat(stored["start"])})
 
 
 @dataclass(frozen=True)
@@ -213,16 +192,6 @@ def needed_range(basis: Basis, overlap: int) -> Range | None:
         for correlation in correlations(basis, overlap)
     )
     return None if most is None or fewest is None else Range(fewest, most)
-
-
-def alternatives(wanted: Wanted) -> list[Wanted]:
-    """What is wanted, first; then as many answers with overlap 1, 2 and 3, and twice the tasks."""
-    rows = [
-        replace(wanted, tasks=max(round(wanted.answers / overlap), 1), overlap=overlap)
-        for overlap in (1, 2, 3)
-        if overlap != wanted.overlap and overlap <= wanted.people
-    ]
-    return [wanted, *rows, replace(wanted, tasks=2 * wanted.tasks)]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from django.utils.translation import ngettext
 from annotation.dashboards.forecast import Interval
 from annotation.dashboards.wording import day_range, money, money_range, number
 from annotation.models import Plan
-from annotation.planning.estimate import FEWEST_SHARED, Basis, Dates, Planned, Range, Results, Wanted, shared_tasks
+from annotation.planning.estimate import FEWEST_SHARED, Basis, Dates, Planned, Range, Results, shared_tasks
 from annotation.planning.statistics import Agreement
+from annotation.planning.wanted import Wanted
 from annotation.text.formatting import percentage
 
 UNKNOWN = "–"
@@ -221,3 +222,14 @@ def dashboard_sentence(plan: Plan, today: date) -> str:
         "days": finish(results.finish, today),
         "hours": hours_range(results.hours),
     }
+
+
+def promises(results: Results) -> list[Figure]:
+    """Of a kept plan: width of agreement and power, as they were computed."""
+    rows = []
+    if results.width:
+        value = _("± %(points)s of alpha") % {"points": points(results.width[1])}
+        rows.append(Figure(_("Agreement will be known within"), value))
+    if results.power:
+        rows.append(Figure(_("Chance to see 55/45 between two checkpoints"), share_range(results.power)))
+    return rows

@@ -40,7 +40,7 @@ class Agreement:
 
 def comparable_units(counts: np.ndarray) -> np.ndarray:
     """The units with two answers or more."""
-    return counts[counts.sum(axis=1) >= 2]
+    return np.asarray(counts[counts.sum(axis=1) >= 2])
 
 
 def unit_agreement(counts: np.ndarray) -> np.ndarray:

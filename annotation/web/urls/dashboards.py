@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.web.views import all_projects, dashboards, pay, throughput
+from annotation.web.views import all_projects, dashboards, pay, plans, throughput
 
 urlpatterns = [
     path("projects/", all_projects.all_projects, name="all_projects"),
@@ -9,6 +9,9 @@ urlpatterns = [
     path("projects/<slug:slug>/dashboard/people.csv", dashboards.people_file, name="dashboard_people_file"),
     path("projects/<slug:slug>/dashboard/summary/", all_projects.weekly_summary, name="weekly_summary"),
     path("projects/<slug:slug>/dashboard/throughput/", throughput.throughput_page, name="throughput"),
+    path("projects/<slug:slug>/dashboard/plan/", plans.plan_page, name="plan"),
+    path("projects/<slug:slug>/dashboard/plan/<int:plan_id>/", plans.kept_plan, name="kept_plan"),
+    path("projects/<slug:slug>/dashboard/plan/<int:plan_id>/delete/", plans.plan_delete, name="plan_delete"),
     path("projects/<slug:slug>/settings/pay/", pay.pay, name="settings_pay"),
     path("projects/<slug:slug>/settings/pay/<int:rate_id>/delete/", pay.rate_delete, name="settings_rate_delete"),
 ]

@@ -19,7 +19,8 @@ from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
 from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
-from annotation.models import AnalysisRows, Assignment, Project, Role, User
+from annotation.models import AnalysisRows, Assignment, Plan, Project, Role, User
+from annotation.planning.sentences import dashboard_sentence
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest
@@ -42,10 +43,13 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
     sentences = [finish_sentence(found, ahead), people_sentence(found)]
     if manages:
         sentences.append(cost_sentence(found, ahead))
+    plan = newest_plan(found) if manages else None
     context = {
         "project": project,
         "section": "progress",
         "own_role": role,
+        "plan": plan,
+        "plan_sentence": dashboard_sentence(plan, found.today) if plan else "",
         "manages": manages,
         "found": found,
         "ahead": ahead,
@@ -64,6 +68,15 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "now": now_in(project),
     }
     return render(request, "annotation/dashboards/dashboard.html", context)
+
+
+def newest_plan(found: Collection) -> Plan | None:
+    """Of an open batch."""
+    batches = {item.batch.pk: item.batch for item in found.open_batches}
+    plan = Plan.objects.filter(batch__in=batches).first() if batches else None
+    if plan is not None and plan.batch_id is not None:
+        plan.batch = batches[plan.batch_id]
+    return plan
 
 
 @never_cache
