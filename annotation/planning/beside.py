@@ -35,17 +35,27 @@ def rows(wanted: Wanted, results: Results, actual: Actual) -> list[Row]:
             answers_verdict(wanted.answers, progress.total)),
         Row(_("Hours"), hours_range(results.hours), _("%(hours)s h") % {"hours": hours(actual.hours)},
             hours_range(actual.expected_hours) if actual.expected_hours else UNKNOWN,
-            amount_verdict(results.hours, actual.expected_hours)),
+            amount_verdict(for_as_many(results.hours, wanted, actual), actual.expected_hours)),
         Row(_("Working days"), working_days(results.days), number(actual.days), UNKNOWN),
         Row(_("Done"), finish(results.finish, today),
             _("since %(day)s") % {"day": day_range(actual.first, actual.first, today)} if actual.first else UNKNOWN,
             finish(expected, today) if expected else UNKNOWN, days_verdict(results, actual)),
-        Row(_("Cost"), money_range(results.money, results.currency) if results.money else UNKNOWN,
-            money(actual.money, results.currency) if actual.money is not None and results.currency else UNKNOWN,
-            money_range(actual.expected_money, results.currency)
-            if actual.expected_money and results.currency else UNKNOWN,
-            amount_verdict(results.money, actual.expected_money)),
+        cost_row(wanted, results, actual),
     ]  # fmt: skip
+
+
+def cost_row(wanted: Wanted, results: Results, actual: Actual) -> Row:
+    """Compared only while the project has the plan's currency."""
+    currency, verdict = actual.currency, ""
+    if currency == results.currency:
+        verdict = amount_verdict(for_as_many(results.money, wanted, actual), actual.expected_money)
+    return Row(
+        _("Cost"),
+        money_range(results.money, results.currency) if results.money else UNKNOWN,
+        money(actual.money, currency) if actual.money is not None and currency else UNKNOWN,
+        money_range(actual.expected_money, currency) if actual.expected_money and currency else UNKNOWN,
+        verdict,
+    )
 
 
 def answers_verdict(planned: int, total: int) -> str:
@@ -55,6 +65,15 @@ def answers_verdict(planned: int, total: int) -> str:
     if total > planned:
         return _("%(count)s more than planned") % {"count": number(total - planned)}
     return _("%(count)s fewer than planned") % {"count": number(planned - total)}
+
+
+def for_as_many(planned: Interval | None, wanted: Wanted, actual: Actual) -> Interval | None:
+    """What the plan says of as many answers as the batch asks for, or got: a batch of another size is no other pace."""
+    if planned is None:
+        return None
+    progress = actual.progress
+    factor = (progress.done if actual.is_over else progress.total) / wanted.answers
+    return Interval(planned.middle * factor, planned.low * factor, planned.high * factor)
 
 
 def amount_verdict(planned: Interval | None, expected: Interval | None) -> str:
@@ -95,7 +114,7 @@ def sentence(wanted: Wanted, results: Results, actual: Actual) -> str:
     values = {
         "planned": planned,
         "days": finish(actual.finish, actual.today),
-        "hours": amount_verdict(results.hours, actual.expected_hours),
+        "hours": amount_verdict(for_as_many(results.hours, wanted, actual), actual.expected_hours),
     }
     if actual.is_over:
         return _("Planned %(planned)s; done %(days)s; hours: %(hours)s.") % values

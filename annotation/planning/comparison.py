@@ -20,6 +20,7 @@ class Actual:
     while it is too early; what is done already where nothing is left to do. `finish`: earliest, median, latest day."""
 
     today: date
+    currency: str
     progress: Progress
     first: date | None
     days: int
@@ -69,6 +70,7 @@ def actual_of(batch: Batch) -> Actual:
             expected_money = at_the_end(paid, money)
     return Actual(
         today=today,
+        currency=batch.project.currency,
         progress=progress,
         first=min(worked_days, default=None),
         days=len(worked_days),

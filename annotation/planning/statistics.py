@@ -9,6 +9,7 @@ when the test of one half rejects.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, sqrt
 from statistics import NormalDist
 
@@ -17,7 +18,7 @@ import numpy as np
 Z = NormalDist().inv_cdf(0.975)
 POWER = 0.8
 PREFERENCE = 0.55
-PATHS, SIMULATED_UNITS, SEED = 1_000, 20_000, 20261128
+PATHS, SIMULATED_UNITS, SEED = 1_000, 10_000, 20261128
 
 
 @dataclass(frozen=True)
@@ -116,16 +117,25 @@ def expected_widths(
 ) -> tuple[float, float] | None:
     """Half the 95 % interval of (percent agreement, alpha) to expect of so many tasks with `overlap` answers each.
 
-    Tasks are drawn from a Dirichlet-multinomial with the pilot's `shares` of answers and `correlation` within a task:
-    its alpha is that correlation. The standard error is that of one simulated task, linearised, over √tasks. None for
-    one answer a task, and where all answers are equal.
+    The standard error of one simulated task over √tasks. None for one answer a task, and where all answers are equal.
     """
-    p = np.array([share for share in shares if share > 0])
+    p = tuple(share for share in shares if share > 0)
     if overlap < 2 or len(p) < 2 or tasks < 1:
         return None
-    random = np.random.default_rng(SEED)
+    percent, width = errors_of_a_task(p, correlation, overlap)
+    return Z * percent / sqrt(tasks), Z * width / sqrt(tasks)
+
+
+@lru_cache(maxsize=256)
+def errors_of_a_task(shares: tuple[float, ...], correlation: float, overlap: int) -> tuple[float, float]:
+    """What one task adds to the standard errors of (percent agreement, alpha), linearised.
+
+    Tasks are drawn from a Dirichlet-multinomial with the pilot's `shares` of answers and `correlation` within a task:
+    its alpha is that correlation.
+    """
+    p, random = np.array(shares), np.random.default_rng(SEED)
     if correlation <= 0:
-        counts = random.multinomial(overlap, p, size=SIMULATED_UNITS)
+        counts = random.multinomial(overlap, p / p.sum(), size=SIMULATED_UNITS)
     else:
         own = random.dirichlet(np.maximum(p * (1 - correlation) / correlation, 1e-3), size=SIMULATED_UNITS)
         counts = random.multinomial(overlap, own)
@@ -134,7 +144,7 @@ def expected_widths(
     chance = float(mean @ mean)
     # alpha ≈ 1 - (1 - observed) / (1 - chance), by the delta method.
     by_unit = (agreeing - observed) / (1 - chance) - (1 - observed) * 2 * ((values - mean) @ mean) / (1 - chance) ** 2
-    return Z * float(agreeing.std()) / sqrt(tasks), Z * float(by_unit.std()) / sqrt(tasks)
+    return float(agreeing.std()), float(by_unit.std())
 
 
 def design_effect(overlap: int, decided: float, correlation: float) -> float:
