@@ -20,7 +20,7 @@ from annotation.models import Batch, Project, WorkCount
 from annotation.planning.workload import Times
 
 FEWEST_ANSWERS, FEWEST_DAYS, FEWEST_OF_PERSON = 30, 2, 3
-NEWEST_BATCHES, FIRST_TASKS, MOST_ANSWERS = 10, 1_000, 2_000
+NEWEST_BATCHES, FIRST_TASKS, MOST_ANSWERS = 10, 500, 1_000
 MOST_DAYS = 366  # between a pilot's first and last day; more are not looked at
 DECIDED = ("first", "second")
 # The first tasks in the order of the queue, which is shuffled: no batch is read as a whole.
