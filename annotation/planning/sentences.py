@@ -28,6 +28,10 @@ class Figure:
     note: str = ""
 
 
+def answers(count: int) -> str:
+    return ngettext("%(count)s answer", "%(count)s answers", count) % {"count": number(count)}
+
+
 def hours(value: float) -> str:
     return number_format(round(value, 1 if value < 9.95 else None), 1 if value < 9.95 else 0, force_grouping=True)
 

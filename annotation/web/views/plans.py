@@ -136,6 +136,7 @@ def kept_plan(request: SignedInRequest, slug: str, plan_id: int) -> HttpResponse
         "plan": row,
         "form": form,
         "wanted": sentences.wanted_sentence(wanted),
+        "pilot_answers": sentences.answers(row.basis["answers"]),
         "hours": wanted.hours,
         "start": wanted.start,
         "headline": beside.sentence(wanted, results, actual) if actual else "",
