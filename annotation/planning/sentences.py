@@ -221,8 +221,7 @@ def headline(results: Results, today: date) -> str:
 def dashboard_sentence(plan: Plan, today: date) -> str:
     """What a kept plan says beside the dashboard's forecast."""
     results = Results.from_json(plan.results)
-    return _("Planned for %(batch)s: %(days)s, %(hours)s.") % {
-        "batch": plan.batch.name if plan.batch else plan.name,
+    return _("Planned: %(days)s, %(hours)s.") % {
         "days": finish(results.finish, today),
         "hours": hours_range(results.hours),
     }

@@ -33,10 +33,10 @@ class PlanForm(forms.Form):
 
     pilot = forms.ChoiceField(label=_("Pilot"))
     first = day_field(_("Answers from"))
-    last = day_field(_("Until"))
+    last = day_field(_("Answers until"))
     tasks = forms.IntegerField(label=_("Tasks"), min_value=1, max_value=MOST_TASKS)
     overlap = forms.IntegerField(label=_("Annotators per task"), min_value=1, max_value=MOST_OVERLAP)
-    people = forms.IntegerField(label=_("People"), min_value=1, max_value=MOST_PEOPLE)
+    people = forms.IntegerField(label=_("Number of people"), min_value=1, max_value=MOST_PEOPLE)
     hours = forms.FloatField(
         label=_("Hours a week of each"),
         required=False,

@@ -72,11 +72,8 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
 
 def newest_plan(found: Collection) -> Plan | None:
     """Of an open batch."""
-    batches = {item.batch.pk: item.batch for item in found.open_batches}
-    plan = Plan.objects.filter(batch__in=batches).first() if batches else None
-    if plan is not None and plan.batch_id is not None:
-        plan.batch = batches[plan.batch_id]
-    return plan
+    batches = [item.batch for item in found.open_batches]
+    return Plan.objects.filter(batch__in=batches).first() if batches else None
 
 
 @never_cache
