@@ -55,14 +55,20 @@ def finish(ends: Dates, today: date) -> str:
     return day_range(first, last, today)
 
 
+def chance(share: float) -> str:
+    """No chance is called certain, or none."""
+    if share > 0.995:
+        return f"> {percentage(0.99, 0)}"
+    return f"< {percentage(0.01, 0)}" if share < 0.005 else percentage(share, 0)
+
+
 def share_range(found: Range) -> str:
-    if found.is_known or percentage(found.low, 0) == percentage(found.high, 0):
-        return percentage(found.low, 0)
-    return f"{round(100 * found.low)}–{percentage(found.high, 0)}"
+    low, high = chance(found.low), chance(found.high)
+    return low if low == high else f"{low} – {high}"
 
 
 def points(width: float) -> str:
-    return number_format(width, 2)
+    return number_format(width, 2 if abs(width) >= 0.01 else 3)
 
 
 def agreement_sentence(observed: Agreement) -> str:

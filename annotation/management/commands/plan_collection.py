@@ -88,7 +88,8 @@ def figures_table(planned: Planned, today: date) -> Table:
     printed.add_column(justify="right")
     printed.add_column()
     for row in sentences.figures(planned, today):
-        printed.add_row(row.label, row.value or sentences.UNKNOWN, " ".join(filter(None, (row.interval, row.note))))
+        interval = row.interval if row.interval != row.value else ""
+        printed.add_row(row.label, row.value or sentences.UNKNOWN, " ".join(filter(None, (interval, row.note))))
     return printed
 
 

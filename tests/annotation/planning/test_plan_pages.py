@@ -191,7 +191,8 @@ def test_a_plan_is_kept_compared_and_deleted(project, pilot, people, client):
     assert "too early to say what is expected." in text
     assert "540 fewer than planned" in text  # hours and cost are compared for as many answers
     dashboard = client.get(reverse("dashboard", args=["hotel"]))
-    assert "Planned: 7–8 Dec, 10 h. Second round" in words(dashboard)
+    # Half an hour a day, as in the pilot: 20 working days.
+    assert "Planned: 1 Jan 2027, 10 h. Second round" in words(dashboard)
     assert answer.url in dashboard.content.decode()
     answer_all(target, people, seconds=66.0)
     text = words(client.get(answer.url))
