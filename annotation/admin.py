@@ -178,6 +178,7 @@ look(
 look(
     models.AnswerExport, "id project format status rows_written created_by created_at", "project__slug", "format status"
 )
+look(models.Plan, "name project batch created_by created_at", "name project__slug")
 look(models.Analysis, "project name computed_at seconds", "project__slug", "name")
 look(models.AnalysisRows, "analysis key count", "=key", hidden="assignments")
 look(models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", "at")

@@ -10,6 +10,7 @@ from annotation.models.exclusion import Exclusion
 from annotation.models.guideline import Guideline
 from annotation.models.message import Message
 from annotation.models.pay import PayRate
+from annotation.models.plan import Plan
 from annotation.models.project import Aspect, Membership, Project, ReasonTag, Role, WeightSet
 from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
@@ -43,6 +44,7 @@ __all__ = [
     "MemoryEntry",
     "Message",
     "PayRate",
+    "Plan",
     "Project",
     "Prompt",
     "Qualification",

@@ -48,7 +48,7 @@ from annotation.qualification.attempts import start_attempt
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
 from annotation.reviewing.verdicts import correct, reply_to_review
-from tests.annotation.helpers import ONE, TWO, batch_of
+from tests.annotation.helpers import ONE, TWO, batch_of, plan_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
 from training.contract.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
@@ -191,6 +191,7 @@ def everything(
         "dataset_id": dataset.pk,
         "exclusion_id": exclusion.pk,
         "rate_id": rate_of(project, hana).pk,
+        "plan_id": plan_of(writing, hana, "第二回").pk,
         "import_id": upload.pk,
         "prompt_id": prompt.pk,
         "candidate_id": options[0],

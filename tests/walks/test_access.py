@@ -38,6 +38,7 @@ from annotation.models import (
 from annotation.projects.aspects import save_aspects
 from annotation.projects.guidelines import publish_guideline
 from annotation.projects.reasons import save_reason_tags
+from tests.annotation.helpers import plan_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, UserFactory, join
 from training.contract.config import ModelSource, TrainingConfig
 from training.models import Checkpoint, Evaluation, Generation, LearningCurve, Round, Run
@@ -75,6 +76,9 @@ MANAGER_ONLY = {
     "settings_rate_delete",
     "dashboard_people_file",
     "throughput",
+    "plan",
+    "kept_plan",
+    "plan_delete",
     "settings_member_role",
     "settings_member_remove",
     "settings_member_pause",
@@ -239,6 +243,7 @@ def world():
         "dataset_id": dataset.pk,
         "exclusion_id": exclusion.pk,
         "rate_id": rate.pk,
+        "plan_id": plan_of(batch, hana).pk,
         "import_id": upload.pk,
         "export_id": export.pk,
         "prompt_id": prompt.pk,

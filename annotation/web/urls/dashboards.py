@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotation.web.views import all_projects, dashboards, own_figures, pay, throughput
+from annotation.web.views import all_projects, dashboards, own_figures, pay, plans, throughput
 
 urlpatterns = [
     path("projects/", all_projects.all_projects, name="all_projects"),
@@ -10,6 +10,9 @@ urlpatterns = [
     path("projects/<slug:slug>/dashboard/summary/", all_projects.weekly_summary, name="weekly_summary"),
     path("projects/<slug:slug>/dashboard/throughput/", throughput.throughput_page, name="throughput"),
     path("projects/<slug:slug>/my-figures/", own_figures.figures, name="own_figures"),
+    path("projects/<slug:slug>/dashboard/plan/", plans.plan_page, name="plan"),
+    path("projects/<slug:slug>/dashboard/plan/<int:plan_id>/", plans.kept_plan, name="kept_plan"),
+    path("projects/<slug:slug>/dashboard/plan/<int:plan_id>/delete/", plans.plan_delete, name="plan_delete"),
     path("projects/<slug:slug>/settings/pay/", pay.pay, name="settings_pay"),
     path("projects/<slug:slug>/settings/pay/<int:rate_id>/delete/", pay.rate_delete, name="settings_rate_delete"),
 ]

@@ -20,7 +20,8 @@ from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
 from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
-from annotation.models import AnalysisRows, Assignment, Project, Role, User
+from annotation.models import AnalysisRows, Assignment, Plan, Project, Role, User
+from annotation.planning.sentences import dashboard_sentence
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
 from annotation.web.http import SignedInRequest, signed_in
@@ -47,10 +48,13 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
     sentences = [finish_sentence(found, ahead), people_sentence(found)]
     if manages:
         sentences.append(cost_sentence(found, ahead))
+    plan = newest_plan(found) if manages else None
     context = {
         "project": project,
         "section": "progress",
         "own_role": role,
+        "plan": plan,
+        "plan_sentence": dashboard_sentence(plan, found.today) if plan else "",
         "manages": manages,
         "found": found,
         "ahead": ahead,
@@ -72,6 +76,12 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
     }
     template = "annotation/dashboards/dashboard.html"
     return render(request, f"{template}#live" if request.htmx else template, context)
+
+
+def newest_plan(found: Collection) -> Plan | None:
+    """Of an open batch."""
+    batches = [item.batch for item in found.open_batches]
+    return Plan.objects.filter(batch__in=batches).first() if batches else None
 
 
 @never_cache
