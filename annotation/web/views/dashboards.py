@@ -20,7 +20,7 @@ from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
 from annotation.dashboards.trust import age_sentence, trust_of
 from annotation.dashboards.wording import cost_sentence, finish_sentence, money, people_sentence, progress_sentence
-from annotation.models import AnalysisRows, Assignment, Plan, Project, Role, User
+from annotation.models import AnalysisRows, Assignment, Project, Role, User
 from annotation.planning.sentences import dashboard_sentence
 from annotation.preparation.rejected_rows import neutral_cell
 from annotation.web.downloads import csv_download
@@ -41,14 +41,14 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
     project, role = project_and_role(request.user, slug, STAFF)
     manages = role == Role.MANAGER
     state = state_of(project)
-    if request.htmx and request.GET.get("seen") == state:
+    if request.htmx and request.GET.get("seen") == state.digest:
         return HttpResponse(status=204)
     found = collection_of(project)
     ahead = found.forecast()
     sentences = [finish_sentence(found, ahead), people_sentence(found)]
     if manages:
         sentences.append(cost_sentence(found, ahead))
-    plan = newest_plan(found) if manages else None
+    plan = state.plan if manages else None
     context = {
         "project": project,
         "section": "progress",
@@ -72,16 +72,10 @@ def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
         "trust": trust_of(found, manages=manages),
         "now": now_in(project),
         "here": request.path,
-        "state": state,
+        "state": state.digest,
     }
     template = "annotation/dashboards/dashboard.html"
     return render(request, f"{template}#live" if request.htmx else template, context)
-
-
-def newest_plan(found: Collection) -> Plan | None:
-    """Of an open batch."""
-    batches = [item.batch for item in found.open_batches]
-    return Plan.objects.filter(batch__in=batches).first() if batches else None
 
 
 @never_cache
