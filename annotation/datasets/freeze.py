@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core.collection import rare_collection
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.core.reviews import SENT_BACK, WAITING
@@ -84,7 +85,8 @@ def freeze_dataset(
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
     try:
-        content = write_files(folder, project, selection, progress)
+        with rare_collection():
+            content = write_files(folder, project, selection, progress)
         directory = root / content.sha256
         keep_files(folder, directory)
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.core.collection import rare_collection
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
 from annotation.exchange.columns import COLUMNS
@@ -90,7 +91,7 @@ def write_answers(
         raise InvalidInput(f"{format!r} is no format of an export; formats are {', '.join(WRITERS)}")
     check_target(path, replace=replace)
     with whole_file(path, replace=replace) as file:
-        with snapshot():
+        with snapshot(), rare_collection():
             counts = counts_of(project, selection)
             records = Records(Whole.of(project), pseudonyms=selection.pseudonyms)
             if progress:

@@ -137,4 +137,35 @@ class Migration(migrations.Migration):
             model_name='annotation',
             index=models.Index(fields=['annotator', '-created_at', '-id'], include=('is_current', 'kind'), name='annotation_by_person'),
         ),
+        # Indexes that repeat the beginning of another one, and two key checks that bulk writes waited for.
+        migrations.AlterField(
+            model_name='task',
+            name='batch',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='annotation.batch'),
+        ),
+        migrations.AlterField(
+            model_name='assignment',
+            name='task',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='annotation.task'),
+        ),
+        migrations.AlterField(
+            model_name='assignment',
+            name='batch',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='assignments', to='annotation.batch'),
+        ),
+        migrations.AlterField(
+            model_name='assignment',
+            name='annotator',
+            field=models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='assignments', to=settings.AUTH_USER_MODEL),
+        ),
+        migrations.AlterField(
+            model_name='annotation',
+            name='assignment',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='annotations', to='annotation.assignment'),
+        ),
+        migrations.AlterField(
+            model_name='prompt',
+            name='imported_in',
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='annotation.import'),
+        ),
     ]

@@ -32,9 +32,10 @@ class Annotation(models.Model):
     reasons_by_side, ranking, fixes) may be missing, as in answers from before they existed.
     """
 
-    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations")
+    # Two constraints and an index begin with assignment and annotator: no indexes of their own.
+    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations", db_index=False)
     task = models.ForeignKey(Task, models.PROTECT, related_name="annotations")
-    annotator = models.ForeignKey(User, models.PROTECT, related_name="annotations", db_index=False)  # by_person has it
+    annotator = models.ForeignKey(User, models.PROTECT, related_name="annotations", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     version = models.PositiveSmallIntegerField(default=1)
     is_current = models.BooleanField(default=True)

@@ -73,7 +73,10 @@ class Prompt(models.Model):
         help_text="sha256 of what tells it apart from prompts that read the same: document, context and id.",
     )
     held_out = models.BooleanField(default=False)
-    imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True, db_index=False)
+    # Where it comes from, for information: no key check for each of 100,000 prompts.
+    imported_in = models.ForeignKey(
+        Import, models.SET_NULL, related_name="+", null=True, db_index=False, db_constraint=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, JSONObject
@@ -245,8 +246,8 @@ def submitted_by(user: User) -> QuerySet[Annotation]:
     return rows.exclude(assignment__batch__in=left) if left else rows
 
 
-def answers_to_show(user: User, ids: Collection[int]) -> QuerySet[Annotation]:
-    """Those of these answers that this person may see, with what they are about, newest first."""
-    rows = Annotation.objects.filter(pk__in=ids, annotator=user, is_current=True)
+def answers_to_show(user: User, answers: QuerySet[Annotation, Any]) -> QuerySet[Annotation]:
+    """Those of these answers (a query of ids) that this person may see, with what they are about, newest first."""
+    rows = Annotation.objects.filter(pk__in=answers, annotator=user, is_current=True)
     rows = rows.select_related("task__prompt", "assignment__batch__project").order_by("-created_at", "-id")
     return within(rows, user, MEMBERS, "assignment__batch__project")

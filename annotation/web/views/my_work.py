@@ -47,11 +47,10 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
     rows = filtered(submitted_by(request.user), chosen)
-    page = Paginator(rows.values_list("pk", flat=True), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows.values("pk"), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     withdrawn = Exists(Exclusion.objects.filter(prompt=OuterRef("task__prompt"), lifted_at=None))
-    answers = list(
-        answers_to_show(request.user, list(page)).annotate(first_at=first_submitted(), is_withdrawn=withdrawn)
-    )
+    shown = answers_to_show(request.user, page.object_list)
+    answers = list(shown.annotate(first_at=first_submitted(), is_withdrawn=withdrawn))
     texts, reviews = texts_of(answers), reviews_of(answers)
     aspects = aspects_by_key({answer.assignment.batch.project_id for answer in answers})
     query = request.GET.copy()

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from annotation.answers.remarks import remarks_about
-from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of
+from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of, ordered
 from annotation.core.access import STAFF, batch_for, first_or_404, role_in, within
 from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
@@ -60,10 +60,8 @@ def batch_page(
         order=chosen["sort"],
     ).tasks(batch)
     # What is counted and joined of a task is read for those of the page alone, not for all that it passes over.
-    page = Paginator(chosen_tasks.values_list("pk", flat=True), TASKS_A_PAGE).get_page(request.GET.get("page"))
-    ids = list(page)
-    in_order = {pk: at for at, pk in enumerate(ids)}
-    tasks = sorted(with_answers(Task.objects.filter(pk__in=ids)), key=lambda task: in_order[task.pk])
+    page = Paginator(chosen_tasks.values("pk"), TASKS_A_PAGE).get_page(request.GET.get("page"))
+    tasks = list(with_answers(ordered(Task.objects.filter(pk__in=page.object_list), chosen["sort"])))
     exclusions = InEffect(batch)
     query = request.GET.copy()
     query.pop("page", None)
