@@ -5,13 +5,15 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
 
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
+from annotation.core.read_ahead import read_ahead
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN, SENT_BACK, WAITING
 from annotation.datasets.rows import ExportOptions, LabelledPrompt
 from annotation.datasets.without import NOTHING, Without, checked_without
@@ -20,7 +22,8 @@ from annotation.kinds.votes import Label
 from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, Review, WeightSet
 from annotation.text.conversation import conversation
 
-PROMPTS_AT_ONCE = 500
+PROMPTS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 5_000
 
 # Excluded answers and those that wait for review are read, too: what is left out and what is not is of one moment,
 # and both are counted.
@@ -147,12 +150,25 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
         "batches": None if selection.batches is None else list(selection.batches),
         "kinds": None if selection.kinds is None else list(selection.kinds),
     }
+    for chunk in read_ahead(lambda: chunks(project, selection, tally, weights, parameters)):
+        yield from chunk
+
+
+def chunks(
+    project: Project,
+    selection: Selection,
+    tally: SourcesTally,
+    weights: dict[int, dict[str, float]],
+    parameters: dict[str, Any],
+) -> Iterator[list[LabelledPrompt]]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(CURRENT_LABELS, parameters)
-        groups = ((prompt_id, list(rows)) for prompt_id, rows in groupby(cursor, key=lambda row: row[0]))
+        # Django's cursor fetches a hundred rows a trip.
+        rows = chain.from_iterable(iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []))
+        groups = ((prompt_id, list(of_prompt)) for prompt_id, of_prompt in groupby(rows, key=itemgetter(0)))
         while chunk := dict(islice(groups, PROMPTS_AT_ONCE)):
-            made = {key: labels(rows, weights, selection.without, tally) for key, rows in chunk.items()}
-            yield from with_texts(project, {key: of_prompt for key, of_prompt in made.items() if of_prompt})
+            made = {key: labels(of_prompt, weights, selection.without, tally) for key, of_prompt in chunk.items()}
+            yield list(with_texts(project, {key: of_prompt for key, of_prompt in made.items() if of_prompt}))
 
 
 def labels(

@@ -9,6 +9,7 @@ from typing import Any
 from annotation.core.collection import rare_collection
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
+from annotation.core.read_ahead import read_ahead
 from annotation.exchange.columns import COLUMNS
 from annotation.exchange.files import check_target, whole_file
 from annotation.exchange.records import Records
@@ -97,7 +98,9 @@ def write_answers(
             if progress:
                 progress(0, counts.rows)
             count = 0
-            for count in written(WRITERS[format](file), map(records.of, chunks(project, selection))):
+            for count in written(
+                WRITERS[format](file), map(records.of, read_ahead(lambda: chunks(project, selection)))
+            ):
                 if progress:
                     progress(count, counts.rows)
         if count != counts.rows:
