@@ -1,6 +1,6 @@
 """Rows read by a thread while the last ones are worked on: the database and Python then work at the same time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -13,11 +13,12 @@ END = object()
 SECONDS = 0.1
 
 
-def read_ahead(read: Callable[[], Iterator[T]]) -> Iterator[T]:
+def read_ahead(read: Callable[[], Iterator[T]]) -> Generator[T]:
     """The items of `read()`, which is called and iterated in a thread of its own, on this thread's database connection
     and so in its transaction. What it raises is raised here. At most `ITEMS` items wait; give it chunks of rows.
 
-    Both threads may use the connection: psycopg lets one statement wait for the other.
+    Both threads may use the connection: psycopg lets one statement wait for the other. Where the loop may end early,
+    close the generator (`contextlib.closing`) before the transaction ends: then the thread has ended, too.
     """
     items: Queue[tuple[T | object, BaseException | None]] = Queue(ITEMS)
     stopped = Event()

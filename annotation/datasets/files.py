@@ -11,6 +11,7 @@ from annotation.core.errors import InvalidInput
 from annotation.datasets.rows import LabelledPrompt, Message
 from annotation.kinds.votes import Row
 
+FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
 BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
@@ -145,3 +146,16 @@ def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: Spli
 def file_facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+def keep_files(folder: Path, directory: Path) -> None:
+    """Move the written files to their content address. If equal content is there already, it is kept."""
+    if all((directory / name).is_file() for name in FILES):
+        return
+    try:
+        folder.rename(directory)
+    except OSError:
+        # Another process froze the same content first, or an older copy is incomplete: replace file by file.
+        directory.mkdir(exist_ok=True)
+        for name in FILES:
+            (folder / name).replace(directory / name)

@@ -3,7 +3,8 @@
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 from operator import itemgetter
@@ -22,6 +23,7 @@ from annotation.kinds.votes import Label
 from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, Review, WeightSet
 from annotation.text.conversation import conversation
 
+JSON = json.JSONDecoder().raw_decode  # of what PostgreSQL writes: it begins and ends with the value
 PROMPTS_AT_ONCE = 1_000
 ROWS_AT_ONCE = 5_000
 
@@ -141,7 +143,7 @@ def aspect_points(project: Project) -> dict[str, int]:
     return {aspect.key: aspect.points for aspect in Aspect.objects.filter(project=project)}
 
 
-def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Iterator[LabelledPrompt]:
+def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Generator[LabelledPrompt]:
     """Every prompt with selected labels, by id. Call it inside a transaction. Only current annotations of finished
     assignments are labels, and none that is excluded or does not count before its review."""
     weights: dict[int, dict[str, float]] = dict(WeightSet.objects.filter(project=project).values_list("pk", "weights"))
@@ -150,8 +152,8 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
         "batches": None if selection.batches is None else list(selection.batches),
         "kinds": None if selection.kinds is None else list(selection.kinds),
     }
-    for chunk in read_ahead(lambda: chunks(project, selection, tally, weights, parameters)):
-        yield from chunk
+    with closing(read_ahead(lambda: chunks(project, selection, tally, weights, parameters))) as read:
+        yield from chain.from_iterable(read)
 
 
 def chunks(
@@ -203,7 +205,7 @@ def labels(
                 annotator=annotator,
                 task_id=task_id,
                 kind=kind,
-                payload=KINDS[kind].parse(json.loads(payload)),
+                payload=KINDS[kind].parse(JSON(payload)[0]),
                 weights=weights.get(weight_set) if weight_set is not None else None,
             )
         )
@@ -217,10 +219,10 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iter
     texts: dict[int, dict[int, str]] = {}
     with connection.cursor() as cursor:
         cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(ids)])
-        for prompt_id, candidate, text in cursor:
+        for prompt_id, candidate, text in cursor.fetchall():
             texts.setdefault(prompt_id, {})[candidate] = text
         cursor.execute(PROMPTS, [list(by_prompt)])
-        for prompt_id, text, chat, digest, held_out, reference, document in cursor:
+        for prompt_id, text, chat, digest, held_out, reference, document in cursor.fetchall():
             yield LabelledPrompt(
                 prompt_id=prompt_id,
                 messages=conversation(text, json.loads(chat) if chat else None, project.persona),

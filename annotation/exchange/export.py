@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,10 @@ def write_answers(
             if progress:
                 progress(0, counts.rows)
             count = 0
-            for count in written(
-                WRITERS[format](file), map(records.of, read_ahead(lambda: chunks(project, selection)))
-            ):
-                if progress:
-                    progress(count, counts.rows)
+            with closing(read_ahead(lambda: chunks(project, selection))) as lines:
+                for count in written(WRITERS[format](file), map(records.of, lines)):
+                    if progress:
+                        progress(count, counts.rows)
         if count != counts.rows:
             raise RuntimeError(f"{count} rows were read, and {counts.rows} counted at the same moment")
         file.flush()
