@@ -87,7 +87,9 @@ class SplitWriter:
         self.rows = self.longest = self.size = 0
         self.digest = hashlib.sha256()
         self.jsonl = self.path.open("wb", buffering=1 << 20)
-        self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+        self.encode = json.JSONEncoder(
+            ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+        ).encode
         self.lines: list[bytes] = []
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"parquet-{name}")
         self.converting: Future[None] | None = None
