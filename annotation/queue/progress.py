@@ -246,7 +246,7 @@ def submitted_by(user: User) -> QuerySet[Annotation]:
     return rows.exclude(assignment__batch__in=left) if left else rows
 
 
-def answers_to_show(user: User, answers: QuerySet[Annotation, Any]) -> QuerySet[Annotation]:
+def answers_to_show(user: User, answers: Any) -> QuerySet[Annotation]:
     """Those of these answers (a query of ids) that this person may see, with what they are about, newest first."""
     rows = Annotation.objects.filter(pk__in=answers, annotator=user, is_current=True)
     rows = rows.select_related("task__prompt", "assignment__batch__project").order_by("-created_at", "-id")

@@ -1,5 +1,6 @@
 """What I submitted: found again, looked at version by version, and opened again while the project lets me."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -100,7 +101,7 @@ def batches_of(user: User, project: str) -> QuerySet[Batch]:
     return (batches.filter(project__slug=project) if project else batches).order_by("name", "pk")
 
 
-def texts_of(answers: list[Annotation]) -> dict[int, str]:
+def texts_of(answers: Sequence[Annotation]) -> dict[int, str]:
     ids = {pk for answer in answers for pk in answer.task.candidate_ids}
     return dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
 

@@ -61,7 +61,8 @@ def batch_page(
     ).tasks(batch)
     # What is counted and joined of a task is read for those of the page alone, not for all that it passes over.
     page = Paginator(chosen_tasks.values("pk"), TASKS_A_PAGE).get_page(request.GET.get("page"))
-    tasks = list(with_answers(ordered(Task.objects.filter(pk__in=page.object_list), chosen["sort"])))
+    on_page: Any = page.object_list  # a query of ids
+    tasks = list(with_answers(ordered(Task.objects.filter(pk__in=on_page), chosen["sort"])))
     exclusions = InEffect(batch)
     query = request.GET.copy()
     query.pop("page", None)
