@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from annotation.core.locks import Lock, lock_until_commit
+from annotation.models import CandidateCount, Project, PromptCount
 
 # One recount or folding at a time: two would read the same differences.
-FOLD_SLOTS = """
+FOLD = """
 WITH fresh AS (
-    DELETE FROM annotation_slotcount WHERE NOT is_sum RETURNING batch_id, state, slots
+    DELETE FROM {table} WHERE NOT is_sum RETURNING {keys}, {figure}
 ), before AS (
-    DELETE FROM annotation_slotcount c USING (SELECT DISTINCT batch_id, state FROM fresh) AS k
-    WHERE c.is_sum AND c.batch_id = k.batch_id AND c.state = k.state RETURNING c.batch_id, c.state, c.slots
+    DELETE FROM {table} c USING (SELECT DISTINCT {keys} FROM fresh) AS k
+    WHERE c.is_sum AND {same_key} RETURNING {of_c}, c.{figure}
 ), summed AS (
-    INSERT INTO annotation_slotcount (batch_id, state, slots, is_sum)
-    SELECT batch_id, state, sum(slots), true FROM (SELECT * FROM fresh UNION ALL SELECT * FROM before) AS r
-    GROUP BY 1, 2 HAVING sum(slots) <> 0
+    INSERT INTO {table} ({keys}, {figure}, is_sum)
+    SELECT {keys}, sum({figure}), true FROM (SELECT * FROM fresh UNION ALL SELECT * FROM before) AS r
+    GROUP BY {keys} HAVING sum({figure}) <> 0
 )
 SELECT count(*) FROM fresh
 """
@@ -45,7 +47,14 @@ SELECT count(*) FROM fresh
 """
 RECOUNT_SLOTS = """
 SELECT a.batch_id, annotation_slot_state(a.state, a.finished_at) AS state, count(*) AS slots
-FROM annotation_assignment a WHERE {batches} GROUP BY 1, 2
+FROM annotation_assignment a WHERE {scope} GROUP BY 1, 2
+"""
+RECOUNT_PROMPTS = """
+SELECT a.project_id, a.held_out, count(*) AS prompts FROM annotation_prompt a WHERE {scope} GROUP BY 1, 2
+"""
+RECOUNT_CANDIDATES = """
+SELECT a.project_id, c.origin, count(*) AS candidates
+FROM annotation_candidate c JOIN annotation_prompt a ON a.id = c.prompt_id WHERE {scope} GROUP BY 1, 2
 """
 RECOUNT_WORK = """
 SELECT w.batch_id, w.annotator_id, local::date AS day, extract(hour FROM local)::int AS hour, sum(answered) AS answered,
@@ -53,35 +62,70 @@ SELECT w.batch_id, w.annotator_id, local::date AS day, extract(hour FROM local):
 FROM (
     SELECT a.batch_id, n.annotator_id, n.created_at AS at, (n.version = 1)::int AS answered,
         (n.version > 1)::int AS changed, 0 AS skipped, 0::float8 AS active, 0::float8 AS idle
-    FROM annotation_annotation n JOIN annotation_assignment a ON a.id = n.assignment_id WHERE {batches}
+    FROM annotation_annotation n JOIN annotation_assignment a ON a.id = n.assignment_id WHERE {scope}
     UNION ALL SELECT a.batch_id, a.annotator_id, a.finished_at, 0, 0, 1, 0, 0 FROM annotation_assignment a
-        WHERE a.state = 'skipped' AND a.finished_at IS NOT NULL AND {batches}
+        WHERE a.state = 'skipped' AND a.finished_at IS NOT NULL AND {scope}
     UNION ALL SELECT a.batch_id, a.annotator_id, a.began_at, 0, 0, 0, a.active_seconds, a.idle_seconds
-        FROM annotation_timespent a WHERE {batches}
+        FROM annotation_timespent a WHERE {scope}
 ) AS w JOIN annotation_batch b ON b.id = w.batch_id JOIN annotation_project p ON p.id = b.project_id
     CROSS JOIN LATERAL (SELECT w.at AT TIME ZONE p.time_zone AS local) AS zone
 GROUP BY 1, 2, 3, 4
 """
-OF_PROJECT = "a.batch_id IN (SELECT id FROM annotation_batch WHERE project_id = %(project)s)"
-STORED_SLOTS = """
-SELECT a.batch_id, a.state, sum(a.slots) AS slots FROM annotation_slotcount a WHERE {batches}
-GROUP BY 1, 2 HAVING sum(a.slots) <> 0
+# Of one project: tables whose rows name a batch, and those whose rows name the project.
+OF_BATCHES = "a.batch_id IN (SELECT id FROM annotation_batch WHERE project_id = %(project)s)"
+OF_PROJECT = "a.project_id = %(project)s"
+STORED = """
+SELECT {of_a}, sum(a.{figure}) AS {figure} FROM {table} a WHERE {{scope}}
+GROUP BY {of_a} HAVING sum(a.{figure}) <> 0
 """
 STORED_WORK = """
 SELECT a.batch_id, a.annotator_id, a.day, a.hour::int AS hour, sum(a.answered) AS answered, sum(a.changed) AS changed,
     sum(a.skipped) AS skipped, sum(a.active_seconds) AS active_seconds, sum(a.idle_seconds) AS idle_seconds
-FROM annotation_workcount a WHERE {batches} GROUP BY 1, 2, 3, 4
+FROM annotation_workcount a WHERE {scope} GROUP BY 1, 2, 3, 4
 """
 SECONDS_APART = 0.01  # sums of floating-point numbers in another order
-COMPARED = (
-    ("annotation_slotcount", ("batch_id", "state"), ("slots",), STORED_SLOTS, RECOUNT_SLOTS),
-    (
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A table of counts: what its rows are about, the queries that read it and count it again, and how its differences
+    are folded. `{scope}` in a query stands for which rows."""
+
+    table: str
+    keys: tuple[str, ...]
+    figures: tuple[str, ...]
+    recount: str
+    of_project: str
+    stored: str
+    fold: str
+
+
+def counted_simply(table: str, keys: tuple[str, ...], figure: str, recount: str, of_project: str) -> Counted:
+    """A table with one figure, a whole number."""
+    names = {
+        "table": table,
+        "figure": figure,
+        "keys": ", ".join(keys),
+        "same_key": " AND ".join(f"c.{key} = k.{key}" for key in keys),
+        "of_a": ", ".join(f"a.{key}" for key in keys),
+        "of_c": ", ".join(f"c.{key}" for key in keys),
+    }
+    return Counted(table, keys, (figure,), recount, of_project, STORED.format(**names), FOLD.format(**names))
+
+
+COUNTED = (
+    counted_simply("annotation_slotcount", ("batch_id", "state"), "slots", RECOUNT_SLOTS, OF_BATCHES),
+    Counted(
         "annotation_workcount",
         ("batch_id", "annotator_id", "day", "hour"),
         ("answered", "changed", "skipped", "active_seconds", "idle_seconds"),
-        STORED_WORK,
         RECOUNT_WORK,
+        OF_BATCHES,
+        STORED_WORK,
+        FOLD_WORK,
     ),
+    counted_simply("annotation_promptcount", ("project_id", "held_out"), "prompts", RECOUNT_PROMPTS, OF_PROJECT),
+    counted_simply("annotation_candidatecount", ("project_id", "origin"), "candidates", RECOUNT_CANDIDATES, OF_PROJECT),
 )
 
 
@@ -103,10 +147,11 @@ def fold_counts() -> int:
     with transaction.atomic():
         lock_until_commit(Lock.COUNTS, 0)
         with connection.cursor() as cursor:
-            cursor.execute(FOLD_SLOTS)
-            slots = cursor.fetchone()[0]
-            cursor.execute(FOLD_WORK)
-            return int(slots + cursor.fetchone()[0])
+            folded = 0
+            for counted in COUNTED:
+                cursor.execute(counted.fold)
+                folded += cursor.fetchone()[0]
+            return folded
 
 
 def pause_counting() -> None:
@@ -124,19 +169,19 @@ def rebuild_counts(project_id: int | None = None) -> int:
 
     What is committed while it counts is neither counted nor deleted here: its own difference stays.
     """
-    batches, params = scope(project_id)
     with transaction.atomic():
         lock_until_commit(Lock.COUNTS, 0)
         with connection.cursor() as cursor:
             rows = 0
-            for table, keys, figures, _, recount in COMPARED:
-                listed = ", ".join([*keys, *figures])
+            for counted in COUNTED:
+                scope, params = scope_of(counted, project_id)
+                listed = ", ".join([*counted.keys, *counted.figures])
                 # One statement, one snapshot: what it does not see it neither deletes nor counts.
                 cursor.execute(
-                    f"""WITH gone AS (DELETE FROM {table} a
-                        WHERE {batches})
-                    INSERT INTO {table} ({listed}, is_sum)
-                    SELECT {listed}, true FROM ({recount.format(batches=batches)}) AS counted""",  # noqa: S608
+                    f"""WITH gone AS (DELETE FROM {counted.table} a
+                        WHERE {scope})
+                    INSERT INTO {counted.table} ({listed}, is_sum)
+                    SELECT {listed}, true FROM ({counted.recount.format(scope=scope)}) AS counted""",  # noqa: S608
                     params,
                 )
                 rows += cursor.rowcount
@@ -145,10 +190,11 @@ def rebuild_counts(project_id: int | None = None) -> int:
 
 def differences(project_id: int | None = None) -> list[Difference]:
     """Where the stored counts are not what the rows say; each table is compared in one snapshot."""
-    batches, params = scope(project_id)
     found = []
     with connection.cursor() as cursor:
-        for table, keys, figures, stored, recount in COMPARED:
+        for counted in COUNTED:
+            keys, figures = counted.keys, counted.figures
+            scope, params = scope_of(counted, project_id)
             same_key = " AND ".join(f"s.{key} = c.{key}" for key in keys)
             unequal = " OR ".join(
                 f"abs(coalesce(s.{name}, 0) - coalesce(c.{name}, 0)) > {SECONDS_APART if 'seconds' in name else 0}"
@@ -157,15 +203,16 @@ def differences(project_id: int | None = None) -> list[Difference]:
             named = ", ".join(f"coalesce(s.{key}, c.{key})" for key in keys)
             listed = ", ".join(f"coalesce({side}.{name}, 0)" for side in "sc" for name in figures)
             cursor.execute(
-                f"""SELECT {named}, {listed} FROM ({stored.format(batches=batches)}) AS s
-                FULL JOIN ({recount.format(batches=batches)}) AS c ON {same_key} WHERE {unequal} ORDER BY 1""",  # noqa: S608
+                f"""SELECT {named}, {listed} FROM ({counted.stored.format(scope=scope)}) AS s
+                FULL JOIN ({counted.recount.format(scope=scope)}) AS c ON {same_key}
+                WHERE {unequal} ORDER BY 1""",  # noqa: S608
                 params,
             )
             for row in cursor.fetchall():
                 key, sides = row[: len(keys)], row[len(keys) :]
                 found.append(
                     Difference(
-                        table=table,
+                        table=counted.table,
                         key=", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True)),
                         stored=described(figures, sides[: len(figures)]),
                         counted=described(figures, sides[len(figures) :]),
@@ -178,5 +225,18 @@ def described(names: Sequence[str], values: Sequence[float]) -> str:
     return ", ".join(f"{name} {value:,g}" for name, value in zip(names, map(float, values), strict=True) if value)
 
 
-def scope(project_id: int | None) -> tuple[str, dict[str, int]]:
-    return (OF_PROJECT, {"project": project_id}) if project_id is not None else ("true", {})
+def scope_of(counted: Counted, project_id: int | None) -> tuple[str, dict[str, int]]:
+    return (counted.of_project, {"project": project_id}) if project_id is not None else ("true", {})
+
+
+def prompts_by_side(project: Project) -> tuple[int, int]:
+    """How many prompts a project has for training, and held out."""
+    rows = PromptCount.objects.filter(project=project).order_by().values_list("held_out")
+    by_side = dict(rows.annotate(n=Sum("prompts")))
+    return by_side.get(False, 0), by_side.get(True, 0)
+
+
+def candidates_by_origin(project: Project) -> list[tuple[str, int]]:
+    """(origin, number of candidates) of a project's prompts, by origin."""
+    rows = CandidateCount.objects.filter(project=project).order_by("origin").values_list("origin")
+    return [(origin, n) for origin, n in rows.annotate(n=Sum("candidates")) if n]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,7 @@ from annotation.core.errors import InvalidInput
 from annotation.datasets.rows import LabelledPrompt, Message
 from annotation.kinds.votes import Row
 
+FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
 BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
@@ -74,44 +76,67 @@ def parquet_schema(purpose: str, format: str) -> Any:
 
 
 class SplitWriter:
-    """Writes one split as <name>.jsonl and, from that, <name>.parquet. Memory does not grow with the rows."""
+    """Writes one split as <name>.jsonl and, from its lines, <name>.parquet. Memory does not grow with the rows.
+
+    Arrow reads JSON lines much faster than Python could pass it the rows, and in a thread of its own: it needs no
+    lock of Python's while the next rows are made.
+    """
 
     def __init__(self, folder: Path, name: str, schema: Any) -> None:
         self.schema, self.path = schema, folder / f"{name}.jsonl"
-        self.rows = self.longest = 0
+        self.rows = self.longest = self.size = 0
         self.digest = hashlib.sha256()
         self.jsonl = self.path.open("wb", buffering=1 << 20)
-        self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+        self.encode = json.JSONEncoder(
+            ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+        ).encode
+        self.lines: list[bytes] = []
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"parquet-{name}")
+        self.converting: Future[None] | None = None
 
     def write(self, row: dict[str, Any]) -> None:
         line = self.encode(row).encode() + b"\n"
-        self.jsonl.write(line)
-        self.digest.update(line)
+        self.lines.append(line)
         self.rows += 1
-        self.longest = max(self.longest, len(line))
+        self.size += len(line)
+        if len(line) > self.longest:
+            self.longest = len(line)
+        if self.size > BLOCK:
+            self.put_block()
 
-    def write_parquet(self) -> None:
-        """The same rows in columns: Arrow reads the JSONL much faster than Python could pass the rows."""
+    def put_block(self) -> None:
+        """The lines into both files, and one row group: whole lines, about BLOCK bytes of them."""
+        block, self.lines, self.size = b"".join(self.lines), [], 0
+        self.jsonl.write(block)
+        self.digest.update(block)
+        if self.converting:
+            self.converting.result()  # at most one block waits, and what went wrong with it is raised
+        self.converting = self.thread.submit(self.convert, block, 2 * BLOCK + 2 * self.longest)
+
+    def convert(self, block: bytes, block_size: int) -> None:
         import pyarrow as pa
         import pyarrow.json as arrow_json
-        import pyarrow.parquet as pq
 
         parse = arrow_json.ParseOptions(explicit_schema=self.schema, unexpected_field_behavior="error")
-        read = arrow_json.ReadOptions(use_threads=False, block_size=2 * BLOCK + 2 * self.longest)
-        with (
-            pq.ParquetWriter(self.path.with_suffix(".parquet"), self.schema, compression="zstd") as parquet,
-            self.path.open("rb") as lines,
-        ):
-            while block := b"".join(lines.readlines(BLOCK)):  # whole lines, about BLOCK bytes of them
-                parquet.write_table(arrow_json.read_json(pa.BufferReader(block), read, parse))
+        read = arrow_json.ReadOptions(use_threads=False, block_size=block_size)
+        self.parquet.write_table(arrow_json.read_json(pa.BufferReader(block), read, parse))
 
     def __enter__(self) -> "SplitWriter":
+        import pyarrow.parquet as pq
+
+        self.parquet = pq.ParquetWriter(self.path.with_suffix(".parquet"), self.schema, compression="zstd")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.jsonl.close()
-        if kind is None:
-            self.write_parquet()
+        try:
+            if kind is None and self.lines:
+                self.put_block()
+            if kind is None and self.converting:
+                self.converting.result()
+        finally:
+            self.thread.shutdown()
+            self.parquet.close()
+            self.jsonl.close()
 
 
 def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: SplitWriter) -> str:
@@ -123,3 +148,16 @@ def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: Spli
 def file_facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+def keep_files(folder: Path, directory: Path) -> None:
+    """Move the written files to their content address. If equal content is there already, it is kept."""
+    if all((directory / name).is_file() for name in FILES):
+        return
+    try:
+        folder.rename(directory)
+    except OSError:
+        # Another process froze the same content first, or an older copy is incomplete: replace file by file.
+        directory.mkdir(exist_ok=True)
+        for name in FILES:
+            (folder / name).replace(directory / name)

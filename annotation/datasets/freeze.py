@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,20 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core.collection import rare_collection
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.core.reviews import SENT_BACK, WAITING
 from annotation.core.version import version as code_version
-from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
+from annotation.datasets.files import (
+    FILES,
+    SplitWriter,
+    canonical_row,
+    content_sha256,
+    file_facts,
+    keep_files,
+    parquet_schema,
+)
 from annotation.datasets.held_out import HeldOutPrompts
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
@@ -30,8 +40,6 @@ Progress = Callable[[int], None]  # called with the number of prompts done
 # How answers become rows: raised whenever the same answers may yield other rows. Manifests without it are of rules 1.
 RULES = 2
 TOO_LITTLE_AGREEMENT = "rows on which annotators agree less than was asked for"
-
-FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 
 
 def freeze_dataset(
@@ -84,7 +92,8 @@ def freeze_dataset(
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
     try:
-        content = write_files(folder, project, selection, progress)
+        with rare_collection():
+            content = write_files(folder, project, selection, progress)
         directory = root / content.sha256
         keep_files(folder, directory)
     finally:
@@ -114,9 +123,10 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         transaction.atomic(),
         SplitWriter(folder, "train", schema) as train,
         SplitWriter(folder, "held_out", schema) as held_out,
+        closing(labelled_prompts(project, selection, sources)) as prompts,
     ):
         barred = HeldOutPrompts.of(project)
-        for done, prompt in enumerate(labelled_prompts(project, selection, sources), 1):
+        for done, prompt in enumerate(prompts, 1):
             agreement.add(prompt.labels)
             made = rows_of(prompt, selection.options, points, left_out)
             rows = [row for row in made if selection.options.takes(row)]
@@ -188,19 +198,6 @@ def label_counts(by_label: dict[str, Counter[bool | None]]) -> dict[str, dict[st
     return {
         split: {"desirable": counts[True], "undesirable": counts[False]} for split, counts in sorted(by_label.items())
     }
-
-
-def keep_files(folder: Path, directory: Path) -> None:
-    """Move the written files to their content address. If equal content is there already, it is kept."""
-    if all((directory / name).is_file() for name in FILES):
-        return
-    try:
-        folder.rename(directory)
-    except OSError:
-        # Another process froze the same content first, or an older copy is incomplete: replace file by file.
-        directory.mkdir(exist_ok=True)
-        for name in FILES:
-            (folder / name).replace(directory / name)
 
 
 def register(

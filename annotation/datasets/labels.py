@@ -3,15 +3,18 @@
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Any
 
 from django.db import connection
 
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
+from annotation.core.read_ahead import read_ahead
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN, SENT_BACK, WAITING
 from annotation.datasets.rows import ExportOptions, LabelledPrompt
 from annotation.datasets.without import NOTHING, Without, checked_without
@@ -20,7 +23,9 @@ from annotation.kinds.votes import Label
 from annotation.models import Aspect, Batch, Exclusion, Guideline, Kind, Project, Review, WeightSet
 from annotation.text.conversation import conversation
 
-PROMPTS_AT_ONCE = 500
+JSON = json.JSONDecoder().raw_decode  # of what PostgreSQL writes: it begins and ends with the value
+PROMPTS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 5_000
 
 # Excluded answers and those that wait for review are read, too: what is left out and what is not is of one moment,
 # and both are counted.
@@ -138,7 +143,7 @@ def aspect_points(project: Project) -> dict[str, int]:
     return {aspect.key: aspect.points for aspect in Aspect.objects.filter(project=project)}
 
 
-def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Iterator[LabelledPrompt]:
+def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally) -> Generator[LabelledPrompt]:
     """Every prompt with selected labels, by id. Call it inside a transaction. Only current annotations of finished
     assignments are labels, and none that is excluded or does not count before its review."""
     weights: dict[int, dict[str, float]] = dict(WeightSet.objects.filter(project=project).values_list("pk", "weights"))
@@ -147,12 +152,25 @@ def labelled_prompts(project: Project, selection: Selection, tally: SourcesTally
         "batches": None if selection.batches is None else list(selection.batches),
         "kinds": None if selection.kinds is None else list(selection.kinds),
     }
+    with closing(read_ahead(lambda: chunks(project, selection, tally, weights, parameters))) as read:
+        yield from chain.from_iterable(read)
+
+
+def chunks(
+    project: Project,
+    selection: Selection,
+    tally: SourcesTally,
+    weights: dict[int, dict[str, float]],
+    parameters: dict[str, Any],
+) -> Iterator[list[LabelledPrompt]]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(CURRENT_LABELS, parameters)
-        groups = ((prompt_id, list(rows)) for prompt_id, rows in groupby(cursor, key=lambda row: row[0]))
+        # Django's cursor fetches a hundred rows a trip.
+        rows = chain.from_iterable(iter(lambda: cursor.fetchmany(ROWS_AT_ONCE), []))
+        groups = ((prompt_id, list(of_prompt)) for prompt_id, of_prompt in groupby(rows, key=itemgetter(0)))
         while chunk := dict(islice(groups, PROMPTS_AT_ONCE)):
-            made = {key: labels(rows, weights, selection.without, tally) for key, rows in chunk.items()}
-            yield from with_texts(project, {key: of_prompt for key, of_prompt in made.items() if of_prompt})
+            made = {key: labels(of_prompt, weights, selection.without, tally) for key, of_prompt in chunk.items()}
+            yield list(with_texts(project, {key: of_prompt for key, of_prompt in made.items() if of_prompt}))
 
 
 def labels(
@@ -187,7 +205,7 @@ def labels(
                 annotator=annotator,
                 task_id=task_id,
                 kind=kind,
-                payload=KINDS[kind].parse(json.loads(payload)),
+                payload=KINDS[kind].parse(JSON(payload)[0]),
                 weights=weights.get(weight_set) if weight_set is not None else None,
             )
         )
@@ -201,10 +219,10 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iter
     texts: dict[int, dict[int, str]] = {}
     with connection.cursor() as cursor:
         cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(ids)])
-        for prompt_id, candidate, text in cursor:
+        for prompt_id, candidate, text in cursor.fetchall():
             texts.setdefault(prompt_id, {})[candidate] = text
         cursor.execute(PROMPTS, [list(by_prompt)])
-        for prompt_id, text, chat, digest, held_out, reference, document in cursor:
+        for prompt_id, text, chat, digest, held_out, reference, document in cursor.fetchall():
             yield LabelledPrompt(
                 prompt_id=prompt_id,
                 messages=conversation(text, json.loads(chat) if chat else None, project.persona),

@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annotation.core.collection import rare_collection
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record as record_event
+from annotation.core.read_ahead import read_ahead
 from annotation.exchange.columns import COLUMNS
 from annotation.exchange.files import check_target, whole_file
 from annotation.exchange.records import Records
@@ -90,15 +93,16 @@ def write_answers(
         raise InvalidInput(f"{format!r} is no format of an export; formats are {', '.join(WRITERS)}")
     check_target(path, replace=replace)
     with whole_file(path, replace=replace) as file:
-        with snapshot():
+        with snapshot(), rare_collection():
             counts = counts_of(project, selection)
             records = Records(Whole.of(project), pseudonyms=selection.pseudonyms)
             if progress:
                 progress(0, counts.rows)
             count = 0
-            for count in written(WRITERS[format](file), map(records.of, chunks(project, selection))):
-                if progress:
-                    progress(count, counts.rows)
+            with closing(read_ahead(lambda: chunks(project, selection))) as lines:
+                for count in written(WRITERS[format](file), map(records.of, lines)):
+                    if progress:
+                        progress(count, counts.rows)
         if count != counts.rows:
             raise RuntimeError(f"{count} rows were read, and {counts.rows} counted at the same moment")
         file.flush()

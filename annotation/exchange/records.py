@@ -73,14 +73,15 @@ class Records:
         people |= {remark[5] for remarks in chunk.remarks.values() for remark in remarks if remark[5] is not None}
         self.whole.load_people(people)
         records: list[Record] = []
-        task_id, task = 0, {}
+        task_id, task, texts = 0, {}, {}
         for line in chunk.lines:
             if line.task_id != task_id:
                 task_id, task = line.task_id, self.task_columns(line, chunk)
-            answer = NO_ANSWER.copy()
-            answer.update(
-                self.skip_columns(line, chunk) if line.state == "skipped" else self.answer_columns(line, chunk)
-            )
+                texts = {candidate["id"]: candidate["text"] for candidate in task["candidates"]}
+            if line.state == "skipped":
+                answer = NO_ANSWER | self.skip_columns(line, chunk)
+            else:
+                answer = NO_ANSWER | self.answer_columns(line, texts)
             answer.update(self.names.columns(line.annotator_id))
             answer["assignment_id"] = line.slot_id
             answer["slot"] = line.slot
@@ -91,8 +92,11 @@ class Records:
             answer["kind"] = line.kind
             answer["claimed_at"] = line.claimed_at
             answer["submitted_at"] = line.at
-            answer.update(self.review_columns(line))
-            answer["remarks"] = self.remarks(chunk.remarks.get((line.task_id, line.annotator_id), ()))
+            answer["review"] = line.review
+            if line.reviewer_id is not None:
+                answer.update(self.review_columns(line, line.reviewer_id))
+            remarks = chunk.remarks.get((line.task_id, line.annotator_id))
+            answer["remarks"] = self.remarks(remarks) if remarks else []
             records.append(Record(task, answer))
         return records
 
@@ -129,31 +133,29 @@ class Records:
             ],
         }
 
-    def answer_columns(self, line: Line, chunk: Chunk) -> Values:
+    def answer_columns(self, line: Line, texts: dict[int, str]) -> Values:
+        """`texts` are the task's candidates by id."""
         kind, weight_set = KINDS[line.kind], self.whole.weight_sets.get(line.weight_set_id or 0)
         about = AnswerContext(
-            texts={key: chunk.candidates[key][1] for key in line.candidate_ids if key in chunk.candidates},
+            texts=texts,
             language=self.whole.project.target_language,
             aspects=self.whole.aspects,
             weights=weight_set.weights if weight_set else None,
         )
-        return kind.columns(kind.parse(from_json(line.payload)), about) | {
-            "active_seconds": line.active_seconds,
-            "idle_seconds": line.idle_seconds,
-            "guideline_version": self.whole.guidelines.get(line.guideline_id or 0),
-            "weights_version": weight_set.version if weight_set else None,
-            "weights": self.weights.get(line.weight_set_id),
-        }
+        columns = kind.columns(kind.parse(from_json(line.payload)), about)
+        columns["active_seconds"] = line.active_seconds
+        columns["idle_seconds"] = line.idle_seconds
+        columns["guideline_version"] = self.whole.guidelines.get(line.guideline_id or 0)
+        columns["weights_version"] = weight_set.version if weight_set else None
+        columns["weights"] = self.weights.get(line.weight_set_id)
+        return columns
 
-    def review_columns(self, line: Line) -> Values:
-        if line.reviewer_id is None:
-            return {"review": line.review}
+    def review_columns(self, line: Line, reviewer_id: int) -> Values:
         return {
-            "review": line.review,
             "review_note": line.review_note,
             "correction": line.correction,
             "review_reply": line.review_reply,
-            "reviewer": self.names.name(self.whole.people[line.reviewer_id]),
+            "reviewer": self.names.name(self.whole.people[reviewer_id]),
             "reviewed_at": line.reviewed_at,
         }
 

@@ -241,5 +241,8 @@ def with_references(lines: list[Line]) -> Chunk:
     return chunk
 
 
+JSON = json.JSONDecoder().raw_decode  # of what PostgreSQL writes: it begins and ends with the value
+
+
 def from_json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+    return None if text is None else JSON(text)[0]

@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+# What is encoded are trees: nothing in them contains itself.
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 @dataclass(frozen=True)

@@ -35,13 +35,13 @@ class JsonlWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.task: Values | None = None
-        self.task_json = ""
+        self.task_json = b""  # with the comma after it
 
     def write(self, records: Iterable[Record]) -> None:
         for task, answer in records:
             if task is not self.task:
-                self.task, self.task_json = task, ENCODE(self.typed(task))[:-1]
-            self.put(f"{self.task_json},{ENCODE(answer)[1:]}\n".encode())
+                self.task, self.task_json = task, ENCODE(self.typed(task)).encode()[:-1] + b","
+            self.put(self.task_json + ENCODE(answer).encode()[1:] + b"\n")
 
     def typed(self, task: Values) -> Values:
         return task

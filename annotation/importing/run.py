@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
+from annotation.core.collection import rare_collection
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.importing import staging
 from annotation.importing.cross_checks import cross_faults, fields_of
@@ -154,7 +155,7 @@ def read_into_project(record: Import, path: Path, progress: Progress | None) -> 
     try:
         while True:
             with FaultLog(folder / "faults.csv") as faults:
-                with memory_limit(record.filename, MEMORY):
+                with memory_limit(record.filename, MEMORY), rare_collection():
                     left_out = stage_file(record, table, mapping, faults, progress)
                 # Keys of later rows may mean something: then the file is read again with what they mean.
                 whole = mapping_of(record, table)

@@ -26,7 +26,9 @@ CREATE = f"""
         metadata jsonb, digest text, reads_as text, distinction text, context text, held_out boolean, hashed boolean,
         split_key text
     );
-    CREATE TEMPORARY TABLE staged_candidate (number integer, place integer, text text, origin text, digest text);
+    CREATE TEMPORARY TABLE staged_candidate (
+        number integer, place integer, text text, origin text, digest text, again boolean
+    );
     CREATE TEMPORARY TABLE staged_repeat (reads_as text, distinction text, number integer, rows integer);
     CREATE TEMPORARY TABLE known_prompt (
         id bigint, reads_as text, distinction text, held_out boolean, source_document text, external_id text,
@@ -80,16 +82,26 @@ ADD_PROMPTS = """
     WHERE NOT EXISTS (SELECT FROM known_prompt p WHERE p.reads_as = s.reads_as AND p.distinction = s.distinction)
     ORDER BY s.number
 """
+# Rows whose prompt was in the project, or is in several rows of the file: its candidates may be there already.
+MET_BEFORE = """EXISTS (SELECT FROM known_prompt k WHERE k.reads_as = s.reads_as AND k.distinction = s.distinction)
+        OR EXISTS (SELECT FROM staged_repeat r WHERE r.reads_as = s.reads_as AND r.distinction = s.distinction)"""
 ADD_CANDIDATES = """
     INSERT INTO annotation_candidate (prompt_id, text, origin, digest, generation, created_at)
-    SELECT p.id, c.text, c.origin, c.digest, '{}'::jsonb, now()
+    SELECT p.id, c.text, c.origin, c.digest, '{{}}'::jsonb, now()
     FROM staged_candidate c
     JOIN staged_prompt s USING (number)
     JOIN annotation_prompt p ON p.project_id = %(project)s AND p.reads_as = s.reads_as AND p.reads_as <> ''
         AND p.distinction = s.distinction
+    WHERE {rows}
     ORDER BY c.number, c.place
-    ON CONFLICT (prompt_id, origin, digest) DO NOTHING
+    {conflict}
 """
+# Nobody else sees the new prompts yet, so that the only equal candidates are those of one row. Without the conflict
+# clause PostgreSQL writes each row once and not twice.
+TO_NEW_PROMPTS = ADD_CANDIDATES.format(rows=f"NOT c.again AND NOT ({MET_BEFORE})", conflict="")
+TO_OTHER_PROMPTS = ADD_CANDIDATES.format(
+    rows=f"({MET_BEFORE})", conflict="ON CONFLICT (prompt_id, origin, digest) DO NOTHING"
+)
 
 
 def open_staging() -> None:
@@ -111,8 +123,10 @@ def stage(prompts: list[ParsedPrompt]) -> None:
                 copy.write_row(prompt[:14] if prompt.digest != prompt.reads_as else (*prompt[:7], None, *prompt[8:14]))
         with cursor.copy("COPY staged_candidate FROM STDIN") as copy:
             for prompt in prompts:
+                seen: set[tuple[str, ...]] = set()
                 for place, candidate in enumerate(prompt.candidates):
-                    copy.write_row((prompt.row, place, *candidate))
+                    copy.write_row((prompt.row, place, *candidate, candidate[1:] in seen))
+                    seen.add(candidate[1:])
 
 
 def unstage(rows: Iterable[int]) -> None:
@@ -135,8 +149,11 @@ def find_in_project(project: Project) -> None:
     """Before the checks: which rows are prompts that the project has, and which occur in the file more than once."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '128MB'")  # sorts and hashes of this transaction
-        cursor.execute("ANALYZE staged_prompt")
-        cursor.execute("ANALYZE staged_candidate")
+        # Of what is joined and grouped by: the texts need not be sampled.
+        cursor.execute(
+            "ANALYZE staged_prompt (number, external_id, source_document, reads_as, distinction, held_out, split_key)"
+        )
+        cursor.execute("ANALYZE staged_candidate (number)")
         cursor.execute("SELECT count(*) FROM staged_prompt")
         if cursor.fetchone()[0] >= LARGE:
             cursor.execute("SET LOCAL enable_nestloop = off")
@@ -198,5 +215,8 @@ def add_staged(project: Project, import_id: int) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(ADD_PROMPTS, parameters)
         prompts = cursor.rowcount
-        cursor.execute(ADD_CANDIDATES, parameters)
-        return prompts, cursor.rowcount
+        candidates = 0
+        for statement in (TO_NEW_PROMPTS, TO_OTHER_PROMPTS):
+            cursor.execute(statement, parameters)
+            candidates += cursor.rowcount
+        return prompts, candidates

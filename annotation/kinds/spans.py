@@ -45,7 +45,8 @@ Spans = dict[int, list[Span]]  # by candidate id
 
 
 def spans_from_json(stored: dict[str, Any]) -> Spans:
-    return {int(candidate): spans for candidate, spans in stored.get("spans", {}).items()}
+    spans = stored.get("spans")
+    return {int(candidate): of_text for candidate, of_text in spans.items()} if spans else {}
 
 
 def spans_to_json(spans: Spans) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
-from annotation.models.counts import SlotCount, WorkCount
+from annotation.models.counts import CandidateCount, PromptCount, SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
 from annotation.models.exclusion import Exclusion
@@ -29,6 +29,7 @@ __all__ = [
     "Assignment",
     "Batch",
     "Candidate",
+    "CandidateCount",
     "DatasetVersion",
     "Draft",
     "Event",
@@ -47,6 +48,7 @@ __all__ = [
     "Plan",
     "Project",
     "Prompt",
+    "PromptCount",
     "Qualification",
     "QualificationAttempt",
     "QualificationItem",

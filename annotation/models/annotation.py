@@ -32,9 +32,10 @@ class Annotation(models.Model):
     reasons_by_side, ranking, fixes) may be missing, as in answers from before they existed.
     """
 
-    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations")
+    # Two constraints and an index begin with assignment and annotator: no indexes of their own.
+    assignment = models.ForeignKey(Assignment, models.PROTECT, related_name="annotations", db_index=False)
     task = models.ForeignKey(Task, models.PROTECT, related_name="annotations")
-    annotator = models.ForeignKey(User, models.PROTECT, related_name="annotations")
+    annotator = models.ForeignKey(User, models.PROTECT, related_name="annotations", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     version = models.PositiveSmallIntegerField(default=1)
     is_current = models.BooleanField(default=True)
@@ -52,7 +53,10 @@ class Annotation(models.Model):
         ]
         indexes = [
             models.Index(fields=["task"], condition=Q(is_current=True), name="annotation_current"),
-            models.Index(fields=["annotator", "-created_at"], name="annotation_by_person"),
+            # Counts and pages of a person's current answers are read from the index alone.
+            models.Index(
+                fields=["annotator", "-created_at", "-id"], include=["is_current", "kind"], name="annotation_by_person"
+            ),
         ]
 
     def __str__(self) -> str:

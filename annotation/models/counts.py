@@ -1,6 +1,6 @@
-"""Counts that dashboards read instead of the rows behind them.
+"""Counts that pages read instead of the rows behind them.
 
-Database triggers append to both tables in the transaction that changes a row, so they are exact after every write,
+Database triggers append to these tables in the transaction that changes a row, so they are exact after every write,
 whatever wrote it; `annotation.core.counts` adds up, folds and recounts them (docs/decisions has the reasons). A row is
 a difference, or, with `is_sum`, many differences folded into one. There are no foreign keys in the database: a key
 check for every answer would cost more than the row.
@@ -9,6 +9,7 @@ check for every answer would cost more than the row.
 from django.db import models
 from django.db.models import Q
 
+from annotation.models.project import Project
 from annotation.models.task import Batch
 from annotation.models.user import User
 
@@ -66,3 +67,39 @@ class WorkCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.answered:+} answers of person {self.annotator_id} on {self.day}"
+
+
+class PromptCount(models.Model):
+    """How many prompts of a project are on a side of the split, or by how many that number changed."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    held_out = models.BooleanField()
+    prompts = models.IntegerField()
+    is_sum = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "held_out"], include=["prompts"], name="prompt_count_of_project"),
+            models.Index(fields=["id"], condition=Q(is_sum=False), name="prompt_count_to_fold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.prompts:+} prompts in project {self.project_id}"
+
+
+class CandidateCount(models.Model):
+    """How many candidates of a project's prompts have an origin, or by how many that number changed."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    origin = models.CharField(max_length=200)
+    candidates = models.IntegerField()
+    is_sum = models.BooleanField(default=False)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "origin"], include=["candidates"], name="candidate_count_of_project"),
+            models.Index(fields=["id"], condition=Q(is_sum=False), name="candidate_count_to_fold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.candidates:+} candidates of {self.origin} in project {self.project_id}"

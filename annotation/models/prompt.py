@@ -50,7 +50,7 @@ class Prompt(models.Model):
     `messages` is set for a chat of several turns ([{"role", "content"}, …]); otherwise `text` is the one user turn.
     """
 
-    # Each index slows an import: prompt_document begins with the project, and nobody asks for an import's prompts.
+    # Each index slows an import: prompt_of_project begins with the project, and nobody asks for an import's prompts.
     project = models.ForeignKey(Project, models.CASCADE, related_name="prompts", db_index=False)
     text = models.TextField()
     messages = models.JSONField(null=True, blank=True)
@@ -73,7 +73,10 @@ class Prompt(models.Model):
         help_text="sha256 of what tells it apart from prompts that read the same: document, context and id.",
     )
     held_out = models.BooleanField(default=False)
-    imported_in = models.ForeignKey(Import, models.SET_NULL, related_name="+", null=True, db_index=False)
+    # Where it comes from, for information: no key check for each of 100,000 prompts.
+    imported_in = models.ForeignKey(
+        Import, models.SET_NULL, related_name="+", null=True, db_index=False, db_constraint=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -85,7 +88,13 @@ class Prompt(models.Model):
                 fields=["project", "external_id"], condition=~models.Q(external_id=""), name="prompt_external_id_once"
             ),
         ]
-        indexes = [models.Index(fields=["project", "source_document"], name="prompt_document")]
+        indexes = [
+            # A page of the newest prompts, of either side, however many other projects have.
+            models.Index(fields=["project", "id"], include=["held_out"], name="prompt_of_project"),
+            models.Index(
+                fields=["project", "source_document"], condition=~models.Q(source_document=""), name="prompt_document"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.text[:60]

@@ -63,7 +63,7 @@ class Task(models.Model):
     """One prompt with its candidates, to be annotated `batch.overlap` times. `candidate_ids` is in import order:
     what an annotator sees is shuffled by the batch's seed (see `annotation.kinds.side_order.presented_order`)."""
 
-    batch = models.ForeignKey(Batch, models.CASCADE, related_name="tasks")
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="tasks", db_index=False)  # task_position_once has it
     prompt = models.ForeignKey(Prompt, models.PROTECT, related_name="tasks")
     candidate_ids = ArrayField(models.BigIntegerField(), default=list)
     position = models.PositiveIntegerField()
@@ -90,13 +90,18 @@ class Assignment(models.Model):
         SKIPPED = "skipped", "Skipped"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
-    task = models.ForeignKey(Task, models.CASCADE, related_name="assignments")
-    batch = models.ForeignKey(Batch, models.CASCADE, related_name="assignments")
+    # No indexes of their own, which each claim and submission would write: constraints and indexes below begin with
+    # each of the three. The batch is that of the task, which has a foreign key: checking it for each slot as well would
+    # take half a second of opening 100,000 tasks.
+    task = models.ForeignKey(Task, models.CASCADE, related_name="assignments", db_index=False)
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="assignments", db_index=False, db_constraint=False)
     slot = models.PositiveSmallIntegerField()
     priority = models.SmallIntegerField(default=0)
     position = models.PositiveIntegerField()
     state = models.CharField(max_length=10, choices=State.choices, default=State.FREE)
-    annotator = models.ForeignKey(User, models.PROTECT, related_name="assignments", null=True, blank=True)
+    annotator = models.ForeignKey(
+        User, models.PROTECT, related_name="assignments", null=True, blank=True, db_index=False
+    )
     claimed_at = models.DateTimeField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -133,7 +133,7 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
     if selection["left_out"]:
         selection["left_out_reasons"] = count_left_out(USABLE, params)
     if compared:
-        selection["same_reading"] = count_same_reading(USABLE, params)
+        selection["same_reading"] = count_same_reading()
     if not selection["tasks"]:
         raise no_tasks(batch.kind, selection)
     return selection

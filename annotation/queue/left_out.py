@@ -25,11 +25,7 @@ REASONS = """
 """
 # Candidates of the other prompts that nobody is asked about, because another one reads the same.
 LOOK_ALIKES = """
-    SELECT coalesce(sum(n), 0)::bigint FROM (
-        SELECT count(*) - count(DISTINCT u.words) AS n FROM usable u
-        WHERE EXISTS (SELECT FROM made m WHERE m.prompt_id = u.prompt_id)
-        GROUP BY u.prompt_id
-    ) AS each_prompt
+    SELECT count(*) FROM reads_like r WHERE EXISTS (SELECT FROM made m WHERE m.prompt_id = r.prompt_id)
 """
 
 
@@ -41,10 +37,10 @@ def count_left_out(usable: str, params: dict[str, Any]) -> dict[str, Any]:
         return {reason: {"count": count, "prompts": prompts} for reason, count, prompts in cursor.fetchall()}
 
 
-def count_same_reading(usable: str, params: dict[str, Any]) -> int:
-    """The number of candidates that read like another of their prompt, while `made` is there."""
+def count_same_reading() -> int:
+    """The number of candidates that read like another of their prompt, while `made` and `reads_like` are there."""
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH usable AS MATERIALIZED ({usable}) {LOOK_ALIKES}", params)
+        cursor.execute(LOOK_ALIKES)
         return int(cursor.fetchone()[0])
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, JSONObject
@@ -20,6 +21,7 @@ from annotation.models import (
     SlotCount,
     Task,
     User,
+    WorkCount,
 )
 
 State = Assignment.State
@@ -236,10 +238,19 @@ def test_due(batch: Batch, user: User) -> bool:
 
 
 def submitted_by(user: User) -> QuerySet[Annotation]:
-    """This person's current answers, newest first, in the projects they are a member of."""
-    rows = Annotation.objects.select_related("task__prompt", "assignment__batch__project")
-    return (
-        within(rows, user, MEMBERS, "assignment__batch__project")
-        .filter(annotator=user, is_current=True)
-        .order_by("-created_at", "-id")
-    )
+    """This person's current answers, newest first, in the projects they are a member of.
+
+    Somebody who never left a project needs no look at the projects: then counting and paging read one index.
+    """
+    rows = Annotation.objects.filter(annotator=user, is_current=True).order_by("-created_at", "-id")
+    worked = WorkCount.objects.filter(annotator=user).order_by().values("batch")
+    visible = within(Batch.objects.all(), user, MEMBERS)
+    left = list(Batch.objects.filter(pk__in=worked).exclude(pk__in=visible.values("pk")).values_list("pk", flat=True))
+    return rows.exclude(assignment__batch__in=left) if left else rows
+
+
+def answers_to_show(user: User, answers: Any) -> QuerySet[Annotation]:
+    """Those of these answers (a query of ids) that this person may see, with what they are about, newest first."""
+    rows = Annotation.objects.filter(pk__in=answers, annotator=user, is_current=True)
+    rows = rows.select_related("task__prompt", "assignment__batch__project").order_by("-created_at", "-id")
+    return within(rows, user, MEMBERS, "assignment__batch__project")

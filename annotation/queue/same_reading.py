@@ -3,13 +3,16 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
+from operator import itemgetter
 
 from django.db import connection
 
 from annotation.text.normalization import normal_form
 
-# `words` is what two candidates that read the same have in common, for those whose own text differs from it.
-CREATE = "CREATE TEMPORARY TABLE reads_like (id bigint PRIMARY KEY, words text NOT NULL) ON COMMIT DROP"
+# The candidates that read like an earlier one of their prompt. `words` is what both have in common, where the texts
+# differ; else NULL.
+CREATE = """CREATE TEMPORARY TABLE reads_like (id bigint PRIMARY KEY, prompt_id bigint NOT NULL, words text)
+    ON COMMIT DROP"""
 # Only prompts with several texts: nothing reads like the only one.
 SEVERAL_TEXTS = """
     SELECT c.prompt_id, c.id, c.text FROM annotation_candidate c
@@ -19,7 +22,7 @@ SEVERAL_TEXTS = """
     WHERE %(origins)s::text[] IS NULL OR c.origin = ANY(%(origins)s::text[])
     ORDER BY c.prompt_id, c.id
 """
-INSERT = "INSERT INTO reads_like SELECT * FROM unnest(%s::bigint[], %s::text[])"
+INSERT = "INSERT INTO reads_like SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[])"
 AT_ONCE = 10_000
 
 
@@ -35,15 +38,18 @@ def find_same_reading(*, compared: bool, origins: Sequence[str] | None) -> None:
         # Django's cursor fetches a hundred rows a trip.
         alike = look_alikes(row for some in iter(lambda: rows.fetchmany(AT_ONCE), []) for row in some)
         while chunk := list(islice(alike, AT_ONCE)):
-            ids, words = zip(*chunk, strict=True)
-            cursor.execute(INSERT, [list(ids), list(words)])
+            cursor.execute(INSERT, [list(column) for column in zip(*chunk, strict=True)])
 
 
-def look_alikes(rows: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, str]]:
-    """(candidate, md5 of the first text of its prompt that reads like it), of (prompt, candidate, text) by prompt."""
-    for _prompt, candidates in groupby(rows, key=lambda row: row[0]):
+def look_alikes(rows: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, int, str | None]]:
+    """Rows of `reads_like`, of (prompt, candidate, text) by prompt; `words` is the md5 of the prompt's first text that
+    reads like it."""
+    for prompt, candidates in groupby(rows, key=itemgetter(0)):
         first: dict[str, str] = {}
         for _, candidate, text in candidates:
-            other = first.setdefault(normal_form(text), text)
-            if other != text:
-                yield candidate, hashlib.md5(other.encode(), usedforsecurity=False).hexdigest()
+            form = normal_form(text)
+            if (other := first.get(form)) is None:
+                first[form] = text
+            else:
+                words = None if other == text else hashlib.md5(other.encode(), usedforsecurity=False).hexdigest()
+                yield candidate, prompt, words

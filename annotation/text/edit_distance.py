@@ -65,8 +65,10 @@ def edits_between(original: str, edited: str, language: str) -> Edits:
     if before == after:
         return Edits(count=0, rate=0.0)
     is_ter = max(len(before), len(after)) <= MAX_TOKENS
-    # Each token as one character: strings are compared faster than lists.
-    signs = {token: chr(number) for number, token in enumerate(dict.fromkeys([*before, *after]))}
-    text, goal = ("".join(signs[token] for token in tokens) for tokens in (before, after))
+    # Each token as one character: strings are compared faster than lists. In Japanese nearly every token is one.
+    text, goal = "".join(before), "".join(after)
+    if len(text) != len(before) or len(goal) != len(after):
+        signs = {token: chr(number) for number, token in enumerate(dict.fromkeys([*before, *after]))}
+        text, goal = ("".join(map(signs.__getitem__, tokens)) for tokens in (before, after))
     count = edits_with_moves(text, goal) if is_ter else Levenshtein.distance(text, goal)
     return Edits(count=count, rate=count / length, is_ter=is_ter)

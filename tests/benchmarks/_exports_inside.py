@@ -113,9 +113,9 @@ INSERT INTO annotation_candidate (prompt_id, text, origin, digest, generation, c
 SELECT id, (ARRAY[%(polite)s, %(casual)s])[side] || id, 'checkpoint:' || side, 'y' || id || side,
     '{"temperature": 0.8, "seed": 7}', now()
 FROM annotation_prompt, generate_series(1, 2) AS side WHERE project_id = %(project)s;
-INSERT INTO annotation_batch (project_id, name, kind, overlap, priority, alternatives, status, seed, selection,
-    created_at)
-SELECT %(project)s, kind, kind, 3, 0, 2, 'open', 7, '{}', now()
+INSERT INTO annotation_batch (project_id, name, kind, overlap, priority, alternatives, requires_review, status, seed,
+    selection, created_at)
+SELECT %(project)s, kind, kind, 3, 0, 2, false, 'open', 7, '{}', now()
 FROM unnest(ARRAY['writing', 'postediting', 'scoring', 'choosing']) AS kind;
 INSERT INTO annotation_task (batch_id, prompt_id, candidate_ids, position, created_at)
 SELECT b.id, p.id, CASE b.kind WHEN 'writing' THEN '{}' WHEN 'postediting' THEN ids[1:1] ELSE ids END, p.id, now()

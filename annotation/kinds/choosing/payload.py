@@ -31,15 +31,16 @@ class ChoosingPayload:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "ChoosingPayload":
+        by_side, fixes = stored.get("reasons_by_side"), stored.get("fixes")
         return cls(
             shown=stored.get("shown", []),
             choice=stored.get("choice"),
             chosen=stored.get("chosen"),
             strength=stored.get("strength"),
             reasons=stored.get("reasons", []),
-            reasons_by_side={int(key): names for key, names in stored.get("reasons_by_side", {}).items()},
+            reasons_by_side={int(key): names for key, names in by_side.items()} if by_side else {},
             ranking=stored.get("ranking"),
-            fixes={int(key): text for key, text in stored.get("fixes", {}).items()},
+            fixes={int(key): text for key, text in fixes.items()} if fixes else {},
             spans=spans_from_json(stored),
         )
 

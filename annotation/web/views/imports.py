@@ -6,13 +6,13 @@ from urllib.parse import quote
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Count
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.core.access import MANAGERS, import_for, project_for
+from annotation.core.counts import candidates_by_origin, prompts_by_side
 from annotation.core.errors import DomainError, InvalidInput
 from annotation.core.exclusions import withdrawals
 from annotation.core.messages import in_language
@@ -45,7 +45,7 @@ CHANGEABLE = (Import.Status.UPLOADED, Import.Status.REFUSED)
 def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     project = project_for(request.user, slug, MANAGERS)
     only = request.GET.get("only", "")
-    rows = Prompt.objects.filter(project=project).order_by("-pk").defer("messages", "metadata")
+    rows = Prompt.objects.filter(project=project).order_by("-pk")
     if only in ("train", "held_out"):
         rows = rows.filter(held_out=only == "held_out")
     withdrawn = withdrawals(project).select_related("created_by")
@@ -53,14 +53,19 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         rows = rows.filter(pk__in=withdrawn.values("prompt"))
     query = " ".join(request.GET.get("q", "").split())[:LONGEST]
     rows = search_rows(rows, query, "text", "external_id", "source_document")
-    page = Paginator(rows, PROMPTS_A_PAGE).get_page(request.GET.get("page"))
+    train, held_out = prompts_by_side(project)
+    # Only the ids are sorted and passed over: of a million prompts, the last page costs little more than the first.
+    paginator = Paginator(rows.values_list("pk", flat=True), PROMPTS_A_PAGE)
+    if not query and only != "withdrawn":
+        paginator.count = {"train": train, "held_out": held_out}.get(only, train + held_out)
+    page = paginator.get_page(request.GET.get("page"))
+    ids = list(page)
+    shown = Prompt.objects.filter(pk__in=ids).order_by("-pk").defer("messages", "metadata")
     candidates: dict[int, list[Candidate]] = {}
-    for candidate in Candidate.objects.filter(prompt__in=[prompt.pk for prompt in page]).order_by("pk"):
+    for candidate in Candidate.objects.filter(prompt__in=ids).order_by("pk"):
         candidates.setdefault(candidate.prompt_id, []).append(candidate)
-    withdrawal_of = {row.prompt_id: row for row in withdrawn.filter(prompt__in=[prompt.pk for prompt in page])}
-    counts = dict(Prompt.objects.filter(project=project).values_list("held_out").annotate(n=Count("pk")))
-    all_candidates = Candidate.objects.filter(prompt__project=project).order_by("origin")
-    origins = list(all_candidates.values_list("origin").annotate(n=Count("pk")))
+    withdrawal_of = {row.prompt_id: row for row in withdrawn.filter(prompt__in=ids)}
+    origins = candidates_by_origin(project)
     context = {
         "project": project,
         "section": "prompts",
@@ -68,11 +73,11 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
         "only": only,
         "query": query,
         "of_pages": "".join(f"{name}={quote(value)}&" for name, value in (("only", only), ("q", query)) if value),
-        "rows": [(prompt, candidates.get(prompt.pk, []), withdrawal_of.get(prompt.pk)) for prompt in page],
+        "rows": [(prompt, candidates.get(prompt.pk, []), withdrawal_of.get(prompt.pk)) for prompt in shown],
         "withdrawn": withdrawn.count(),
         "manages": True,
-        "train": counts.get(False, 0),
-        "held_out": counts.get(True, 0),
+        "train": train,
+        "held_out": held_out,
         "origins": origins,
         "candidates": sum(n for _, n in origins),
         "imports": Import.objects.filter(project=project).select_related("created_by")[:IMPORTS_SHOWN],

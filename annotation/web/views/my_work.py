@@ -1,5 +1,6 @@
 """What I submitted: found again, looked at version by version, and opened again while the project lets me."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -27,8 +28,8 @@ from annotation.core.errors import Conflict, DomainError
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
-from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, Review, User
-from annotation.queue.progress import submitted_by
+from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, Review, User, WorkCount
+from annotation.queue.progress import answers_to_show, submitted_by
 from annotation.queue.withdrawn import is_withdrawn
 from annotation.reviewing.own import is_final, may_answer_again, may_reply, reviews_of
 from annotation.reviewing.verdicts import MAX_NOTE, reply_to_review
@@ -46,18 +47,20 @@ ANSWERS_A_PAGE = 25
 def my_work(request: SignedInRequest) -> HttpResponse:
     """What this person submitted, newest first, and whether it may still be changed."""
     chosen = {name: request.GET.get(name, "").strip() for name in ("project", "batch", "kind", "day", "q")}
+    rows = filtered(submitted_by(request.user), chosen)
+    page = Paginator(rows.values("pk"), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     withdrawn = Exists(Exclusion.objects.filter(prompt=OuterRef("task__prompt"), lifted_at=None))
-    rows = submitted_by(request.user).annotate(first_at=first_submitted(), is_withdrawn=withdrawn)
-    page = Paginator(filtered(rows, chosen), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
-    texts, reviews = texts_of(list(page)), reviews_of(page)
-    aspects = aspects_by_key({answer.assignment.batch.project_id for answer in page})
+    shown = answers_to_show(request.user, page.object_list)
+    answers = list(shown.annotate(first_at=first_submitted(), is_withdrawn=withdrawn))
+    texts, reviews = texts_of(answers), reviews_of(answers)
+    aspects = aspects_by_key({answer.assignment.batch.project_id for answer in answers})
     query = request.GET.copy()
     query.pop("page", None)
     context = {
         "page": page,
         "answers": [
             row_of(answer, texts, aspects[answer.assignment.batch.project_id], reviews.get(answer.pk))
-            for answer in page
+            for answer in answers
         ],
         "chosen": chosen,
         "is_filtered": any(chosen.values()),
@@ -93,11 +96,12 @@ def read_day(text: str) -> date | None:
 
 def batches_of(user: User, project: str) -> QuerySet[Batch]:
     """The batches in which this person answered, for the filter."""
-    batches = Batch.objects.filter(project__in=projects_of(user), pk__in=user.assignments.values("batch"))
+    answered = WorkCount.objects.filter(annotator=user, answered__gt=0).order_by().values("batch")
+    batches = Batch.objects.filter(project__in=projects_of(user), pk__in=answered)
     return (batches.filter(project__slug=project) if project else batches).order_by("name", "pk")
 
 
-def texts_of(answers: list[Annotation]) -> dict[int, str]:
+def texts_of(answers: Sequence[Annotation]) -> dict[int, str]:
     ids = {pk for answer in answers for pk in answer.task.candidate_ids}
     return dict(Candidate.objects.filter(pk__in=ids).order_by().values_list("pk", "text"))
 

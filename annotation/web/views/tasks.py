@@ -15,14 +15,14 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from annotation.answers.remarks import remarks_about
-from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of
+from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of, ordered
 from annotation.core.access import STAFF, batch_for, first_or_404, role_in, within
 from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
 from annotation.kinds import KINDS, show
-from annotation.models import Assignment, Batch, Membership, Role, Task, User
+from annotation.models import Assignment, Batch, Membership, Role, Task, User, WorkCount
 from annotation.queue.left_out import left_out_sentences
-from annotation.queue.progress import AskedOfEach, Progress, progress_of
+from annotation.queue.progress import Progress, progress_of
 from annotation.queue.workforce import people_now, recorded_shortage
 from annotation.reference.feedback import differing_json
 from annotation.text.search import LONGEST
@@ -59,7 +59,10 @@ def batch_page(
         query=chosen["q"],
         order=chosen["sort"],
     ).tasks(batch)
-    page = Paginator(with_answers(chosen_tasks), TASKS_A_PAGE).get_page(request.GET.get("page"))
+    # What is counted and joined of a task is read for those of the page alone, not for all that it passes over.
+    page = Paginator(chosen_tasks.values("pk"), TASKS_A_PAGE).get_page(request.GET.get("page"))
+    on_page: Any = page.object_list  # a query of ids
+    tasks = list(with_answers(ordered(Task.objects.filter(pk__in=on_page), chosen["sort"])))
     exclusions = InEffect(batch)
     query = request.GET.copy()
     query.pop("page", None)
@@ -71,7 +74,7 @@ def batch_page(
         "page": page,
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{reverse('batch', args=[batch.pk])}?{query.urlencode()}&page={page.number}",
-        "tasks": rows_of(batch, list(page), exclusions),
+        "tasks": rows_of(batch, tasks, exclusions),
         "manages": role == Role.MANAGER,
         "own_role": role,
         "is_filtered": any(chosen[name] for name in ("only", "person", "flag", "q")),
@@ -105,8 +108,11 @@ def batch_page(
 def people_in(batch: Batch) -> QuerySet[User]:
     """Who may work in the batch, or has; `is_member` tells those who may."""
     members = Membership.objects.filter(user=OuterRef("pk"), project=batch.project_id, user__is_active=True)
-    slots = Assignment.objects.filter(annotator=OuterRef("pk"), batch=batch)
-    people = User.objects.annotate(is_member=Exists(members)).filter(Q(is_member=True) | AskedOfEach(slots))
+    # By the counts: looking for one slot of the batch among all of somebody's reads them all where there is none.
+    worked = WorkCount.objects.filter(batch=batch).filter(Q(answered__gt=0) | Q(changed__gt=0) | Q(skipped__gt=0))
+    held = Assignment.objects.filter(batch=batch, state=Assignment.State.HELD)
+    has_worked = Q(pk__in=worked.values("annotator")) | Q(pk__in=held.values("annotator"))
+    people = User.objects.annotate(is_member=Exists(members)).filter(Q(is_member=True) | has_worked)
     return people.order_by("name", "email")
 
 

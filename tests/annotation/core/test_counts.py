@@ -14,7 +14,19 @@ from annotation.answers.timesheets import time_sheet
 from annotation.answers.worktime import Spent
 from annotation.core import counts
 from annotation.core.errors import InvalidInput
-from annotation.models import Annotation, Assignment, Kind, Role, SlotCount, TimeSpent, WorkCount
+from annotation.importing.candidates import NewCandidate, add_candidates
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Candidate,
+    Kind,
+    Prompt,
+    PromptCount,
+    Role,
+    SlotCount,
+    TimeSpent,
+    WorkCount,
+)
 from annotation.projects.settings import create_project, update_project
 from annotation.queue.claims import claim_next, release
 from annotation.queue.progress import project_progress
@@ -168,3 +180,34 @@ def test_folding_rebuilding_and_changing_the_zone_while_people_answer_loses_noth
     assert failures == []
     assert counts.differences() == []
     assert project_progress(project)[0].done == 30
+
+
+def test_counts_of_prompts_and_candidates_equal_a_recount_after_every_change(project):
+    other = hotel(prompts=2, slug="inn")
+    prompts = list(Prompt.objects.filter(project=project).order_by("pk"))
+    new = [
+        NewCandidate(prompt_id=prompt.pk, text=text, origin=origin)
+        for prompt in prompts
+        for text, origin in (("はい。", "checkpoint:77"), ("うん。", "import:inn"))
+    ]
+    for _ in range(2):  # the second time adds nothing
+        add_candidates(project=project, candidates=new, actor=None)
+        assert counts.differences() == []
+    before = dict(counts.candidates_by_origin(project))
+    assert (before["checkpoint:77"], before["import:inn"]) == (5, 5)
+    assert sum(counts.prompts_by_side(project)) == 5
+    Prompt.objects.filter(pk=prompts[0].pk).update(held_out=not prompts[0].held_out)
+    Candidate.objects.filter(prompt=prompts[1]).update(origin="human:1")
+    assert counts.differences() == []
+    Prompt.objects.filter(pk=prompts[2].pk).update(project=other)
+    assert counts.differences() == []
+    assert (sum(counts.prompts_by_side(project)), sum(counts.prompts_by_side(other))) == (4, 3)
+    counts.fold_counts()
+    Candidate.objects.filter(prompt=prompts[3]).delete()
+    Prompt.objects.filter(pk=prompts[3].pk).delete()
+    assert counts.differences() == []
+    assert dict(counts.candidates_by_origin(project))["checkpoint:77"] == 2
+    PromptCount.objects.update(prompts=41)
+    assert len(counts.differences(project.pk)) > 0
+    counts.rebuild_counts(project.pk)
+    assert counts.differences(project.pk) == []

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.core import counts
 from annotation.importing.run import import_file
 from annotation.models import Candidate, Event, Import, Prompt
 from annotation.text.digests import messages_digest
@@ -114,6 +115,29 @@ def test_a_known_prompt_gains_new_candidates_and_keeps_the_rest(load):
     prompt = Prompt.objects.get(external_id="a")
     assert prompt.reference == "Good day"
     assert [c.text for c in prompt.candidates.order_by("pk")] == ["Hallo", "Salut"]
+
+
+def test_equal_candidates_are_added_once_wherever_they_are(load):
+    """Twice in a row, in two rows of the file, and in the project."""
+    one = {"text": "A room, please.", "candidates": [{"text": "はい。", "origin": "a"}] * 2}
+    other = {
+        "text": "A bed, please.",
+        "candidates": [{"text": "はい。", "origin": "a"}, {"text": "うん。", "origin": "a"}],
+    }
+    line = load("rows.jsonl", as_jsonl([one, other, one]))
+    assert line.endswith("3 rows, 2 prompts and 3 candidates added")
+    new = {
+        "text": "A bed, please.",
+        "candidates": [{"text": "うん。", "origin": "a"}, {"text": "さあ。", "origin": "a"}] * 2,
+    }
+    assert load("more.jsonl", as_jsonl([new])).endswith("1 row, 0 prompts and 1 candidate added")
+    assert list(Candidate.objects.order_by("prompt", "pk").values_list("text", flat=True)) == [
+        "はい。",
+        "はい。",
+        "うん。",
+        "さあ。",
+    ]
+    assert counts.differences() == []
 
 
 def test_line_ends_do_not_make_another_prompt(load):
