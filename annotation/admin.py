@@ -151,6 +151,8 @@ look(models.TimeSpent, "annotator assignment active_seconds idle_seconds began_a
 look(models.WorkClock, "annotator credit granted at", "annotator__email")
 look(models.SlotCount, "batch state slots is_sum", "=batch__id", "state")
 look(models.WorkCount, "batch annotator day hour answered skipped active_seconds", "=annotator__email =batch__id")
+look(models.PromptCount, "project held_out prompts is_sum", "project__slug", "held_out")
+look(models.CandidateCount, "project origin candidates is_sum", "=origin")
 look(models.Remark, "id kind task author created_at answered_by answered_at", "=author__email =task__id", "kind")
 look(
     models.Exclusion,

@@ -86,7 +86,7 @@ FILL = """
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0021_weekly_summaries'),
+        ('annotation', '0023_plans'),
     ]
 
     operations = [
