@@ -19,8 +19,9 @@ from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, ro
 from annotation.core.exclusions import excluded_answers
 from annotation.core.reviews import waiting_by_batch
 from annotation.datasets.excluded import excluded_lines, review_lines
-from annotation.datasets.freeze import FILES, freeze_dataset
+from annotation.datasets.freeze import freeze_dataset
 from annotation.datasets.label_balance import balance_of, untrainable_reason
+from annotation.datasets.register import FILES
 from annotation.models import DatasetVersion, Kind, Role
 from annotation.web.downloads import download
 from annotation.web.forms.actions import attempt

@@ -138,12 +138,16 @@ def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResp
     checkpoint = checkpoint_for(request.user, checkpoint_id, MANAGERS)
     form = PromoteForm(request.POST)
     if form.is_valid():
-        promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
-        messages.success(
-            request,
-            _("Checkpoint %(number)s is promoted: the next round compares its output with its parent's.")
-            % {"number": checkpoint.pk},
-        )
+        try:
+            promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
+        except DomainError as error:
+            messages.error(request, _("Not promoted: %(error)s") % {"error": error})
+        else:
+            messages.success(
+                request,
+                _("Checkpoint %(number)s is promoted: the next round compares its output with its parent's.")
+                % {"number": checkpoint.pk},
+            )
     else:
         messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
     return redirect("checkpoint", checkpoint.pk)
