@@ -109,7 +109,7 @@ def test_items(withdrawal: Withdrawal) -> list[QualificationItem]:
     """Items of tests whose right answer was made from one of the person's: a test's event names its answers."""
     answers = dict(answers_of(withdrawal.project, withdrawal.person).values_list("pk", "task__prompt"))
     made = Event.objects.filter(project=withdrawal.project, verb="qualification.created")
-    found = []
+    found: list[QualificationItem] = []
     for test, after in made.values_list("object_id", "after"):
         own = [answers[pk] for pk in (after or {}).get("annotations", []) if pk in answers]
         if own:

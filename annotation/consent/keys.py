@@ -52,7 +52,8 @@ def make_key(path: Path) -> None:
 def public_pem() -> str:
     """The site's public key, as openssl reads it."""
     public = private_key().public_key()
-    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    pem: bytes = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode()
 
 
 def fingerprint(pem: str) -> str:

@@ -168,8 +168,8 @@ def erase_now(withdrawal: Withdrawal, actor: User | None) -> int:
     return counts.total()
 
 
-def remove_from_disk(withdrawal: Withdrawal, actor: User | None) -> None:
-    """Delete the files that hold erased texts: of dataset versions, exports, and what engines copied."""
+def remove_from_disk(withdrawal: Withdrawal, actor: User | None) -> int:
+    """Delete the files that hold erased texts: of dataset versions, exports, and what engines copied; how many."""
     files = remove_files(withdrawal, actor)
     exports = remove_exports(withdrawal, actor)
     copies = registry.remove_copies(withdrawal.project, withdrawal.dataset_ids)
@@ -183,6 +183,7 @@ def remove_from_disk(withdrawal: Withdrawal, actor: User | None) -> None:
             record(
                 verb="consent.files_removed", target=withdrawal, actor=actor, project=withdrawal.project, after=counts
             )
+    return sum(counts.values())
 
 
 def finish_all() -> int:
@@ -198,10 +199,8 @@ def finish(withdrawal: Withdrawal) -> bool:
         lock_until_commit(Lock.CONSENT, withdrawal.project_id)
         withdrawal.refresh_from_db()
         erased = erase_now(withdrawal, actor=None)
-    unfinished = withdrawal.files_removed_at is None
-    if unfinished:
-        remove_from_disk(withdrawal, actor=None)
-    return bool(erased or unfinished)
+    # Engines that were asked to stop may have written since.
+    return bool(remove_from_disk(withdrawal, actor=None) or erased)
 
 
 def consent_again(*, withdrawal: Withdrawal, actor: User) -> Withdrawal:

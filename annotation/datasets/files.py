@@ -115,8 +115,12 @@ class SplitWriter:
 
 
 def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: SplitWriter) -> str:
+    return sha256_of(purpose, format, train.digest.hexdigest(), held_out.digest.hexdigest())
+
+
+def sha256_of(purpose: str, format: str, train: str, held_out: str) -> str:
     """The version's address: sha256 of purpose, format and the sha256 of both JSONL files. No time, no path."""
-    parts = [purpose, format, f"train {train.digest.hexdigest()}", f"held_out {held_out.digest.hexdigest()}", ""]
+    parts = [purpose, format, f"train {train}", f"held_out {held_out}", ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

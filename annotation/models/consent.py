@@ -108,7 +108,7 @@ class DatasetSuccessor(models.Model):
 
 class EventRedaction(models.Model):
     """A recorded event whose texts were erased. `sha256` is that of the event's text as it is now, `was_sha256` as it
-    was recorded (see `annotation.core.journal`). A trigger lets an event change to exactly this, and to nothing else."""
+    was recorded (see `annotation.core.journal`). A trigger lets an event change to exactly this, to nothing else."""
 
     event = models.OneToOneField(Event, models.PROTECT, related_name="+")
     withdrawal = models.ForeignKey(Withdrawal, models.PROTECT, related_name="+")

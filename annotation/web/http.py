@@ -7,7 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -56,6 +58,14 @@ def takes_files(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     # Besides the file there are the form's other fields and the boundaries between them.
     marked.body_limit = settings.UPLOAD_LIMIT_BYTES + settings.BODY_LIMIT_BYTES  # type: ignore[attr-defined]
     return marked
+
+
+def back_or(request: HttpRequest, page: str, *args: object) -> HttpResponse:
+    """To the page that the form was on (its field `back`), or to this one where it names none of this site."""
+    target = request.POST.get("back", "")
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return HttpResponseRedirect(target)
+    return redirect(page, *args)
 
 
 def actor(request: HttpRequest) -> User:

@@ -81,8 +81,8 @@ def create_run(
     from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset. `name` and
     `note` are for people (see `describe`).
     `allow_other_base` lets it start from an adapter that was trained on another base than the one that it is put on.
-    Raises InvalidInput, or Conflict where the dataset's files are missing, or where dataset or parent contain answers of
-    somebody who withdrew consent. `replaces` is the run that this one is started in place of.
+    Raises InvalidInput, or Conflict where the dataset's files are missing, or where dataset or parent contain answers
+    of somebody who withdrew consent. `replaces` is the run that this one is started in place of.
     """
     options = dict(options or {})
     _check_dataset(project, trainer, dataset, corpus)

@@ -9,9 +9,9 @@ from annotation.core.errors import Conflict
 from annotation.core.withdrawals import successors
 from annotation.models import DatasetVersion, User
 from training.models import Checkpoint, Run
+from training.models.run import NAME_LENGTH
 from training.results.withdrawals import Reached
 from training.runs.create import OPTIONS, create_run
-from training.runs.describe import NAME_LENGTH
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ def rebuild_run(*, run: Run, reached: Reached, actor: User | None) -> Run:
         raise Conflict(_("A base model from scratch is trained again from its corpus, on the command line."))
     inputs = inputs_of(run, reached)
     if inputs.waits:
-        raise Conflict(_("Run %(number)s cannot be started again: %(what)s.") % {"number": run.pk, "what": inputs.waits})
+        raise Conflict(
+            _("Run %(number)s cannot be started again: %(what)s.") % {"number": run.pk, "what": inputs.waits}
+        )
     name = run.name or _("Run %(number)s, again") % {"number": run.pk}
     return create_run(
         project=run.project,

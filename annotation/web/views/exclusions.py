@@ -2,9 +2,8 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.http import HttpResponse
+from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -30,7 +29,7 @@ from annotation.core.exclusions import excluded_answers
 from annotation.models import Exclusion, Project, Role
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.exclusions import SIMULATED, ExclusionForm
-from annotation.web.http import SignedInRequest
+from annotation.web.http import SignedInRequest, back_or
 
 LIFTED_SHOWN = 50
 
@@ -114,9 +113,4 @@ def lift(request: SignedInRequest, exclusion_id: int) -> HttpResponse:
 
 def back(request: SignedInRequest, project: Project) -> HttpResponse:
     """To the page that the form was on, as it was filtered; by default the list of exclusions."""
-    target = request.POST.get("back", "")
-    if not url_has_allowed_host_and_scheme(
-        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        return redirect("exclusions", project.slug)
-    return HttpResponseRedirect(target)
+    return back_or(request, "exclusions", project.slug)
