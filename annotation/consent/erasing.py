@@ -137,9 +137,7 @@ def remaining_in(withdrawal: Withdrawal) -> list[str]:
     sentences = []
     if items := test_items(withdrawal):
         sentences.append(
-            _(
-                "Tests still grade by the person's choices or scores, without any text: %(count)s items. Retire the test."
-            )
+            _("Tests still grade by the person's choices or scores, without texts: %(count)s items. Retire the test.")
             % {"count": len(items)}
         )
     return sentences

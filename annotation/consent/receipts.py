@@ -43,8 +43,8 @@ def obstacles(withdrawal: Withdrawal) -> list[Obstacle]:
 
 
 def give_receipt(*, withdrawal: Withdrawal, actor: User | None) -> Withdrawal:
-    """Sign and keep the receipt; the one that was given before where there is one. Raises Conflict, with what stands in
-    the way, while a promoted checkpoint contains the answers, an erasure is not finished, or consent was given again.
+    """Sign and keep the receipt; the one that was given before where there is one. Raises Conflict, with what
+    prevents it: a promoted checkpoint contains the answers, an erasure is not finished, consent was given again.
     """
     journal.seal(withdrawal.project_id)
     with transaction.atomic():

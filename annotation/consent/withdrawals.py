@@ -9,7 +9,7 @@ what a request that was on its way has left (`finish_all`).
 import contextlib
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -120,14 +120,18 @@ def begin(project: Project, person: User, mode: str, actor: User | None, note: s
 
 def exclude(withdrawal: Withdrawal, actor: User | None) -> Exclusion:
     """The exclusion of the person, which may have been there before."""
-    existing = Exclusion.objects.filter(
+    in_effect = Exclusion.objects.filter(
         project=withdrawal.project, annotator=withdrawal.person, task=None, prompt=None, lifted_at=None
-    ).first()
-    if existing is not None:
-        return existing
-    exclusion = Exclusion.objects.create(
-        project=withdrawal.project, annotator=withdrawal.person, reason=REASON, created_by=actor
     )
+    if existing := in_effect.first():
+        return existing
+    try:
+        with transaction.atomic():
+            exclusion = Exclusion.objects.create(
+                project=withdrawal.project, annotator=withdrawal.person, reason=REASON, created_by=actor
+            )
+    except IntegrityError:
+        return in_effect.get()  # a manager excluded them at this moment
     after = {
         "scope": exclusion.scope,
         "task": None,
@@ -208,6 +212,8 @@ def consent_again(*, withdrawal: Withdrawal, actor: User) -> Withdrawal:
     Raises Conflict for anybody else, and when they did so before."""
     if actor.pk != withdrawal.person_id:
         raise Conflict(_("Only the person themselves can consent again."))
+    if withdrawal.is_erasing and withdrawal.files_removed_at is None:
+        raise Conflict(_("Files are still being removed. Try again in a minute."))
     with transaction.atomic():
         lock_until_commit(Lock.CONSENT, withdrawal.project_id)
         if not Withdrawal.objects.filter(pk=withdrawal.pk, ended_at=None).update(ended_at=timezone.now()):

@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 ('was_sha256', models.CharField(max_length=64)),
                 ('sha256', models.CharField(max_length=64)),
                 ('at', models.DateTimeField(auto_now_add=True)),
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.event')),
+                ('event', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.event')),
                 ('withdrawal', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='annotation.withdrawal')),
             ],
         ),

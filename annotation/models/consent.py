@@ -110,7 +110,8 @@ class EventRedaction(models.Model):
     """A recorded event whose texts were erased. `sha256` is that of the event's text as it is now, `was_sha256` as it
     was recorded (see `annotation.core.journal`). A trigger lets an event change to exactly this, to nothing else."""
 
-    event = models.OneToOneField(Event, models.PROTECT, related_name="+")
+    # Recorded events are never deleted: the database refuses it without a foreign key.
+    event = models.OneToOneField(Event, models.PROTECT, related_name="+", db_constraint=False)
     withdrawal = models.ForeignKey(Withdrawal, models.PROTECT, related_name="+")
     was_sha256 = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64)

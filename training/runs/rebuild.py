@@ -24,7 +24,7 @@ class Inputs:
 
 
 def inputs_of(run: Run, reached: Reached) -> Inputs:
-    """The dataset and the parent that stand in for those of a reached run."""
+    """What replaces the dataset and the parent of a reached run."""
     dataset, parent = run.dataset, run.parent
     if dataset is not None and dataset.pk in reached.datasets:
         newest = successors([dataset.pk]).get(dataset.pk)

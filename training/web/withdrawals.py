@@ -103,8 +103,8 @@ def curve_rows(project: Project, datasets: Collection[int]) -> list[Trained]:
 
 
 def output_rows(project: Project, checkpoints: list[Checkpoint]) -> list[Trained]:
-    """Rounds in which people judged output of these checkpoints, and how much of it there is. It is the models' text,
-    and what people said of it is theirs: both are listed, and stay."""
+    """Rounds in which people judged output of these checkpoints, and how much of it there is. The text is the models',
+    and the labels are those of others: both are listed, and stay."""
     origins = [checkpoint.origin for checkpoint in checkpoints]
     texts = Candidate.objects.filter(prompt__project=project, origin__in=origins).order_by()
     counts = Counter(dict(texts.values_list("origin").annotate(n=Count("pk"))))
@@ -190,7 +190,7 @@ def remove_folder(folder: Path) -> int:
 
 
 def remaining(project: Project, datasets: Collection[int]) -> list[str]:
-    """What `remove_copies` leaves: trained weights, which may have learned a text by heart."""
+    """What `remove_copies` leaves: trained weights, which may have memorized a text."""
     sentences = []
     for checkpoint in Reached(project, datasets).checkpoints():
         if (Path(settings.VAR) / checkpoint.path).is_dir():

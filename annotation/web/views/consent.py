@@ -140,7 +140,7 @@ def withdrawals(request: SignedInRequest, slug: str) -> HttpResponse:
 @never_cache
 @require_GET
 def withdrawal(request: SignedInRequest, withdrawal_id: int) -> HttpResponse:
-    """What contained the person's answers, what superseded it, and the receipt or what stands in its way."""
+    """What contained the person's answers, what superseded it, and the receipt or what prevents it."""
     row = withdrawal_for(request.user, withdrawal_id)
     manages = role_in(request.user, row.project) == Role.MANAGER
     context: dict[str, Any] = {
