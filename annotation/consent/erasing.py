@@ -6,7 +6,9 @@ no result reads it. Doing it again does no harm, and takes what arrived meanwhil
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
@@ -26,6 +28,7 @@ from annotation.models import (
     Candidate,
     Draft,
     Event,
+    Import,
     MemoryEntry,
     Project,
     QualificationAttempt,
@@ -140,4 +143,8 @@ def remaining_in(withdrawal: Withdrawal) -> list[str]:
             _("Tests still grade by the person's choices or scores, without texts: %(count)s items. Retire the test.")
             % {"count": len(items)}
         )
+    for record in Import.objects.filter(project=withdrawal.project, mapping__has_key="judgements").exclude(path=""):
+        if (Path(settings.UPLOADS_DIR) / record.path).is_file():
+            values = {"file": record.filename, "number": record.pk}
+            sentences.append(_("The file of recorded judgements %(file)s (import %(number)s) is kept.") % values)
     return sentences

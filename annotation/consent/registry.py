@@ -47,8 +47,9 @@ class Models(Protocol):
     def promoted(self, project: Project, datasets: Collection[int]) -> list[Promoted]:
         """The promotions in effect, and whether they contain rows of these dataset versions."""
 
-    def remove_copies(self, project: Project, datasets: Collection[int]) -> int:
-        """Delete copies of the rows' texts that engines have; how many files. Doing it again does no harm."""
+    def remove_copies(self, project: Project, datasets: Collection[int], *, again: bool) -> int:
+        """Delete copies of the rows' texts that engines have; how many files. `again`: it was done before, and looks
+        for what has been written since."""
 
     def remaining(self, project: Project, datasets: Collection[int]) -> list[str]:
         """Where texts of these rows may still be after `remove_copies`, in sentences."""
@@ -65,8 +66,8 @@ def promoted(project: Project, datasets: Collection[int]) -> list[Promoted]:
     return [row for models in MODELS for row in models.promoted(project, datasets)]
 
 
-def remove_copies(project: Project, datasets: Collection[int]) -> int:
-    return sum(models.remove_copies(project, datasets) for models in MODELS) if datasets else 0
+def remove_copies(project: Project, datasets: Collection[int], *, again: bool) -> int:
+    return sum(models.remove_copies(project, datasets, again=again) for models in MODELS) if datasets else 0
 
 
 def remaining(project: Project, datasets: Collection[int]) -> list[str]:

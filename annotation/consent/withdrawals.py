@@ -176,7 +176,8 @@ def remove_from_disk(withdrawal: Withdrawal, actor: User | None) -> int:
     """Delete the files that hold erased texts: of dataset versions, exports, and what engines copied; how many."""
     files = remove_files(withdrawal, actor)
     exports = remove_exports(withdrawal, actor)
-    copies = registry.remove_copies(withdrawal.project, withdrawal.dataset_ids)
+    again = withdrawal.files_removed_at is not None
+    copies = registry.remove_copies(withdrawal.project, withdrawal.dataset_ids, again=again)
     with transaction.atomic():
         counts = {"dataset_files": files, "exports": exports, "copies": copies}
         known = withdrawal.erased

@@ -21,26 +21,29 @@ from training.models import Checkpoint, EngineJob, Evaluation, LearningCurve, Ru
 
 
 class Reached:
-    """The runs of a project that learned from these dataset versions, by run: why, as a sentence for people."""
+    """The runs of a project that learned from these dataset versions; `reason` says by which way."""
 
     def __init__(self, project: Project, datasets: Collection[int]) -> None:
         self.datasets = frozenset(datasets)
         rows = Run.objects.filter(project=project).select_related("parent__run", "dataset")
         self.runs = list(rows.order_by("pk")) if datasets else []
-        self.why: dict[int, str] = {}
+        self.why: dict[int, int] = {}  # run → the dataset that it, or what it started from, was trained on
+        self.starts: dict[int, int] = {}  # run → the reached run whose model it starts from
         self.folders = {str(model_folder(run)): run.pk for run in self.runs}
         # A run only starts from what was there before it.
         for run in self.runs:
-            if reason := self.reason(run):
-                self.why[run.pk] = reason
+            start = run.parent.run_id if run.parent is not None else self.start_of(run)
+            if run.dataset_id in self.datasets:
+                self.why[run.pk] = run.dataset_id
+            elif start in self.why:
+                self.starts[run.pk], self.why[run.pk] = start, self.why[start]
 
-    def reason(self, run: Run) -> str:
-        if run.dataset_id in self.datasets:
-            return _("trained on dataset %(number)s") % {"number": run.dataset_id}
-        start = run.parent.run_id if run.parent is not None else self.start_of(run)
-        if start in self.why:
-            return _("starts from run %(number)s, which was %(why)s") % {"number": start, "why": self.why[start]}
-        return ""
+    def reason(self, run_id: int) -> str:
+        """By which way a reached run contains the answers, in words."""
+        values = {"dataset": self.why[run_id], "run": self.starts.get(run_id)}
+        if run_id in self.starts:
+            return _("starts from run %(run)s, which learned from dataset %(dataset)s") % values
+        return _("trained on dataset %(dataset)s") % values
 
     def start_of(self, run: Run) -> int | None:
         """The reached run whose model this run starts from by its folder, or by one that a merge wrote."""
@@ -81,11 +84,11 @@ def merged_from(folder: Path) -> Iterable[str]:
 
 def refuse_withdrawn_checkpoint(checkpoint: Checkpoint) -> None:
     """Raise Conflict for a checkpoint that contains answers whose consent was withdrawn."""
-    why = Reached(checkpoint.project, withdrawn_datasets(checkpoint.project)).why.get(checkpoint.run_id)
-    if why:
+    reached = Reached(checkpoint.project, withdrawn_datasets(checkpoint.project))
+    if checkpoint.run_id in reached.why:
         raise Conflict(
             _("checkpoint %(number)s contains answers of somebody who withdrew consent (%(why)s)")
-            % {"number": checkpoint.pk, "why": why}
+            % {"number": checkpoint.pk, "why": reached.reason(checkpoint.run_id)}
         )
 
 

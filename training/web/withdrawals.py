@@ -5,17 +5,20 @@ import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Collection
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Count
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.consent.registry import Promoted, Trained
 from annotation.core.errors import Conflict
 from annotation.models import Candidate, DatasetVersion, Project
 from training.contract.run_directory import HELD_OUT, LOG, SAMPLES, TOKENS, TRAIN
+from training.engine_jobs.model_folders import short_name
 from training.engine_jobs.queue import cancel
 from training.models import Checkpoint, Round, Run
 from training.results.checkpoints import promoted_checkpoint
@@ -23,6 +26,7 @@ from training.results.withdrawals import Reached, curves_on, jobs_on
 from training.runs.rebuild import inputs_of, replacement_of
 
 CACHE = "cache/tokens"
+ENGINE_ENDED = timedelta(minutes=5)  # so long ago, what an engine wrote last has been looked for
 
 
 def trained_on(project: Project, datasets: Collection[int]) -> list[Trained]:
@@ -42,7 +46,7 @@ def run_row(run: Run, reached: Reached) -> Trained:
     waits = ""
     if again is None:
         waits = inputs_of(run, reached).waits if run.trainer != Run.Trainer.PRETRAIN else _("by hand, from its corpus")
-    state = _("%(status)s; %(why)s") % {"status": run.get_status_display(), "why": reached.why[run.pk]}
+    state = _("%(status)s; %(why)s") % {"status": run.get_status_display(), "why": reached.reason(run.pk)}
     return Trained(
         kind="run",
         name=_("Run %(number)s") % {"number": run.pk},
@@ -136,7 +140,8 @@ def promoted(project: Project, datasets: Collection[int]) -> list[Promoted]:
     checkpoint = promoted_checkpoint(project)
     if checkpoint is None:
         return []
-    why = Reached(project, datasets).why.get(checkpoint.run_id, "")
+    reached = Reached(project, datasets)
+    why = reached.reason(checkpoint.run_id) if checkpoint.run_id in reached.why else ""
     contains = _("Checkpoint %(number)s is promoted and contains the answers: %(why)s.")
     chain = [checkpoint]
     while (parent := chain[-1].parent) is not None:
@@ -150,7 +155,7 @@ def promoted(project: Project, datasets: Collection[int]) -> list[Promoted]:
             facts={
                 "checkpoint": checkpoint.pk,
                 "sha256": checkpoint.sha256,
-                "base_model": checkpoint.base_model.rpartition("/")[2],
+                "base_model": short_name(checkpoint.base_model) if checkpoint.base_model else "",
                 "chain": [
                     {
                         "checkpoint": link.pk,
@@ -166,11 +171,14 @@ def promoted(project: Project, datasets: Collection[int]) -> list[Promoted]:
     ]
 
 
-def remove_copies(project: Project, datasets: Collection[int]) -> int:
+def remove_copies(project: Project, datasets: Collection[int], *, again: bool) -> int:
     """Stop what is learning from the rows, and delete the copies of their texts: linked files, sample outputs beside
-    references, logs, token ids. The shared cache of token ids does not say whose rows they are: all of it goes."""
+    references, logs, token ids. The shared cache of token ids does not say whose rows they are: all of it goes, and
+    again while an engine may have written to it."""
     count = 0
     jobs = jobs_on(project, datasets)
+    since = timezone.now() - ENGINE_ENDED
+    purge = bool(jobs) and (not again or any(job.is_live or (job.finished_at or since) > since for job in jobs))
     for job in jobs:
         with contextlib.suppress(Conflict):
             cancel(job, None)
@@ -180,7 +188,7 @@ def remove_copies(project: Project, datasets: Collection[int]) -> int:
                 path.unlink()
                 count += 1
         count += remove_folder(folder / TOKENS)
-    return count + (remove_folder(Path(settings.VAR) / CACHE) if jobs else 0)
+    return count + (remove_folder(Path(settings.VAR) / CACHE) if purge else 0)
 
 
 def remove_folder(folder: Path) -> int:

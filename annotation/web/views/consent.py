@@ -117,7 +117,7 @@ def form_page(request: SignedInRequest, project: Project, person: User, *, manag
         "about": project,
     }
     if manages:
-        return settings_page(request, project, "people/consent", context, error)
+        return settings_page(request, project, "people/people_consent", context, error)
     if role_in(request.user, project):
         context["project"] = project
     return render(request, "annotation/consent/own.html", context, status=422 if error else 200)
@@ -133,7 +133,7 @@ def withdrawals(request: SignedInRequest, slug: str) -> HttpResponse:
     current = [row.person_id for row in rows if row.ended_at is None]
     left = people_of(project).exclude(pk__in=members).exclude(pk__in=current)
     context = {"withdrawals": rows, "left": left}
-    return settings_page(request, project, "people/withdrawals", context)
+    return settings_page(request, project, "people/people_withdrawals", context)
 
 
 @login_required
