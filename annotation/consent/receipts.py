@@ -7,7 +7,6 @@ Anybody can check it with the site's public key: `manage.py verify_receipt`, or 
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -25,21 +24,9 @@ from annotation.models import DatasetRemoval, DatasetVersion, Project, User, Wit
 FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Obstacle:
-    """Why no receipt can be given yet: a promoted checkpoint, and how the answers are in it."""
-
-    promoted: registry.Promoted
-
-    @property
-    def sentence(self) -> str:
-        return self.promoted.contains
-
-
-def obstacles(withdrawal: Withdrawal) -> list[Obstacle]:
-    """The promoted checkpoints that contain the person's answers."""
-    rows = registry.promoted(withdrawal.project, withdrawal.dataset_ids)
-    return [Obstacle(row) for row in rows if row.contains]
+def obstacles(withdrawal: Withdrawal) -> list[registry.Promoted]:
+    """The promoted checkpoints that contain the person's answers: why no receipt can be given yet."""
+    return [row for row in registry.promoted(withdrawal.project, withdrawal.dataset_ids) if row.contains]
 
 
 def give_receipt(*, withdrawal: Withdrawal, actor: User | None) -> Withdrawal:
@@ -59,7 +46,7 @@ def give_receipt(*, withdrawal: Withdrawal, actor: User | None) -> Withdrawal:
         if withdrawal.is_erasing and withdrawal.files_removed_at is None:
             raise Conflict(_("Files are still being removed. Try again in a minute."))
         if found := obstacles(withdrawal):
-            raise Conflict(" ".join(row.sentence for row in found))
+            raise Conflict(" ".join(row.contains for row in found))
         withdrawal.receipted_at = timezone.now()
         withdrawal.public_key = keys.public_pem()
         content = json.dumps(content_of(withdrawal), ensure_ascii=False, indent=2, sort_keys=True) + "\n"

@@ -6,7 +6,6 @@ excluded or erased. A dataset that is being frozen meanwhile is either registere
 what a request that was on its way has left (`finish_all`).
 """
 
-import contextlib
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
@@ -14,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.answers.exclusions import exclude_answer, people_of
+from annotation.answers.exclusions import people_of
 from annotation.consent import registry
 from annotation.consent.contributions import answers_of, corrections_by
 from annotation.consent.erasing import erase
@@ -56,9 +55,7 @@ def withdraw(
         withdrawal = begin(project, person, mode, actor, note.strip(), named)
         withdrawal.exclusion = exclude(withdrawal, actor)
         leave(project, person, actor)
-        for review in corrections_by(project, person).select_related("annotation__annotator"):
-            with contextlib.suppress(Conflict):  # excluded already, or no longer the current answer
-                exclude_answer(annotation=review.annotation, reason=CORRECTED, actor=actor)
+        exclude_corrected(withdrawal, actor)
         withdrawal.save()
         after = {
             "person": person.pk,
@@ -141,6 +138,22 @@ def exclude(withdrawal: Withdrawal, actor: User | None) -> Exclusion:
     }
     record(verb="exclusion.made", target=exclusion, actor=actor, project=withdrawal.project, after=after)
     return exclusion
+
+
+def exclude_corrected(withdrawal: Withdrawal, actor: User | None) -> None:
+    """Exclude others' answers that count as this person corrected them, one by one."""
+    project = withdrawal.project
+    corrected = corrections_by(project, withdrawal.person).filter(annotation__is_current=True)
+    for task, annotator in corrected.values_list("annotation__task", "annotation__annotator"):
+        try:
+            with transaction.atomic():
+                exclusion = Exclusion.objects.create(
+                    project=project, task_id=task, annotator_id=annotator, reason=CORRECTED, created_by=actor
+                )
+        except IntegrityError:
+            continue  # excluded already
+        after = {"scope": "answer", "task": task, "annotator": annotator, "reason": CORRECTED, "answers": 1}
+        record(verb="exclusion.made", target=exclusion, actor=actor, project=project, after=after)
 
 
 def leave(project: Project, person: User, actor: User | None) -> None:

@@ -1,6 +1,6 @@
 """Who withdrew consent, and which dataset versions contain their answers: for rooms that must not go on with either."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from django.utils.translation import gettext as _
 
@@ -52,16 +52,16 @@ def refuse_withdrawn_dataset(version: DatasetVersion) -> None:
     )
 
 
-def successors(datasets: Iterable[int]) -> dict[int, int]:
+def successors(datasets: Collection[int]) -> dict[int, int]:
     """{dataset: the newest version that superseded it}, of those that were superseded."""
-    next_of = dict(
-        DatasetSuccessor.objects.filter(dataset__project__datasets__in=datasets).values_list("dataset", "successor")
-    )
+    projects = DatasetVersion.objects.filter(pk__in=datasets).values("project")
+    rows = DatasetSuccessor.objects.filter(dataset__project__in=projects)
+    next_of = dict(rows.values_list("dataset", "successor"))
     newest = {}
     for dataset in datasets:
-        last = dataset
-        while last in next_of:
-            last = next_of[last]
-        if last != dataset:
-            newest[dataset] = last
+        line = [dataset]
+        while (later := next_of.get(line[-1])) is not None and later not in line:
+            line.append(later)
+        if len(line) > 1:
+            newest[dataset] = line[-1]
     return newest

@@ -30,16 +30,26 @@ def inputs_of(run: Run, reached: Reached) -> Inputs:
         newest = successors([dataset.pk]).get(dataset.pk)
         if newest is None:
             return Inputs(None, None, _("first freeze dataset %(number)s again") % {"number": dataset.pk})
+        if newest in reached.datasets:
+            return Inputs(None, None, _("first freeze dataset %(number)s again") % {"number": newest})
         dataset = DatasetVersion.objects.get(pk=newest)
     if parent is not None and parent.run_id in reached.why:
-        made = Checkpoint.objects.filter(run__replaces=parent.run_id).exclude(run__in=reached.why).order_by("-pk")
-        found = made.first()
+        found = replacing_checkpoint(parent.run_id, reached)
         if found is None:
             return Inputs(None, None, _("first train run %(number)s again") % {"number": parent.run_id})
         parent = found
     if parent is None and reached.start_of(run) is not None:
         return Inputs(None, None, _("start it by hand: it began from a model folder that contains the answers"))
     return Inputs(dataset, parent)
+
+
+def replacing_checkpoint(run_id: int, reached: Reached) -> Checkpoint | None:
+    """The newest checkpoint without withdrawn answers of the runs that were started in place of this one, or in place
+    of those."""
+    line, later = {run_id}, {run_id}
+    while later := set(Run.objects.filter(replaces__in=later).values_list("pk", flat=True)) - line:
+        line |= later
+    return Checkpoint.objects.filter(run__in=line - reached.why.keys()).order_by("-pk").first()
 
 
 def replacement_of(run: Run) -> Run | None:

@@ -23,7 +23,7 @@ from training.engine_jobs.queue import cancel
 from training.models import Checkpoint, Round, Run
 from training.results.checkpoints import promoted_checkpoint
 from training.results.withdrawals import Reached, curves_on, jobs_on
-from training.runs.rebuild import inputs_of, replacement_of
+from training.runs.rebuild import inputs_of, replacement_of, replacing_checkpoint
 
 CACHE = "cache/tokens"
 ENGINE_ENDED = timedelta(minutes=5)  # so long ago, what an engine wrote last has been looked for
@@ -62,8 +62,7 @@ def run_row(run: Run, reached: Reached) -> Trained:
 
 
 def checkpoint_row(checkpoint: Checkpoint, reached: Reached, promoted: Checkpoint | None) -> Trained:
-    made = Checkpoint.objects.filter(run__replaces=checkpoint.run_id).exclude(run__in=reached.why)
-    newer = made.order_by("-pk").first()
+    newer = replacing_checkpoint(checkpoint.run_id, reached)
     is_promoted = promoted is not None and promoted.pk == checkpoint.pk
     promote_newer = is_promoted and newer is not None
     if is_promoted:

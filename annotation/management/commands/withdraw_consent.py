@@ -80,7 +80,7 @@ class Command(BaseCommand):
             for sentence in registry.remaining(withdrawal.project, withdrawal.dataset_ids):
                 self.stdout.write(f"remains: {sentence}")
         for obstacle in obstacles(withdrawal):
-            self.stdout.write(f"no receipt yet: {obstacle.sentence}")
+            self.stdout.write(f"no receipt yet: {obstacle.contains}")
 
     def write_receipt(self, project: Project, person: User, path: Path) -> None:
         withdrawal = withdrawal_of(project, person)

@@ -207,7 +207,7 @@ def receipt_file(request: SignedInRequest, withdrawal_id: int, name: str) -> Htt
     if not row.receipt or name not in contents:
         raise Http404
     response = HttpResponse(contents[name], content_type="application/octet-stream")
-    response["Content-Disposition"] = f'attachment; filename="withdrawal-{row.pk}-{name}"'
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
