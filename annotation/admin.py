@@ -185,3 +185,5 @@ look(models.Analysis, "project name computed_at seconds", "project__slug", "name
 look(models.AnalysisRows, "analysis key count", "=key", hidden="assignments")
 look(models.Event, "at actor verb object_type object_id project", "verb =object_id actor__email", "at")
 look(models.EventSeal, "project number sha256 created_at", "=sha256 project__slug", hidden="event_ids")
+look(models.EventRedaction, "event withdrawal was_sha256 at", "=event__id")
+look(models.SealRedaction, "seal sha256 at", "=seal__id")

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from annotation.analyses import run as analyses
+from annotation.consent import withdrawals
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
 from annotation.dashboards import summaries
@@ -83,6 +84,13 @@ def clear_sessions() -> None:
 def seal_events() -> None:
     """Add new events to their projects' hash chains. Its twin is `manage.py verify_events --seal`."""
     journal.seal_all()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def finish_withdrawals() -> None:
+    """Finish erasures that were interrupted, and erase what arrived meanwhile. Its twin is
+    `manage.py withdraw_consent --finish`."""
+    withdrawals.finish_all()
 
 
 @shared_task  # type: ignore[untyped-decorator]

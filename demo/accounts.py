@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from annotation.core.withdrawals import withdrawal_of
 from annotation.members.accounts import create_account
 from annotation.members.memberships import add_member
 from annotation.models import Membership, Project, Role, User
@@ -110,8 +111,14 @@ def ensure_people() -> list[Account]:
 def join_project(project: Project, manager: User) -> None:
     for person in PEOPLE:
         user = User.objects.get(email=person.email)
-        if person.role and not Membership.objects.filter(project=project, user=user).exists():
+        if person.role and may_join(project, user):
             add_member(project=project, user=user, role=person.role, actor=manager)
+
+
+def may_join(project: Project, user: User) -> bool:
+    """Whether they are not in the project yet, and have not withdrawn their consent there."""
+    is_member = Membership.objects.filter(project=project, user=user).exists()
+    return not is_member and withdrawal_of(project, user) is None
 
 
 def simulated_annotators(project: Project, count: int) -> list[User]:
@@ -122,7 +129,7 @@ def simulated_annotators(project: Project, count: int) -> list[User]:
         user = User.objects.filter(email=email).first() or create_account(
             email=email, name=f"Simulated annotator {number}", password=None, is_simulated=True
         )
-        if not Membership.objects.filter(project=project, user=user).exists():
+        if may_join(project, user):
             add_member(project=project, user=user, role=Role.ANNOTATOR, actor=None)
         found.append(user)
     return found

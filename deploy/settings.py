@@ -271,6 +271,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume exports": {"task": "annotation.jobs.resume_exports", "schedule": 60.0},
     "delete old exports": {"task": "annotation.jobs.delete_old_exports", "schedule": 3600.0},
     "send summaries": {"task": "annotation.jobs.send_summaries", "schedule": 3600.0},
+    "finish withdrawals": {"task": "annotation.jobs.finish_withdrawals", "schedule": 60.0},
     "fold counts": {"task": "annotation.jobs.fold_counts", "schedule": 60.0},
     "analyse answers": {"task": "annotation.jobs.analyse_due", "schedule": 300.0},
     "seal events": {"task": "annotation.jobs.seal_events", "schedule": 60.0},

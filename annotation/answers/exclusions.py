@@ -15,7 +15,18 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.exclusions import excluded_answers
-from annotation.models import Annotation, Exclusion, Membership, Project, Prompt, Task, User
+from annotation.kinds.base import ERASED_ANSWER
+from annotation.models import (
+    Annotation,
+    Exclusion,
+    Membership,
+    Project,
+    Prompt,
+    Review,
+    Task,
+    User,
+    Withdrawal,
+)
 from annotation.queue.withdrawn import lock_tasks, restore_slots, withdraw_slots
 
 MAX_REASON = 500
@@ -80,9 +91,11 @@ def restore_prompt(*, prompt: Prompt, actor: User | None) -> Exclusion:
 
 
 def lift_exclusion(*, exclusion: Exclusion, actor: User | None) -> Exclusion:
-    """The answers count again, from now on; a prompt returns to the queue. Raises Conflict when it was lifted
-    before."""
+    """The answers count again, from now on; a prompt returns to the queue. Raises Conflict when it was lifted before,
+    and for answers of a person who withdrew consent and has not given it again."""
     with transaction.atomic():
+        if exclusion.annotator_id is not None:
+            refuse_without_consent(exclusion)
         if exclusion.prompt is not None:
             lock_tasks(exclusion.project_id)
         lifted = Exclusion.objects.filter(pk=exclusion.pk, lifted_at=None)
@@ -104,6 +117,21 @@ def lift_exclusion(*, exclusion: Exclusion, actor: User | None) -> Exclusion:
             record(verb="exclusion.lifted", target=exclusion, actor=actor, project=project, before=_facts(exclusion))
     exclusion.refresh_from_db()
     return exclusion
+
+
+def refuse_without_consent(exclusion: Exclusion) -> None:
+    """Raise Conflict where the exclusion follows from a withdrawal of consent that is in effect."""
+    if Withdrawal.objects.filter(exclusion=exclusion, ended_at=None).exists():
+        raise Conflict(_("This person withdrew consent: the exclusion can be lifted once they consent again."))
+    corrected = Review.objects.filter(annotation__task=exclusion.task_id, annotation__annotator=exclusion.annotator_id)
+    corrected = corrected.filter(annotation__is_current=True, verdict=Review.Verdict.CORRECTED)
+    if exclusion.task_id is None:
+        return
+    if corrected.filter(payload=ERASED_ANSWER).exists():
+        raise Conflict(_("The correction of this answer was erased: the reviewer withdrew consent."))
+    by = Withdrawal.objects.filter(project=exclusion.project_id, ended_at=None, person__in=corrected.values("reviewer"))
+    if by.exists():
+        raise Conflict(_("The reviewer who corrected this answer withdrew consent."))
 
 
 def _exclude(

@@ -16,6 +16,7 @@ from annotation.answers.worktime import Spent, record_time, upsert_time
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import insert_events, record
 from annotation.core.prepared import execute, hydrate, select, select_list
+from annotation.core.withdrawals import refuse_withdrawn
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Draft, Task, User
 from annotation.queue.withdrawn import lost_notice, withdrawn_notice
@@ -119,6 +120,7 @@ def save_draft(
         draft: Draft = hydrate(rows[0], Draft)[0]
         return draft
     with transaction.atomic():
+        refuse_withdrawn(assignment.batch.project_id, owner)
         slots = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner)
         if slots.filter(state__in=[State.DONE, State.SKIPPED]).exists():
             return None
@@ -197,9 +199,11 @@ def submit_locked(assignment: Assignment, owner: User, payload: dict[str, Any], 
     with transaction.atomic():
         own = Assignment.objects.select_for_update().filter(task_id=assignment.task_id, annotator=owner).first()
         if own is not None and own.state == State.DONE:
+            refuse_withdrawn(assignment.batch.project_id, owner)  # an erased answer is not current
             return Submitted(Annotation.objects.get(assignment=own, is_current=True), is_new=False)
         if own is not None and own.state == State.SKIPPED:
             raise Conflict(_("You skipped this task. Another annotator gets it."))
+        refuse_withdrawn(assignment.batch.project_id, owner)
         slot_id = own.pk if own is not None else lock_free_slot(assignment.task_id)
         if slot_id is not None:
             try:

@@ -6,7 +6,7 @@ All row access goes through here; outsiders cannot tell whether an object exists
 from typing import TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.http import Http404
 
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
@@ -25,6 +25,7 @@ from annotation.models import (
     Role,
     Task,
     User,
+    Withdrawal,
 )
 
 Person = User | AnonymousUser
@@ -138,6 +139,23 @@ def exclusion_managed(user: Person, exclusion_id: int) -> Exclusion:
     """An exclusion in a project that this person manages."""
     rows = Exclusion.objects.select_related("project", "prompt", "task", "annotator")
     return first_or_404(within(rows, user, MANAGERS).filter(pk=exclusion_id))
+
+
+def withdrawal_for(user: Person, withdrawal_id: int) -> Withdrawal:
+    """A withdrawal of consent: the person's own, member or not, or in a project that this person manages."""
+    rows = Withdrawal.objects.select_related("project", "person", "recorded_by").filter(pk=withdrawal_id)
+    own = rows.filter(person=user.pk).first() if isinstance(user, User) and user.is_active else None
+    return own or first_or_404(within(rows, user, MANAGERS))
+
+
+def projects_with_own(user: Person) -> QuerySet[Project]:
+    """Projects in which this person's consent matters: they are a member, have answered, or have withdrawn."""
+    if not isinstance(user, User) or not user.is_active:
+        return Project.objects.none()
+    answered = Annotation.objects.filter(annotator=user, task__batch__project=OuterRef("pk"))
+    member = Membership.objects.filter(user=user, project=OuterRef("pk"))
+    withdrawn = Withdrawal.objects.filter(person=user, project=OuterRef("pk"))
+    return Project.objects.filter(Exists(member) | Exists(answered) | Exists(withdrawn))
 
 
 def prompt_managed(user: Person, prompt_id: int) -> Prompt:

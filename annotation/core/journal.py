@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from annotation.models import EventSeal, Project
+from annotation.models import EventSeal, Project, SealRedaction
 
 # Events become visible when their transaction ends; none may last longer than this after the event's time.
 LONGEST_TRANSACTION = "1 hour"
@@ -63,6 +63,7 @@ class Chain:
     head: str  # the hash of the last seal, empty without one
     faults: tuple[str, ...]
     waiting: int = 0  # events that no seal has yet
+    redacted: int = 0  # seals over events whose texts were erased after a withdrawal of consent
 
     @property
     def name(self) -> str:
@@ -115,13 +116,15 @@ def verify(expected: dict[str, dict[str, Any]] | None = None) -> Iterator[Chain]
                 f"{late:,} events older than {LONGEST_TRANSACTION} are in no seal, the first is event {first}: they "
                 "were added later, or sealing does not run (the worker's job, or verify_events --seal)",
             )
-        yield Chain(project, chain.seals, chain.events, chain.head, faults, waiting)
+        yield Chain(project, chain.seals, chain.events, chain.head, faults, waiting, chain.redacted)
 
 
 def verify_chain(project: Project | None, expected: dict[str, Any] | None = None) -> Chain:
     faults: list[str] = []
-    previous, number, events = "", 0, 0
+    previous, number, events, redacted = "", 0, 0, 0
     hashes: dict[int, str] = {}
+    rows = SealRedaction.objects.filter(seal__in=seals_of(project.pk if project else None)).order_by("pk")
+    redactions = dict(rows.values_list("seal", "sha256"))  # the newest of each
     for seal in seals_of(project.pk if project else None).order_by("number").iterator(chunk_size=200):
         number += 1
         between = (
@@ -135,13 +138,15 @@ def verify_chain(project: Project | None, expected: dict[str, Any] | None = None
         found, sha256 = hash_of(seal)
         if found != len(seal.event_ids):
             faults.append(f"{between}: {len(seal.event_ids) - found:,} of {len(seal.event_ids):,} events are missing")
-        elif sha256 != seal.sha256:
+        elif sha256 != redactions.get(seal.pk, seal.sha256):
             faults.append(f"{between}: an event was changed")
+        else:
+            redacted += seal.pk in redactions
         previous = hashes[number] = seal.sha256
         events += found
     if expected and hashes.get(expected["seals"], "") != expected["sha256"]:
         faults.append(f"seal {expected['seals']} is not the one that was written down: the chain was made again")
-    return Chain(project, number, events, previous, tuple(faults))
+    return Chain(project, number, events, previous, tuple(faults), redacted=redacted)
 
 
 def hash_of(seal: EventSeal) -> tuple[int, str]:
@@ -150,6 +155,12 @@ def hash_of(seal: EventSeal) -> tuple[int, str]:
         cursor.execute(HASH, {"previous": seal.previous, "ids": seal.event_ids})
         count, sha256 = cursor.fetchone()
     return count, sha256 or ""
+
+
+def expected_hash(seal: EventSeal) -> str:
+    """The hash that the seal's events must have now: its own, or that of its newest redaction."""
+    newest = SealRedaction.objects.filter(seal=seal).order_by("-pk").first()
+    return newest.sha256 if newest else seal.sha256
 
 
 def heads(chains: list[Chain]) -> dict[str, dict[str, Any]]:

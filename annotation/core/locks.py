@@ -22,6 +22,7 @@ class Lock(IntEnum):
     TASKS = 0x4B6D_0006  # a project's tasks are made (shared), or its prompts withdrawn and restored
     BATCHES = 0x4B6D_0007  # one form at a time opens a batch of a project
     ANALYSIS = 0x4B6D_0008  # a project's answers are analysed by one connection
+    CONSENT = 0x4B6D_0009  # consent is withdrawn in a project, or a dataset of it is registered
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from annotation.core.errors import InvalidInput
 from annotation.datasets.rows import LabelledPrompt, Message
 from annotation.kinds.votes import Row
 
-FILES = ("train.jsonl", "train.parquet", "held_out.jsonl", "held_out.parquet", "annotation_ids.txt", "manifest.json")
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
 BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
@@ -140,24 +139,15 @@ class SplitWriter:
 
 
 def content_sha256(purpose: str, format: str, train: SplitWriter, held_out: SplitWriter) -> str:
+    return sha256_of(purpose, format, train.digest.hexdigest(), held_out.digest.hexdigest())
+
+
+def sha256_of(purpose: str, format: str, train: str, held_out: str) -> str:
     """The version's address: sha256 of purpose, format and the sha256 of both JSONL files. No time, no path."""
-    parts = [purpose, format, f"train {train.digest.hexdigest()}", f"held_out {held_out.digest.hexdigest()}", ""]
+    parts = [purpose, format, f"train {train}", f"held_out {held_out}", ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def file_facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
-
-
-def keep_files(folder: Path, directory: Path) -> None:
-    """Move the written files to their content address. If equal content is there already, it is kept."""
-    if all((directory / name).is_file() for name in FILES):
-        return
-    try:
-        folder.rename(directory)
-    except OSError:
-        # Another process froze the same content first, or an older copy is incomplete: replace file by file.
-        directory.mkdir(exist_ok=True)
-        for name in FILES:
-            (folder / name).replace(directory / name)

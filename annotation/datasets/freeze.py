@@ -5,31 +5,22 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core import withdrawals
 from annotation.core.collection import rare_collection
-from annotation.core.errors import InvalidInput
-from annotation.core.events import record
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.reviews import SENT_BACK, WAITING
 from annotation.core.version import version as code_version
-from annotation.datasets.files import (
-    FILES,
-    SplitWriter,
-    canonical_row,
-    content_sha256,
-    file_facts,
-    keep_files,
-    parquet_schema,
-)
+from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
 from annotation.datasets.held_out import HeldOutPrompts
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
+from annotation.datasets.register import FILES, Content, register
 from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
 from annotation.datasets.without import NOTHING, Without
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, User
@@ -39,6 +30,7 @@ Progress = Callable[[int], None]  # called with the number of prompts done
 
 # How answers become rows: raised whenever the same answers may yield other rows. Manifests without it are of rules 1.
 RULES = 2
+ATTEMPTS = 5  # of a freeze during which people withdraw consent
 TOO_LITTLE_AGREEMENT = "rows on which annotators agree less than was asked for"
 
 
@@ -90,25 +82,17 @@ def freeze_dataset(
     selection.options.check_purpose(purpose)
     root = Path(settings.DATASETS_DIR)
     root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
-    try:
-        with rare_collection():
-            content = write_files(folder, project, selection, progress)
-        directory = root / content.sha256
-        keep_files(folder, directory)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return register(project, selection, content, directory, actor)
-
-
-@dataclass
-class Content:
-    """What was written."""
-
-    sha256: str = ""
-    train_rows: int = 0
-    held_out_rows: int = 0
-    manifest: dict[str, Any] = field(default_factory=dict)
+    for _attempt in range(ATTEMPTS):
+        state = withdrawals.state_of(project)
+        folder = Path(tempfile.mkdtemp(prefix="freezing-", dir=root))
+        try:
+            with rare_collection():
+                content = write_files(folder, project, selection, progress)
+            if version := register(project, selection, content, folder, actor, state):
+                return version
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    raise Conflict(_("Consent was withdrawn again and again while the dataset was written. Freeze it again."))
 
 
 def write_files(folder: Path, project: Project, selection: Selection, progress: Progress | None) -> Content:
@@ -198,35 +182,6 @@ def label_counts(by_label: dict[str, Counter[bool | None]]) -> dict[str, dict[st
     return {
         split: {"desirable": counts[True], "undesirable": counts[False]} for split, counts in sorted(by_label.items())
     }
-
-
-def register(
-    project: Project, selection: Selection, content: Content, directory: Path, actor: User | None
-) -> DatasetVersion:
-    existing = DatasetVersion.objects.filter(project=project, sha256=content.sha256)
-    if version := existing.first():
-        version.asked_manifest = content.manifest
-        return version
-    try:
-        with transaction.atomic():
-            version = DatasetVersion.objects.create(
-                project=project,
-                purpose=selection.purpose,
-                format=selection.format,
-                sha256=content.sha256,
-                selection=selection.as_dict(),
-                manifest=content.manifest,
-                train_rows=content.train_rows,
-                held_out_rows=content.held_out_rows,
-                directory=str(directory.relative_to(settings.VAR)),
-                created_by=actor,
-            )
-            after = {"sha256": version.sha256, "train": version.train_rows, "held_out": version.held_out_rows}
-            record(verb="dataset.frozen", target=version, actor=actor, project=project, after=after)
-    except IntegrityError:
-        version = existing.get()  # frozen by another process at the same moment
-        version.asked_manifest = content.manifest
-    return version
 
 
 def nothing_to_train_on(

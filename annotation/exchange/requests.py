@@ -66,7 +66,7 @@ def request_export(*, project: Project, format: str, selection: Selection, actor
     return export
 
 
-def cancel_export(*, export: AnswerExport, actor: User) -> AnswerExport:
+def cancel_export(*, export: AnswerExport, actor: User | None) -> AnswerExport:
     """Stop a waiting export at once, and one that is being written within a second or two. Raises Conflict when it is
     finished."""
     with transaction.atomic():

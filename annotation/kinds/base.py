@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from django.http import QueryDict
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
@@ -15,6 +16,9 @@ from annotation.text.extracts import LIST_LIMIT, shortened, size_of
 
 Stored = dict[str, Any]  # a payload as JSON: the columns `Annotation.payload` and `Draft.payload`
 MAX_ALTERNATIVES = 6
+# What is stored in place of an answer that was erased after a withdrawal of consent. It parses, as a draft without
+# parts does, and counts for nothing: it is not current.
+ERASED_ANSWER: Stored = {"erased": True}
 
 
 class Payload(Protocol):
@@ -105,6 +109,8 @@ class AnnotationKind(ABC, Generic[P]):
 
         With `brief`, for lists, a long answer is an extract (`is_extract`): nothing is computed from its texts.
         """
+        if stored == ERASED_ANSWER:
+            return {"headline": _("Erased: consent was withdrawn")}
         answer = self.parse(stored)
         if brief:
             used = [texts.get(key, "") for key in self.candidates(answer)]
@@ -141,6 +147,12 @@ class AnnotationKind(ABC, Generic[P]):
     def is_right(self, expected: Stored, answer: Stored, *, tolerance: int) -> bool:
         """Whether a test's answer is right. Only testable kinds are asked."""
         raise NotImplementedError
+
+    def without_texts(self, stored: Stored) -> Stored:
+        """What a test grades by, without comments, marks and texts. Only testable kinds are asked."""
+        kept = {key: value for key, value in stored.items() if key not in ("fixes", "spans", "reasons_by_side")}
+        emptied: Stored = {"comment": "", "reasons": []}
+        return {**kept, **{key: value for key, value in emptied.items() if key in stored}}
 
     # ---- exports ----
 

@@ -6,6 +6,8 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.core.events import record
+from annotation.core.locks import Lock, lock_until_commit
+from annotation.core.withdrawals import refuse_withdrawn
 from annotation.members.accounts import create_account
 from annotation.models import Invitation, Membership, Project, Role, User
 from annotation.queue.manual_assignment import release_all
@@ -21,9 +23,13 @@ class LastManager(DomainError):
 
 
 def add_member(*, project: Project, user: User, role: Role | str, actor: User | None) -> Membership:
-    """Put a person into a project with a role, at once and without an invitation; a member gets that role."""
+    """Put a person into a project with a role, at once and without an invitation; a member gets that role.
+
+    Raises Conflict for somebody who withdrew consent there and has not consented again."""
     role = known_role(role)
     with transaction.atomic():
+        lock_until_commit(Lock.CONSENT, project.pk)
+        refuse_withdrawn(project, user)
         membership, created = Membership.objects.get_or_create(project=project, user=user, defaults={"role": role})
         if created:
             after = {"user": user.email, "role": role}
@@ -72,6 +78,7 @@ def accept_invitation(*, invitation: Invitation, user: User) -> Membership | Non
     with transaction.atomic():
         membership = None
         if project:
+            lock_until_commit(Lock.CONSENT, project.pk)  # before the row, as in a withdrawal of consent
             Project.objects.select_for_update().get(pk=project.pk)  # two clicks come one after the other
             membership = Membership.objects.filter(project=project, user=user).first()
             if membership and RANK[Role(membership.role)] >= RANK[Role(invitation.role)]:

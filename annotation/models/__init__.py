@@ -3,6 +3,7 @@
 from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
+from annotation.models.consent import DatasetRemoval, DatasetSuccessor, EventRedaction, SealRedaction, Withdrawal
 from annotation.models.counts import CandidateCount, PromptCount, SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
 from annotation.models.event import Event, EventSeal
@@ -30,9 +31,12 @@ __all__ = [
     "Batch",
     "Candidate",
     "CandidateCount",
+    "DatasetRemoval",
+    "DatasetSuccessor",
     "DatasetVersion",
     "Draft",
     "Event",
+    "EventRedaction",
     "EventSeal",
     "Exclusion",
     "GlossaryTerm",
@@ -58,12 +62,14 @@ __all__ = [
     "Review",
     "ReviewClaim",
     "Role",
+    "SealRedaction",
     "SlotCount",
     "Task",
     "TimeSpent",
     "User",
     "WeeklySummary",
     "WeightSet",
+    "Withdrawal",
     "WorkClock",
     "WorkCount",
 ]

@@ -39,11 +39,12 @@ SEVERAL = """
         FROM (SELECT DISTINCT ON (prompt_id, words) prompt_id, id FROM usable
             ORDER BY prompt_id, words, md5(%(seed)s::text || ':' || id)) AS texts
     ) AS placed WHERE place <= %(alternatives)s GROUP BY prompt_id HAVING count(*) > 1"""
-# Two candidates of a prompt that read the same are one text: `words` is equal (see `queue.same_reading`).
+# Two candidates of a prompt that read the same are one text: `words` is equal (see `queue.same_reading`). One without
+# a text was erased after a withdrawal of consent.
 USABLE = """
     SELECT c.id, c.prompt_id, c.origin, coalesce(r.words, md5(c.text)) AS words
     FROM annotation_candidate c JOIN chosen ON chosen.id = c.prompt_id LEFT JOIN reads_like r ON r.id = c.id
-    WHERE %(origins)s::text[] IS NULL OR c.origin = ANY(%(origins)s::text[])"""
+    WHERE (%(origins)s::text[] IS NULL OR c.origin = ANY(%(origins)s::text[])) AND c.text <> ''"""
 
 
 def tasks_query(batch: Batch, origins: list[str] | None) -> str:

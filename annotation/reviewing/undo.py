@@ -49,7 +49,9 @@ def take_back(*, review: Review, actor: User) -> None:
         if known.verdict == Verdict.CORRECTED:
             restore_memory(answer)
         before = {"annotation": answer.pk, "verdict": known.verdict, "reviewer": known.reviewer_id, "note": known.note}
-        record(verb="review.taken_back", target=known, actor=actor, project=answer.task.batch.project, before=before)
+        after = {"author": answer.annotator_id}
+        project = answer.task.batch.project
+        record(verb="review.taken_back", target=known, actor=actor, project=project, before=before, after=after)
         known.delete()
 
 

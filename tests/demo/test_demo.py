@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 from django.core.management import CommandError, call_command
 
+from annotation.consent.withdrawals import withdraw
 from annotation.models import Annotation, Assignment, Batch, Candidate, Kind, Membership, Project, Prompt, Task, User
 from annotation.queue.batches import open_batch
 from demo import concierge
@@ -81,6 +82,11 @@ def test_setting_up_twice_adds_nothing(people, client):
     user.set_password("a password of their own")
     user.save()
     assert [bool(person.password) for person in seed(lambda text: None)] == [False, True, True, True]
+
+    # Who withdrew consent is not put back.
+    left = withdraw(project=Project.objects.first(), person=user, mode="exclude", actor=user)
+    seed(lambda text: None)
+    assert not Membership.objects.filter(user=user, project=left.project).exists()
 
     # A site that an earlier version set up has other batches and texts: nothing is imported or opened again.
     project = Project.objects.get(slug=concierge.CONCIERGE)

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from annotation.answers.exclusions import exclude_answer, exclude_simulated, lift_exclusion
 from annotation.answers.submission import submit
+from annotation.consent.withdrawals import withdraw
 from annotation.datasets.freeze import freeze_dataset
 from annotation.exchange.selection import Selection
 from annotation.importing.judgements.uploads import UNDECIDED
@@ -37,6 +38,7 @@ from annotation.models import (
     Remark,
     Role,
     User,
+    Withdrawal,
 )
 from annotation.preparation.files import ReadOptions
 from annotation.projects.aspects import save_aspects
@@ -61,6 +63,7 @@ NOT_PAGES = {
     "dataset_file",
     "answer_export_file",
     "time_file",
+    "withdrawal_file",
     "dashboard_people_file",
     "account_set_password",
     "account_reset_password_from_key",
@@ -203,6 +206,8 @@ def everything(
         "item_id": item.pk,
         "number": 1,
         "term_id": term.pk,
+        "user_id": rin.pk,
+        "withdrawal_id": withdrawn_of(project, hana).pk,
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
@@ -232,6 +237,16 @@ def hand(batch: Batch, person: User) -> Assignment:
     assignment = claim_next(batch=batch, annotator=person)
     assert assignment is not None
     return assignment
+
+
+def withdrawn_of(project: Project, manager: User) -> Withdrawal:
+    """A person who left, of whose answers a dataset and a promoted checkpoint are made."""
+    former = join(project, Role.ANNOTATOR, name="前田 真", email=f"mae@{project.slug}.example")
+    withdrawal = withdraw(project=project, person=former, mode="exclude", actor=manager, note="手紙で。")
+    dataset = project.datasets.first()
+    reached = [{"dataset": dataset.pk, "sha256": dataset.sha256, "train": 1, "held_out": 0}]
+    Withdrawal.objects.filter(pk=withdrawal.pk).update(reached=reached, answers=1)
+    return withdrawal
 
 
 def rate_of(project: Project, actor: User) -> PayRate:

@@ -34,6 +34,7 @@ from annotation.models import (
     Remark,
     Role,
     Task,
+    Withdrawal,
 )
 from annotation.projects.aspects import save_aspects
 from annotation.projects.guidelines import publish_guideline
@@ -57,6 +58,7 @@ COMMON = {
     "healthz",
     "preferences",
     "preferences_keys",
+    "my_consent",
 }
 MANAGER_ONLY = {
     "answer_exclude",
@@ -112,8 +114,16 @@ MANAGER_ONLY = {
     "batch_change",
     "batch_release_person",
     "task_give",
+    "settings_consent",
+    "withdrawals",
+    "withdrawal",
+    "withdrawal_receipt",
+    "withdrawal_again",
+    "withdrawal_file",
+    "dataset_rebuild",
+    "run_rebuild",
 }
-NO_FILE = {"import_faults", "import_rest", "answer_export_file"}  # those of these tests have none
+NO_FILE = {"import_faults", "import_rest", "answer_export_file", "withdrawal_file"}  # those of these tests have none
 STAFF_ONLY = {
     # Of the reviewer with the managers; of anybody in a project, only with themselves.
     "conversation",
@@ -228,6 +238,8 @@ def world():
         position=1,
         expected={"choice": "tie", "chosen": None, "shown": [candidate.pk], "reasons": []},
     )
+    former = UserFactory()
+    withdrawal = Withdrawal.objects.create(project=project, person=former, mode="exclude")
     return {
         "project": project,
         "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
@@ -256,6 +268,8 @@ def world():
         "item_id": item.pk,
         "number": 1,
         "term_id": term.pk,
+        "user_id": rin.pk,
+        "withdrawal_id": withdrawal.pk,
         **training_rows(project, dataset),
     }
 

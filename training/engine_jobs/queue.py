@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.version import version
+from annotation.core.withdrawals import refuse_withdrawn_dataset
 from annotation.models import DatasetVersion, User
 from training.contract.config import Config, ConfigError, to_json
 from training.contract.run_directory import DATASET_FILES
@@ -79,6 +80,8 @@ def resume(job: EngineJob, actor: User | None) -> None:
     Raises Conflict when it is live or succeeded, or when its engine has not let go of the directory yet.
     """
     Status = EngineJob.Status
+    if (dataset := getattr(job, "dataset", None)) is not None:
+        refuse_withdrawn_dataset(dataset)
     if job.directory.is_alive():
         raise Conflict(_("%(job)s is still stopping: try again in a moment") % {"job": describe_job(job)})
     rows = type(job)._default_manager.filter(pk=job.pk, status__in=(Status.FAILED, Status.CANCELLED))

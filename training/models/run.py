@@ -31,6 +31,14 @@ class Run(EngineJob):
         blank=True,
         help_text="The learning curve that this run is a point of.",
     )
+    replaces = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        related_name="replacements",
+        null=True,
+        blank=True,
+        help_text="The run whose options it was started with again, without answers that were withdrawn.",
+    )
     name = models.CharField(
         max_length=NAME_LENGTH, blank=True, help_text="What people call it; the number stays its identity."
     )

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from annotation.core.withdrawals import refuse_withdrawn_dataset
 from annotation.models import DatasetVersion, User
 from training.contract.config import EvaluationConfig, ModelSource
 from training.engine_jobs import model_folders
@@ -31,7 +32,8 @@ def create_evaluation(
 ) -> Evaluation:
     """A queued evaluation on the held-out rows of `dataset` (by default the one that the checkpoint was trained on).
 
-    Raises InvalidInput where there is no such dataset, or it has no held-out rows.
+    Raises InvalidInput where there is no such dataset, or it has no held-out rows; Conflict for one that
+    contains answers of somebody who withdrew consent.
     """
     dataset = dataset or checkpoint.dataset
     if dataset is None:
@@ -41,6 +43,7 @@ def create_evaluation(
         )
     if dataset.project_id != checkpoint.project_id:
         raise InvalidInput(_("dataset %(number)s does not belong to the checkpoint's project") % {"number": dataset.pk})
+    refuse_withdrawn_dataset(dataset)
     if not dataset.held_out_rows:
         raise InvalidInput(
             _("dataset %(number)s has no held-out rows to evaluate on: annotate some, freeze again")

@@ -9,10 +9,12 @@ from django.utils import timezone
 
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.locks import Lock, lock_until_commit
 from annotation.models import User
 from training.models import Checkpoint
 from training.results import preferences
 from training.results.checkpoints import last_evaluation, promoted_checkpoint
+from training.results.withdrawals import refuse_withdrawn_checkpoint
 
 RULE = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt, "==": operator.eq}
@@ -28,10 +30,14 @@ def promote(*, checkpoint: Checkpoint, actor: User | None, note: str = "", rules
 
     A rule is `figure>=number` (also <=, >, <, ==) on the newest evaluation, or on what people preferred (`win_rate`,
     see `preferences.Outcome.figures`); all must hold. Raises RuleNotMet with the figures, InvalidInput for a rule that
-    cannot be read, Conflict when there is no evaluation or comparison to apply a rule to.
+    cannot be read, Conflict when there is no evaluation or comparison to apply a rule to, and
+    for a checkpoint that contains answers of somebody who withdrew consent.
     Promoting the promoted one again changes nothing.
     """
     rules = list(rules)
+    # A receipt says that no promoted checkpoint contains withdrawn answers: it waits, or is first.
+    lock_until_commit(Lock.CONSENT, checkpoint.project_id)
+    refuse_withdrawn_checkpoint(checkpoint)
     held = _check_rules(checkpoint, rules)
     current = promoted_checkpoint(checkpoint.project)
     if current is not None and current.pk == checkpoint.pk:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
+from annotation.core.withdrawals import refuse_withdrawn_dataset
 from annotation.datasets.label_balance import untrainable_reason
 from annotation.models import DatasetVersion, Project, User
 from training.contract.config import (
@@ -30,6 +31,7 @@ from training.engine_jobs import model_folders
 from training.engine_jobs.queue import code_versions, enqueue, link_dataset
 from training.models import Checkpoint, Run
 from training.results.checkpoints import model_source
+from training.results.withdrawals import refuse_withdrawn_checkpoint
 from training.rounds import lifecycle, lineage
 from training.runs import options as training_options
 from training.runs.describe import clean_description
@@ -70,6 +72,7 @@ def create_run(
     allow_other_base: bool = False,
     name: str = "",
     note: str = "",
+    replaces: Run | None = None,
 ) -> Run:
     """A queued run with its directory; the worker (or a waiting command) launches it.
 
@@ -78,7 +81,8 @@ def create_run(
     from nothing and reads `corpus` (a file of lines `{"text"}` or `{"messages"}`) in place of a dataset. `name` and
     `note` are for people (see `describe`).
     `allow_other_base` lets it start from an adapter that was trained on another base than the one that it is put on.
-    Raises InvalidInput, or Conflict where the dataset's files are missing.
+    Raises InvalidInput, or Conflict where the dataset's files are missing, or where dataset or parent contain answers
+    of somebody who withdrew consent. `replaces` is the run that this one is started in place of.
     """
     options = dict(options or {})
     _check_dataset(project, trainer, dataset, corpus)
@@ -107,6 +111,7 @@ def create_run(
         base_model=base_model if parent is None else "",
         parent=parent,
         evaluate=evaluate,
+        replaces=replaces,
         **clean_description(name=name, note=note),
     )
     enqueue(
@@ -173,6 +178,7 @@ def _check_dataset(project: Project, trainer: str, dataset: DatasetVersion | Non
                 )
             ],
         )
+    refuse_withdrawn_dataset(dataset)
     if not dataset.train_rows:
         raise InvalidInput(
             _("dataset %(number)s has no training rows: annotate more, then freeze again") % {"number": dataset.pk}
@@ -211,6 +217,7 @@ def _starting_model(project: Project, trainer: str, base_model: str, parent: Che
         raise InvalidInput(
             _("checkpoint %(number)s does not belong to project %(slug)s") % {"number": parent.pk, "slug": project.slug}
         )
+    refuse_withdrawn_checkpoint(parent)
     if base_model and model_folders.source_of(base_model).base != root_base(parent):
         raise InvalidInput(
             _(

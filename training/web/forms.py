@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.core.withdrawals import withdrawn_datasets
 from annotation.datasets.label_balance import balance_of
 from annotation.models import DatasetVersion, Project
 from annotation.queue.progress import project_progress
@@ -71,6 +72,7 @@ class RunForm(DescribeForm):
         super().__init__(*args, **options)
         self.project = project
         usable = DatasetVersion.objects.filter(project=project, purpose__in=TRAINERS, train_rows__gt=0)
+        usable = usable.exclude(pk__in=withdrawn_datasets(project))
         self.fields["dataset"].queryset = usable.order_by("-id")  # type: ignore[attr-defined]
         promoted = promoted_checkpoint(project)
         self.fields["start"].choices = starting_points(project, promoted)  # type: ignore[attr-defined]
@@ -160,6 +162,7 @@ class EvaluateForm(forms.Form):
     def __init__(self, *args: Any, checkpoint: Checkpoint, **options: Any) -> None:
         super().__init__(*args, **options)
         usable = DatasetVersion.objects.filter(project=checkpoint.project, held_out_rows__gt=0).order_by("-id")
+        usable = usable.exclude(pk__in=withdrawn_datasets(checkpoint.project))
         self.fields["dataset"].queryset = usable  # type: ignore[attr-defined]
         self.fields["dataset"].initial = checkpoint.dataset_id
 

@@ -29,6 +29,8 @@ class Command(BaseCommand):
         for chain in journal.verify(read_heads(expect) if expect else None):
             chains.append(chain)
             state = "; ".join(chain.faults) or "unchanged"
+            if chain.redacted:
+                state += f"; seals with texts erased after a withdrawal of consent: {chain.redacted:,}"
             waiting = f", waiting {chain.waiting:,}" if chain.waiting else ""
             self.stdout.write(
                 f"{chain.name}: events {chain.events:,}, seals {chain.seals:,}{waiting}: {state}"

@@ -12,4 +12,5 @@ urlpatterns = [
     path("", include("annotation.web.urls.qualifications")),
     path("", include("annotation.web.urls.reference")),
     path("", include("annotation.web.urls.task_panels")),
+    path("", include("annotation.web.urls.consent")),
 ]

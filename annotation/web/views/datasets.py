@@ -18,11 +18,12 @@ from django.views.decorators.http import require_GET, require_http_methods
 from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, role_in
 from annotation.core.exclusions import excluded_answers
 from annotation.core.reviews import waiting_by_batch
+from annotation.core.withdrawals import successors, withdrawn_datasets
 from annotation.datasets.excluded import excluded_lines, review_lines
-from annotation.datasets.files import FILES
 from annotation.datasets.freeze import freeze_dataset
 from annotation.datasets.label_balance import balance_of, untrainable_reason
-from annotation.models import DatasetVersion, Kind, Role
+from annotation.datasets.register import FILES
+from annotation.models import DatasetRemoval, DatasetVersion, Kind, Role
 from annotation.web.downloads import download
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.data import FreezeForm
@@ -114,6 +115,9 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),
+        "withdrawn": version.pk in withdrawn_datasets(version.project_id),
+        "newest": successors([version.pk]).get(version.pk),
+        "removal": DatasetRemoval.objects.filter(dataset=version).first(),
         "files": [
             (name, note, (folder / name).stat().st_size)
             for name, note in FILE_NOTES.items()

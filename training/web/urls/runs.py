@@ -1,6 +1,6 @@
 from django.urls import path
 
-from training.web.views import checkpoints, comparison, run_list, runs
+from training.web.views import checkpoints, comparison, rebuild, run_list, runs
 
 urlpatterns = [
     path("projects/<slug:slug>/runs/", run_list.index, name="runs"),
@@ -9,6 +9,7 @@ urlpatterns = [
     path("runs/<int:run_id>/metrics.json", runs.metrics, name="run_metrics"),
     path("runs/<int:run_id>/describe/", runs.describe, name="run_describe"),
     path("runs/<int:run_id>/cancel/", runs.cancel_run, name="run_cancel"),
+    path("runs/<int:run_id>/rebuild/", rebuild.rebuild, name="run_rebuild"),
     path("runs/<int:run_id>/resume/", runs.resume_run, name="run_resume"),
     path("projects/<slug:slug>/checkpoints/", checkpoints.index, name="checkpoints"),
     path("checkpoints/<int:checkpoint_id>/", checkpoints.detail, name="checkpoint"),

@@ -15,7 +15,7 @@ from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Role
 from annotation.text.formatting import duration
-from annotation.web.http import SignedInRequest
+from annotation.web.http import SignedInRequest, back_or
 from training.access import checkpoint_for
 from training.contract.metrics import CHRF, REWARD_ACCURACY
 from training.models import Checkpoint, Evaluation
@@ -138,15 +138,19 @@ def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResp
     checkpoint = checkpoint_for(request.user, checkpoint_id, MANAGERS)
     form = PromoteForm(request.POST)
     if form.is_valid():
-        promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
-        messages.success(
-            request,
-            _("Checkpoint %(number)s is promoted: the next round compares its output with its parent's.")
-            % {"number": checkpoint.pk},
-        )
+        try:
+            promote(checkpoint=checkpoint, actor=request.user, note=form.cleaned_data["note"])
+        except DomainError as error:
+            messages.error(request, _("Not promoted: %(error)s") % {"error": error})
+        else:
+            messages.success(
+                request,
+                _("Checkpoint %(number)s is promoted: the next round compares its output with its parent's.")
+                % {"number": checkpoint.pk},
+            )
     else:
         messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
-    return redirect("checkpoint", checkpoint.pk)
+    return back_or(request, "checkpoint", checkpoint.pk)
 
 
 @login_required

@@ -1,0 +1,47 @@
+"""What of a project is a person's: their answers, the corrections they made of others' answers, texts they wrote."""
+
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from annotation.models import Annotation, Candidate, Event, Project, Review, User
+
+
+def answers_of(project: Project, person: User) -> QuerySet[Annotation]:
+    """All versions of their answers."""
+    return Annotation.objects.filter(annotator=person, task__batch__project=project).order_by()
+
+
+def corrections_by(project: Project, person: User) -> QuerySet[Review]:
+    """Reviews by which others' answers count as this person corrected them."""
+    rows = Review.objects.filter(reviewer=person, batch__project=project, verdict=Review.Verdict.CORRECTED)
+    return rows.order_by()
+
+
+def reviews_about(project: Project, person: User) -> QuerySet[Review]:
+    """Reviews of their answers, and those that they gave."""
+    rows = Review.objects.filter(batch__project=project)
+    return rows.filter(Q(annotation__annotator=person) | Q(reviewer=person)).order_by()
+
+
+def candidates_by(project: Project, person: User) -> QuerySet[Candidate]:
+    """Texts of theirs that others judge."""
+    return Candidate.objects.filter(prompt__project=project, origin=f"human:{person.pk}").order_by()
+
+
+def row_ids(project: Project, person: User) -> tuple[set[int], set[int]]:
+    """The ids of annotations and of candidates that make a dataset's row contain something of this person."""
+    annotations = set(answers_of(project, person).values_list("pk", flat=True))
+    annotations |= set(corrections_by(project, person).values_list("annotation", flat=True))
+    return annotations, set(candidates_by(project, person).values_list("pk", flat=True))
+
+
+def events_with_texts(project: Project, person: User) -> QuerySet[Event]:
+    """Recorded events that quote what the person wrote, or what a reviewer wrote about it."""
+    rows = Event.objects.filter(project=project)
+    own = Q(actor=person, verb__in=["remark.added", "remark.answered", "assignment.skipped", "review.replied"])
+    remarks: Any = Event.objects.filter(project=project, actor=person, verb="remark.added").values("object_id")
+    answered = Q(verb="remark.answered", object_type="remark", object_id__in=remarks)
+    verdicts = [*(f"review.{verdict}" for verdict in Review.Verdict.values), "review.taken_back"]
+    reviews = Q(verb__in=verdicts) & (Q(actor=person) | Q(after__author=person.pk))
+    return rows.filter(own | answered | reviews)
