@@ -187,3 +187,12 @@ look(models.Event, "at actor verb object_type object_id project", "verb =object_
 look(models.EventSeal, "project number sha256 created_at", "=sha256 project__slug", hidden="event_ids")
 look(models.EventRedaction, "event withdrawal was_sha256 at", "=event__id")
 look(models.SealRedaction, "seal sha256 at", "=seal__id")
+look(models.DatasetSuccessor, "dataset successor created_by at", "=dataset__id")
+look(models.DatasetRemoval, "dataset withdrawal at", "=dataset__id")
+look(
+    models.Withdrawal,
+    "id project person mode answers recorded_by at ended_at receipted_at",
+    "=person__email project__slug",
+    "mode",
+    hidden="salt",
+)

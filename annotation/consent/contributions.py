@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from annotation.models import Annotation, Candidate, Event, Project, Review, User
+from annotation.models import Annotation, Candidate, Event, Exclusion, Project, Review, User
 
 
 def answers_of(project: Project, person: User) -> QuerySet[Annotation]:
@@ -44,4 +44,11 @@ def events_with_texts(project: Project, person: User) -> QuerySet[Event]:
     answered = Q(verb="remark.answered", object_type="remark", object_id__in=remarks)
     verdicts = [*(f"review.{verdict}" for verdict in Review.Verdict.values), "review.taken_back"]
     reviews = Q(verb__in=verdicts) & (Q(actor=person) | Q(after__author=person.pk))
-    return rows.filter(own | answered | reviews)
+    left_out: Any = exclusions_of_answers(project, person).values("pk")
+    exclusions = Q(object_type="exclusion", object_id__in=left_out)
+    return rows.filter(own | answered | reviews | exclusions)
+
+
+def exclusions_of_answers(project: Project, person: User) -> QuerySet[Exclusion]:
+    """Exclusions of single answers of this person, whose reasons may quote them."""
+    return Exclusion.objects.filter(project=project, annotator=person, task__isnull=False).order_by()

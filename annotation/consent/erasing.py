@@ -18,6 +18,7 @@ from annotation.consent.contributions import (
     candidates_by,
     corrections_by,
     events_with_texts,
+    exclusions_of_answers,
     reviews_about,
 )
 from annotation.core.redaction import ERASED, redact_events
@@ -70,6 +71,8 @@ def erase(withdrawal: Withdrawal, actor: User | None) -> Counter[str]:
     replies = Remark.objects.filter(answered_by=person, **of_person).exclude(answer="").exclude(answer=ERASED)
     counts["remark_answers"] = replies.update(answer=ERASED)
     counts["messages"] = Message.objects.filter(project=project, member=person).delete()[0]
+    reasons = exclusions_of_answers(project, person).exclude(reason=ERASED)
+    counts["exclusion_reasons"] = reasons.update(reason=ERASED)
     counts["reviews"] = erase_reviews(project, person)
     attempts = QualificationAttempt.objects.filter(user=person, qualification__project=project).exclude(answers={})
     counts["test_answers"] = attempts.update(answers={})

@@ -19,7 +19,7 @@ from annotation.models import Event, EventRedaction, EventSeal, SealRedaction, U
 
 ERASED = "[erased]"
 # The keys of events under which people's texts and answers are.
-TEXT_KEYS = ("text", "answer", "comment", "reply", "note", "payload")
+TEXT_KEYS = ("text", "answer", "comment", "reply", "note", "payload", "reason")
 SHA256 = "encode(sha256(convert_to({text}, 'UTF8')), 'hex')"
 HASH_NOW = f"SELECT {SHA256.format(text=EVENT_TEXT)} FROM annotation_event e WHERE e.id = %(event)s"  # noqa: S608
 CHANGED_TEXT = EVENT_TEXT.replace('e."before"', "%(before)s::jsonb").replace('e."after"', "%(after)s::jsonb")

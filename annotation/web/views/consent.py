@@ -48,6 +48,8 @@ ERASED = {
     "test_answers": gettext_lazy("attempts at tests"),
     "test_items": gettext_lazy("test items made from an answer (texts only)"),
     "memory_entries": gettext_lazy("similar texts"),
+    "messages": gettext_lazy("messages"),
+    "exclusion_reasons": gettext_lazy("reasons of exclusions"),
     "candidates": gettext_lazy("texts for others to judge"),
     "events": gettext_lazy("recorded events (texts only)"),
     "dataset_files": gettext_lazy("files of datasets"),

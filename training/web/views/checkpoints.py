@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
@@ -15,7 +16,7 @@ from annotation.core.access import MANAGERS, STAFF, project_for, role_in
 from annotation.core.errors import DomainError
 from annotation.models import Role
 from annotation.text.formatting import duration
-from annotation.web.http import SignedInRequest, back_or
+from annotation.web.http import SignedInRequest, redirect_back
 from training.access import checkpoint_for
 from training.contract.metrics import CHRF, REWARD_ACCURACY
 from training.models import Checkpoint, Evaluation
@@ -150,7 +151,7 @@ def promote_checkpoint(request: SignedInRequest, checkpoint_id: int) -> HttpResp
             )
     else:
         messages.error(request, _("Not promoted: %(error)s") % {"error": form.errors["note"][0]})
-    return back_or(request, "checkpoint", checkpoint.pk)
+    return redirect_back(request, reverse("checkpoint", args=[checkpoint.pk]))
 
 
 @login_required
