@@ -1,4 +1,4 @@
-"""Taking back a verdict: the answer is unreviewed again, as if nobody had decided. The event keeps what was said."""
+"""Taking back a verdict: the answer is unreviewed again, as if nobody had decided. The event keeps verdict and note."""
 
 from django.db import transaction
 from django.utils.translation import gettext as _

@@ -79,7 +79,7 @@ def test_undo_leaves_no_trace_but_an_event(decide, batch, kei, rin, answer):
     assert after == before
     (event,) = Event.objects.filter(verb="review.taken_back")
     assert (event.actor, event.before["annotation"]) == (rin, answer.pk)
-    # It can be decided anew, as a first review.
+    # It can be decided again, as a first review.
     assert verdicts.accept(annotation=answer, reviewer=rin).first_pass
 
 
