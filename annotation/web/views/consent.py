@@ -48,7 +48,7 @@ ERASED = {
     "test_answers": gettext_lazy("attempts at tests"),
     "test_items": gettext_lazy("test items made from an answer (texts only)"),
     "memory_entries": gettext_lazy("similar texts"),
-    "messages": gettext_lazy("messages"),
+    "messages": gettext_lazy("messages with managers"),
     "exclusion_reasons": gettext_lazy("reasons of exclusions"),
     "candidates": gettext_lazy("texts for others to judge"),
     "events": gettext_lazy("recorded events (texts only)"),
