@@ -3,10 +3,10 @@
 All row access goes through here; outsiders cannot tell whether an object exists.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
@@ -194,13 +194,15 @@ def role_in(user: Person, project: Project) -> Role | None:
     return Role(membership.role) if membership else None
 
 
-def project_and_role(user: Person, slug: str, roles: tuple[Role, ...] = MEMBERS) -> tuple[Project, Role]:
-    """`project_for` and `role_in` in one query."""
-    if isinstance(user, User) and user.is_active and not user.is_superuser:
-        rows = Membership.objects.filter(user=user, role__in=roles, project__slug=slug)
-        membership = first_or_404(rows.select_related("project"))
-        return membership.project, Role(membership.role)
-    return project_for(user, slug, roles), Role.MANAGER
+def project_and_role(
+    user: Person, slug: str, roles: tuple[Role, ...] = MEMBERS, **annotations: Any
+) -> tuple[Project, Role]:
+    """`project_for` and `role_in` in one query; `annotations` are further expressions to read of the project."""
+    own = Membership.objects.filter(user=user.pk, project=OuterRef("pk")).values("role")
+    rows = projects_of(user, roles).filter(slug=slug)
+    project: Any = first_or_404(rows.annotate(own_role=Subquery(own[:1]), **annotations))
+    is_administrator = isinstance(user, User) and user.is_superuser
+    return project, Role.MANAGER if is_administrator else Role(project.own_role)
 
 
 def first_or_404(rows: QuerySet[ModelT]) -> ModelT:

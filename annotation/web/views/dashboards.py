@@ -14,7 +14,7 @@ from annotation.core.access import MANAGERS, STAFF, project_and_role, project_fo
 from annotation.core.time_zones import now_in
 from annotation.dashboards.attention import blockers
 from annotation.dashboards.burn_up import HEIGHT, WIDTH, burn_up
-from annotation.dashboards.changes import state_of
+from annotation.dashboards.changes import news, state_of
 from annotation.dashboards.collection import Collection, collection_of
 from annotation.dashboards.figures import is_for_managers, rows_title
 from annotation.dashboards.forecast import Forecast
@@ -38,7 +38,7 @@ LONGEST_KEY = 500
 @require_GET
 def dashboard(request: SignedInRequest, slug: str) -> HttpResponse:
     """The whole page; for htmx what refreshes itself, or 204 while there is nothing new since `seen`."""
-    project, role = project_and_role(request.user, slug, STAFF)
+    project, role = project_and_role(request.user, slug, STAFF, **news())
     manages = role == Role.MANAGER
     state = state_of(project)
     if request.htmx and request.GET.get("seen") == state.digest:
