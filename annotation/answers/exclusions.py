@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.exclusions import excluded_answers
+from annotation.core.typed_text import checked_line
 from annotation.kinds.base import ERASED_ANSWER
 from annotation.models import (
     Annotation,
@@ -168,14 +169,5 @@ def _facts(exclusion: Exclusion) -> dict[str, object]:
 
 
 def checked_reason(reason: str) -> str:
-    reason = " ".join(reason.replace("\0", "").split())
-    if not reason:
-        message = _("Give a reason for the exclusion.")
-        raise InvalidInput(message, [("reason", message)])
-    if len(reason) > MAX_REASON:
-        message = _("At most %(limit)s characters; this has %(length)s.") % {
-            "limit": MAX_REASON,
-            "length": len(reason),
-        }
-        raise InvalidInput(message, [("reason", message)])
-    return reason
+    missing = _("Give a reason for the exclusion.")
+    return checked_line(reason, field="reason", limit=MAX_REASON, missing=missing)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from annotation.core.access import STAFF, own_remarks, within
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.typed_text import checked_text
 from annotation.models import Project, Remark, Task, User
 
 MAX_REMARK = 4_000
@@ -66,7 +67,7 @@ def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
 
     Raises InvalidInput, naming the field, for an unknown kind and for a text that is empty or too long.
     """
-    text = checked_text(text, missing=_("Write a message."))
+    text = checked_text(text, field="text", limit=MAX_REMARK, missing=_("Write a message."))
     if kind not in Remark.Kind.values:
         message = _("Choose a type: comment, question or flag.")
         raise InvalidInput(message, [("kind", message)])
@@ -90,7 +91,7 @@ def add_remark(*, task: Task, author: User, kind: str, text: str) -> Remark:
 def answer_remark(*, remark: Remark, text: str, actor: User) -> Remark:
     """Answer a remark; its author sees the answer on their home page. A remark that was settled without an answer may
     still be answered. Raises Conflict when it was answered before, InvalidInput for an empty or too long text."""
-    text = checked_text(text, missing=_("Write an answer."))
+    text = checked_text(text, field="text", limit=MAX_REMARK, missing=_("Write an answer."))
     with transaction.atomic():
         unanswered = Remark.objects.filter(pk=remark.pk, answer="")
         if not unanswered.update(answer=text, answered_by=actor, answered_at=timezone.now(), read_at=None):
@@ -134,13 +135,3 @@ def mark_read(*, remarks: QuerySet[Remark], author: User) -> int:
             record(verb="remark.read", target=remark, actor=author, project=remark.task.batch.project)
         Remark.objects.filter(pk__in=[remark.pk for remark in seen]).update(read_at=timezone.now())
     return len(seen)
-
-
-def checked_text(text: str, *, missing: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
-    if not text:
-        raise InvalidInput(missing, [("text", missing)])
-    if len(text) > MAX_REMARK:
-        message = _("At most %(limit)s characters; this has %(length)s.") % {"limit": MAX_REMARK, "length": len(text)}
-        raise InvalidInput(message, [("text", message)])
-    return text

@@ -19,6 +19,7 @@ from annotation.models import (
     Exclusion,
     Import,
     Membership,
+    Message,
     Project,
     Prompt,
     Remark,
@@ -203,6 +204,19 @@ def project_and_role(
     project: Any = first_or_404(rows.annotate(own_role=Subquery(own[:1]), **annotations))
     is_administrator = isinstance(user, User) and user.is_superuser
     return project, Role.MANAGER if is_administrator else Role(project.own_role)
+
+
+def conversation_for(user: User, slug: str, member_id: int) -> tuple[Project, User]:
+    """The project and the member whose conversation with the managers this is: for the member and for managers.
+
+    Who has left is found by managers while there are messages.
+    """
+    project, role = project_and_role(user, slug)
+    if role != Role.MANAGER and user.pk != member_id:
+        raise Http404
+    people = Membership.objects.filter(project=project).values("user")
+    written = Message.objects.filter(project=project).values("member")
+    return project, first_or_404(User.objects.filter(Q(pk__in=people) | Q(pk__in=written), pk=member_id))
 
 
 def first_or_404(rows: QuerySet[ModelT]) -> ModelT:

@@ -12,8 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.core.access import MANAGERS, MEMBERS, within
-from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict
 from annotation.core.events import record
+from annotation.core.typed_text import checked_text
 from annotation.models import Membership, Message, Project, User
 
 MAX_MESSAGE = 4_000
@@ -58,7 +59,7 @@ def send_message(*, project: Project, member: User, text: str, author: User) -> 
 
     Raises InvalidInput for a text that is empty or too long, Conflict when `member` does not belong to the project.
     """
-    text = checked_text(text)
+    text = checked_text(text, field="text", limit=MAX_MESSAGE, missing=_("Write a message."))
     with transaction.atomic():
         # Locked, so that the same message sent twice comes one after the other, and nobody leaves meanwhile.
         members = Membership.objects.select_for_update(of=["self"], no_key=True)
@@ -85,14 +86,3 @@ def mark_read(*, project: Project, member: User, reader: User) -> int:
         for message in seen:
             record(verb="message.read", target=message, actor=reader, project=project)
         return Message.objects.filter(pk__in=[message.pk for message in seen]).update(read_at=timezone.now())
-
-
-def checked_text(text: str) -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
-    if not text:
-        message = _("Write a message.")
-        raise InvalidInput(message, [("text", message)])
-    if len(text) > MAX_MESSAGE:
-        message = _("At most %(limit)s characters; this has %(length)s.") % {"limit": MAX_MESSAGE, "length": len(text)}
-        raise InvalidInput(message, [("text", message)])
-    return text

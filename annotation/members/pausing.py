@@ -8,8 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.core.errors import Conflict, InvalidInput
+from annotation.core.errors import Conflict
 from annotation.core.events import record
+from annotation.core.typed_text import checked_line
 from annotation.models import Membership, Project, User
 
 MAX_REASON = 500
@@ -18,14 +19,8 @@ MAX_REASON = 500
 def pause_member(*, membership: Membership, reason: str, actor: User | None) -> Membership:
     """Give this member no further tasks. Raises Conflict when they are paused already or have left, InvalidInput
     without a reason: the person sees it."""
-    reason = " ".join(reason.replace("\0", "").split())
-    if not reason:
-        message = _("Give a reason: the person sees it.")
-        raise InvalidInput(message, [("reason", message)])
-    if len(reason) > MAX_REASON:
-        message = _("At most %(limit)s characters; this has %(length)s.")
-        message %= {"limit": MAX_REASON, "length": len(reason)}
-        raise InvalidInput(message, [("reason", message)])
+    missing = _("Give a reason: the person sees it.")
+    reason = checked_line(reason, field="reason", limit=MAX_REASON, missing=missing)
     at_work = Membership.objects.filter(pk=membership.pk, paused_at=None)
     with transaction.atomic():
         if at_work.update(paused_at=timezone.now(), paused_by=actor, paused_reason=reason) != 1:

@@ -16,6 +16,7 @@ from annotation.answers.reopening import reclaim
 from annotation.answers.worktime import Spent
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
+from annotation.core.typed_text import checked_text
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Membership, Review, ReviewClaim, User
 from annotation.reference import translation_memory
@@ -178,10 +179,4 @@ def optional_note(text: str) -> str:
 
 
 def checked_note(text: str, *, missing: str, field: str = "note") -> str:
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
-    if not text:
-        raise InvalidInput(missing, [(field, missing)])
-    if len(text) > MAX_NOTE:
-        message = _("At most %(limit)s characters; this has %(length)s.") % {"limit": MAX_NOTE, "length": len(text)}
-        raise InvalidInput(message, [(field, message)])
-    return text
+    return checked_text(text, field=field, limit=MAX_NOTE, missing=missing)

@@ -52,10 +52,17 @@ print(json.dumps([sorted(of_task) for of_task in origins]))
 @pytest.fixture(scope="module")
 def site():
     # Not pytest's own temporary folder: under root the database runs as a user who may not enter that.
-    with tempfile.TemporaryDirectory(prefix="konomi-loop-") as folder, running_site(Path(folder) / "var") as site:
-        for name, email in PEOPLE.items():
-            site.manage("create_user", email, "--name", name.title(), "--password", PASSWORD)
-        yield site
+    with tempfile.TemporaryDirectory(prefix="konomi-loop-") as folder:
+        with running_site(Path(folder) / "var") as site:
+            for name, email in PEOPLE.items():
+                site.manage("create_user", email, "--name", name.title(), "--password", PASSWORD)
+            yield site
+        # Engines outlive the site that started them, and would write into the folder while it is removed.
+        left = processes(site, "")
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left)
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,18 @@
 """Messages between the managers of a project and one of its members."""
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotation.core.access import first_or_404, project_and_role
+from annotation.core.access import conversation_for
 from annotation.core.errors import DomainError
 from annotation.members.messages import MAX_MESSAGE, mark_read, send_message
 from annotation.members.messages import conversation as conversation_of
-from annotation.models import Membership, Message, Project, Role, User
+from annotation.models import Membership, Project, User
 from annotation.web.http import SignedInRequest, redirect_back, signed_in
 
 SHOWN = 200  # the newest
@@ -23,7 +23,7 @@ SHOWN = 200  # the newest
 @require_http_methods(["GET", "HEAD", "POST"])
 def conversation(request: SignedInRequest, slug: str, member_id: int) -> HttpResponse:
     """What managers and this member wrote to each other; posting adds a message."""
-    project, member = conversation_for(request, slug, member_id)
+    project, member = conversation_for(request.user, slug, member_id)
     if request.method != "POST":
         return conversation_page(request, project, member)
     text = request.POST.get("text", "")
@@ -44,20 +44,9 @@ def conversation(request: SignedInRequest, slug: str, member_id: int) -> HttpRes
 @require_POST
 def read(request: SignedInRequest, slug: str, member_id: int) -> HttpResponse:
     """Mark what is for this reader as read."""
-    project, member = conversation_for(request, slug, member_id)
+    project, member = conversation_for(request.user, slug, member_id)
     mark_read(project=project, member=member, reader=request.user)
     return redirect("home")
-
-
-def conversation_for(request: SignedInRequest, slug: str, member_id: int) -> tuple[Project, User]:
-    """Of a member with themselves in it, or for a manager. Who has left is found while there are messages."""
-    project, role = project_and_role(request.user, slug)
-    if role != Role.MANAGER and request.user.pk != member_id:
-        raise Http404
-    people = Membership.objects.filter(project=project).values("user")
-    written = Message.objects.filter(project=project).values("member")
-    known = User.objects.filter(pk__in=people) | User.objects.filter(pk__in=written)
-    return project, first_or_404(known.filter(pk=member_id))
 
 
 def conversation_page(
