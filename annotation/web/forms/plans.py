@@ -3,11 +3,12 @@
 from typing import Any
 
 from django import forms
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
 
 from annotation.core.errors import InvalidInput
 from annotation.core.time_zones import today_in
-from annotation.models import Batch, Kind, Project, Role
+from annotation.models import Batch, Kind, Project, Role, SlotCount
 from annotation.planning.actions import LONGEST_NAME
 from annotation.planning.wanted import (
     FEWEST_HOURS,
@@ -48,11 +49,14 @@ class PlanForm(forms.Form):
 
     def __init__(self, data: Any, *, project: Project) -> None:
         self.project = project
-        self.batches = {str(batch.pk): batch for batch in project.batches.order_by("-pk")[:MOST_BATCHES]}
+        done = SlotCount.objects.filter(batch=OuterRef("pk"), state=SlotCount.State.DONE)
+        newest = list(project.batches.annotate(has_answers=Exists(done)).order_by("-pk")[:MOST_BATCHES])
+        self.batches = {str(batch.pk): batch for batch in newest}
         self.kinds = [kind for kind in Kind if any(batch.kind == kind for batch in self.batches.values())]
         people = project.memberships.filter(role=Role.ANNOTATOR).count()
         usual = {
-            "pilot": next(iter(self.batches), ""),
+            # The newest that somebody has worked on; there is nothing to learn from the others.
+            "pilot": next((str(batch.pk) for batch in newest if batch.has_answers), next(iter(self.batches), "")),
             "tasks": "1000",
             "overlap": str(project.default_overlap),
             "people": str(max(people, project.default_overlap)),

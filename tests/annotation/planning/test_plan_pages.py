@@ -100,6 +100,12 @@ def client(client, project, sign_in):
     return sign_in(join(project, Role.MANAGER, name="Hana"))
 
 
+def test_a_newer_batch_without_an_answer_is_not_proposed_as_the_pilot(project, pilot, client):
+    batch_of(project, Kind.WRITING)
+    page = html.fromstring(client.get(reverse("plan", args=["hotel"])).content)
+    assert page.xpath("//select[@name='pilot']//option[@selected]/@value") == [str(pilot.pk)]
+
+
 def test_a_pilot_says_what_a_collection_takes(project, pilot, client):
     page = client.get(reverse("plan", args=["hotel"]), {"pilot": pilot.pk, **ASKED})
     text = words(page)
