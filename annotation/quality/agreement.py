@@ -172,7 +172,7 @@ def of_counts(ratings: Ratings, statistic: Statistic, fewest: int, paths: int) -
 
 
 def krippendorff(ratings: Ratings, *, metric: Metric = "nominal", fewest: int = 1, paths: int = PATHS) -> Figure:
-    """Krippendorff's alpha. Values are categories (nominal), few values in an order (ordinal), or numbers (interval)."""
+    """Krippendorff's alpha. Values are categories (nominal), a few in an order (ordinal), or numbers (interval)."""
     if metric == "nominal":
         return of_counts(ratings, nominal_alpha, fewest, paths)
     pairable = ratings.pairable()

@@ -60,7 +60,7 @@ class Ece:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to change a posterior. `before` and `after` are of gold items that the fit had not seen (cross-fitted), and so
+    """How to change a posterior. `before` and `after` are of gold items that the fit had not seen (cross-fitted), so
     are the bins. `curve`: (probability as it was, as it is) where the method is isotonic."""
 
     method: str

@@ -45,7 +45,7 @@ def test_fifty_gold_items_make_an_overconfident_posterior_honest(overconfident):
 
 def test_too_little_gold_is_refused_with_the_remedy(overconfident):
     posterior, truth = overconfident
-    with pytest.raises(TooLittleGold, match="Only 49 gold items have answers: .* at least 50. Add gold tasks"):
+    with pytest.raises(TooLittleGold, match=r"Only 49 gold items have answers: .* at least 50\. Add gold tasks"):
         fit_calibration(posterior[:49], truth[:49])
     assert fit_calibration(posterior[:50], truth[:50]).gold == 50
 
