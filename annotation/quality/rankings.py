@@ -75,11 +75,11 @@ def bradley_terry(one: np.ndarray, other: np.ndarray, value: np.ndarray, task: n
         rate, slope = win_rate(theta, item, group)
         error = float(np.sqrt(max(slope @ covariance @ slope, 0.0))) / max(rate * (1 - rate), 1e-12)
         odds = np.log(rate / (1 - rate))
-        ends = [float(1 / (1 + np.exp(-(odds + z * error)))) for z in (-Z, Z)]
+        low, high = (float(1 / (1 + np.exp(-(odds + z * error)))) for z in (-Z, Z))
         width = Z * float(np.sqrt(max(covariance[item, item], 0.0)))
         strength = float(theta[item])
-        figures = (strength, strength - width, strength + width, rate, *ends)
-        ranked.append(Ranked(int(items[item]), *figures, int(n[item]), int(group[item])))
+        figures = (strength, strength - width, strength + width, rate, low, high, int(n[item]), int(group[item]))
+        ranked.append(Ranked(int(items[item]), *figures))
     return sorted(ranked, key=lambda row: (-row.strength, row.item))
 
 
