@@ -48,6 +48,7 @@ FROM annotation_annotation annotation
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current
+    AND (%(tasks)s::bigint[] IS NULL OR task.id = ANY(%(tasks)s))
 ORDER BY task.prompt_id, annotation.id
 """  # noqa: S608 - our own expressions
 CANDIDATES = "SELECT prompt_id, id, text, origin FROM annotation_candidate WHERE id = ANY(%s)"
@@ -123,10 +124,11 @@ def checked_tasks(project: Project) -> dict[int, Check]:
     return {task: Check(*values) for task, *values in rows.values_list("task", "what", "gold__expected")}
 
 
-def material_of(project: Project) -> Material:
+def material_of(project: Project, *, tasks: list[int] | None = None) -> Material:
+    """Of the whole project, or of some tasks only."""
     reader = Reader(project.target_language, checked_tasks(project))
     with connection.chunked_cursor() as cursor:
-        cursor.execute(ANSWERS, {"project": project.pk})
+        cursor.execute(ANSWERS, {"project": project.pk, "tasks": tasks})
         waiting: list[Line] = []
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             waiting += [Line(*row) for row in rows]
@@ -371,9 +373,7 @@ class Reader:
         first, second = (Written(line.person, line.batch, line.at, "") for line in (one, other))
         self.add_alike(self.measure(one.kind, name), one.prompt, first, second, above, below)
 
-    def add_alike(
-        self, measure: int, prompt: int, one: Written, other: Written, above: float, below: float
-    ) -> None:
+    def add_alike(self, measure: int, prompt: int, one: Written, other: Written, above: float, below: float) -> None:
         if one.person > other.person:
             one, other = other, one
         alike = self.alike

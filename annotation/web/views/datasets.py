@@ -19,7 +19,7 @@ from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, ro
 from annotation.core.exclusions import excluded_answers
 from annotation.core.reviews import waiting_by_batch
 from annotation.core.withdrawals import successors, withdrawn_datasets
-from annotation.datasets.excluded import excluded_lines, review_lines
+from annotation.datasets.excluded import excluded_lines, label_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.register import FILES
@@ -112,6 +112,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         ],
         "excluded": list(excluded_lines(manifest)),
         "review": list(review_lines(manifest)),
+        "labels": list(label_lines(manifest)),
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),
