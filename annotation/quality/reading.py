@@ -34,8 +34,8 @@ class Material:
     """All that the figures need.
 
     pairs: (prompt, first candidate, second candidate) of each unit of a choice, by unit. same: the first candidate that
-    reads the same, where there is one. gold: (person, kind, whether right) of each gold answer. compared, edited: (how many units with
-    several texts, post-edits; how many of them were looked at).
+    reads the same, where there is one. gold: (person, kind, whether right) of each gold answer. answers: how many are
+    looked at, by person. compared, edited: (units with several texts, post-edits; how many of them are looked at).
     """
 
     rated: columns.Rated
@@ -48,7 +48,7 @@ class Material:
     origins: list[str]
     pairs: list[tuple[int, int, int]]
     same: dict[int, int]
-    answers: int
+    answers: Counter[int]
     left_out: Counter[str]
     compared: tuple[int, int]
     edited: tuple[int, int]
@@ -81,7 +81,7 @@ class Reader:
         self.golden: dict[tuple[int, int, int], int] = {}
         self.same: dict[int, int] = {}
         self.left_out: Counter[str] = Counter()
-        self.answers = 0
+        self.answers: Counter[int] = Counter()
         self.has_marks = False
         self.written: Sample[tuple[str, int, list[Written]]] = Sample(MOST_TEXTS)
         self.edited: Sample[tuple[int, int, int, int, str, str]] = Sample(MOST_EDITS)
@@ -112,7 +112,7 @@ class Reader:
                 self.add_gold(one, check.expected, texts)
             else:
                 real.append(one)
-        self.answers += len(real)
+        self.answers.update(one.line.person for one in real)
         for one in real:
             if one.kind.compares:
                 self.add_choices(one, texts)
