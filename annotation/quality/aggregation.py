@@ -73,46 +73,62 @@ def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iteration
     """EM from the shares of votes, until no posterior moves by more than `CONVERGED`. `max_iterations` 0: as many as
     take about a second, at least 200."""
     max_iterations = max_iterations or max(FEWEST_ITERATIONS, min(5_000_000 // max(len(answers.unit), 1), 10_000))
-    rows, classes, people = answers.sorted(), answers.classes, answers.people
-    cell, turned = by_side(rows)
-    posterior = majority(rows)
+    rows = Sides.of(answers)
+    classes, people = answers.classes, answers.people
+    posterior = majority(answers)
     prior, confusion = np.full(classes, 1 / classes), np.zeros((people, classes, classes))
     iteration, converged = 0, not len(rows.unit)
     while not converged and iteration < max_iterations:
         iteration += 1
         seen = posterior[rows.unit]
-        seen = np.where(turned, seen[:, ::-1], seen)
+        seen = np.where(rows.turned, seen[:, ::-1], seen)
         counts = np.stack(
-            [np.bincount(cell, weights=seen[:, true], minlength=people * classes) for true in range(classes)], axis=1
+            [np.bincount(rows.cell, weights=seen[:, true], minlength=people * classes) for true in range(classes)],
+            axis=1,
         )
         confusion = pooled(counts.reshape(people, classes, classes).transpose(0, 2, 1), smoothing)
         prior = (posterior.sum(axis=0) + 1 / classes) / (len(posterior) + 1)
-        updated = posterior_given(rows, confusion, prior)
+        updated = rows.posterior(confusion, prior)
         converged = bool(np.abs(updated - posterior).max() < CONVERGED)
         posterior = updated
     return DawidSkene(posterior, confusion, prior, iteration, converged)
 
 
-def by_side(rows: Answers) -> tuple[np.ndarray, np.ndarray]:
-    """The cell (n,) of each answer, person × classes + what it says by sides, and whether it is mirrored (n, 1)."""
-    mirrored = np.zeros(len(rows.unit), dtype=bool) if rows.mirrored is None else rows.mirrored.astype(bool)
-    own = np.where(mirrored, rows.classes - 1 - rows.answer, rows.answer)
-    return rows.person * rows.classes + own, mirrored[:, None]
+def posterior_given(answers: Answers, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """(units, classes): of answers by people whose confusion matrices (people, classes, classes) are known. What they
+    say changes nothing of what is known about anybody."""
+    return Sides.of(answers).posterior(confusion, prior)
 
 
-def posterior_given(rows: Answers, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """(units, classes): of units whose answers are `rows`, in the order of `sorted`, when each person's confusion
-    matrix is known."""
-    classes = rows.classes
-    cell, turned = by_side(rows)
-    by_cell = np.log(confusion).transpose(0, 2, 1).reshape(-1, classes)[cell]
-    by_cell = np.where(turned, by_cell[:, ::-1], by_cell)
-    score = np.tile(np.log(prior), (rows.units, 1))
-    if len(rows.unit):
-        starts = np.flatnonzero(np.r_[True, np.diff(rows.unit) != 0])
-        score[rows.unit[starts]] += np.add.reduceat(by_cell, starts, axis=0)
-    score = np.exp(score - score.max(axis=1, keepdims=True))
-    return np.asarray(score / score.sum(axis=1, keepdims=True))
+@dataclass(frozen=True)
+class Sides:
+    """Answers in one order, by sides. `cell` (n,): person * classes + answer. `starts`: where a unit's rows begin."""
+
+    unit: np.ndarray
+    cell: np.ndarray
+    turned: np.ndarray
+    starts: np.ndarray
+    units: int
+
+    @classmethod
+    def of(cls, answers: Answers) -> "Sides":
+        rows = answers.sorted()
+        assert rows.mirrored is not None
+        own = np.where(rows.mirrored, rows.classes - 1 - rows.answer, rows.answer)
+        new = np.ones(len(rows.unit), dtype=bool)
+        new[1:] = np.diff(rows.unit) != 0
+        cell = rows.person * rows.classes + own
+        return cls(rows.unit, cell, rows.mirrored[:, None], np.flatnonzero(new), rows.units)
+
+    def posterior(self, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        classes = len(prior)
+        score = np.tile(np.log(prior), (self.units, 1))
+        if len(self.unit):
+            by_cell = np.log(confusion).transpose(0, 2, 1).reshape(-1, classes)[self.cell]
+            by_cell = np.where(self.turned, by_cell[:, ::-1], by_cell)
+            score[self.unit[self.starts]] += np.add.reduceat(by_cell, self.starts, axis=0)
+        score = np.exp(score - score.max(axis=1, keepdims=True))
+        return np.asarray(score / score.sum(axis=1, keepdims=True))
 
 
 def pooled(counts: np.ndarray, smoothing: float) -> np.ndarray:

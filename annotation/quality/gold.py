@@ -3,8 +3,9 @@
 import numpy as np
 
 from annotation.models import Project
+from annotation.quality.reading import GOLD
 from annotation.quality.soft_labels import Gold, PairAnswers
-from annotation.quality.source import GOLD, checked_tasks, material_of
+from annotation.quality.source import checked_tasks, material_of
 
 
 def gold_of(project: Project) -> Gold:

@@ -70,27 +70,26 @@ def soft_labels(answers: PairAnswers, gold: Gold) -> SoftLabels:
         np.concatenate([answers.mirrored, gold.answers.mirrored]),
     )
     model = dawid_skene(together)
-    rows = Answers(answers.unit, own, answers.answer, PAIR_CLASSES, answers.mirrored).sorted()
+    rows = Answers(answers.unit, own, answers.answer, PAIR_CLASSES, answers.mirrored)
     posterior = posterior_given(rows, model.confusion, model.prior)
     answered = gold.answered
     if answered < FEWEST_GOLD or not len(people):
         return SoftLabels(posterior, None, model, None, answered)
-    kept = thinned(gold.answers, np.bincount(answers.unit))
+    kept = thinned(gold.answers.unit, gold.answers.person, np.bincount(answers.unit))
     items, unit = np.unique(gold.answers.unit[kept], return_inverse=True)
-    drawn = Answers(unit, golden[kept], gold.answers.answer[kept], PAIR_CLASSES, gold.answers.mirrored[kept]).sorted()
+    drawn = Answers(unit, golden[kept], gold.answers.answer[kept], PAIR_CLASSES, gold.answers.mirrored[kept])
     calibration = fit_calibration(posterior_given(drawn, model.confusion, model.prior), gold.truth[items])
     return SoftLabels(posterior, calibration.apply(posterior), model, calibration, answered)
 
 
-def thinned(answers: PairAnswers, counts: np.ndarray) -> np.ndarray:
-    """Places of answers, so many of each unit as `counts` (units of ordinary pairs,) has on a random one of them; at
-    least one, and at most all. The same for the same answers, whatever their order."""
+def thinned(unit: np.ndarray, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Places of gold answers (n,), of each item so many as a random ordinary pair has: `counts` (pairs,). At least one,
+    and at most all. The same for the same answers, whatever their order."""
     random = np.random.default_rng(SEED)
     counts = np.sort(counts[counts > 0])
-    order = np.lexsort((answers.person, answers.unit))
-    kept = []
-    for places in np.split(order, np.flatnonzero(np.diff(answers.unit[order])) + 1):
+    order = np.lexsort((person, unit))
+    kept: list[int] = []
+    for places in np.split(order, np.flatnonzero(np.diff(unit[order])) + 1):
         wanted = int(counts[random.integers(len(counts))]) if len(counts) else len(places)
-        kept.append(np.sort(random.permutation(len(places))[: max(wanted, 1)]).tolist())
-        kept[-1] = [int(places[place]) for place in kept[-1]]
-    return np.array([place for of_unit in kept for place in of_unit], dtype=np.int64)
+        kept += places[np.sort(random.permutation(len(places))[:wanted])].tolist()
+    return np.array(kept, dtype=np.int64)
