@@ -20,6 +20,7 @@ from annotation.core.reviews import SENT_BACK, WAITING
 from annotation.core.version import version as code_version
 from annotation.datasets.beliefs import read_beliefs
 from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
+from annotation.datasets.gate import gate_facts
 from annotation.datasets.held_out import HeldOutPrompts
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.datasets.register import FILES, Content, register
@@ -141,6 +142,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
                 by_label["held_out" if prompt.held_out else "train"][row.label] += 1
             if progress and done % 500 == 0:
                 progress(done)
+        gate = {} if project.agreement_floor is None else gate_facts(project, sources.annotation_ids)
     if believed and believed.fingerprint != sources.fingerprint.hexdigest():
         return None
     if not train.rows:
@@ -183,6 +185,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
         **({"review": facts} if (facts := sources.review_facts()) else {}),
         **({"labels": believed.facts()} if believed else {}),
+        **({"gate": gate} if gate else {}),
         **({"adjudication": decided} if (decided := sources.adjudication_facts()) else {}),
         "guideline_versions": sources.guideline_versions(),
         "weight_versions": sources.weight_versions(),

@@ -12,6 +12,7 @@ from rich.console import Console
 from annotation.core.errors import DomainError
 from annotation.datasets.excluded import excluded_lines, label_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.gate import gate_lines
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.rows import ExportOptions
 from annotation.datasets.without import read_without
@@ -136,6 +137,8 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"kept: rows of one annotator, whatever --min-agreement: {manifest['rows']['single_votes']:,}"
             )
+        for line in gate_lines(manifest):
+            self.stderr.write(f"warning: {line}")
         if version.was_frozen_otherwise:
             self.stdout.write(
                 f"the same rows were frozen before, from another selection: the manifest of dataset {version.pk} "
