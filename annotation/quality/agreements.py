@@ -10,8 +10,8 @@ from annotation.quality import agreement, columns, figures
 from annotation.quality.agreement import Metric, Ratings
 from annotation.quality.columns import BAD, Measure, Rated
 from annotation.quality.figures import Figure, by_cluster, figure_of, mean_of, ratio
+from annotation.quality.material import Material
 from annotation.quality.matrix import matrix
-from annotation.quality.reading import Material
 
 FEWEST = 10  # units; below it there is no figure
 MOST_PEOPLE, MOST_BATCHES, MOST_WEEKS = 40, 50, 26

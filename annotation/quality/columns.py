@@ -1,4 +1,4 @@
-"""What people said, as columns: one array a field, all of one length. Pure.
+"""Answers as columns: one array a field, all of one length. Pure.
 
 A unit is a question that two people can agree on: two texts of a prompt, an aspect of a text, a text to edit or to
 write. Texts that read the same are one. Units belong to prompts, not to tasks: a person who meets one again, in another
@@ -127,6 +127,7 @@ class OfTexts(Table):
 
     unit: np.ndarray
     prompt: np.ndarray
+    batch: np.ndarray
     person: np.ndarray
     origin: np.ndarray
     value: np.ndarray

@@ -9,7 +9,7 @@ from annotation.quality import columns
 from annotation.quality.agreement import Metric, Ratings, krippendorff
 from annotation.quality.agreements import COEFFICIENT, FEWEST, named, verdict
 from annotation.quality.figures import Figure
-from annotation.quality.reading import Material
+from annotation.quality.material import Material
 
 MOST_TASKS = 1_000  # that are named
 

@@ -13,7 +13,7 @@ from annotation.quality import columns
 from annotation.quality.aggregation import PAIR_CLASSES, Answers, DawidSkene, dawid_skene, majority, posterior_given
 from annotation.quality.calibration import FEWEST_GOLD, Calibration, fit_calibration
 from annotation.quality.columns import BAD
-from annotation.quality.reading import Material
+from annotation.quality.material import Material
 from annotation.quality.soft_labels import thinned
 
 FEWEST_SHARED = 10  # pairs that two people answered, below which nothing is known of anybody

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, groupby
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from annotation.kinds import KINDS
 from annotation.kinds.spans import Span
@@ -13,6 +15,7 @@ from annotation.quality import columns, orders
 from annotation.quality.answers import Line, Said, Texts, choices, class_of, scores, value_of
 from annotation.quality.columns import BAD, Growing, Measure
 from annotation.quality.marks import penalty
+from annotation.quality.material import Check, Material
 from annotation.quality.sample import Sample
 from annotation.quality.texts import chrf, edit_rate, shared_characters
 from annotation.text.edit_distance import edits_between
@@ -20,38 +23,6 @@ from annotation.text.edit_distance import edits_between
 MOST_TEXTS, MOST_EDITS = 1_000, 2_000  # units whose texts are compared; post-edits whose edits are counted
 EXCLUDED, CHECKS = "excluded", "checks"  # why an answer is left out, besides `core.reviews`
 GOLD, REPEAT = "gold", "repeat"
-
-
-class Check(NamedTuple):
-    """Why a task is there, besides its answers: gold, tutorial, repeat or twin; `expected` is gold's payload."""
-
-    what: str
-    expected: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Material:
-    """All that the figures need.
-
-    pairs: (prompt, first candidate, second candidate) of each unit of a choice, by unit. same: the first candidate that
-    reads the same, where there is one. gold: (person, kind, whether right) of each gold answer. answers: how many are
-    looked at, by person. compared, edited: (units with several texts, post-edits; how many of them are looked at).
-    """
-
-    rated: columns.Rated
-    alike: columns.Alike
-    penalties: columns.OfTexts
-    edits: columns.OfTexts
-    gold_choices: columns.GoldAnswers
-    gold: list[tuple[int, str, bool]]
-    measures: list[Measure]
-    origins: list[str]
-    pairs: list[tuple[int, int, int]]
-    same: dict[int, int]
-    answers: Counter[int]
-    left_out: Counter[str]
-    compared: tuple[int, int]
-    edited: tuple[int, int]
 
 
 @dataclass
@@ -82,9 +53,9 @@ class Reader:
         self.same: dict[int, int] = {}
         self.left_out: Counter[str] = Counter()
         self.answers: Counter[int] = Counter()
-        self.has_marks = False
+        self.marked: set[int] = set()  # batches in which anybody marked anything
         self.written: Sample[tuple[str, int, list[Written]]] = Sample(MOST_TEXTS)
-        self.edited: Sample[tuple[int, int, int, int, str, str]] = Sample(MOST_EDITS)
+        self.edited: Sample[tuple[int, int, int, int, int, str, str]] = Sample(MOST_EDITS)
 
     def read(self, lines: list[Line]) -> list[Said]:
         """The answers of these lines that are looked at."""
@@ -219,7 +190,8 @@ class Reader:
         marked: dict[int, list[tuple[Said, list[Span]]]] = {}
         for said in rows:
             by_text = said.kind.marks(said.given)
-            self.has_marks = self.has_marks or bool(by_text)
+            if by_text:
+                self.marked.add(said.line.batch)
             for key in said.kind.candidates(said.given):
                 marked.setdefault(key, []).append((said, by_text.get(key, [])))
         for key, of_text in marked.items():
@@ -230,8 +202,10 @@ class Reader:
                     self.compare(columns.MARKS, one.line, other.line, float(shared), float(total))
             for said, marks in of_text:
                 if said.kind.uses_aspects:  # it marks errors, each with a severity
-                    who = {"prompt": said.line.prompt, "person": said.line.person, "origin": self.origin(texts, key)}
-                    self.penalties.add(unit=texts.first.get(key, key), value=penalty(marks), **who)
+                    who = {"prompt": said.line.prompt, "batch": said.line.batch, "person": said.line.person}
+                    self.penalties.add(
+                        unit=texts.first.get(key, key), origin=self.origin(texts, key), value=penalty(marks), **who
+                    )
 
     def add_texts(self, rows: list[Said], texts: Texts) -> None:
         """Written texts, and edits of the same candidate."""
@@ -244,7 +218,7 @@ class Reader:
             by_original.setdefault(texts.first.get(original, original), []).append((said, text))
             if original in texts.text:
                 key = f"edit {said.line.annotation}"
-                who = said.line.prompt, said.line.person, original, self.origin(texts, original)
+                who = said.line.prompt, said.line.batch, said.line.person, original, self.origin(texts, original)
                 self.edited.add(key, (*who, texts.text[original], text))
         for original, of_original in by_original.items():
             unique = {said.line.person: (said, text) for said, text in reversed(of_original)}
@@ -289,13 +263,14 @@ class Reader:
                 self.add_alike(self.measure(kind, columns.CHRF), prompt, one, other, likeness, 1.0)
                 rate = edit_rate(one.text, other.text, self.language)
                 self.add_alike(self.measure(kind, columns.EDIT_RATE), prompt, one, other, rate, 1.0)
-        for prompt, person, original, origin, before, after in self.edited.kept():
+        for prompt, batch, person, original, origin, before, after in self.edited.kept():
             rate = edits_between(before, after, self.language).rate
-            self.edits.add(unit=original, prompt=prompt, person=person, origin=origin, value=rate)
+            self.edits.add(unit=original, prompt=prompt, batch=batch, person=person, origin=origin, value=rate)
+        penalties = self.penalties.done()
         return Material(
             rated=self.rated.done(),
             alike=self.alike.done(),
-            penalties=(self.penalties if self.has_marks else Growing(columns.OfTexts)).done(),
+            penalties=penalties.where(np.isin(penalties.batch, sorted(self.marked))),
             edits=self.edits.done(),
             gold_choices=self.gold_choices.done(),
             gold=self.gold,

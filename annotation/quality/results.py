@@ -53,9 +53,9 @@ from annotation.quality.aggregation import accuracies
 from annotation.quality.calibration import FEWEST_GOLD
 from annotation.quality.flips import flip_rates, right_rates
 from annotation.quality.labels import Labels, labels_of, usable
+from annotation.quality.material import Material
 from annotation.quality.position import Effect, Position, position_effects
 from annotation.quality.rankings import bradley_terry
-from annotation.quality.reading import Material
 from annotation.quality.score_scale import scale_scores
 
 VERSION = 1

@@ -18,7 +18,7 @@ from annotation.analyses.run import covers_of as covers_of_answers
 from annotation.core.locks import Lock, try_lock
 from annotation.models import Adjudication, Analysis, Batch, Project, Review
 from annotation.quality.labels import PairLabels, labels_of
-from annotation.quality.reading import Material
+from annotation.quality.material import Material
 from annotation.quality.results import VERSION, results_of
 from annotation.quality.source import material_of
 

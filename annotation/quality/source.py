@@ -18,7 +18,8 @@ from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN
 from annotation.models import Project
 from annotation.quality.answers import Line, Said, Texts
-from annotation.quality.reading import Check, Material, Reader
+from annotation.quality.material import Check, Material
+from annotation.quality.reading import Reader
 
 ROWS_AT_ONCE = 5_000
 TASK_CHECK = "annotation", "TaskCheck"  # where checks are part of the stream
