@@ -1,5 +1,5 @@
-"""Rows of an export from the database: streamed through a server-side cursor, with what they refer to fetched a few
-hundred at a time. All statements of one export see the database as it was at its beginning."""
+"""Rows of an export from the database: a range of tasks at a time, with what they refer to. All statements of one
+export see the database as it was at its beginning."""
 
 import json
 from collections import Counter
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from annotation.core.arrays import id_array
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
 
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 2_000  # about so many, where each slot has one answer
 
 
 def moment(column: str) -> str:
@@ -21,9 +22,12 @@ def moment(column: str) -> str:
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
+# What one statement reads; NULL: all tasks of the project.
+RANGE = """(%(batch)s::bigint IS NULL OR
+        task.batch_id = %(batch)s AND task.position >= %(first)s AND task.position <= %(last)s)"""
 # A line for each version of each answer, and one for each skipped slot. `left_out` says which condition of the
 # selection a line does not meet, by the names in LEFT_OUT.
-LINES = """
+LINES = f"""
 WITH every AS (
     SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, answer.version, answer.id AS answer_id,
         slot.id AS slot_id, answer.kind, answer.annotator_id, answer.created_at AS at, slot.claimed_at,
@@ -43,7 +47,7 @@ WITH every AS (
         JOIN annotation_assignment AS slot ON slot.id = answer.assignment_id
         JOIN annotation_task AS task ON task.id = answer.task_id
         JOIN annotation_batch AS batch ON batch.id = task.batch_id
-    WHERE batch.project_id = %(project)s
+    WHERE batch.project_id = %(project)s AND {RANGE}
     UNION ALL
     SELECT batch.id, task.position, task.id, slot.slot, NULL, NULL, slot.id, batch.kind, slot.annotator_id,
         slot.finished_at, slot.claimed_at, 'skipped', NULL, NULL, NULL, NULL, NULL, task.prompt_id, task.candidate_ids,
@@ -51,7 +55,7 @@ WITH every AS (
     FROM annotation_assignment AS slot
         JOIN annotation_task AS task ON task.id = slot.task_id
         JOIN annotation_batch AS batch ON batch.id = slot.batch_id
-    WHERE batch.project_id = %(project)s AND slot.state = 'skipped'
+    WHERE batch.project_id = %(project)s AND {RANGE} AND slot.state = 'skipped'
 ), judged AS (
     SELECT every.*, CASE
         WHEN batch_id <> ALL(%(batches)s::bigint[]) THEN 'batches'
@@ -63,7 +67,7 @@ WITH every AS (
         END AS left_out
     FROM every
 )
-"""
+"""  # noqa: S608 - our own
 LEFT_OUT = ("batches", "kinds", "people", "times", "skips", "versions")
 COUNT = f"{LINES} SELECT left_out, state, count(*) FROM judged GROUP BY left_out, state"  # noqa: S608 - our own
 READ = f"""{LINES}
@@ -73,16 +77,26 @@ SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, ann
     {moment("reviewed_at")} AS reviewed_at, correction, review_reply
 FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, version NULLS LAST, answer_id
 """  # noqa: S608 - our own
+# Ranges of tasks (batch, first and last position) in the order of the lines, each of about ROWS_AT_ONCE slots: sorting
+# all lines at once would take seconds before the first one, and a file of the database's for texts.
+RANGES = """
+SELECT batch_id, min(position), max(position) FROM (
+    SELECT task.batch_id, task.position, (row_number() OVER (PARTITION BY task.batch_id ORDER BY task.position) - 1)
+        / greatest(1, %(rows)s / greatest(1, batch.overlap)) AS number
+    FROM annotation_task AS task JOIN annotation_batch AS batch ON batch.id = task.batch_id
+    WHERE batch.project_id = %(project)s AND batch.id <> ALL(%(batches)s::bigint[]) IS NOT TRUE
+) AS numbered GROUP BY batch_id, number ORDER BY batch_id, number
+"""
 PROMPTS = """SELECT id, text, messages::text, external_id, source_document, reference, metadata::text, held_out
-    FROM annotation_prompt WHERE id = ANY(%s)"""
-CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s)"
+    FROM annotation_prompt WHERE id = ANY(%s::bigint[])"""
+CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s::bigint[])"
 REMARKS = f"""SELECT task_id, author_id, id, kind, text, {moment("created_at")}, answer, answered_by_id,
-    {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s) ORDER BY created_at, id"""  # noqa: S608
+    {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s::bigint[]) ORDER BY created_at, id"""  # noqa: S608
 # The annotator's own seconds: reviewers of the slot's answers have some of theirs.
 SKIP_TIMES = """SELECT t.assignment_id, sum(t.active_seconds), sum(t.idle_seconds)
     FROM annotation_timespent t JOIN annotation_assignment a ON a.id = t.assignment_id
         AND a.annotator_id = t.annotator_id
-    WHERE t.assignment_id = ANY(%s) GROUP BY t.assignment_id"""
+    WHERE t.assignment_id = ANY(%s::bigint[]) GROUP BY t.assignment_id"""
 
 
 class Line(NamedTuple):
@@ -195,10 +209,13 @@ def snapshot() -> Iterator[None]:
         yield
 
 
+EVERYTHING = {"batch": None, "first": None, "last": None}
+
+
 def parameters(project: Project, selection: Selection) -> dict[str, Any]:
     lists = {name: None if values is None else list(values) for name, values in selection.lists().items()}
     flags = {"without_skips": selection.without_skips, "current_only": selection.current_only}
-    return {"project": project.pk, **lists, **selection.times(), **flags}
+    return {"project": project.pk, **EVERYTHING, **lists, **selection.times(), **flags}
 
 
 def counts_of(project: Project, selection: Selection) -> Counts:
@@ -218,25 +235,30 @@ def counts_of(project: Project, selection: Selection) -> Counts:
 
 def chunks(project: Project, selection: Selection) -> Iterator[Chunk]:
     """The selected lines by batch, task, slot and version. Call it inside `snapshot`."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(READ, parameters(project, selection))
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield with_references([Line(*row) for row in rows])
+    chosen = parameters(project, selection)
+    with connection.cursor() as cursor:
+        cursor.execute(RANGES, chosen | {"rows": ROWS_AT_ONCE})
+        ranges = cursor.fetchall()
+    for batch, first, last in ranges:
+        with connection.cursor() as cursor:
+            cursor.execute(READ, chosen | {"batch": batch, "first": first, "last": last})
+            lines = [Line(*row) for row in cursor.fetchall()]
+        if lines:
+            yield with_references(lines)
 
 
 def with_references(lines: list[Line]) -> Chunk:
     chunk = Chunk(lines)
-    tasks = list({line.task_id for line in lines})
     with connection.cursor() as cursor:
-        cursor.execute(PROMPTS, [list({line.prompt_id for line in lines})])
+        cursor.execute(PROMPTS, [id_array({line.prompt_id for line in lines})])
         chunk.prompts = {row[0]: row for row in cursor}
-        cursor.execute(CANDIDATES, [list({key for line in lines for key in line.candidate_ids})])
+        cursor.execute(CANDIDATES, [id_array({key for line in lines for key in line.candidate_ids})])
         chunk.candidates = {row[0]: row for row in cursor}
-        cursor.execute(REMARKS, [tasks])
+        cursor.execute(REMARKS, [id_array({line.task_id for line in lines})])
         for task, author, *remark in cursor:
             chunk.remarks.setdefault((task, author), []).append(remark)
         if skipped := [line.slot_id for line in lines if line.state == "skipped"]:
-            cursor.execute(SKIP_TIMES, [skipped])
+            cursor.execute(SKIP_TIMES, [id_array(skipped)])
             chunk.skip_times = {slot: (active, idle) for slot, active, idle in cursor}
     return chunk
 
