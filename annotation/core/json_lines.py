@@ -27,6 +27,7 @@ def encode_exactly(value: Any, floats: tuple[float | None, ...]) -> bytes:
     Raises:
         ValueError: one of them is NaN or infinite.
     """
-    if all(number is None or number == 0 or SMALLEST <= abs(number) < LARGEST for number in floats):
-        return encode(value)
-    return _python.encode(value).encode()
+    for number in floats:
+        if number and not SMALLEST <= abs(number) < LARGEST:
+            return _python.encode(value).encode()
+    return encode(value)

@@ -22,9 +22,13 @@ def moment(column: str) -> str:
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
-# What one statement reads; NULL: all tasks of the project.
-RANGE = """(%(batch)s::bigint IS NULL OR
-        task.batch_id = %(batch)s AND task.position >= %(first)s AND task.position <= %(last)s)"""
+# The tasks that one statement reads, from one batch and position to another; NULL: all of the project. The planner
+# guesses their number by the second and third line.
+RANGE = """(%(from_batch)s::bigint IS NULL OR
+        task.batch_id BETWEEN %(from_batch)s AND %(to_batch)s
+        AND (%(from_batch)s <> %(to_batch)s OR task.position BETWEEN %(from_position)s AND %(to_position)s)
+        AND (task.batch_id, task.position) >= (%(from_batch)s, %(from_position)s)
+        AND (task.batch_id, task.position) <= (%(to_batch)s, %(to_position)s))"""
 # A line for each version of each answer, and one for each skipped slot. `left_out` says which condition of the
 # selection a line does not meet, by the names in LEFT_OUT.
 LINES = f"""
@@ -77,15 +81,15 @@ SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, ann
     {moment("reviewed_at")} AS reviewed_at, correction, review_reply
 FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, version NULLS LAST, answer_id
 """  # noqa: S608 - our own
-# Ranges of tasks (batch, first and last position) in the order of the lines, each of about ROWS_AT_ONCE slots: sorting
-# all lines at once would take seconds before the first one, and a file of the database's for texts.
+# Ranges of tasks, each of about so many slots, in the order of the lines: the first and the last task as [batch,
+# position]. Sorting all lines at once would take seconds before the first one, and a file of the database's for texts.
 RANGES = """
-SELECT batch_id, min(position), max(position) FROM (
-    SELECT task.batch_id, task.position, (row_number() OVER (PARTITION BY task.batch_id ORDER BY task.position) - 1)
-        / greatest(1, %(rows)s / greatest(1, batch.overlap)) AS number
+SELECT min(task), max(task) FROM (
+    SELECT ARRAY[task.batch_id, task.position::bigint] AS task,
+        (sum(batch.overlap) OVER (ORDER BY task.batch_id, task.position) - 1) / %(rows)s AS number
     FROM annotation_task AS task JOIN annotation_batch AS batch ON batch.id = task.batch_id
     WHERE batch.project_id = %(project)s AND batch.id <> ALL(%(batches)s::bigint[]) IS NOT TRUE
-) AS numbered GROUP BY batch_id, number ORDER BY batch_id, number
+) AS numbered GROUP BY number ORDER BY number
 """
 PROMPTS = """SELECT id, text, messages::text, external_id, source_document, reference, metadata::text, held_out
     FROM annotation_prompt WHERE id = ANY(%s::bigint[])"""
@@ -209,7 +213,7 @@ def snapshot() -> Iterator[None]:
         yield
 
 
-EVERYTHING = {"batch": None, "first": None, "last": None}
+EVERYTHING: dict[str, Any] = dict.fromkeys(("from_batch", "from_position", "to_batch", "to_position"))
 
 
 def parameters(project: Project, selection: Selection) -> dict[str, Any]:
@@ -239,9 +243,9 @@ def chunks(project: Project, selection: Selection) -> Iterator[Chunk]:
     with connection.cursor() as cursor:
         cursor.execute(RANGES, chosen | {"rows": ROWS_AT_ONCE})
         ranges = cursor.fetchall()
-    for batch, first, last in ranges:
+    for first, last in ranges:
         with connection.cursor() as cursor:
-            cursor.execute(READ, chosen | {"batch": batch, "first": first, "last": last})
+            cursor.execute(READ, chosen | dict(zip(EVERYTHING, (*first, *last), strict=True)))
             lines = [Line(*row) for row in cursor.fetchall()]
         if lines:
             yield with_references(lines)

@@ -74,6 +74,15 @@ def test_every_version_of_every_answer_and_every_skip(story, capsys, tmp_path):
     assert (event.project, event.after["answers"], event.after["skips"]) == (story.project, 11, 2)
 
 
+def test_the_file_is_the_same_however_many_tasks_are_read_at_once(story, capsys, tmp_path, monkeypatch):
+    for arguments in ((), ("--kind", "choosing"), ("--batch", str(Task.objects.latest("pk").batch_id))):
+        whole, _ = exported(capsys, tmp_path / "all.jsonl", "--force", *arguments)
+        for rows_at_once in (1, 3):
+            monkeypatch.setattr("annotation.exchange.source.ROWS_AT_ONCE", rows_at_once)
+            assert exported(capsys, tmp_path / "parts.jsonl", "--force", *arguments)[0] == whole
+        monkeypatch.undo()
+
+
 def test_nothing_of_an_answer_is_lost(story, capsys, tmp_path):
     """The stored answer can be made again from its columns."""
     rows, _ = exported(capsys, tmp_path / "all.jsonl")
