@@ -167,6 +167,14 @@ look(
     "verdict",
 )
 look(models.ReviewClaim, "annotation project reviewer claimed_at leased_until", "=reviewer__email project__slug")
+look(
+    models.Adjudication,
+    "id task batch adjudicator cause chosen created_at",
+    "=task__id =adjudicator__email",
+    "cause",
+)
+look(models.AdjudicationClaim, "task project reviewer claimed_at leased_until", "=reviewer__email project__slug")
+look(models.TaskDoubt, "task project doubt", "=task__id project__slug")
 look(models.Qualification, "id project name kind pass_share retired_at", "name project__slug", "kind")
 look(models.QualificationItem, "qualification position prompt", "=qualification__id")
 look(models.QualificationAttempt, "qualification user number share passed finished_at", "=user__email", "passed")

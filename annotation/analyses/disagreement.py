@@ -7,6 +7,7 @@ taken out.
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import heappush, heappushpop
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from annotation.analyses.intervals import Clustered, Estimate
 from annotation.kinds.votes import Opinion
 
 KEPT = 1_000  # rows behind a number
+KEPT_DOUBTFUL = 10_000  # tasks: more than anybody decides before the next analysis
 
 
 class Confused(NamedTuple):
@@ -39,8 +41,9 @@ class Disagreement:
 
     def __init__(self) -> None:
         self.groups: dict[tuple[int, str], Group] = defaultdict(Group)
+        self.doubtful: list[tuple[float, int]] = []
 
-    def add(self, kind: int, answers: Sequence[tuple[int, Iterable[Opinion]]]) -> None:
+    def add(self, kind: int, answers: Sequence[tuple[int, Iterable[Opinion]]], *, task: int = 0) -> None:
         """(slot, opinions) of all answers to one task."""
         if len(answers) < 2:
             return
@@ -48,6 +51,7 @@ class Disagreement:
         for slot, opinions in answers:
             for opinion in opinions:
                 by_question[opinion.question].append((slot, opinion))
+        self.note(task, doubt_of(by_question.values()))
         pairs: Counter[str] = Counter()
         differing: Counter[str] = Counter()
         slots: dict[str, dict[int, None]] = defaultdict(dict)
@@ -63,6 +67,19 @@ class Disagreement:
             self.groups[kind, group].sums.add(count, differing[group])
             self.groups[kind, group].slots.extend(slots[group])
 
+    def note(self, task: int, doubt: float) -> None:
+        """Keep the task if it is among the most doubtful ones; of equal ones, those that were first."""
+        if doubt <= 0:
+            return
+        if len(self.doubtful) < KEPT_DOUBTFUL:
+            heappush(self.doubtful, (doubt, -task))
+        else:
+            heappushpop(self.doubtful, (doubt, -task))
+
+    def doubts(self) -> dict[int, float]:
+        """The most doubtful tasks, by id: see `doubt_of`."""
+        return {-task: doubt for doubt, task in self.doubtful}
+
     def most(self) -> list[Confused]:
         """All groups, those with the largest share of differing pairs first, those with too few last."""
         rows = []
@@ -71,3 +88,13 @@ class Disagreement:
             times = found.labels[labels] if labels else 0
             rows.append(Confused(kind, group, found.sums.share(), labels, times, list(found.slots)))
         return sorted(rows, key=lambda row: (row.share is None, -(row.share.value if row.share else 0), row.group))
+
+
+def doubt_of(questions: Iterable[Sequence[tuple[int, Opinion]]]) -> float:
+    """How many of a task's questions are expected to be decided wrongly by the most common answer: of each, the share
+    of the people who gave another one. A task with many questions weighs more, since it makes as many rows."""
+    doubt = 0.0
+    for rows in questions:
+        counts = Counter(opinion.value for _slot, opinion in rows)
+        doubt += 1 - max(counts.values()) / len(rows)
+    return doubt

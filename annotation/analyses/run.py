@@ -22,6 +22,12 @@ from annotation.models import Analysis, AnalysisRows, Exclusion, Project, Remark
 SHORTEST_PAUSE = timedelta(minutes=5)
 PAUSE_FACTOR = 10  # times what the last analysis took
 Covers = dict[str, int]
+NEW_DOUBTS = """
+INSERT INTO annotation_taskdoubt (task_id, project_id, doubt)
+SELECT d.task, %s, d.doubt FROM unnest(%s::bigint[], %s::float8[]) AS d (task, doubt)
+    JOIN annotation_task t ON t.id = d.task
+WHERE NOT EXISTS (SELECT FROM annotation_adjudication a WHERE a.task_id = d.task)
+"""
 
 
 def analyse(project: Project) -> bool:
@@ -38,8 +44,10 @@ def analyse(project: Project) -> bool:
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             covers = covers_of([project.pk]).get(project.pk, {})
-            results, rows = results_of(material_of(project))
+            material = material_of(project)
+            results, rows = results_of(material)
         store(project, results, rows.by_key, covers, time.monotonic() - began)
+        store_doubts(project, material.disagreement.doubts())
         return True
 
 
@@ -61,6 +69,13 @@ def store(
             (AnalysisRows(analysis=trust, key=key, count=n, assignments=slots) for key, (n, slots) in rows.items()),
             batch_size=100,
         )
+
+
+def store_doubts(project: Project, doubts: dict[int, float]) -> None:
+    """What adjudicators decide next. A task that was decided meanwhile is left out."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM annotation_taskdoubt WHERE project_id = %s", [project.pk])
+        cursor.execute(NEW_DOUBTS, [project.pk, list(doubts), list(doubts.values())])
 
 
 def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:

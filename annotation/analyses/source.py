@@ -119,14 +119,15 @@ class Reader:
         parsed = [(line, KINDS[line.kind].parse(json.loads(line.payload))) for line in lines]
         ids = {key for line, answer in parsed for key in KINDS[line.kind].candidates(answer)}
         chars, origins = candidates(list(ids))
-        for _task, of_task in groupby(parsed, key=lambda row: row[0].task):
+        for task, of_task in groupby(parsed, key=lambda row: row[0].task):
             rows = list(of_task)
             for line, answer in rows:
                 self.add(line, answer, chars, origins)
             kind = KINDS[rows[0][0].kind]
             if len(rows) > 1:
                 number = KIND_NAMES.index(rows[0][0].kind)
-                self.disagreement.add(number, [(line.slot, kind.opinions(answer, origins)) for line, answer in rows])
+                opinions = [(line.slot, kind.opinions(answer, origins)) for line, answer in rows]
+                self.disagreement.add(number, opinions, task=task)
 
     def add(self, line: Line, answer: Any, chars: dict[int, int], origins: dict[int, str]) -> None:
         kind = KINDS[line.kind]

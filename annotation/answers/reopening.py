@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 
 from annotation.core.errors import Conflict
 from annotation.core.events import record
-from annotation.core.reviews import final_review, is_sent_back
+from annotation.core.reviews import final_review, is_decided, is_sent_back
 from annotation.models import Annotation, Assignment, Batch, Draft, User
 from annotation.queue.claims import renew_lease, return_to_queue
 from annotation.queue.withdrawn import is_withdrawn
@@ -61,6 +61,10 @@ def withdrawn_reason() -> str:
 
 def reviewed_reason() -> str:
     return _("A reviewer has reviewed this answer: it is final.")
+
+
+def decided_reason() -> str:
+    return _("A reviewer has decided this task: its answers are final.")
 
 
 def reopen_submission(*, annotation: Annotation, actor: User) -> Assignment:
@@ -126,6 +130,8 @@ def reclaim(
         raise Conflict(withdrawn_reason())
     if final_review(slot.pk) is not None:
         raise Conflict(reviewed_reason())
+    if is_decided(slot.task_id):
+        raise Conflict(decided_reason())
     if instead_of is not None:
         return_to_queue(which="id = %(id)s", verb="assignment.released", actor=annotator, id=instead_of.pk)
     until = timezone.now() + timedelta(minutes=batch.project.lease_minutes)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from annotation.models import Annotation, Candidate, Event, Exclusion, Project, Review, User
+from annotation.models import Adjudication, Annotation, Candidate, Event, Exclusion, Project, Review, User
+
+DECISION_VERBS = ("task.adjudicated", "task.kept_divided", "task.decision_taken_back")
 
 
 def answers_of(project: Project, person: User) -> QuerySet[Annotation]:
@@ -16,6 +18,18 @@ def corrections_by(project: Project, person: User) -> QuerySet[Review]:
     """Reviews by which others' answers count as this person corrected them."""
     rows = Review.objects.filter(reviewer=person, batch__project=project, verdict=Review.Verdict.CORRECTED)
     return rows.order_by()
+
+
+def decisions_from(project: Project, person: User) -> QuerySet[Adjudication]:
+    """Decisions that this person made, and those by which their answer counts for all of its task."""
+    rows = Adjudication.objects.filter(batch__project=project)
+    return rows.filter(Q(adjudicator=person) | Q(chosen__annotator=person)).order_by("pk")
+
+
+def decisions_about(project: Project, person: User) -> QuerySet[Adjudication]:
+    """Decisions on tasks that this person answered: their notes may quote them."""
+    own = answers_of(project, person).filter(task=OuterRef("task"))
+    return Adjudication.objects.filter(Exists(own), batch__project=project).order_by()
 
 
 def reviews_about(project: Project, person: User) -> QuerySet[Review]:
@@ -33,6 +47,8 @@ def row_ids(project: Project, person: User) -> tuple[set[int], set[int]]:
     """The ids of annotations and of candidates that make a dataset's row contain something of this person."""
     annotations = set(answers_of(project, person).values_list("pk", flat=True))
     annotations |= set(corrections_by(project, person).values_list("annotation", flat=True))
+    decided = decisions_from(project, person).filter(payload__isnull=False).values("task")
+    annotations |= set(Annotation.objects.filter(task__in=decided, is_current=True).values_list("pk", flat=True))
     return annotations, set(candidates_by(project, person).values_list("pk", flat=True))
 
 
@@ -46,7 +62,18 @@ def events_with_texts(project: Project, person: User) -> QuerySet[Event]:
     reviews = Q(verb__in=verdicts) & (Q(actor=person) | Q(after__author=person.pk))
     left_out: Any = exclusions_of_answers(project, person).values("pk")
     exclusions = Q(object_type="exclusion", object_id__in=left_out)
-    return rows.filter(own | answered | reviews | exclusions)
+    return rows.filter(own | answered | reviews | exclusions | Q(pk__in=events_of_decisions(project, person)))
+
+
+def events_of_decisions(project: Project, person: User) -> list[int]:
+    """Decisions by this person, and on tasks that they answered, also those that were taken back."""
+    tasks = set(answers_of(project, person).values_list("task", flat=True))
+    rows = Event.objects.filter(project=project, verb__in=DECISION_VERBS)
+    return [
+        pk
+        for pk, actor, before, after in rows.values_list("pk", "actor", "before", "after")
+        if actor == person.pk or (before or after or {}).get("task") in tasks
+    ]
 
 
 def exclusions_of_answers(project: Project, person: User) -> QuerySet[Exclusion]:

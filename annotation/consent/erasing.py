@@ -17,6 +17,7 @@ from annotation.consent.contributions import (
     answers_of,
     candidates_by,
     corrections_by,
+    decisions_about,
     events_with_texts,
     exclusions_of_answers,
     reviews_about,
@@ -74,6 +75,8 @@ def erase(withdrawal: Withdrawal, actor: User | None) -> Counter[str]:
     reasons = exclusions_of_answers(project, person).exclude(reason=ERASED)
     counts["exclusion_reasons"] = reasons.update(reason=ERASED)
     counts["reviews"] = erase_reviews(project, person)
+    noted = decisions_about(project, person).exclude(note="").exclude(note=ERASED)
+    counts["decision_notes"] = noted.update(note=ERASED)
     attempts = QualificationAttempt.objects.filter(user=person, qualification__project=project).exclude(answers={})
     counts["test_answers"] = attempts.update(answers={})
     counts["candidates"] = erase_candidates(withdrawal, actor)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation.answers.exclusions import people_of
 from annotation.consent import registry
-from annotation.consent.contributions import answers_of, corrections_by
+from annotation.consent.contributions import answers_of, corrections_by, decisions_from
 from annotation.consent.erasing import erase
 from annotation.consent.reach import versions_with
 from annotation.consent.removal import remove_exports, remove_files
@@ -25,6 +25,7 @@ from annotation.core.locks import Lock, lock_until_commit
 from annotation.members.memberships import remove_member
 from annotation.models import Exclusion, Membership, Project, User, WeeklySummary, Withdrawal
 from annotation.queue.manual_assignment import release_all
+from annotation.reviewing.adjudication import take_back
 
 REASON = "Consent was withdrawn"
 CORRECTED = "Corrected by somebody who withdrew consent"
@@ -56,6 +57,7 @@ def withdraw(
         withdrawal.exclusion = exclude(withdrawal, actor)
         leave(project, person, actor)
         exclude_corrected(withdrawal, actor)
+        take_back_decisions(withdrawal, actor)
         withdrawal.save()
         after = {
             "person": person.pk,
@@ -154,6 +156,13 @@ def exclude_corrected(withdrawal: Withdrawal, actor: User | None) -> None:
             continue  # excluded already
         after = {"scope": "answer", "task": task, "annotator": annotator, "reason": CORRECTED, "answers": 1}
         record(verb="exclusion.made", target=exclusion, actor=actor, project=project, after=after)
+
+
+def take_back_decisions(withdrawal: Withdrawal, actor: User | None) -> None:
+    """Others' answers count no longer as this person decided, or as this person answered."""
+    rows = decisions_from(withdrawal.project, withdrawal.person).select_related("task__batch__project")
+    for decision in rows:
+        take_back(adjudication=decision, actor=actor)
 
 
 def leave(project: Project, person: User, actor: User | None) -> None:

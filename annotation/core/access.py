@@ -136,6 +136,12 @@ def answer_reviewed(user: Person, annotation_id: int) -> Annotation:
     return first_or_404(within(rows, user, STAFF, "task__batch__project").filter(pk=annotation_id))
 
 
+def task_reviewed(user: Person, task_id: int) -> Task:
+    """A task of a project that this person reviews or manages, with what its pages need."""
+    rows = Task.objects.select_related("batch__project", "batch__weight_set", "prompt")
+    return first_or_404(within(rows, user, STAFF, "batch__project").filter(pk=task_id))
+
+
 def exclusion_managed(user: Person, exclusion_id: int) -> Exclusion:
     """An exclusion in a project that this person manages."""
     rows = Exclusion.objects.select_related("project", "prompt", "task", "annotator")

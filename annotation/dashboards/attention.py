@@ -17,6 +17,7 @@ from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
 from annotation.models import Assignment, Project, Remark, WorkClock
+from annotation.reviewing.disagreements import count_doubtful
 
 AWAY = timedelta(hours=1)  # without a sign, holding a task
 
@@ -36,21 +37,23 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Two queries, and a third where a batch requires review."""
+    """Urgent ones first. Three queries, and a fourth where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Two queries, and a third where a batch requires review."""
+    """Of each project, urgent ones first. Three queries, and a fourth where a batch requires review."""
     reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
     remarks = waiting_remarks([found.project for found, _ahead in projects])
+    doubtful = count_doubtful([found.project for found, _ahead in projects])
     rows = [
         [
             *running_dry(found, ahead),
             *budget(found, ahead),
             *away(held.get(found.project.pk, [])),
             *unanswered_remarks(found.project, remarks.get(found.project.pk)),
+            *disagreements(found.project, doubtful.get(found.project.pk, 0)),
             *waiting_reviews(found.project, sum(reviews[item.batch.pk] for item in found.batches)),
         ]
         for found, ahead in projects
@@ -135,6 +138,18 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
         }
     url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
+
+
+def disagreements(project: Project, waiting: int) -> list[Blocker]:
+    """Tasks on which the newest analysis found that annotators disagree."""
+    if not waiting:
+        return []
+    sentence = ngettext(
+        "Annotators disagree on %(count)s task that nobody has decided.",
+        "Annotators disagree on %(count)s tasks that nobody has decided.",
+        waiting,
+    ) % {"count": number(waiting)}
+    return [Blocker(sentence, reverse("adjudicate", args=[project.slug]), _("Decide"), for_managers=False)]
 
 
 def waiting_reviews(project: Project, waiting: int) -> list[Blocker]:

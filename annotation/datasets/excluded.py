@@ -51,3 +51,6 @@ def review_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
         "corrected": _("as corrected by a reviewer"),
     }
     yield from ((sentence, facts[name]) for name, sentence in sentences.items() if facts.get(name))
+    decided = manifest.get("adjudication", {})
+    tasks = {"decided": _("tasks decided by a reviewer"), "kept_divided": _("tasks kept as divided by a reviewer")}
+    yield from ((sentence, decided[name]) for name, sentence in tasks.items() if decided.get(name))

@@ -169,6 +169,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         },
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
         **({"review": facts} if (facts := sources.review_facts()) else {}),
+        **({"adjudication": decided} if (decided := sources.adjudication_facts()) else {}),
         "guideline_versions": sources.guideline_versions(),
         "weight_versions": sources.weight_versions(),
         "agreement": agreement.summary(),

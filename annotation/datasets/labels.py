@@ -33,7 +33,8 @@ ROWS_AT_ONCE = 5_000
 CURRENT_LABELS = f"""
     SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, {COUNTED_PAYLOAD}::text,
            annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id, task.batch_id,
-           {EXCLUSION_ID}, person.is_simulated, {PENDING}, review.verdict
+           {EXCLUSION_ID}, person.is_simulated, {PENDING}, review.verdict,
+           adjudication.cause, adjudication.payload IS NULL
     FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
@@ -103,6 +104,7 @@ class SourcesTally:
     without: Counter[str] = field(default_factory=Counter)  # by what the selection leaves out
     pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
     verdicts: Counter[str] = field(default_factory=Counter)  # of the labels that were reviewed
+    decided: dict[int, tuple[str, bool]] = field(default_factory=dict)  # (cause, was kept as divided) by task
 
     def excluded_facts(self, without: Without) -> dict[str, Any]:
         """The answers that were left out, counted by exclusion, with its reason, and by part of `without`."""
@@ -133,6 +135,15 @@ class SourcesTally:
         return {"accepted": accepted, "corrected": corrected} | {
             reason: self.pending[reason] for reason in (WAITING, SENT_BACK)
         }
+
+    def adjudication_facts(self) -> dict[str, Any]:
+        """How many tasks a reviewer decided, how many they kept as divided, and why annotators disagreed. Empty where
+        no task was."""
+        if not self.decided:
+            return {}
+        causes = Counter(cause for cause, _divided in self.decided.values())
+        divided = sum(is_divided for _cause, is_divided in self.decided.values())
+        return {"decided": len(self.decided) - divided, "kept_divided": divided, "causes": dict(sorted(causes.items()))}
 
     def guideline_versions(self) -> list[int]:
         return sorted(Guideline.objects.filter(pk__in=self.guidelines).values_list("version", flat=True))
@@ -181,7 +192,7 @@ def labels(
     made = []
     for row in rows:
         _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, *left_out = row
-        exclusion, simulated, pending, verdict = left_out
+        exclusion, simulated, pending, verdict, cause, is_divided = left_out
         if exclusion is not None:
             tally.excluded[exclusion] += 1
             continue
@@ -193,6 +204,8 @@ def labels(
             continue
         if verdict is not None:
             tally.verdicts[verdict] += 1
+        if cause is not None:
+            tally.decided[task_id] = cause, is_divided
         tally.annotation_ids.append(annotation_id)
         tally.kinds[kind] += 1
         tally.annotators.add(annotator)

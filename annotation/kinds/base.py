@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
+from annotation.kinds.spans import Spans
 from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 from annotation.text.extracts import LIST_LIMIT, shortened, size_of
@@ -186,6 +187,18 @@ class AnnotationKind(ABC, Generic[P]):
     def preferences(self, answer: P) -> Iterable[tuple[int, int, float]]:
         """Each two candidates that the answer compares: (better, worse, 1), or (one, other, 0.5) of a tie."""
         return ()
+
+    def strength(self, answer: P) -> int | None:
+        """How much better the preferred text is: 1 slightly, 2 clearly. None where the answer does not say."""
+        return None
+
+    def scores(self, answer: P) -> Mapping[int, Mapping[str, int]]:
+        """Points by candidate and aspect."""
+        return {}
+
+    def marks(self, answer: P) -> Spans:
+        """The marks in each candidate's text."""
+        return {}
 
     def prefers_none(self, answer: P) -> bool:
         """Whether the answer calls all its candidates bad."""

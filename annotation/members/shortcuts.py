@@ -19,7 +19,8 @@ JUDGING = PREFERRING | SCORING
 POSTEDITING = frozenset({"postediting"})
 EDITING = POSTEDITING | {"writing"}
 EVERYWHERE = JUDGING | EDITING
-REVIEWING = frozenset({"reviewing"})
+REVIEWING, ADJUDICATING = frozenset({"reviewing"}), frozenset({"adjudicating"})
+DECIDING = REVIEWING | ADJUDICATING
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,15 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
     (
         gettext_lazy("On every page"),
         (
-            Action("guideline", "g", gettext_lazy("Open the guideline"), EVERYWHERE | REVIEWING),
+            Action("guideline", "g", gettext_lazy("Open the guideline"), EVERYWHERE | DECIDING),
             Action("note", "n", gettext_lazy("Write a note to the reviewer"), EVERYWHERE),
             Action("flag", "l", gettext_lazy("Flag the task"), EVERYWHERE),
-            Action("pause", "b", gettext_lazy("Pause"), EVERYWHERE | REVIEWING),
+            Action("pause", "b", gettext_lazy("Pause"), EVERYWHERE | DECIDING),
             Action("skip", "x", gettext_lazy("Skip the task"), EVERYWHERE),
             Action("undo", "z", gettext_lazy("Undo the last submission"), EVERYWHERE),
-            Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE | REVIEWING),
-            Action("text-smaller", "-", gettext_lazy("Smaller text"), EVERYWHERE | REVIEWING),
-            Action("text-larger", "+", gettext_lazy("Larger text"), EVERYWHERE | REVIEWING),
+            Action("keys", "?", gettext_lazy("List the keys"), EVERYWHERE | DECIDING),
+            Action("text-smaller", "-", gettext_lazy("Smaller text"), EVERYWHERE | DECIDING),
+            Action("text-larger", "+", gettext_lazy("Larger text"), EVERYWHERE | DECIDING),
         ),
     ),
     (
@@ -107,6 +108,20 @@ GROUPS: tuple[tuple[str | Promise, tuple[Action, ...]], ...] = (
             Action("review-send-back", "r", gettext_lazy("Send the answer back"), REVIEWING),
             Action("review-skip", "s", gettext_lazy("Pass the answer over"), REVIEWING),
             Action("review-undo", "z", gettext_lazy("Take back the last verdict"), REVIEWING),
+        ),
+    ),
+    (
+        gettext_lazy("Adjudicating"),
+        (
+            *numbered("decide", "123456789", gettext_lazy("Decide for answer {n}"), ADJUDICATING),
+            Action("decide-divided", "d", gettext_lazy("Keep the task as divided"), ADJUDICATING),
+            Action("decide-own", "e", gettext_lazy("Decide yourself"), ADJUDICATING),
+            Action("cause-underspecified", "u", gettext_lazy("Cause: underspecified task"), ADJUDICATING),
+            Action("cause-style", "t", gettext_lazy("Cause: matter of style"), ADJUDICATING),
+            Action("cause-refusal", "f", gettext_lazy("Cause: refusal or policy"), ADJUDICATING),
+            Action("cause-error", "m", gettext_lazy("Cause: somebody's error"), ADJUDICATING),
+            Action("decide-skip", "s", gettext_lazy("Pass the task over"), ADJUDICATING),
+            Action("decide-undo", "z", gettext_lazy("Take back the last decision"), ADJUDICATING),
         ),
     ),
 )

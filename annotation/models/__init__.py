@@ -1,5 +1,6 @@
 """One concept a file; this module re-exports them, so that callers write `from annotation.models import Task`."""
 
+from annotation.models.adjudication import Adjudication, AdjudicationClaim, TaskDoubt
 from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
@@ -22,6 +23,8 @@ from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, T
 from annotation.models.user import Invitation, User
 
 __all__ = [
+    "Adjudication",
+    "AdjudicationClaim",
     "Analysis",
     "AnalysisRows",
     "Annotation",
@@ -65,6 +68,7 @@ __all__ = [
     "SealRedaction",
     "SlotCount",
     "Task",
+    "TaskDoubt",
     "TimeSpent",
     "User",
     "WeeklySummary",

@@ -11,17 +11,10 @@ from annotation.dashboards.cost import Rates, rates_of
 from annotation.dashboards.forecast import Interval
 from annotation.models import Batch, PayRate, Project
 from annotation.planning.pilot import Pilot, pilot_of
-from annotation.planning.statistics import (
-    Agreement,
-    agreement,
-    alpha,
-    expected_widths,
-    likely_correlation,
-    power_of,
-    tasks_needed,
-)
+from annotation.planning.statistics import expected_widths, likely_correlation, power_of, tasks_needed
 from annotation.planning.wanted import Wanted, alternatives
 from annotation.planning.workload import Paths, Price, day_after, paths_of, workload
+from annotation.quality.agreement import Agreement, agreement, alpha
 
 VERSION = 1
 FEWEST_SHARED = 10  # tasks with two answers, for anything about agreement

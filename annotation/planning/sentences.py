@@ -11,8 +11,8 @@ from annotation.dashboards.forecast import Interval
 from annotation.dashboards.wording import day_range, money, money_range, number
 from annotation.models import Plan
 from annotation.planning.estimate import FEWEST_SHARED, Basis, Dates, Planned, Range, Results, shared_tasks
-from annotation.planning.statistics import Agreement
 from annotation.planning.wanted import Wanted
+from annotation.quality.agreement import Agreement
 from annotation.text.formatting import percentage
 
 UNKNOWN = "–"

@@ -1,109 +1,23 @@
-"""Agreement of several raters, how wide its interval will be, and the power of a comparison. Pure.
+"""How wide the interval of agreement will be, and the power of a comparison. Pure.
 
-A *unit* is one question of one task. `counts` (units, categories) says how many raters gave each answer; raters who did
-not answer are missing from it. Categories are nominal: two answers agree when they are equal.
+Agreement itself is in `annotation.quality.agreement`. Categories are nominal: two answers agree when they are equal.
 
-Sources: Krippendorff, Computing Krippendorff's Alpha-Reliability (2011); Rubin, The Bayesian Bootstrap (1981); Kish,
-Survey Sampling (1965) for the design effect; Wilson (1927) for the interval of a share, which excludes one half exactly
-when the test of one half rejects.
+Sources: Kish, Survey Sampling (1965) for the design effect; Wilson (1927) for the interval of a share, which excludes
+one half exactly when the test of one half rejects.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
+from annotation.quality.agreement import unit_agreement
+
 Z = NormalDist().inv_cdf(0.975)
 POWER = 0.8
 PREFERENCE = 0.55
-PATHS, SIMULATED_UNITS, SEED = 1_000, 10_000, 20261128
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Observed agreement and Krippendorff's alpha with 95 % intervals; alpha is None where all answers are equal.
-
-    `units` have two answers or more, in `tasks` tasks; `shares` (categories,) are those of all their answers.
-    """
-
-    percent: float
-    percent_low: float
-    percent_high: float
-    alpha: float | None
-    alpha_low: float | None
-    alpha_high: float | None
-    units: int
-    tasks: int
-    shares: tuple[float, ...]
-
-
-def comparable_units(counts: np.ndarray) -> np.ndarray:
-    """The units with two answers or more."""
-    return np.asarray(counts[counts.sum(axis=1) >= 2])
-
-
-def unit_agreement(counts: np.ndarray) -> np.ndarray:
-    """The share of pairs of answers that agree, of each unit (units,); every unit has two answers or more."""
-    raters = counts.sum(axis=1)
-    return np.asarray((counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1)))
-
-
-def weighted_alpha(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Krippendorff's nominal alpha (paths,) of units that count `weights` (paths, units) times; NaN without variation.
-
-    alpha = 1 - (n - 1) * sum of disagreeing coincidences / (n² - sum of squared values), n the pairable values.
-    """
-    raters = counts.sum(axis=1)
-    disagreeing = raters * (1 - unit_agreement(counts))
-    values = weights @ counts
-    n = values.sum(axis=1)
-    expected = n * n - (values * values).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(expected > 1e-9 * n * n, 1 - (n - 1) * (weights @ disagreeing) / expected, np.nan)
-
-
-def alpha(counts: np.ndarray) -> float | None:
-    """Krippendorff's nominal alpha. None without a unit that has two answers, or without variation."""
-    pairable = comparable_units(counts)
-    if not len(pairable):
-        return None
-    value = float(weighted_alpha(pairable, np.ones((1, len(pairable))))[0])
-    return None if np.isnan(value) else value
-
-
-def agreement(counts: np.ndarray, tasks: np.ndarray) -> Agreement | None:
-    """`tasks` (units,) names the task of each unit: intervals draw whole tasks. None without a unit of two answers.
-
-    Intervals are percentiles of a Bayesian bootstrap: exponential weights, so that no path lacks a category.
-    """
-    use = counts.sum(axis=1) >= 2
-    if not use.any():
-        return None
-    pairable = counts[use]
-    _, task = np.unique(tasks[use], return_inverse=True)
-    random = np.random.default_rng(SEED)
-    weights = random.exponential(size=(PATHS, int(task.max()) + 1))
-    weights *= weights.shape[1] / weights.sum(axis=1, keepdims=True)
-    by_unit = weights[:, task]
-    agreeing = unit_agreement(pairable)
-    low, high = np.quantile((by_unit @ agreeing) / by_unit.sum(axis=1), (0.025, 0.975))
-    value, ends = alpha(pairable), (None, None)
-    if value is not None:
-        sampled = weighted_alpha(pairable, by_unit)
-        ends = tuple(float(end) for end in np.nanquantile(sampled, (0.025, 0.975)))  # type: ignore[assignment]
-    return Agreement(
-        percent=float(agreeing.mean()),
-        percent_low=float(low),
-        percent_high=float(high),
-        alpha=value,
-        alpha_low=ends[0],
-        alpha_high=ends[1],
-        units=len(pairable),
-        tasks=weights.shape[1],
-        shares=tuple(float(share) for share in pairable.sum(axis=0) / pairable.sum()),
-    )
+SIMULATED_UNITS, SEED = 10_000, 20261128
 
 
 def likely_correlation(observed: float, units: int) -> float:

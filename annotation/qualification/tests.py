@@ -63,6 +63,7 @@ def model_answers(batch: Batch) -> QuerySet[Annotation]:
         .exclude(is_excluded(project="task__batch__project"))
         .exclude(is_pending())
         .exclude(reviews__verdict=Review.Verdict.CORRECTED)
+        .exclude(task__adjudications__payload__isnull=False)
         .select_related("task__prompt", "annotator", "task__batch")
         .order_by("task__position", "id")
     )
@@ -164,6 +165,7 @@ def faults_of(items: Sequence[NewItem], project: Project, kind: str) -> list[str
         annotator__in=staff.values("user"),
     ).exclude(is_excluded(project="task__batch__project"))
     usable = usable.exclude(is_pending()).exclude(reviews__verdict=Review.Verdict.CORRECTED)
+    usable = usable.exclude(task__adjudications__payload__isnull=False)
     if usable.count() != len(items):
         return [
             _(

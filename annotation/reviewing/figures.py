@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from annotation.models import Assignment, Project, Review, User
+from annotation.models import Adjudication, Assignment, Project, Review, User
 from annotation.reviewing.queue import QueueFilter, conditions, open_answers
 
 COUNTED = 1_000
@@ -60,6 +60,26 @@ def in_all(rows: Iterable[Acceptance]) -> Acceptance:
     listed = list(rows)
     names = ("answers", "first", "final", "corrected", "left_out", "sent_back")
     return Acceptance(None, **{name: sum(getattr(row, name) for row in listed) for name in names})
+
+
+@dataclass(frozen=True)
+class Causes:
+    """Why annotators disagreed on the tasks that reviewers decided: (label, decided, kept as divided) by cause."""
+
+    rows: list[tuple[str, int, int]]
+
+    @property
+    def total(self) -> int:
+        return sum(decided + divided for _label, decided, divided in self.rows)
+
+
+def causes_of(project: Project) -> Causes:
+    """One query."""
+    rows = Adjudication.objects.filter(batch__project=project).order_by().values_list("cause")
+    divided = Q(payload__isnull=True)
+    counted = rows.annotate(decided=Count("pk", filter=~divided), kept=Count("pk", filter=divided))
+    found = {cause: (decided, kept) for cause, decided, kept in counted}
+    return Causes([(str(cause.label), *found.get(cause.value, (0, 0))) for cause in Adjudication.Cause])
 
 
 def replies_in(project: Project) -> QuerySet[Review]:

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.core.access import MEMBERS, within
 from annotation.core.reviews import FINAL
-from annotation.models import Annotation, Assignment, Batch, Review, User
+from annotation.models import Adjudication, Annotation, Assignment, Batch, Review, User
 from annotation.reviewing.verdicts import Verdict
 
 
@@ -14,6 +14,11 @@ def reviews_of(answers: Iterable[Annotation]) -> dict[int, Review]:
     """The review of each of these answers, by the answer's id."""
     rows = Review.objects.filter(annotation__in=[answer.pk for answer in answers])
     return {row.annotation_id: row for row in rows.select_related("reviewer", "batch__project")}
+
+
+def decision_on(task: int) -> Adjudication | None:
+    """A reviewer's final decision on the task."""
+    return Adjudication.objects.filter(task=task).select_related("adjudicator", "batch__project").first()
 
 
 def is_final(review: Review | None) -> bool:

@@ -78,6 +78,7 @@ class World:
     values: dict[str, Any] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     judgements: int = 0  # an upload of recorded judgements
+    divided: int = 0  # a task on which annotators disagree
 
     def pages(self) -> list[tuple[str, str]]:
         """(name, address) of every address that may be a page; the work of each kind has one of its own."""
@@ -90,6 +91,8 @@ class World:
             given = {key: self.values[key] for key in keys}
             if name == "judgements_columns":
                 found.append((name, reverse(name, args=[self.judgements])))
+            elif name.startswith("adjudicate_") and "task_id" in keys:
+                found.append((name, reverse(name, args=[self.divided])))
             elif name == "work":
                 found += [(f"work ({kind})", reverse(name, args=[batch.pk])) for kind, batch in self.batches.items()]
             else:
@@ -149,6 +152,7 @@ def everything(
     review = correct(annotation=first, reviewer=hana, payload={"text": f"{good}{good}"}, note="丁寧に。")
     reply_to_review(review=review, author=rin, text="わかりました。")
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
+    divided = disagree(batches[Kind.CHOOSING], project)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     Batch.objects.filter(pk=writing.pk).update(requires_review=True)
     exclusion = exclude_answer(annotation=mine, reason="原文と合いません。", actor=hana)
@@ -211,7 +215,7 @@ def everything(
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
-    return World(project, people, values, batches, judgements_of(project, hana, texts))
+    return World(project, people, values, batches, judgements_of(project, hana, texts), divided)
 
 
 def judgements_of(project: Project, manager: User, texts: tuple[str, str, str]) -> int:
@@ -231,6 +235,21 @@ def judgements_of(project: Project, manager: User, texts: tuple[str, str, str]) 
         created_by=manager,
     )
     return upload.pk
+
+
+def disagree(batch: Batch, project: Project) -> int:
+    """Two people who give different answers to one task, which a reviewer decides next. The task's id."""
+    Batch.objects.filter(pk=batch.pk).update(overlap=2)
+    task = batch.tasks.first()
+    for slot, side in enumerate((0, 1), 1):
+        person = join(project, Role.ANNOTATOR, name=f"和 {slot}", email=f"kazu{slot}@{project.slug}.example")
+        state = {"slot": slot + 5, "state": "held", "annotator": person, "position": task.position}
+        leased = {"claimed_at": timezone.now(), "leased_until": timezone.now() + timedelta(hours=1)}
+        held = Assignment.objects.create(task=task, batch=batch, **state, **leased)
+        shown = task.candidate_ids
+        payload = {"choice": "one", "chosen": shown[side], "shown": shown, "strength": 1, "reasons": []}
+        submit(assignment=held, payload=payload, annotator=person)
+    return int(task.pk)
 
 
 def hand(batch: Batch, person: User) -> Assignment:

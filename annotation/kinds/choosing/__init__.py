@@ -18,6 +18,7 @@ from annotation.kinds.choosing.describe import describe
 from annotation.kinds.choosing.payload import ChoosingPayload
 from annotation.kinds.columns import AnswerContext
 from annotation.kinds.presentation import AspectsByKey, PresentedTask
+from annotation.kinds.spans import Spans
 from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 
@@ -97,6 +98,12 @@ class Choosing(AnnotationKind[ChoosingPayload]):
 
     def preferences(self, answer: ChoosingPayload) -> Iterable[tuple[int, int, float]]:
         return voting.preferences(answer)
+
+    def strength(self, answer: ChoosingPayload) -> int | None:
+        return answer.strength if answer.choice == "one" else None
+
+    def marks(self, answer: ChoosingPayload) -> Spans:
+        return answer.spans
 
     def prefers_none(self, answer: ChoosingPayload) -> bool:
         return answer.is_bad

@@ -15,6 +15,7 @@ from annotation.kinds.scoring import votes as voting
 from annotation.kinds.scoring.columns import columns
 from annotation.kinds.scoring.describe import describe
 from annotation.kinds.scoring.payload import ScoringPayload
+from annotation.kinds.spans import Spans
 from annotation.kinds.votes import Label, Opinion, PromptLabels, Votes
 from annotation.models import Kind
 
@@ -82,6 +83,12 @@ class Scoring(AnnotationKind[ScoringPayload]):
             for candidate, points in answer.scores.items()
             for aspect, score in points.items()
         ]
+
+    def scores(self, answer: ScoringPayload) -> Mapping[int, Mapping[str, int]]:
+        return answer.scores
+
+    def marks(self, answer: ScoringPayload) -> Spans:
+        return answer.spans
 
     def add_sft_votes(self, prompt: PromptLabels, labels: Sequence[Label[ScoringPayload]], votes: Votes) -> None:
         voting.add_sft_votes(prompt, labels, votes)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from annotation.answers.remarks import mark_read, remarks_by
 from annotation.answers.reopening import (
     changeable_until,
+    decided_reason,
     first_submitted,
     locked_reason,
     reopen_submission,
@@ -25,13 +26,14 @@ from annotation.answers.reopening import (
 )
 from annotation.core.access import first_or_404, own_answer, projects_of
 from annotation.core.errors import Conflict, DomainError
+from annotation.core.reviews import is_adjudicated
 from annotation.kinds import KINDS
 from annotation.kinds.loading import aspects_by_key
 from annotation.kinds.presentation import AspectsByKey
 from annotation.models import Annotation, Batch, Candidate, Exclusion, Kind, Review, User, WorkCount
 from annotation.queue.progress import answers_to_show, submitted_by
 from annotation.queue.withdrawn import is_withdrawn
-from annotation.reviewing.own import is_final, may_answer_again, may_reply, reviews_of
+from annotation.reviewing.own import decision_on, is_final, may_answer_again, may_reply, reviews_of
 from annotation.reviewing.verdicts import MAX_NOTE, reply_to_review
 from annotation.text.differences import Segment, differences
 from annotation.web.http import SignedInRequest, signed_in
@@ -51,7 +53,7 @@ def my_work(request: SignedInRequest) -> HttpResponse:
     page = Paginator(rows.values("pk"), ANSWERS_A_PAGE).get_page(request.GET.get("page"))
     withdrawn = Exists(Exclusion.objects.filter(prompt=OuterRef("task__prompt"), lifted_at=None))
     shown = answers_to_show(request.user, page.object_list)
-    answers = list(shown.annotate(first_at=first_submitted(), is_withdrawn=withdrawn))
+    answers = list(shown.annotate(first_at=first_submitted(), is_withdrawn=withdrawn, is_decided=is_adjudicated()))
     texts, reviews = texts_of(answers), reviews_of(answers)
     aspects = aspects_by_key({answer.assignment.batch.project_id for answer in answers})
     query = request.GET.copy()
@@ -110,7 +112,8 @@ def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey, rev
     batch = answer.assignment.batch
     first_at = answer.first_at  # type: ignore[attr-defined]  # annotated above
     withdrawn = answer.is_withdrawn  # type: ignore[attr-defined]
-    locked = final_reason(batch, first_at, review, withdrawn=withdrawn)
+    decided = answer.is_decided  # type: ignore[attr-defined]
+    locked = final_reason(batch, first_at, review, withdrawn=withdrawn, decided=decided)
     return {
         "review": review and review_row(review, texts, aspects),
         "annotation": answer,
@@ -125,10 +128,15 @@ def row_of(answer: Annotation, texts: dict[int, str], aspects: AspectsByKey, rev
     }
 
 
-def final_reason(batch: Batch, first_at: datetime, review: Review | None, *, withdrawn: bool) -> str | None:
-    """Why the answer, of which this is the current version's review, can no longer be changed; None while it can."""
+def final_reason(
+    batch: Batch, first_at: datetime, review: Review | None, *, withdrawn: bool, decided: bool
+) -> str | None:
+    """Why the answer, of which this is the current version's review, can no longer be changed; None while it can.
+    `withdrawn` and `decided` (adjudicated) are about its task."""
     if withdrawn:
         return withdrawn_reason()
+    if decided:
+        return decided_reason()
     if is_final(review):
         return reviewed_reason()
     return None if may_answer_again(review, batch) else locked_reason(batch, first_at)
@@ -184,7 +192,8 @@ def versions_page(
         shown.append(row)
     first_at = shown[0]["annotation"].created_at
     review = reviews.get(shown[-1]["annotation"].pk)
-    locked = final_reason(batch, first_at, review, withdrawn=is_withdrawn(task.pk))
+    decision = decision_on(task.pk)
+    locked = final_reason(batch, first_at, review, withdrawn=is_withdrawn(task.pk), decided=decision is not None)
     own_remarks = remarks_by(request.user, task)
     remarks = list(own_remarks)
     mark_read(remarks=own_remarks, author=request.user)
@@ -193,6 +202,11 @@ def versions_page(
         "batch": batch,
         "task": task,
         "versions": shown[::-1],
+        "decision": decision,
+        "decided_by": "" if batch.project.review_anonymous else decision and decision.adjudicator,
+        "decided": decision
+        and decision.payload
+        and KINDS[batch.kind].describe(decision.payload, texts, batch.project.target_language, aspects),
         "locked": locked,
         "until": None if locked or may_answer_again(review, batch) else changeable_until(batch, first_at),
         "limit": MAX_NOTE,

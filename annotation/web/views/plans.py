@@ -19,8 +19,8 @@ from annotation.planning.actions import assign_plan, delete_plan, keep_plan
 from annotation.planning.comparison import actual_of
 from annotation.planning.estimate import Planned, Results, plan, stored_basis
 from annotation.planning.pilot_sentences import pilot_sentence, too_early_sentence, warnings
-from annotation.planning.statistics import Agreement
 from annotation.planning.wanted import Wanted
+from annotation.quality.agreement import Agreement
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.plans import KeepPlanForm, PlanBatchForm, PlanForm
 from annotation.web.http import SignedInRequest

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.core.reviews import waiting_by_batch
 from annotation.models import Batch, Role
-from annotation.reviewing.figures import acceptance, in_all, replies_in
+from annotation.reviewing.figures import acceptance, causes_of, in_all, replies_in
 from annotation.web.http import SignedInRequest
 
 REPLIES_A_PAGE = 25
@@ -30,6 +30,7 @@ def reviews(request: SignedInRequest, slug: str) -> HttpResponse:
         "rows": people if names_people else [],
         "total": in_all(people),
         "batches": [(batch, waiting[batch.pk]) for batch in batches],
+        "causes": causes_of(project),
         "page": Paginator(replies_in(project), REPLIES_A_PAGE).get_page(request.GET.get("page")),
         "names_people": names_people,
         "query": "",

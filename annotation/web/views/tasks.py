@@ -16,7 +16,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from annotation.answers.remarks import remarks_about
 from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of, ordered
-from annotation.core.access import STAFF, batch_for, first_or_404, role_in, within
+from annotation.core.access import STAFF, batch_for, role_in, task_reviewed
 from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
 from annotation.kinds import KINDS, show
@@ -127,17 +127,11 @@ def shortage_of(progress: Progress, members: Iterable[int]) -> str | None:
     return f"{recorded} {people_now(progress.batch, members)}" if recorded else None
 
 
-def task_seen(user: User, task_id: int) -> Task:
-    """A task of a project that this person reviews or manages, or 404."""
-    rows = Task.objects.select_related("batch__project", "batch__weight_set", "prompt")
-    return first_or_404(within(rows, user, STAFF, "batch__project").filter(pk=task_id))
-
-
 @login_required
 @require_GET
 def task(request: SignedInRequest, task_id: int) -> HttpResponse:
     """One task with its whole texts and answers, and what may be done about it."""
-    seen = task_seen(request.user, task_id)
+    seen = task_reviewed(request.user, task_id)
     batch = seen.batch
     role = role_in(request.user, batch.project)
     manages = role == Role.MANAGER
@@ -174,7 +168,7 @@ def people_free(batch: Batch) -> list[dict[str, Any]]:
 @require_GET
 def preview(request: SignedInRequest, task_id: int) -> HttpResponse:
     """The page of the task as its annotators see it. It is claimed by nobody, and what is entered goes nowhere."""
-    seen = task_seen(request.user, task_id)
+    seen = task_reviewed(request.user, task_id)
     shown = show(Assignment(task=seen, batch=seen.batch))
     kind = KINDS[seen.batch.kind]
     context: dict[str, Any] = {

@@ -11,6 +11,8 @@ from annotation.models import Kind, Role
 from annotation.qualification.attempts import answer_item, start_attempt
 from annotation.qualification.tests import NewItem, create_qualification
 from annotation.queue.claims import claim_next
+from annotation.reviewing import adjudication
+from annotation.reviewing.adjudication import adjudicate
 from annotation.reviewing.undo import take_back
 from annotation.reviewing.verdicts import correct, leave_out, reply_to_review, send_back
 from tests.annotation.helpers import batch_of, hotel
@@ -31,6 +33,7 @@ class Planted:
         self.others = {kind: self.answer(kind, self.hana, f"fine {kind}") for kind in Kind.values}
         self.plant_versions()
         self.plant_reviews()
+        self.plant_decisions()
         self.plant_tests()
         self.plant_remarks_and_drafts()
         prompt = self.project.prompts.first()
@@ -76,6 +79,29 @@ class Planted:
         correct(annotation=other, reviewer=self.kei, payload=payload, note=f"{SECRET} note")
         taken_back = leave_out(annotation=self.answers[Kind.CHOOSING], reviewer=self.hana, reason=f"not {SECRET}")
         take_back(review=taken_back, actor=self.hana)
+
+    def plant_decisions(self):
+        """Hana decides a task for Kei's answer, Kei decides one, and one decision is taken back."""
+        batch = batch_of(self.project, Kind.CHOOSING, overlap=3)
+        people = [join(self.project, Role.ANNOTATOR) for _ in range(2)]
+        shared = {}
+        for number, person in enumerate([self.kei, *people]):
+            held = claim_next(batch=batch, annotator=person)
+            payload = self.payload(Kind.CHOOSING, held, f"{SECRET} fix" if person == self.kei else "fine")
+            payload["chosen"] = payload["shown"][number % 2]
+            payload["fixes"] = {str(payload["chosen"]): f"{SECRET} fix"} if person == self.kei else {}
+            shared[person] = submit(assignment=held, payload=payload, annotator=person).annotation
+        task, about = shared[self.kei].task, {"adjudicator": self.hana, "cause": "style"}
+        note = f"not {SECRET}"
+        adjudication.take_back(adjudication=adjudicate(task=task, **about, note=note), actor=self.hana)
+        self.decision = adjudicate(task=task, **about, chosen=shared[self.kei].pk, note=note)
+        for number, person in enumerate(people):
+            held = claim_next(batch=batch, annotator=person)
+            payload = {**self.payload(Kind.CHOOSING, held, ""), "fixes": {}}
+            payload["chosen"] = payload["shown"][number]
+            last = submit(assignment=held, payload=payload, annotator=person).annotation
+        own = {**payload, "fixes": {str(payload["chosen"]): f"{SECRET} best"}}
+        adjudicate(task=last.task, adjudicator=self.kei, cause="error", note=f"{SECRET} note", payload=own)
 
     def plant_tests(self):
         """A test of one of Kei's answers, which Hana wrote; and Kei takes a test."""

@@ -18,6 +18,7 @@ from tests.annotation.consent.planted import SECRET, Planted, tables_with
 pytestmark = pytest.mark.django_db
 
 PLANTED = {
+    "annotation_adjudication",
     "annotation_annotation",
     "annotation_assignment",
     "annotation_candidate",

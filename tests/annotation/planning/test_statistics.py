@@ -1,12 +1,10 @@
-"""Agreement, widths and power against published values, other formulas and simulation."""
+"""Widths and power against published values, other formulas and simulation."""
 
 import numpy as np
 import pytest
 
 from annotation.planning import statistics
 from annotation.planning.statistics import (
-    agreement,
-    alpha,
     answers_needed,
     chance_to_see,
     design_effect,
@@ -14,54 +12,12 @@ from annotation.planning.statistics import (
     power_of,
     tasks_needed,
 )
-
-# Krippendorff (2011), “C. Nominal data, any number of observers, missing data”: 4 observers, 12 units.
-OBSERVERS = (
-    "1 2 3 3 2 1 4 1 2 . . .",
-    "1 2 3 3 2 2 4 1 2 5 . 3",
-    ". 3 3 3 2 3 4 2 2 5 1 .",
-    "1 2 3 3 2 4 4 1 2 5 1 .",
-)
-# The same paper, “A. Binary data, two observers, no missing data”: 10 units, alpha 0.095.
-BINARY = ("0 1 0 0 0 0 0 0 1 0", "1 1 1 0 0 1 0 0 0 0")
-
-
-def counted(observers):
-    rows = [row.split() for row in observers]
-    values = sorted({value for row in rows for value in row} - {"."})
-    return np.array([[column.count(value) for value in values] for column in zip(*rows, strict=True)])
+from annotation.quality.agreement import alpha, unit_agreement
 
 
 def drawn(random, *, tasks, overlap, shares, correlation):
     own = random.dirichlet(np.array(shares) * (1 - correlation) / correlation, size=tasks)
     return random.multinomial(overlap, own)
-
-
-def test_alpha_is_that_of_the_textbook():
-    assert alpha(counted(OBSERVERS)) == pytest.approx(0.743, abs=5e-4)
-    assert alpha(counted(BINARY)) == pytest.approx(0.095, abs=5e-4)
-
-
-def test_alpha_is_undefined_without_variation_or_a_second_answer():
-    assert alpha(np.array([[2, 0], [3, 0]])) is None
-    assert alpha(np.array([[1, 0], [0, 1]])) is None
-    assert agreement(np.array([[1, 0], [0, 1]]), np.arange(2)) is None
-    same = agreement(np.array([[2, 0], [3, 0]]), np.arange(2))
-    assert (same.percent, same.alpha, same.alpha_low) == (1.0, None, None)
-
-
-def test_intervals_of_agreement_cover_the_truth_and_widen_where_questions_share_a_task():
-    random, hits = np.random.default_rng(3), 0
-    for _ in range(100):
-        found = agreement(drawn(random, tasks=80, overlap=2, shares=(0.45, 0.4, 0.15), correlation=0.5), np.arange(80))
-        hits += found.alpha_low <= 0.5 <= found.alpha_high
-    assert 88 <= hits <= 100
-    counts = drawn(random, tasks=60, overlap=3, shares=(0.5, 0.5), correlation=0.4)
-    apart = agreement(np.repeat(counts, 4, axis=0), np.arange(240))
-    together = agreement(np.repeat(counts, 4, axis=0), np.repeat(np.arange(60), 4))
-    assert together.tasks == 60
-    width = together.alpha_high - together.alpha_low
-    assert width == pytest.approx(2 * (apart.alpha_high - apart.alpha_low), rel=0.15)
 
 
 @pytest.mark.parametrize(("overlap", "correlation"), [(2, 0.5), (3, 0.2), (5, 0.8)])
@@ -70,7 +26,7 @@ def test_expected_widths_are_those_of_repeated_collections(overlap, correlation)
     percents, alphas = [], []
     for _ in range(400):
         counts = drawn(random, tasks=150, overlap=overlap, shares=shares, correlation=correlation)
-        percents.append(statistics.unit_agreement(counts).mean())
+        percents.append(unit_agreement(counts).mean())
         alphas.append(alpha(counts))
     percent, width = expected_widths(shares, correlation, tasks=150, overlap=overlap)
     assert percent == pytest.approx(1.96 * np.std(percents), rel=0.12)

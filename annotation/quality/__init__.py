@@ -1,0 +1,18 @@
+"""What answers are worth as evidence: source → agreement, aggregation, calibration → stored results.
+
+source       a project's counted answers → units, people and values as arrays
+agreement    percent, Cohen, Fleiss, Krippendorff, with intervals that draw whole tasks
+texts        chrF, edit rate and marks of two people who wrote, edited or marked the same thing
+orders       Kendall's tau-b of rankings
+aggregation  answers → majority, or the posterior of Dawid and Skene
+calibration  a posterior → a probability that is right as often as it says, by gold
+adaptive     which units need one more answer
+rankings     pairs of origins → strengths and win rates (Bradley-Terry with ties)
+position     who follows the side of the page; claimed only where sides were drawn at random
+score_scale  scores in units of their annotator's own scale
+flips        who takes the wrong side, by gold
+results      all of it as JSON, for the Quality page
+run          computes, stores, and says what is due
+
+Everything but `source` and `run` is pure: arrays in, numbers out. It runs in jobs and commands, never in a request.
+"""
