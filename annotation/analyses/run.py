@@ -80,7 +80,8 @@ def store_doubts(project: Project, doubts: dict[int, float]) -> None:
 
 def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
     """What an analysis depends on, as counts by project that change whenever it may: answers, later versions, skips,
-    exclusions made and lifted, flags raised and answered, reviews and the batches that require them. None: of all projects."""
+    exclusions made and lifted, flags raised and answered, reviews and the batches that require them. None: of all
+    projects."""
     work, exclusions = WorkCount.objects.order_by(), Exclusion.objects.order_by()
     flags = Remark.objects.filter(kind=Remark.Kind.FLAG).order_by()
     reviews, requiring = Review.objects.order_by(), Batch.objects.filter(requires_review=True).order_by()

@@ -58,8 +58,9 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class Trust:
-    """`behind`: answers given since; `pending`: those that it leaves out until they are reviewed. `figures` of the project. `people`: those that ask for attention first, then all
-    by name; `ranking` says whether their intervals of pace tell them apart."""
+    """`behind`: answers given since; `pending`: those that are left out until they are reviewed. `figures` of the
+    project. `people`: those that ask for attention first, then all by name; `ranking` says whether their intervals of
+    pace tell them apart."""
 
     age: str
     behind: int

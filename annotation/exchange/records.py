@@ -93,6 +93,7 @@ class Records:
             answer["version"] = line.version
             answer["state"] = line.state
             answer["is_label"] = line.is_label
+            answer["excluded"] = line.is_excluded
             answer["kind"] = line.kind
             answer["claimed_at"] = line.claimed_at
             answer["submitted_at"] = line.at

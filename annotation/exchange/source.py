@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from annotation.core.arrays import id_array
+from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
 
@@ -33,29 +34,31 @@ RANGE = """(%(from_batch)s::bigint IS NULL OR
 # selection a line does not meet, by the names in LEFT_OUT.
 LINES = f"""
 WITH every AS (
-    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, answer.version, answer.id AS answer_id,
-        slot.id AS slot_id, answer.kind, answer.annotator_id, answer.created_at AS at, slot.claimed_at,
-        CASE WHEN answer.is_current AND slot.state = 'done' THEN 'current'
-             WHEN answer.is_current THEN 'reopened'
+    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version, annotation.id AS answer_id,
+        slot.id AS slot_id, annotation.kind, annotation.annotator_id, annotation.created_at AS at, slot.claimed_at,
+        CASE WHEN annotation.is_current AND slot.state = 'done' THEN 'current'
+             WHEN annotation.is_current THEN 'reopened'
              WHEN EXISTS (SELECT FROM annotation_annotation AS later
-                 WHERE later.assignment_id = answer.assignment_id AND later.version > answer.version) THEN 'replaced'
+                 WHERE later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
-        answer.payload::text AS payload, answer.guideline_id, answer.weight_set_id, answer.active_seconds,
-        answer.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
-        CASE WHEN review.id IS NULL AND batch.requires_review AND answer.is_current THEN 'waiting'
+        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id, annotation.active_seconds,
+        annotation.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        CASE WHEN review.id IS NULL AND batch.requires_review AND annotation.is_current THEN 'waiting'
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
-        review.payload::text AS correction, review.reply AS review_reply
-    FROM annotation_annotation AS answer
-        LEFT JOIN annotation_review AS review ON review.annotation_id = answer.id
-        JOIN annotation_assignment AS slot ON slot.id = answer.assignment_id
-        JOIN annotation_task AS task ON task.id = answer.task_id
+        review.payload::text AS correction, review.reply AS review_reply,
+        {EXCLUSION_ID} IS NOT NULL AS excluded
+    FROM annotation_annotation AS annotation
+        LEFT JOIN annotation_review AS review ON review.annotation_id = annotation.id
+        JOIN annotation_assignment AS slot ON slot.id = annotation.assignment_id
+        JOIN annotation_task AS task ON task.id = annotation.task_id
         JOIN annotation_batch AS batch ON batch.id = task.batch_id
+        {EXCLUSION_JOINS}
     WHERE batch.project_id = %(project)s AND {RANGE}
     UNION ALL
     SELECT batch.id, task.position, task.id, slot.slot, NULL, NULL, slot.id, batch.kind, slot.annotator_id,
         slot.finished_at, slot.claimed_at, 'skipped', NULL, NULL, NULL, NULL, NULL, task.prompt_id, task.candidate_ids,
-        slot.skip_reason, slot.skip_comment, NULL, NULL, NULL, NULL, NULL, NULL
+        slot.skip_reason, slot.skip_comment, NULL, NULL, NULL, NULL, NULL, NULL, false
     FROM annotation_assignment AS slot
         JOIN annotation_task AS task ON task.id = slot.task_id
         JOIN annotation_batch AS batch ON batch.id = slot.batch_id
@@ -73,12 +76,12 @@ WITH every AS (
 )
 """  # noqa: S608 - our own
 LEFT_OUT = ("batches", "kinds", "people", "times", "skips", "versions")
-COUNT = f"{LINES} SELECT left_out, state, count(*) FROM judged GROUP BY left_out, state"  # noqa: S608 - our own
+COUNT = f"{LINES} SELECT left_out, state, excluded, count(*) FROM judged GROUP BY left_out, state, excluded"  # noqa: S608 - our own
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,
     weight_set_id, active_seconds, idle_seconds, prompt_id, candidate_ids, skip_reason, skip_comment,
     {moment("at")} AS at, {moment("claimed_at")} AS claimed_at, review, review_note, reviewer_id,
-    {moment("reviewed_at")} AS reviewed_at, correction, review_reply
+    {moment("reviewed_at")} AS reviewed_at, correction, review_reply, excluded
 FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, version NULLS LAST, answer_id
 """  # noqa: S608 - our own
 # Ranges of tasks, each of about so many slots, in the order of the lines: the first and the last task as [batch,
@@ -133,11 +136,12 @@ class Line(NamedTuple):
     reviewed_at: str | None
     correction: str | None
     review_reply: str | None
+    is_excluded: bool
 
     @property
     def is_label(self) -> bool:
-        """As `annotation.core.reviews` says it; exclusions are not looked at."""
-        return self.state == "current" and self.review not in ("waiting", "sent_back")
+        """Whether datasets are made of it: see `annotation.core.reviews` and `annotation.core.exclusions`."""
+        return self.state == "current" and self.review not in ("waiting", "sent_back") and not self.is_excluded
 
 
 @dataclass
@@ -190,12 +194,13 @@ class Whole:
 
 @dataclass
 class Counts:
-    """`states` of the lines that are exported; `left_out` by the condition that leaves them out; `never` what no export
+    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out` by the condition that leaves them out; `never` what no export
     has."""
 
     states: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     never: Counter[str] = field(default_factory=Counter)
+    excluded: int = 0
 
     @property
     def rows(self) -> int:
@@ -226,9 +231,10 @@ def counts_of(project: Project, selection: Selection) -> Counts:
     counts = Counts()
     with connection.cursor() as cursor:
         cursor.execute(COUNT, parameters(project, selection))
-        for left_out, state, number in cursor:
+        for left_out, state, is_excluded, number in cursor:
             if left_out is None:
                 counts.states[state] += number
+                counts.excluded += number if is_excluded else 0
             else:
                 counts.left_out[left_out] += number
     counts.never["drafts"] = Draft.objects.filter(task__batch__project=project).count()
