@@ -1,13 +1,13 @@
 """The files of a dataset version, JSONL beside Parquet, and the sha256 over their content. Pure: no Django."""
 
 import hashlib
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from annotation.core.errors import InvalidInput
+from annotation.core.json_lines import encode_exactly
 from annotation.datasets.rows import LabelledPrompt, Message
 from annotation.kinds.votes import Chances, Row
 
@@ -95,15 +95,15 @@ class SplitWriter:
         self.rows = self.longest = self.size = 0
         self.digest = hashlib.sha256()
         self.jsonl = self.path.open("wb", buffering=1 << 20)
-        self.encode = json.JSONEncoder(
-            ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-        ).encode
         self.lines: list[bytes] = []
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"parquet-{name}")
         self.converting: Future[None] | None = None
 
     def write(self, row: dict[str, Any]) -> None:
-        line = self.encode(row).encode() + b"\n"
+        floats: tuple[float | None, ...] = (row.get("probability"), row.get("tie"), row.get("strength"))
+        if CHANCES[0] in row:
+            floats += tuple(row[name] for name in CHANCES)
+        line = encode_exactly(row, floats) + b"\n"
         self.lines.append(line)
         self.rows += 1
         self.size += len(line)

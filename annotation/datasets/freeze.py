@@ -137,7 +137,8 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
             for row in rows:
                 writer = held_out if prompt.held_out else train
                 writer.write(canonical_row(row, prompt, selection.purpose, selection.format, with_chances=asks_model))
-                by_kind.update(row.kinds)
+                for kind in row.kinds:
+                    by_kind[kind] += 1
                 single_votes += row.votes == 1
                 by_label["held_out" if prompt.held_out else "train"][row.label] += 1
             if progress and done % 500 == 0:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.core.arrays import id_array
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.read_ahead import read_ahead
@@ -47,8 +48,9 @@ CURRENT_LABELS = f"""
 """  # noqa: S608 - our own expressions
 PROMPTS = """
     SELECT id, text, messages::text, digest, held_out, reference, source_document
-    FROM annotation_prompt WHERE id = ANY(%s) ORDER BY id
+    FROM annotation_prompt WHERE id = ANY(%s::bigint[]) ORDER BY id
 """
+CANDIDATES = "SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s::bigint[])"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,10 +236,10 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iter
     }
     texts: dict[int, dict[int, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(ids)])
+        cursor.execute(CANDIDATES, [id_array(ids)])
         for prompt_id, candidate, text in cursor.fetchall():
             texts.setdefault(prompt_id, {})[candidate] = text
-        cursor.execute(PROMPTS, [list(by_prompt)])
+        cursor.execute(PROMPTS, [id_array(by_prompt)])
         for prompt_id, text, chat, digest, held_out, reference, document in cursor.fetchall():
             yield LabelledPrompt(
                 prompt_id=prompt_id,

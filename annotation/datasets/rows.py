@@ -127,6 +127,8 @@ ROWS_FOR: dict[str, RowMaker] = {"sft": sft_rows, "dpo": pair_rows, "kto": unpai
 
 def by_kind(labels: Sequence[Label[Any]]) -> Iterator[tuple[AnnotationKind[Any], list[Label[Any]]]]:
     """The labels by kind, in the order of `KINDS`."""
+    if len(labels) == 1:
+        return iter([(KINDS[labels[0].kind], list(labels))])
     grouped: dict[str, list[Label[Any]]] = {}
     for label in labels:
         grouped.setdefault(label.kind, []).append(label)

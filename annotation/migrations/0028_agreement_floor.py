@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0026_adjudication'),
+        ('annotation', '0027_candidate_origin_of_models_and_people'),
     ]
 
     operations = [
