@@ -105,6 +105,7 @@ class SourcesTally:
     pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
     verdicts: Counter[str] = field(default_factory=Counter)  # of the labels that were reviewed
     decided: dict[int, tuple[str, bool]] = field(default_factory=dict)  # (cause, was kept as divided) by task
+    fingerprint: Any = None  # of the labels read (a hash object), where they are read twice
 
     def excluded_facts(self, without: Without) -> dict[str, Any]:
         """The answers that were left out, counted by exclusion, with its reason, and by part of `without`."""
@@ -206,6 +207,8 @@ def labels(
             tally.verdicts[verdict] += 1
         if cause is not None:
             tally.decided[task_id] = cause, is_divided
+        if tally.fingerprint is not None:
+            tally.fingerprint.update(f"{annotation_id} {payload}".encode())
         tally.annotation_ids.append(annotation_id)
         tally.kinds[kind] += 1
         tally.annotators.add(annotator)

@@ -65,6 +65,7 @@ NOT_PAGES = {
     "time_file",
     "withdrawal_file",
     "dashboard_people_file",
+    "quality_file",
     "account_set_password",
     "account_reset_password_from_key",
     "services",  # for administrators only: tests/deploy/test_services.py

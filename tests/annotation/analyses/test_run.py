@@ -260,7 +260,7 @@ def test_a_project_is_due_when_something_changed_and_not_at_once(project, judged
     assert is_due(project)
     jobs.analyse_project(project.pk)
     assert newest(project)[Analysis.Name.TRUST].result["flags"] == [1, 1]
-    assert (Analysis.objects.count(), AnalysisRows.objects.filter(key="fast").count()) == (2, 1)
+    assert (Analysis.objects.count(), AnalysisRows.objects.filter(key="fast").count()) == (3, 1)
 
 
 def test_the_command(project, judged, capsys, monkeypatch):
