@@ -43,7 +43,8 @@ WITH every AS (
                  later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
         annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id,
-        annotation.active_seconds, annotation.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        annotation.active_seconds, annotation.idle_seconds, task.prompt_id, task.candidate_ids,
+        '' AS skip_reason, '' AS skip_comment,
         CASE WHEN review.id IS NULL AND batch.requires_review AND annotation.is_current THEN 'waiting'
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
@@ -195,8 +196,8 @@ class Whole:
 
 @dataclass
 class Counts:
-    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out` by the condition that leaves them out; `never` what no export
-    has."""
+    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out`
+    by the condition that leaves them out; `never` what no export has."""
 
     states: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)

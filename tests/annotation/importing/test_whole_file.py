@@ -188,15 +188,15 @@ def test_unmapped_columns_merged_rows_and_empty_candidates_are_counted(load):
 
 
 def test_rows_of_withdrawn_prompts_are_named(load):
-    load("rows.jsonl", as_jsonl([{"text": f"Line {number}\nof the reply", "candidates": ["a"]} for number in (1, 2, 3)]))
+    load("rows.jsonl", as_jsonl([{"text": f"Line {n}\nof the reply", "candidates": ["a"]} for n in (1, 2, 3)]))
     first, second, _third = Prompt.objects.order_by("pk")
     said = load("more.jsonl", as_jsonl([{"text": first.text, "candidates": ["b"]}]))
     assert "withdrawn" not in said
     withdraw_prompt(prompt=first, reason="Personal data.", actor=None)
     said = load("more.jsonl", as_jsonl([{"text": "New"}, {"text": first.text, "candidates": ["c"]}]))
     assert (
-        "1 row is of a prompt that is withdrawn, “Line 1 of the reply”: it gets no tasks, and its answers do not count, "
-        "until it is restored (row 2)."
+        "1 row is of a prompt that is withdrawn, “Line 1 of the reply”: it gets no tasks, and its answers do not "
+        "count, until it is restored (row 2)."
     ) in said
     withdraw_prompt(prompt=second, reason="Personal data.", actor=None)
     said = load("more.jsonl", as_jsonl([{"text": second.text}, {"text": first.text}]))
