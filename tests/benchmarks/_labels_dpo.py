@@ -1,4 +1,4 @@
-"""The training of `tests.benchmarks.labels`, in a process of its own: `python -m tests.benchmarks._labels_dpo TASK.json`.
+"""The training of `tests.benchmarks.labels`, in its own process: `python -m tests.benchmarks._labels_dpo TASK.json`.
 
 Reads {"model", "texts", "held_out", "runs": [{"name", "rows", "seed"}], "work", "answer", …}, trains each run by the
 product's program, one after the other, and writes the margins of the implicit reward on the held-out pairs, by name, to
@@ -10,7 +10,6 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
-
 
 SHAPE = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
 WORDS = 2_000
