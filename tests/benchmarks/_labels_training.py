@@ -113,7 +113,7 @@ def rows_of(pairs: list[Row], seed: int) -> dict[str, list[Row]]:
 
 
 def row_of(pair: Row, shares: list[float]) -> Row:
-    """A row of a frozen dataset, whose chosen text is the preferred one; `shares`: formal better, tie, informal better."""
+    """A row of a frozen dataset; `shares`: formal better, tie, informal better."""
     share = shares[0] + shares[1] / 2
     one, other = ("chosen", "rejected") if share >= 0.5 else ("rejected", "chosen")
     values = {"probability": round(max(share, 1 - share), 6), "tie": round(shares[1], 6)}
