@@ -22,7 +22,6 @@ from tests.benchmarks.report import DATA, ROOT
 CLEAN, HARD, SOFT, CALIBRATED = "clean", "hard", "soft", "calibrated"
 CONDITIONS = (CLEAN, HARD, SOFT, CALIBRATED)
 THREE = [Person(0.1), Person(0.1), Person(0.1, flip=0.3)]
-HARDNESS = 0.2
 BETA = 0.3
 # So few pairs, seen so often, that what is wrong in them is learnt as well: chosen by what `hard` loses to `clean`.
 PAIRS = 300
@@ -45,14 +44,15 @@ def labelled(answers: Answers, truth: np.ndarray, gold: int = FEWEST_GOLD) -> tu
     return posterior, fit_calibration(posterior[:gold], truth[:gold]).apply(posterior)
 
 
-def trained(seeds: int, folder: Path, *, first_seed: int = 0) -> Margins:
-    """The margins of the implicit reward on held-out pairs, of each condition and seed."""
+def trained(seeds: int, folder: Path, *, hardness: float, first_seed: int = 0) -> Margins:
+    """The margins of the implicit reward on held-out pairs, of each condition and seed. `hardness`: see
+    `planted.crowd`."""
     train, held_out = pairs("train"), pairs("test")
     pq.write_table(pa.Table.from_pylist(held_out), folder / "held_out.parquet")
     runs = []
     for seed in range(first_seed, first_seed + seeds):
         lots = np.random.default_rng(1_000 + seed).permutation(len(train))[:PAIRS]
-        for condition, rows in rows_of([train[at] for at in lots], seed).items():
+        for condition, rows in rows_of([train[at] for at in lots], seed, hardness).items():
             file = folder / f"{condition}-{seed}.parquet"
             pq.write_table(pa.Table.from_pylist(rows), file)
             runs.append({"name": f"{condition}-{seed}", "rows": str(file), "seed": seed})
@@ -89,11 +89,11 @@ def pairs(split: str) -> list[Row]:
     return [{"prompt": f"{row['source']}\n", "chosen": row["formal"], "rejected": row["informal"]} for row in rows]
 
 
-def rows_of(pairs: list[Row], seed: int) -> dict[str, list[Row]]:
+def rows_of(pairs: list[Row], seed: int, hardness: float) -> dict[str, list[Row]]:
     """The training rows by condition, each in the same order. An even split has no majority and is left out of `hard`
     and `soft`, as datasets leave it out."""
     size = FEWEST_GOLD + len(pairs)
-    made = crowd(np.random.default_rng(seed), THREE, units=size, overlap=3, ties=0, hardness=HARDNESS)
+    made = crowd(np.random.default_rng(seed), THREE, units=size, overlap=3, ties=0, hardness=hardness)
     _, calibrated = labelled(made.answers, made.truth)
     votes = majority(made.answers)
     formal_first = made.truth == 0
