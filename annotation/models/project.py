@@ -79,6 +79,12 @@ class Project(models.Model):
     review_anonymous = models.BooleanField(
         default=False, help_text="Reviewers do not see who answered, nor annotators who reviewed."
     )
+    agreement_floor = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Krippendorff's alpha below which datasets warn. Empty: they do not.",
+    )
     shows_own_figures = models.BooleanField(
         default=False, help_text="Annotators see their own figures, and what their work changed."
     )

@@ -15,6 +15,7 @@ from annotation.analyses.intervals import Z, wilson
 TIE = 1  # of the classes of a pair: 0 the first text is better, 2 the second
 PAIR_CLASSES = 3
 SMOOTHING, CONVERGED = 2.0, 1e-5
+FEWEST_ITERATIONS = 200
 FLOOR = 1e-3  # pseudo-answers in each cell of everybody's matrix
 
 
@@ -68,8 +69,10 @@ def majority(answers: Answers) -> np.ndarray:
     return np.where(total > 0, votes / np.maximum(total, 1), 1 / answers.classes)
 
 
-def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iterations: int = 200) -> DawidSkene:
-    """EM from the shares of votes, until no posterior moves by more than `CONVERGED`."""
+def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iterations: int = 0) -> DawidSkene:
+    """EM from the shares of votes, until no posterior moves by more than `CONVERGED`. `max_iterations` 0: as many as
+    take about a second, at least 200."""
+    max_iterations = max_iterations or max(FEWEST_ITERATIONS, min(5_000_000 // max(len(answers.unit), 1), 10_000))
     rows = Sides.of(answers)
     classes, people = answers.classes, answers.people
     posterior = majority(answers)

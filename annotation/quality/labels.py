@@ -14,6 +14,7 @@ from annotation.quality.aggregation import PAIR_CLASSES, Answers, DawidSkene, da
 from annotation.quality.calibration import FEWEST_GOLD, Calibration, fit_calibration
 from annotation.quality.columns import BAD
 from annotation.quality.material import Material
+from annotation.quality.soft_labels import thinned
 
 FEWEST_SHARED = 10  # pairs that two people answered, below which nothing is known of anybody
 
@@ -78,9 +79,14 @@ def labels_of(material: Material) -> Labels:
     calibration, calibrated = None, None
     if items >= FEWEST_GOLD:
         of_gold = one_answer_each(gold.unit, golden, gold.answer - 1.0, gold.mirrored)
+        # As few answers of each item as pairs have: the posterior of gold would be surer than theirs otherwise.
+        kept = thinned(of_gold.unit, of_gold.person, answers)
         truth = np.zeros(of_gold.units, dtype=np.int64)
         truth[gold.unit] = gold.truth
-        calibration = fit_calibration(posterior_given(of_gold, confusion, model.prior), truth)
+        assert of_gold.mirrored is not None
+        own = of_gold.unit[kept], of_gold.person[kept], of_gold.answer[kept]
+        drawn = Answers(*own, PAIR_CLASSES, of_gold.mirrored[kept])
+        calibration = fit_calibration(posterior_given(drawn, confusion, model.prior), truth)
         calibrated = calibration.apply(posterior)
     sure = np.zeros_like(votes)
     sure[unit[certain], (np.sign(rows.counted[certain]) + 1).astype(int)] = 1.0

@@ -35,6 +35,8 @@ FROM annotation_annotation annotation
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current
+    AND (%(tasks)s::bigint[] IS NULL OR task.id = ANY(%(tasks)s))
+    AND (%(annotations)s::bigint[] IS NULL OR annotation.id = ANY(%(annotations)s))
 ORDER BY task.prompt_id, annotation.id
 """  # noqa: S608 - our own expressions
 CANDIDATES = "SELECT prompt_id, id, text, origin FROM annotation_candidate WHERE id = ANY(%s)"
@@ -49,10 +51,11 @@ def checked_tasks(project: Project) -> dict[int, Check]:
     return {task: Check(*values) for task, *values in rows.values_list("task", "what", "gold__expected")}
 
 
-def material_of(project: Project) -> Material:
+def material_of(project: Project, *, tasks: list[int] | None = None, annotations: list[int] | None = None) -> Material:
+    """Of the whole project, or of some tasks or annotations only."""
     reader = Reader(project.target_language, checked_tasks(project))
     with connection.chunked_cursor() as cursor:
-        cursor.execute(ANSWERS, {"project": project.pk})
+        cursor.execute(ANSWERS, {"project": project.pk, "tasks": tasks, "annotations": annotations})
         waiting: list[Line] = []
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             waiting += [Line(*row) for row in rows]
