@@ -11,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from annotation.dashboards.collection import Person, Work, collection_of
 from annotation.dashboards.trust import PersonRow, age_sentence, person_row
+from annotation.core.checks import is_check
 from annotation.models import Analysis, Annotation, Assignment, Batch, Candidate, Kind, Project, Task, User
 from annotation.text.edit_distance import tokens
 
@@ -100,6 +101,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
     rows = Annotation.objects.filter(
         Exists(later),
         ~Exists(open_tasks),
+        ~is_check(),
         task__batch__project=project,
         annotator=user,
         is_current=True,

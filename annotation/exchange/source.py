@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from annotation.core.checks import checks_people
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
 
@@ -23,7 +24,7 @@ def moment(column: str) -> str:
 
 # A line for each version of each answer, and one for each skipped slot. `left_out` says which condition of the
 # selection a line does not meet, by the names in LEFT_OUT.
-LINES = """
+LINES = f"""
 WITH every AS (
     SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, answer.version, answer.id AS answer_id,
         slot.id AS slot_id, answer.kind, answer.annotator_id, answer.created_at AS at, slot.claimed_at,
@@ -54,6 +55,7 @@ WITH every AS (
     WHERE batch.project_id = %(project)s AND slot.state = 'skipped'
 ), judged AS (
     SELECT every.*, CASE
+        WHEN {checks_people("every.task_id")} THEN 'checks'
         WHEN batch_id <> ALL(%(batches)s::bigint[]) THEN 'batches'
         WHEN kind <> ALL(%(kinds)s::text[]) THEN 'kinds'
         WHEN annotator_id <> ALL(%(people)s::bigint[]) THEN 'people'
@@ -63,8 +65,8 @@ WITH every AS (
         END AS left_out
     FROM every
 )
-"""
-LEFT_OUT = ("batches", "kinds", "people", "times", "skips", "versions")
+"""  # noqa: S608 - our own expressions
+LEFT_OUT = ("checks", "batches", "kinds", "people", "times", "skips", "versions")
 COUNT = f"{LINES} SELECT left_out, state, count(*) FROM judged GROUP BY left_out, state"  # noqa: S608 - our own
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,
