@@ -4,7 +4,10 @@ gold       tasks whose right answer is known: made from decisions and reviews, o
 damage     a text → the same text made worse by a named rule; pure
 shares     how many checks a batch gets, and putting them in
 results    what people's answers to them say, with intervals
+feedback   what somebody is told after a practice item
+requeue    a person's answers of a batch are excluded, and their slots open again
 rules      what a manager is asked to decide about somebody; nothing happens before they confirm
 
-`queue.check_tasks` puts them where nothing tells them from other tasks; `core.checks` keeps their answers out of labels.
+`queue.check_tasks` puts them where nothing tells them from other tasks; `core.checks` keeps their answers out of
+labels.
 """

@@ -64,7 +64,8 @@ POLITENESS = (
     ("いただけますか", "くれるか"),
     ("ください", "くれ"),
     ("いたします", "する"),
-    ("ございます", "ある"),
+    ("ありがとうございます", "ありがとう"),
+    ("でございます", "だ"),
     ("でしょうか", "か"),
     ("ました", "た"),
     ("でした", "だった"),
@@ -75,7 +76,8 @@ POLITENESS = (
     ("できます", "できる"),
 )
 PARTICLES = {"を": "に", "へ": "を", "から": "まで", "まで": "から", "より": "ほど", "が": "を"}
-PARTICLE = re.compile("から|まで|より|を|へ|が")
+# Behind kanji, katakana, letters and digits: behind hiragana it may be a part of a word.
+PARTICLE = re.compile(r"を|(?<=[^\W\u3041-\u309f])(?:から|まで|より|へ|が)")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Damaged:
 
 
 def damaged(text: str, *, language: str, seed: int, terms: Sequence[str] = ()) -> Damaged | None:
-    """The text damaged by one of the rules that apply; None where none does. `terms` are target terms of the glossary."""
+    """The text damaged by one of the rules that apply; None where none does. `terms`: the glossary's target terms."""
     draw = random.Random(f"{seed}:{text}")
     base = language.split("-")[0].lower()
     for group in GROUPS:

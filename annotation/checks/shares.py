@@ -1,6 +1,6 @@
-"""How many tasks of a batch check people, and putting them in. All of a batch's checks are put in by one transaction."""
+"""How many tasks of a batch check people, and putting them in. One transaction puts in all of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import ceil
 from random import Random
@@ -77,7 +77,7 @@ class Amounts:
 COUNTED: dict[str, Callable[[int], str]] = {
     What.GOLD: lambda n: ngettext("%(n)s hidden gold task.", "%(n)s hidden gold tasks.", n) % {"n": f"{n:,}"},
     What.REPEAT: lambda n: ngettext("%(n)s repeated task.", "%(n)s repeated tasks.", n) % {"n": f"{n:,}"},
-    What.TWIN: lambda n: ngettext("Up to %(n)s damaged twin.", "Up to %(n)s damaged twins.", n) % {"n": f"{n:,}"},
+    What.TWIN: lambda n: ngettext("%(n)s damaged twin.", "%(n)s damaged twins.", n) % {"n": f"{n:,}"},
     What.TUTORIAL: lambda n: (
         ngettext("%(n)s practice item for each person.", "%(n)s practice items for each person.", n) % {"n": f"{n:,}"}
     ),
@@ -91,6 +91,11 @@ SHORT: dict[str, Callable[[], str]] = {
         "checks”."
     ),
 }
+
+
+def check_sentences(counts: Mapping[str, int]) -> list[str]:
+    """What so many checks are, in words."""
+    return [COUNTED[what](counts[what]) for what in COUNTED if counts.get(what)]
 
 
 def open_checked_batch(
@@ -163,11 +168,12 @@ def put_in(batch: Batch, missing: dict[str, int]) -> dict[str, int]:
     used |= {gold.prompt_id for gold in practice}
     checks = [check_of_gold(gold, What.GOLD) for gold in take_gold(batch, missing[What.GOLD], used)]
     checks += new_twins(batch, missing[What.TWIN])
-    places = lock_places(batch, len(checks) + missing[What.REPEAT])
-    draw = Random(f"{batch.seed}:{len(places)}")
-    repeats, rest = repeats_of(batch, places, missing[What.REPEAT], draw)
-    draw.shuffle(rest)
-    filled = [*zip(rest, checks, strict=False), *repeats]
+    draw = Random(f"{batch.seed}:{sum(missing.values())}")
+    repeats = repeats_of(batch, missing[What.REPEAT], draw)
+    taken = {place for place, _check in repeats}
+    free = [place for place in lock_places(batch, len(checks) + len(taken)) if place not in taken]
+    draw.shuffle(free)
+    filled = [*zip(free, checks, strict=False), *repeats]
     fill_places(batch, filled)
     made = {what.value: 0 for what in What} | {What.TUTORIAL.value: len(practice)}
     for _place, check in filled:
@@ -180,7 +186,7 @@ def check_of_gold(gold: Gold, what: str) -> NewCheck:
 
 
 def take_gold(batch: Batch, count: int, used: Iterable[int], *, explained: bool = False) -> list[Gold]:
-    """Gold for the batch, what was used least first: of prompts that are not in it otherwise, so that nobody compares."""
+    """Gold for the batch, what was used least first. Its prompts are not in the batch otherwise, or people could compare."""
     if not count:
         return []
     in_batch = Task.objects.filter(batch=batch, prompt=OuterRef("prompt")).exclude(is_check("pk"))
@@ -188,44 +194,30 @@ def take_gold(batch: Batch, count: int, used: Iterable[int], *, explained: bool 
     rows = rows.filter(~Exists(in_batch)).exclude(prompt__in=list(used)).annotate(times=Count("uses"))
     if explained:
         rows = rows.exclude(explanation="")
-    else:  # what explains itself is kept for practice
-        rows = rows.order_by("times", "explanation", "pk")
     taken: dict[int, Gold] = {}
-    for gold in sorted(rows, key=lambda gold: (gold.times, Random(f"{batch.seed}:{gold.pk}").random())):
+    for gold in sorted(rows, key=lambda gold: (gold.times, Random(f"{batch.seed}:{gold.pk}").random())):  # type: ignore[attr-defined]
         taken.setdefault(gold.prompt_id, gold)
     return list(taken.values())[:count]
 
 
-def repeats_of(
-    batch: Batch, places: list[Place], count: int, draw: Random
-) -> tuple[list[tuple[Place, NewCheck]], list[Place]]:
-    """Repeats in the last of the places, each of a task well before it, and the places that are left."""
+def repeats_of(batch: Batch, count: int, draw: Random) -> list[tuple[Place, NewCheck]]:
+    """Repeats in random places of the queue, each of a task well before its place."""
     if not count:
-        return [], places
+        return []
+    places = lock_places(batch, count, after=2 * REPEAT_AFTER) or lock_places(batch, count, after=REPEAT_AFTER + 1)
     taken = {place.task for place in places}
     known = TaskCheck.objects.filter(of_task=OuterRef("pk"))
     rows = Task.objects.filter(batch=batch).exclude(is_check("pk")).exclude(Exists(known))
     tasks = [task for task in rows.order_by("position") if task.pk not in taken]
     draw.shuffle(tasks)
     made: list[tuple[Place, NewCheck]] = []
-    rest: list[Place] = []
-    for at, place in enumerate(reversed(places)):
+    for place in places:
         earlier = next((task for task in tasks if task.position < place.position - REPEAT_AFTER), None)
-        # Spread over the queue: not all of the last places.
-        is_needed = len(places) - at <= count - len(made)
-        if len(made) == count or earlier is None or not (is_needed or draw.random() < count / len(places) + 0.25):
-            rest.append(place)
+        if earlier is None:
             continue
         tasks.remove(earlier)
-        made.append(
-            (
-                place,
-                NewCheck(
-                    what=What.REPEAT,
-                    prompt=earlier.prompt_id,
-                    candidate_ids=earlier.candidate_ids,
-                    of_task=earlier.pk,
-                ),
-            )
+        check = NewCheck(
+            what=What.REPEAT, prompt=earlier.prompt_id, candidate_ids=earlier.candidate_ids, of_task=earlier.pk
         )
-    return made, rest[::-1]
+        made.append((place, check))
+    return made

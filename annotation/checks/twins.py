@@ -9,7 +9,7 @@ from annotation.checks.damage import Damaged, damaged
 from annotation.checks.gold import CHECKABLE
 from annotation.core.checks import DAMAGED, is_check
 from annotation.core.exclusions import usable_prompts
-from annotation.models import Batch, Candidate, GlossaryTerm, Prompt, Task, TaskCheck
+from annotation.models import Batch, Candidate, GlossaryTerm, Gold, Prompt, Task, TaskCheck
 from annotation.queue.check_tasks import NewCheck
 from annotation.text.digests import text_digest
 from annotation.text.normalization import normal_form
@@ -80,7 +80,9 @@ def together(batch: Batch, count: int) -> Iterator[Source]:
     in_batch = Exists(Task.objects.filter(batch=batch, prompt=OuterRef("pk")))
     origins = batch.selection.get("origins")
     of_models = Candidate.objects.filter(prompt=OuterRef("pk")).exclude(text="").exclude(origin__startswith="human:")
-    usable = usable_prompts(batch.project).filter(Exists(of_models))
+    # Who met the prompt of gold would not get the gold.
+    gold = Gold.objects.filter(prompt=OuterRef("pk"), retired_at=None)
+    usable = usable_prompts(batch.project).filter(Exists(of_models), ~Exists(gold))
     for prompts in (usable.exclude(in_batch), usable.filter(in_batch)):
         keys = drawn(prompts, batch.seed, count)
         candidates: dict[int, list[tuple[int, str]]] = {}

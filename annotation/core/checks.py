@@ -41,7 +41,7 @@ def checked_answers(batches: Iterable[Batch]) -> dict[int, tuple[int, int]]:
     ).order_by()
     done = Q(state=State.DONE) | Q(state=State.HELD, finished_at__isnull=False)
     rows = slots.values_list("batch").annotate(
-        Count("pk", filter=done), Count("pk", filter=~Q(state__in=[State.SKIPPED, State.WITHDRAWN]))
+        answered=Count("pk", filter=done), total=Count("pk", filter=~Q(state__in=[State.SKIPPED, State.WITHDRAWN]))
     )
     return {batch: (answered, total) for batch, answered, total in rows}
 

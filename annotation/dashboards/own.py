@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 from django.db.models import Exists, OuterRef, QuerySet
 from rapidfuzz.distance import Levenshtein
 
+from annotation.core.checks import is_check
 from annotation.dashboards.collection import Person, Work, collection_of
 from annotation.dashboards.trust import PersonRow, age_sentence, person_row
-from annotation.core.checks import is_check
 from annotation.models import Analysis, Annotation, Assignment, Batch, Candidate, Kind, Project, Task, User
 from annotation.text.edit_distance import tokens
 

@@ -11,7 +11,9 @@ def flip_rates(person: np.ndarray, answer: np.ndarray, truth: np.ndarray) -> dic
     a tie is no flip. None below `FEWEST` such pairs."""
     decided = truth != TIE
     flipped = decided & (answer == 2 - truth)
-    return {int(who): share_of(flipped[decided & (person == who)], fewest=FEWEST) for who in np.unique(person).tolist()}
+    return {
+        int(who): share_of(flipped[decided & (person == who)], fewest=FEWEST) for who in np.unique(person).tolist()
+    }
 
 
 def right_rates(person: np.ndarray, answer: np.ndarray, truth: np.ndarray) -> dict[int, Estimate | None]:

@@ -371,7 +371,9 @@ class Reader:
         first, second = (Written(line.person, line.batch, line.at, "") for line in (one, other))
         self.add_alike(self.measure(one.kind, name), one.prompt, first, second, above, below)
 
-    def add_alike(self, measure: int, prompt: int, one: Written, other: Written, above: float, below: float) -> None:
+    def add_alike(
+        self, measure: int, prompt: int, one: Written, other: Written, above: float, below: float
+    ) -> None:
         if one.person > other.person:
             one, other = other, one
         alike = self.alike

@@ -93,7 +93,8 @@ def fill_places(batch: Batch, checks: Sequence[tuple[Place, NewCheck]]) -> None:
 
 
 def append_practice(batch: Batch, checks: Sequence[NewCheck]) -> None:
-    """Practice items have no slots of their own: one is made for each person who begins (`check_claims.take_practice_item`)."""
+    """Practice items have no slots of their own: `check_claims.take_practice_item` makes one for each
+    person."""
     last = last_position(batch)
     tasks = Task.objects.bulk_create(
         Task(batch=batch, prompt_id=check.prompt, candidate_ids=list(check.candidate_ids), position=last + n)

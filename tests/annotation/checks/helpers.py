@@ -23,7 +23,7 @@ def gold_in(project: Project, count: int = 2, *, kind: str = Kind.CHOOSING, expl
         if kind == Kind.CHOOSING:
             CandidateFactory(prompt=prompt, text=f"朝ごはん{prompt.pk}込みなの。", origin="import:hotel.csv")
     rows = Prompt.objects.filter(pk__in=[prompt.pk for prompt in prompts])
-    source = open_batch(project=project, kind=kind, name="Source of gold", actor=actor, prompts=rows, overlap=1)
+    source = open_batch(project=project, kind=kind, name="Earlier requests", actor=actor, prompts=rows, overlap=1)
     Batch.objects.filter(pk=source.pk).update(status=Batch.Status.CLOSED)
     return [
         enter_gold(task=task, expected=answer_to(task, kind), explanation=explanation, actor=actor)

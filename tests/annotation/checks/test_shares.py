@@ -56,7 +56,7 @@ def test_each_person_meets_gold_once_across_batches_and_never_what_they_made():
 
 
 def test_shares_are_topped_up_and_never_taken_back():
-    project, batch = checked_hotel(10, gold=4)
+    _project, batch = checked_hotel(10, gold=4)
     set_checks(batch=batch, shares=Shares(gold=10), actor=None)
     set_checks(batch=batch, shares=Shares(gold=10), actor=None)
     assert made_checks(batch) == {"gold": 1}
@@ -86,12 +86,12 @@ def test_the_command_opens_and_its_dry_run_only_says_what_it_would_put_in(capsys
     for sentence in (
         "2 hidden gold tasks.",
         "2 repeated tasks.",
-        "Up to 2 damaged twins.",
+        "2 damaged twins.",
         "1 practice item for each person.",
         "Practice items: 1 of the 2 wanted.",
     ):
         assert sentence in out
-    assert not project.batches.exclude(name="Source of gold").exists()
+    assert not project.batches.exclude(name="Earlier requests").exists()
     call_command(*arguments)
     batch = project.batches.get(name="Choosing")
     assert made_checks(batch) == {"gold": 2, "repeat": 2, "twin": 2, "tutorial": 1}
