@@ -186,7 +186,7 @@ def check_of_gold(gold: Gold, what: str) -> NewCheck:
 
 
 def take_gold(batch: Batch, count: int, used: Iterable[int], *, explained: bool = False) -> list[Gold]:
-    """Gold for the batch, what was used least first. Its prompts are not in the batch otherwise, or people could compare."""
+    """Gold for the batch, what was used least first. Its prompts are not in the batch otherwise."""
     if not count:
         return []
     in_batch = Task.objects.filter(batch=batch, prompt=OuterRef("prompt")).exclude(is_check("pk"))

@@ -16,7 +16,7 @@ from annotation.core.reviews import waiting_in
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
-from annotation.models import Assignment, Project, Remark, WorkClock
+from annotation.models import Assignment, CheckProposal, Project, Remark, WorkClock
 from annotation.reviewing.disagreements import count_doubtful
 
 AWAY = timedelta(hours=1)  # without a sign, holding a task
@@ -37,22 +37,24 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Three queries, and a fourth where a batch requires review."""
+    """Urgent ones first. Five queries, and a sixth where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Three queries, and a fourth where a batch requires review."""
+    """Of each project, urgent ones first. Five queries, and a sixth where a batch requires review."""
     reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
     remarks = waiting_remarks([found.project for found, _ahead in projects])
     doubtful = count_doubtful([found.project for found, _ahead in projects])
+    proposed = waiting_proposals([found.project for found, _ahead in projects])
     rows = [
         [
             *running_dry(found, ahead),
             *budget(found, ahead),
             *away(held.get(found.project.pk, [])),
             *unanswered_remarks(found.project, remarks.get(found.project.pk)),
+            *check_proposals(found.project, proposed.get(found.project.pk, 0)),
             *disagreements(found.project, doubtful.get(found.project.pk, 0)),
             *waiting_reviews(found.project, sum(reviews[item.batch.pk] for item in found.batches)),
         ]
@@ -138,6 +140,23 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
         }
     url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
+
+
+def waiting_proposals(projects: Sequence[Project]) -> dict[int, int]:
+    """How many people a rule on checks asks to decide about, by project."""
+    rows = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
+    return dict(rows.values_list("project").annotate(n=Count("annotator", distinct=True)))
+
+
+def check_proposals(project: Project, people: int) -> list[Blocker]:
+    if not people:
+        return []
+    sentence = ngettext(
+        "Checks say that the answers of %(count)s person need a decision.",
+        "Checks say that the answers of %(count)s people need a decision.",
+        people,
+    ) % {"count": number(people)}
+    return [Blocker(sentence, reverse("checks", args=[project.slug]), _("Decide"))]
 
 
 def disagreements(project: Project, waiting: int) -> list[Blocker]:

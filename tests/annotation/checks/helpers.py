@@ -15,9 +15,9 @@ def gold_in(project: Project, count: int = 2, *, kind: str = Kind.CHOOSING, expl
     """Gold of prompts of its own, made by a manager: the first text is better, or scores 5 and 4."""
     manager = project.memberships.filter(role=Role.MANAGER).first()
     actor = manager.user if manager else join(project, Role.MANAGER)
-    prompts = [
-        PromptFactory(project=project, text=f"Is breakfast included in rate {n}? {explanation}") for n in range(count)
-    ]
+    first = Gold.objects.count()
+    texts = [f"Is breakfast included in rate {first + n}?" for n in range(count)]
+    prompts = [PromptFactory(project=project, text=text) for text in texts]
     for prompt in prompts:
         CandidateFactory(prompt=prompt, text=f"朝食{prompt.pk}は料金に含まれていますか。", origin="checkpoint:7")
         if kind == Kind.CHOOSING:

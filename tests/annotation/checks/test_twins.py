@@ -24,7 +24,9 @@ def rules_of(text, language, terms=()):
 def test_each_rule_does_what_its_name_says():
     assert set(APPLY) == set(RULES) == {rule for group in GROUPS for rule in group}
     number = rules_of("Check-in is at 15.", "en")["number"]
-    assert number != "Check-in is at 15." and number.startswith("Check-in is at ") and number.endswith("5.")
+    assert number != "Check-in is at 15."
+    assert number.startswith("Check-in is at ")
+    assert number.endswith("5.")
     assert rules_of("The pool is not open.", "en") == {"negation": "The pool is open."}
     assert rules_of("予約は必要ありません。", "ja") == {"negation": "予約は必要あります。"}
     clauses = {damaged("今日は晴れなので、散歩に行く。", language="ja", seed=seed).text for seed in range(9)}
@@ -33,7 +35,9 @@ def test_each_rule_does_what_its_name_says():
     assert rules_of("ありがとうございます。", "ja") == {"politeness": "ありがとう。"}
     assert rules_of("Give me the lobby", "en", terms=["lobby", "reception"])["term"] == "Give me the reception"
     shuffled = rules_of("The big brown dog sleeps", "en")["order"].split()
-    assert shuffled[0] == "The" and shuffled[-1] == "sleeps" and shuffled != ["The", "big", "brown", "dog", "sleeps"]
+    assert shuffled[0] == "The"
+    assert shuffled[-1] == "sleeps"
+    assert shuffled != ["The", "big", "brown", "dog", "sleeps"]
 
 
 def test_the_same_seed_damages_alike_and_a_text_that_no_rule_fits_is_left_alone():
@@ -73,7 +77,8 @@ def test_texts_scored_one_by_one_are_compared_with_the_same_persons_earlier_scor
     batch = batch_with(project, list(project.prompts.values_list("pk", flat=True)), kind=Kind.SCORING, twins=8)
     person = join(project, Role.ANNOTATOR)
     twins = of_kind(batch, "twin")
-    assert twins and all(TaskCheck.objects.get(task=task).of_task_id for task in twins)
+    assert twins
+    assert all(TaskCheck.objects.get(task=task).of_task_id for task in twins)
     while held := claim_next(batch=batch, annotator=person):
         (key,) = held.task.candidate_ids
         points = 2 if held.task_id in twins else 4
