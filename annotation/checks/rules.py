@@ -71,7 +71,7 @@ def set_rules(*, project: Project, rules: Rules, actor: User | None) -> None:
 
 def propose(project: Project) -> int:
     """Make the proposals of rules that fire and are not waiting already; returns how many. After a decision a rule asks
-    again only once `FEWEST` more answers are there. Its command is `manage.py analyse`; the job runs it with that."""
+    again only after `FEWEST` more answers. Its command is `manage.py analyse`; the job runs it with that."""
     if not any(project.check_rules.values()):
         return 0
     with transaction.atomic():

@@ -195,7 +195,7 @@ def take_gold(batch: Batch, count: int, used: Iterable[int], *, explained: bool 
     if explained:
         rows = rows.exclude(explanation="")
     taken: dict[int, Gold] = {}
-    for gold in sorted(rows, key=lambda gold: (gold.times, Random(f"{batch.seed}:{gold.pk}").random())):  # type: ignore[attr-defined]
+    for gold in sorted(rows, key=lambda gold: (gold.times, Random(f"{batch.seed}:{gold.pk}").random())):
         taken.setdefault(gold.prompt_id, gold)
     return list(taken.values())[:count]
 

@@ -114,7 +114,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
 def changes_of(answers: Items[Annotation], language: str) -> list[Change]:
     """Each of these answers (of `answered_again`) with the models' texts. Two queries."""
     prompts = {answer.task.prompt_id for answer in answers}
-    by_prompt: dict[int, list[Candidate]] = defaultdict(list)
+    by_prompt: dict[int | None, list[Candidate]] = defaultdict(list)
     made = Candidate.objects.filter(prompt__in=prompts, origin__startswith=BY_MODELS)
     for candidate in made.order_by("created_at", "pk"):
         by_prompt[candidate.prompt_id].append(candidate)

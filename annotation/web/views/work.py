@@ -185,8 +185,8 @@ def next_task(
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
-    `announcement` goes to the live region; `notice` is shown as well. `like` is the task before it, `practised` what is
-    said of it where it was a practice item: then the page answers a plain form, too.
+    `announcement` goes to the live region; `notice` is shown as well. `like` is the task before it, `practised` the
+    feedback on it where it was a practice item: then the page answers a plain form, too.
     """
     if request.method == "POST" and not request.htmx and practised is None:
         if notice:
