@@ -17,6 +17,7 @@ from annotation.importing import locks, run
 from annotation.importing.judgements.run import run_judgements
 from annotation.members import attempt_counters
 from annotation.models import AnswerExport, Import, Project
+from annotation.quality import run as quality
 from annotation.queue import claims
 
 
@@ -108,15 +109,18 @@ def send_summaries() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def analyse_project(project_id: int) -> None:
-    """Analyse a project's answers for its dashboard, unless nothing changed. Its twin is `manage.py analyse`."""
+    """Analyse a project's answers for its dashboard and its labels' quality, unless nothing changed. Its twin is
+    `manage.py analyse`."""
     project = Project.objects.get(pk=project_id)
     if analyses.is_due(project):
         analyses.analyse(project)
         rules.propose(project)
+    if quality.is_due(project):
+        quality.assess(project)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def analyse_due() -> None:
     """Queue the projects whose answers changed since their last analysis. Its twin is `manage.py analyse --due`."""
-    for project_id in analyses.due_projects():
+    for project_id in sorted({*analyses.due_projects(), *quality.due_projects()}):
         analyse_project.delay(project_id)

@@ -6,7 +6,8 @@ An estimate is {"value", "low", "high", "n", "hits"}, or null below `FEWEST` ans
 
 trust: answers; first, longer, fast (estimates) with first_n, longer_n and fast_n, the numbers that they would rest on;
 untimed (answers without a recorded time); origins [{origin, share}]; confused [{kind, group, share, labels, times}];
-runs [{person, kind, length, n}]; flags [flagged tasks, of these open].
+runs [{person, kind, length, n}]; flags [flagged tasks, of these open];
+pending: answers left out until they are reviewed.
 people: one row for each person, see `annotation.analyses.people`.
 """
 
@@ -19,7 +20,7 @@ from annotation.analyses.disagreement import KEPT
 from annotation.analyses.intervals import Estimate, share_of
 from annotation.analyses.source import KIND_NAMES, Material
 
-VERSION = 1
+VERSION = 2
 MOST_CONFUSED = 20
 Result = dict[str, Any]
 
@@ -85,6 +86,7 @@ def results_of(material: Material) -> tuple[dict[str, Result], Rows]:
             for line in sorted(lines, key=lambda line: -line.length)
         ],
         "flags": list(material.flags),
+        "pending": material.pending,
     }
     found = people.people_of(answers, pairs, clock, lines, material.skips)
     for person in found:

@@ -11,13 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Max, Sum
 from django.utils import timezone
 
 from annotation.analyses.results import VERSION, results_of
 from annotation.analyses.source import material_of
 from annotation.core.locks import Lock, try_lock
-from annotation.models import Analysis, AnalysisRows, Exclusion, Project, Remark, WorkCount
+from annotation.models import Analysis, AnalysisRows, Batch, Exclusion, Project, Remark, Review, WorkCount
 
 SHORTEST_PAUSE = timedelta(minutes=5)
 PAUSE_FACTOR = 10  # times what the last analysis took
@@ -80,13 +80,16 @@ def store_doubts(project: Project, doubts: dict[int, float]) -> None:
 
 def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
     """What an analysis depends on, as counts by project that change whenever it may: answers, later versions, skips,
-    exclusions made and lifted, flags raised and answered. None: of all projects."""
+    exclusions made and lifted, flags raised and answered, reviews and the batches that require them. None: of all
+    projects."""
     work, exclusions = WorkCount.objects.order_by(), Exclusion.objects.order_by()
     flags = Remark.objects.filter(kind=Remark.Kind.FLAG).order_by()
+    reviews, requiring = Review.objects.order_by(), Batch.objects.filter(requires_review=True).order_by()
     if projects is not None:
         ids = list(projects)
         work, exclusions = work.filter(batch__project__in=ids), exclusions.filter(project__in=ids)
         flags = flags.filter(task__batch__project__in=ids)
+        reviews, requiring = reviews.filter(batch__project__in=ids), requiring.filter(project__in=ids)
     found: dict[int, Covers] = defaultdict(dict)
     sums = {name: Sum(name) for name in ("answered", "changed", "skipped")}
     for project, *values in work.values("batch__project").annotate(**sums).values_list("batch__project", *sums):
@@ -96,6 +99,10 @@ def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
     counted = flags.values_list("task__batch__project").annotate(Count("pk"), Count("answered_at"))
     for project, raised, answered in counted:
         found[project] |= {"flags": raised, "answered_flags": answered}
+    for project, given, newest in reviews.values_list("batch__project").annotate(Count("pk"), Max("pk")):
+        found[project] |= {"reviews": given, "newest_review": newest}
+    for project, batches in requiring.values_list("project").annotate(Count("pk")):
+        found[project]["requiring_review"] = batches
     return dict(found)
 
 

@@ -16,21 +16,24 @@ from annotation.analyses.columns import AnswerColumns, Answers, PairColumns, Pai
 from annotation.analyses.disagreement import KEPT, Disagreement
 from annotation.core.checks import IS_LABEL
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
+from annotation.core.reviews import PENDING, REVIEW_JOIN
 from annotation.kinds import KINDS
 from annotation.models import Project
 
 ROWS_AT_ONCE = 5_000
 KIND_NAMES = tuple(KINDS)  # a kind's number is its place here
+# What people answered, not what reviewers made of it. Answers that do not count before their review are only counted.
 # The sides of recorded judgements are those of a file: nobody knows whether they were drawn at random.
 ANSWERS = f"""
 SELECT annotation.assignment_id, annotation.task_id, annotation.annotator_id, batch.kind, annotation.payload::text,
     annotation.active_seconds, extract(epoch FROM annotation.created_at)::float8,
-    char_length(coalesce(prompt.messages::text, prompt.text)), NOT batch.selection ? 'judgements'
+    char_length(coalesce(prompt.messages::text, prompt.text)), NOT batch.selection ? 'judgements', {PENDING} IS NOT NULL
 FROM annotation_annotation annotation
     JOIN annotation_task task ON task.id = annotation.task_id
     JOIN annotation_batch batch ON batch.id = task.batch_id
     JOIN annotation_prompt prompt ON prompt.id = task.prompt_id
     {EXCLUSION_JOINS}
+    {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current AND {EXCLUSION_ID} IS NULL
     AND {IS_LABEL}
 ORDER BY annotation.task_id, annotation.id
@@ -63,6 +66,7 @@ class Line(NamedTuple):
     at: float
     prompt_chars: int
     is_randomised: bool
+    is_pending: bool
 
 
 @dataclass
@@ -75,7 +79,8 @@ class Skips:
 
 @dataclass(frozen=True)
 class Material:
-    """All that the analyses of a project need. `origins` by number; `flags`: (tasks flagged, of these open)."""
+    """All that the analyses of a project need. `origins` by number; `flags`: (tasks flagged, of these open); `pending`:
+    answers that are left out because they do not count before their review."""
 
     answers: Answers
     pairs: Pairs
@@ -83,6 +88,7 @@ class Material:
     disagreement: Disagreement
     skips: dict[int, Skips]
     flags: tuple[int, int]
+    pending: int = 0
 
 
 def material_of(project: Project) -> Material:
@@ -105,6 +111,7 @@ def material_of(project: Project) -> Material:
         disagreement=reader.disagreement,
         skips=skips_of(params),
         flags=flags_of(params),
+        pending=reader.pending,
     )
 
 
@@ -116,9 +123,12 @@ class Reader:
         self.pairs = PairColumns()
         self.origins: dict[str, int] = {}
         self.disagreement = Disagreement()
+        self.pending = 0
 
     def read(self, lines: list[Line]) -> None:
-        parsed = [(line, KINDS[line.kind].parse(json.loads(line.payload))) for line in lines]
+        counted = [line for line in lines if not line.is_pending]
+        self.pending += len(lines) - len(counted)
+        parsed = [(line, KINDS[line.kind].parse(json.loads(line.payload))) for line in counted]
         ids = {key for line, answer in parsed for key in KINDS[line.kind].candidates(answer)}
         chars, origins = candidates(list(ids))
         for task, of_task in groupby(parsed, key=lambda row: row[0].task):

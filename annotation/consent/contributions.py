@@ -6,6 +6,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from annotation.models import Adjudication, Annotation, Candidate, Event, Exclusion, Gold, Project, Review, User
 
+# Of exclusions that a withdrawal makes.
+REASON = "Consent was withdrawn"
+CORRECTED = "Corrected by somebody who withdrew consent"
+OWN_REASONS = (REASON, CORRECTED)
 DECISION_VERBS = ("task.adjudicated", "task.kept_divided", "task.decision_taken_back")
 
 
@@ -63,16 +67,17 @@ def row_ids(project: Project, person: User) -> tuple[set[int], set[int]]:
 
 
 def events_with_texts(project: Project, person: User) -> QuerySet[Event]:
-    """Recorded events that quote what the person wrote, or what a reviewer wrote about it."""
+    """Recorded events that quote what the person wrote, or what a reviewer or manager wrote about it or about them."""
     rows = Event.objects.filter(project=project)
     own = Q(actor=person, verb__in=["remark.added", "remark.answered", "assignment.skipped", "review.replied"])
     remarks: Any = Event.objects.filter(project=project, actor=person, verb="remark.added").values("object_id")
     answered = Q(verb="remark.answered", object_type="remark", object_id__in=remarks)
     verdicts = [*(f"review.{verdict}" for verdict in Review.Verdict.values), "review.taken_back"]
     reviews = Q(verb__in=verdicts) & (Q(actor=person) | Q(after__author=person.pk))
-    left_out: Any = exclusions_of_answers(project, person).values("pk")
+    left_out: Any = exclusions_about(project, person).values("pk")
     exclusions = Q(object_type="exclusion", object_id__in=left_out)
-    return rows.filter(own | answered | reviews | exclusions | Q(pk__in=events_of_decisions(project, person)))
+    pauses = Q(verb="member.paused", after__user=person.pk)
+    return rows.filter(own | answered | reviews | exclusions | pauses | Q(pk__in=events_of_decisions(project, person)))
 
 
 def events_of_decisions(project: Project, person: User) -> list[int]:
@@ -86,6 +91,7 @@ def events_of_decisions(project: Project, person: User) -> list[int]:
     ]
 
 
-def exclusions_of_answers(project: Project, person: User) -> QuerySet[Exclusion]:
-    """Exclusions of single answers of this person, whose reasons may quote them."""
-    return Exclusion.objects.filter(project=project, annotator=person, task__isnull=False).order_by()
+def exclusions_about(project: Project, person: User) -> QuerySet[Exclusion]:
+    """Exclusions of this person, or of an answer of theirs, whose reasons people wrote: they may quote or describe
+    them."""
+    return Exclusion.objects.filter(project=project, annotator=person).exclude(reason__in=OWN_REASONS).order_by()

@@ -19,7 +19,7 @@ from annotation.consent.contributions import (
     corrections_by,
     decisions_about,
     events_with_texts,
-    exclusions_of_answers,
+    exclusions_about,
     gold_of,
     reviews_about,
 )
@@ -75,7 +75,7 @@ def erase(withdrawal: Withdrawal, actor: User | None) -> Counter[str]:
     replies = Remark.objects.filter(answered_by=person, **of_person).exclude(answer="").exclude(answer=ERASED)
     counts["remark_answers"] = replies.update(answer=ERASED)
     counts["messages"] = Message.objects.filter(project=project, member=person).delete()[0]
-    reasons = exclusions_of_answers(project, person).exclude(reason=ERASED)
+    reasons = exclusions_about(project, person).exclude(reason=ERASED)
     counts["exclusion_reasons"] = reasons.update(reason=ERASED)
     counts["reviews"] = erase_reviews(project, person)
     noted = decisions_about(project, person).exclude(note="").exclude(note=ERASED)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation.answers.exclusions import people_of
 from annotation.consent import registry
-from annotation.consent.contributions import answers_of, corrections_by, decisions_from
+from annotation.consent.contributions import CORRECTED, REASON, answers_of, corrections_by, decisions_from
 from annotation.consent.erasing import erase
 from annotation.consent.reach import versions_with
 from annotation.consent.removal import remove_exports, remove_files
@@ -27,8 +27,6 @@ from annotation.models import Exclusion, Membership, Project, User, WeeklySummar
 from annotation.queue.manual_assignment import release_all
 from annotation.reviewing.adjudication import take_back
 
-REASON = "Consent was withdrawn"
-CORRECTED = "Corrected by somebody who withdrew consent"
 MAX_NOTE = 300
 # For so long a request that began before an erasure may still write something.
 SWEPT_FOR = timedelta(hours=1)

@@ -58,14 +58,16 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class Trust:
-    """`behind`: answers given since. `figures` of the project. `people`: those that ask for attention first, then all
-    by name; `ranking` says whether their intervals of pace tell them apart."""
+    """`behind`: answers given since; `pending`: those that are left out until they are reviewed. `figures` of the
+    project. `people`: those that ask for attention first, then all by name; `ranking` says whether their intervals of
+    pace tell them apart."""
 
     age: str
     behind: int
     figures: list[Figure]
     people: list[PersonRow] = field(default_factory=list)
     ranking: str = ""
+    pending: int = 0
 
     @property
     def needing(self) -> list[PersonRow]:
@@ -99,6 +101,7 @@ def trust_of(found: Collection, *, manages: bool) -> Trust | None:
         figures=figures_of(found.project, analysis.result, named, manages=manages),
         people=sorted(rows, key=lambda row: (not row.attention, row.user.name.casefold(), row.user.pk)),
         ranking=ranking_sentence([row["pace"] for row in people if row["pace"]]),
+        pending=analysis.result.get("pending", 0),
     )
 
 

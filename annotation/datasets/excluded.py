@@ -1,4 +1,4 @@
-"""The answers that a dataset version leaves out, and what review came to, in words."""
+"""The answers that a dataset version leaves out, what review came to, and what its probabilities are, in words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -57,3 +57,31 @@ def review_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
     decided = manifest.get("adjudication", {})
     tasks = {"decided": _("tasks decided by a reviewer"), "kept_divided": _("tasks kept as divided by a reviewer")}
     yield from ((sentence, decided[name]) for name, sentence in tasks.items() if decided.get(name))
+
+
+def label_lines(manifest: dict[str, Any]) -> Iterator[str]:
+    """What the probabilities are and how far gold bears them out; nothing where they are shares of votes."""
+    facts = manifest.get("labels")
+    if not facts:
+        return
+    values = {name: f"{facts[name]:,}" for name in ("pairs", "by_votes", "turned", "annotators", "gold")}
+    kind = {
+        "posterior": _("posteriors of a model of who errs how, not calibrated"),
+        "calibrated": _("posteriors of a model of who errs how, calibrated on gold"),
+    }[facts["are"]]
+    yield _("%(kind)s, of %(pairs)s pairs by %(annotators)s annotators") % {**values, "kind": kind}
+    if facts["by_votes"]:
+        yield _("%(by_votes)s pairs keep the share of their votes: scores, edits, decided tasks") % values
+    if facts["turned"]:
+        yield _("%(turned)s pairs prefer the text that most votes are against") % values
+    if not facts["converged"]:
+        yield _("the model did not converge: take votes")
+    calibration = facts["calibration"]
+    if calibration is None:
+        yield _("no calibration: %(gold)s gold items have answers, 50 are needed") % values
+        return
+    before, after = calibration["before"], calibration["after"]
+    yield _(
+        "calibration error on %(gold)s gold items: %(before).3f before, %(after).3f after "
+        "(95 %% interval %(low).3f to %(high).3f)"
+    ) % {**values, "before": before["value"], "after": after["value"], "low": after["low"], "high": after["high"]}

@@ -1,21 +1,25 @@
 """The files of a dataset version, JSONL beside Parquet, and the sha256 over their content. Pure: no Django."""
 
 import hashlib
-import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from annotation.core.errors import InvalidInput
+from annotation.core.json_lines import encode_exactly
 from annotation.datasets.rows import LabelledPrompt, Message
-from annotation.kinds.votes import Row
+from annotation.kinds.votes import Chances, Row
 
 COMPLETIONS = {"sft": ("completion",), "dpo": ("chosen", "rejected"), "kto": ("completion",)}
+# That chosen is better: by votes, by the posterior, and by the calibrated one; null where a pair has none.
+CHANCES = ("probability_votes", "probability_posterior", "probability_calibrated")
 BLOCK = 8 * 1024 * 1024  # bytes of JSONL that become one row group
 
 
-def canonical_row(row: Row, prompt: LabelledPrompt, purpose: str, format: str) -> dict[str, Any]:
+def canonical_row(
+    row: Row, prompt: LabelledPrompt, purpose: str, format: str, *, with_chances: bool = False
+) -> dict[str, Any]:
     """The row as the files have it: the trainers' columns first, then its provenance."""
     conversational = format == "conversational"
     values: dict[str, Any] = {"prompt": prompt.messages if conversational else plain_prompt(prompt)}
@@ -27,6 +31,9 @@ def canonical_row(row: Row, prompt: LabelledPrompt, purpose: str, format: str) -
         values |= {"probability": row.probability, "tie": row.tie, "strength": row.strength}
     if purpose == "kto":
         values["probability"] = row.probability
+    if with_chances:
+        known = row.chances or Chances(row.probability, None, None)
+        values |= dict(zip(CHANCES, known, strict=True))
     return values | {
         "weight": 1.0,
         "votes": row.votes,
@@ -50,7 +57,7 @@ def plain_prompt(prompt: LabelledPrompt) -> str:
     return "\n\n".join(message["content"] for message in messages) + "\n"
 
 
-def parquet_schema(purpose: str, format: str) -> Any:
+def parquet_schema(purpose: str, format: str, *, with_chances: bool = False) -> Any:
     import pyarrow as pa
 
     text = pa.string()
@@ -61,6 +68,8 @@ def parquet_schema(purpose: str, format: str) -> Any:
         fields += [("label", pa.bool_()), ("probability", pa.float64())]
     if purpose == "dpo":
         fields += [("probability", pa.float64()), ("tie", pa.float64()), ("strength", pa.float64())]
+    if with_chances:
+        fields += [(name, pa.float64()) for name in CHANCES]
     fields += [
         ("weight", pa.float64()),
         ("votes", pa.int64()),
@@ -86,15 +95,15 @@ class SplitWriter:
         self.rows = self.longest = self.size = 0
         self.digest = hashlib.sha256()
         self.jsonl = self.path.open("wb", buffering=1 << 20)
-        self.encode = json.JSONEncoder(
-            ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-        ).encode
         self.lines: list[bytes] = []
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"parquet-{name}")
         self.converting: Future[None] | None = None
 
     def write(self, row: dict[str, Any]) -> None:
-        line = self.encode(row).encode() + b"\n"
+        floats: tuple[float | None, ...] = (row.get("probability"), row.get("tie"), row.get("strength"))
+        if CHANCES[0] in row:
+            floats += tuple(row[name] for name in CHANCES)
+        line = encode_exactly(row, floats) + b"\n"
         self.lines.append(line)
         self.rows += 1
         self.size += len(line)

@@ -1,5 +1,6 @@
 """Freeze labels into a content-addressed dataset version."""
 
+import hashlib
 import shutil
 import tempfile
 from collections import Counter
@@ -17,12 +18,15 @@ from annotation.core.collection import rare_collection
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.reviews import SENT_BACK, WAITING
 from annotation.core.version import version as code_version
+from annotation.datasets.beliefs import read_beliefs
 from annotation.datasets.files import SplitWriter, canonical_row, content_sha256, file_facts, parquet_schema
+from annotation.datasets.gate import gate_facts
 from annotation.datasets.held_out import HeldOutPrompts
 from annotation.datasets.labels import Selection, SourcesTally, aspect_points, checked_selection, labelled_prompts
 from annotation.datasets.register import FILES, Content, register
 from annotation.datasets.rows import ROWS_FOR, AgreementTally, ExportOptions
 from annotation.datasets.without import NOTHING, Without
+from annotation.kinds.votes import VOTES
 from annotation.models import Annotation, Assignment, DatasetVersion, Project, User
 from annotation.text.digests import canonical_json
 
@@ -88,20 +92,26 @@ def freeze_dataset(
         try:
             with rare_collection():
                 content = write_files(folder, project, selection, progress)
+            if content is None:
+                continue
             if version := register(project, selection, content, folder, actor, state):
                 return version
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    raise Conflict(_("Consent was withdrawn again and again while the dataset was written. Freeze it again."))
+    raise Conflict(_("Labels changed again and again while the dataset was written. Freeze it again."))
 
 
-def write_files(folder: Path, project: Project, selection: Selection, progress: Progress | None) -> Content:
+def write_files(folder: Path, project: Project, selection: Selection, progress: Progress | None) -> Content | None:
+    """None where labels that are read twice changed in between."""
     sources, agreement, left_out = SourcesTally(), AgreementTally(), Counter[str]()
     by_kind: Counter[str] = Counter()
     by_label: dict[str, Counter[bool | None]] = {"train": Counter(), "held_out": Counter()}
     single_votes = 0
     points = aspect_points(project)
-    schema = parquet_schema(selection.purpose, selection.format)
+    asks_model = selection.options.labels != VOTES
+    if asks_model:
+        sources.fingerprint = hashlib.sha256()
+    schema = parquet_schema(selection.purpose, selection.format, with_chances=asks_model)
     rows_of = ROWS_FOR[selection.purpose]
     with (
         transaction.atomic(),
@@ -109,8 +119,11 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         SplitWriter(folder, "held_out", schema) as held_out,
         closing(labelled_prompts(project, selection, sources)) as prompts,
     ):
+        believed = read_beliefs(project, selection) if asks_model else None
         barred = HeldOutPrompts.of(project)
         for done, prompt in enumerate(prompts, 1):
+            if believed:
+                prompt = prompt._replace(believe=believed.of)
             agreement.add(prompt.labels)
             made = rows_of(prompt, selection.options, points, left_out)
             rows = [row for row in made if selection.options.takes(row)]
@@ -123,12 +136,16 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
                     rows = []
             for row in rows:
                 writer = held_out if prompt.held_out else train
-                writer.write(canonical_row(row, prompt, selection.purpose, selection.format))
-                by_kind.update(row.kinds)
+                writer.write(canonical_row(row, prompt, selection.purpose, selection.format, with_chances=asks_model))
+                for kind in row.kinds:
+                    by_kind[kind] += 1
                 single_votes += row.votes == 1
                 by_label["held_out" if prompt.held_out else "train"][row.label] += 1
             if progress and done % 500 == 0:
                 progress(done)
+        gate = {} if project.agreement_floor is None else gate_facts(project, sources.annotation_ids)
+    if believed and believed.fingerprint != sources.fingerprint.hexdigest():
+        return None
     if not train.rows:
         raise InvalidInput(nothing_to_train_on(project, selection, sources, left_out, held_out.rows))
     content = Content(
@@ -169,6 +186,8 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
         **({"checks": {"annotations": sources.checks}} if sources.checks else {}),
         **({"review": facts} if (facts := sources.review_facts()) else {}),
+        **({"labels": believed.facts()} if believed else {}),
+        **({"gate": gate} if gate else {}),
         **({"adjudication": decided} if (decided := sources.adjudication_facts()) else {}),
         "guideline_versions": sources.guideline_versions(),
         "weight_versions": sources.weight_versions(),

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from annotation.core.arrays import id_array
 from annotation.core.checks import CHECKS_PEOPLE
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
@@ -48,8 +49,9 @@ CURRENT_LABELS = f"""
 """  # noqa: S608 - our own expressions
 PROMPTS = """
     SELECT id, text, messages::text, digest, held_out, reference, source_document
-    FROM annotation_prompt WHERE id = ANY(%s) ORDER BY id
+    FROM annotation_prompt WHERE id = ANY(%s::bigint[]) ORDER BY id
 """
+CANDIDATES = "SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s::bigint[])"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class SourcesTally:
     pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
     verdicts: Counter[str] = field(default_factory=Counter)  # of the labels that were reviewed
     decided: dict[int, tuple[str, bool]] = field(default_factory=dict)  # (cause, was kept as divided) by task
+    fingerprint: Any = None  # of the labels read (a hash object), where they are read twice
 
     def excluded_facts(self, without: Without) -> dict[str, Any]:
         """The answers that were left out, counted by exclusion, with its reason, and by part of `without`."""
@@ -209,6 +212,8 @@ def labels(
             tally.verdicts[verdict] += 1
         if cause is not None:
             tally.decided[task_id] = cause, is_divided
+        if tally.fingerprint is not None:
+            tally.fingerprint.update(f"{annotation_id} {payload}".encode())
         tally.annotation_ids.append(annotation_id)
         tally.kinds[kind] += 1
         tally.annotators.add(annotator)
@@ -236,10 +241,10 @@ def with_texts(project: Project, by_prompt: dict[int, list[Label[Any]]]) -> Iter
     }
     texts: dict[int, dict[int, str]] = {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT prompt_id, id, text FROM annotation_candidate WHERE id = ANY(%s)", [list(ids)])
+        cursor.execute(CANDIDATES, [id_array(ids)])
         for prompt_id, candidate, text in cursor.fetchall():
             texts.setdefault(prompt_id, {})[candidate] = text
-        cursor.execute(PROMPTS, [list(by_prompt)])
+        cursor.execute(PROMPTS, [id_array(by_prompt)])
         for prompt_id, text, chat, digest, held_out, reference, document in cursor.fetchall():
             yield LabelledPrompt(
                 prompt_id=prompt_id,

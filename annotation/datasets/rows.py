@@ -11,17 +11,16 @@ from typing import Any, NamedTuple
 
 from annotation.kinds import KINDS
 from annotation.kinds.base import AnnotationKind
+from annotation.kinds.rows_from_votes import blank, merged, rows_of_pairs
 from annotation.kinds.votes import (
+    Beliefs,
     ExportOptions,
     Label,
     PromptLabels,
     Row,
     Votes,
-    blank,
-    merged,
     one_of_each_reading,
     one_vote_each,
-    rows_of_pairs,
 )
 
 __all__ = ["ROWS_FOR", "AgreementTally", "ExportOptions", "LabelledPrompt", "pair_rows", "sft_rows", "unpaired_rows"]
@@ -42,6 +41,7 @@ class LabelledPrompt(NamedTuple):
     reference: str = ""
     source_document: str = ""
     language: str = ""
+    believe: Callable[[int, Votes], Beliefs] | None = None  # prompt id, votes: where rows are not made by votes alone
 
 
 # ---- the three purposes ----
@@ -69,7 +69,8 @@ def pair_rows(
     for kind, of_kind in by_kind(prompt.labels):
         kind.add_pair_votes(labels, of_kind, votes)
     rows = []
-    for row in rows_of_pairs(votes, left_out):
+    beliefs = prompt.believe(prompt.prompt_id, votes) if prompt.believe else None
+    for row in rows_of_pairs(votes, left_out, beliefs):
         if row.probability == 0.5 and not options.keep_ties:
             left_out["pairs evenly split or tied"] += 1
         else:
@@ -126,6 +127,8 @@ ROWS_FOR: dict[str, RowMaker] = {"sft": sft_rows, "dpo": pair_rows, "kto": unpai
 
 def by_kind(labels: Sequence[Label[Any]]) -> Iterator[tuple[AnnotationKind[Any], list[Label[Any]]]]:
     """The labels by kind, in the order of `KINDS`."""
+    if len(labels) == 1:
+        return iter([(KINDS[labels[0].kind], list(labels))])
     grouped: dict[str, list[Label[Any]]] = {}
     for label in labels:
         grouped.setdefault(label.kind, []).append(label)

@@ -87,8 +87,13 @@ ANSWER_GROUPS = (
             Column(
                 "is_label",
                 TRUTH,
-                "Whether datasets are made of it: the current answer of a finished assignment, unless it waits for "
-                "review or was sent back.",
+                "Whether datasets are made of it: the current answer of a finished assignment, unless it is excluded, "
+                "waits for review or was sent back.",
+            ),
+            Column(
+                "excluded",
+                TRUTH,
+                "Whether an exclusion of the answer, the person or the prompt leaves it out of datasets.",
             ),
             Column("kind", TEXT, "`writing`, `postediting`, `scoring` or `choosing`."),
         ),

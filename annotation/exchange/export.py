@@ -50,6 +50,7 @@ class Exported:
             "skips": self.skips,
             "columns": len(COLUMNS),
             "states": dict(sorted(self.counts.states.items())),
+            "excluded": self.counts.excluded,
             "left_out": dict(sorted(self.counts.left_out.items())),
             "never": dict(sorted(self.counts.never.items())),
         }

@@ -32,6 +32,9 @@ STATES = {
 }
 
 
+EXCLUDED = {"excluded": gettext_noop("of these rows, excluded from datasets")}
+
+
 def in_words(counts: Mapping[str, int], words: Mapping[str, str]) -> list[str]:
     """“skipped tasks: 12” for each that there are, in the active language and the order of the words."""
     return [

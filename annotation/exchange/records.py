@@ -74,14 +74,18 @@ class Records:
         self.whole.load_people(people)
         records: list[Record] = []
         task_id, task, texts = 0, {}, {}
+        abouts: dict[int | None, AnswerContext] = {}  # of the task's answers, by their weights
         for line in chunk.lines:
             if line.task_id != task_id:
                 task_id, task = line.task_id, self.task_columns(line, chunk)
                 texts = {candidate["id"]: candidate["text"] for candidate in task["candidates"]}
+                abouts = {}
             if line.state == "skipped":
                 answer = NO_ANSWER | self.skip_columns(line, chunk)
             else:
-                answer = NO_ANSWER | self.answer_columns(line, texts)
+                if (about := abouts.get(line.weight_set_id)) is None:
+                    about = abouts[line.weight_set_id] = self.about(line, texts)
+                answer = NO_ANSWER | self.answer_columns(line, about)
             answer.update(self.names.columns(line.annotator_id))
             answer["assignment_id"] = line.slot_id
             answer["slot"] = line.slot
@@ -89,6 +93,7 @@ class Records:
             answer["version"] = line.version
             answer["state"] = line.state
             answer["is_label"] = line.is_label
+            answer["excluded"] = line.is_excluded
             answer["kind"] = line.kind
             answer["claimed_at"] = line.claimed_at
             answer["submitted_at"] = line.at
@@ -133,15 +138,18 @@ class Records:
             ],
         }
 
-    def answer_columns(self, line: Line, texts: dict[int, str]) -> Values:
+    def about(self, line: Line, texts: dict[int, str]) -> AnswerContext:
         """`texts` are the task's candidates by id."""
-        kind, weight_set = KINDS[line.kind], self.whole.weight_sets.get(line.weight_set_id or 0)
-        about = AnswerContext(
+        weight_set = self.whole.weight_sets.get(line.weight_set_id or 0)
+        return AnswerContext(
             texts=texts,
             language=self.whole.project.target_language,
             aspects=self.whole.aspects,
             weights=weight_set.weights if weight_set else None,
         )
+
+    def answer_columns(self, line: Line, about: AnswerContext) -> Values:
+        kind, weight_set = KINDS[line.kind], self.whole.weight_sets.get(line.weight_set_id or 0)
         columns = kind.columns(kind.parse(from_json(line.payload)), about)
         columns["active_seconds"] = line.active_seconds
         columns["idle_seconds"] = line.idle_seconds

@@ -1,5 +1,5 @@
-"""Rows of an export from the database: streamed through a server-side cursor, with what they refer to fetched a few
-hundred at a time. All statements of one export see the database as it was at its beginning."""
+"""Rows of an export from the database: a range of tasks at a time, with what they refer to. All statements of one
+export see the database as it was at its beginning."""
 
 import json
 from collections import Counter
@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from annotation.core.arrays import id_array
 from annotation.core.checks import checks_people
+from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
 
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 2_000  # about so many, where each slot has one answer
 
 
 def moment(column: str) -> str:
@@ -22,37 +24,46 @@ def moment(column: str) -> str:
     return f"""to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
+# The tasks that one statement reads, from one batch and position to another; NULL: all of the project. The planner
+# guesses their number by the second and third line.
+RANGE = """(%(from_batch)s::bigint IS NULL OR
+        task.batch_id BETWEEN %(from_batch)s AND %(to_batch)s
+        AND (%(from_batch)s <> %(to_batch)s OR task.position BETWEEN %(from_position)s AND %(to_position)s)
+        AND (task.batch_id, task.position) >= (%(from_batch)s, %(from_position)s)
+        AND (task.batch_id, task.position) <= (%(to_batch)s, %(to_position)s))"""
 # A line for each version of each answer, and one for each skipped slot. `left_out` says which condition of the
 # selection a line does not meet, by the names in LEFT_OUT.
 LINES = f"""
 WITH every AS (
-    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, answer.version, answer.id AS answer_id,
-        slot.id AS slot_id, answer.kind, answer.annotator_id, answer.created_at AS at, slot.claimed_at,
-        CASE WHEN answer.is_current AND slot.state = 'done' THEN 'current'
-             WHEN answer.is_current THEN 'reopened'
+    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version, annotation.id AS answer_id,
+        slot.id AS slot_id, annotation.kind, annotation.annotator_id, annotation.created_at AS at, slot.claimed_at,
+        CASE WHEN annotation.is_current AND slot.state = 'done' THEN 'current'
+             WHEN annotation.is_current THEN 'reopened'
              WHEN EXISTS (SELECT FROM annotation_annotation AS later
-                 WHERE later.assignment_id = answer.assignment_id AND later.version > answer.version) THEN 'replaced'
+                 WHERE later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
-        answer.payload::text AS payload, answer.guideline_id, answer.weight_set_id, answer.active_seconds,
-        answer.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
-        CASE WHEN review.id IS NULL AND batch.requires_review AND answer.is_current THEN 'waiting'
+        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id, annotation.active_seconds,
+        annotation.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        CASE WHEN review.id IS NULL AND batch.requires_review AND annotation.is_current THEN 'waiting'
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
-        review.payload::text AS correction, review.reply AS review_reply
-    FROM annotation_annotation AS answer
-        LEFT JOIN annotation_review AS review ON review.annotation_id = answer.id
-        JOIN annotation_assignment AS slot ON slot.id = answer.assignment_id
-        JOIN annotation_task AS task ON task.id = answer.task_id
+        review.payload::text AS correction, review.reply AS review_reply,
+        {EXCLUSION_ID} IS NOT NULL AS excluded
+    FROM annotation_annotation AS annotation
+        LEFT JOIN annotation_review AS review ON review.annotation_id = annotation.id
+        JOIN annotation_assignment AS slot ON slot.id = annotation.assignment_id
+        JOIN annotation_task AS task ON task.id = annotation.task_id
         JOIN annotation_batch AS batch ON batch.id = task.batch_id
-    WHERE batch.project_id = %(project)s
+        {EXCLUSION_JOINS}
+    WHERE batch.project_id = %(project)s AND {RANGE}
     UNION ALL
     SELECT batch.id, task.position, task.id, slot.slot, NULL, NULL, slot.id, batch.kind, slot.annotator_id,
         slot.finished_at, slot.claimed_at, 'skipped', NULL, NULL, NULL, NULL, NULL, task.prompt_id, task.candidate_ids,
-        slot.skip_reason, slot.skip_comment, NULL, NULL, NULL, NULL, NULL, NULL
+        slot.skip_reason, slot.skip_comment, NULL, NULL, NULL, NULL, NULL, NULL, false
     FROM annotation_assignment AS slot
         JOIN annotation_task AS task ON task.id = slot.task_id
         JOIN annotation_batch AS batch ON batch.id = slot.batch_id
-    WHERE batch.project_id = %(project)s AND slot.state = 'skipped'
+    WHERE batch.project_id = %(project)s AND {RANGE} AND slot.state = 'skipped'
 ), judged AS (
     SELECT every.*, CASE
         WHEN {checks_people("every.task_id")} THEN 'checks'
@@ -65,26 +76,36 @@ WITH every AS (
         END AS left_out
     FROM every
 )
-"""  # noqa: S608 - our own expressions
+"""  # noqa: S608 - our own
 LEFT_OUT = ("checks", "batches", "kinds", "people", "times", "skips", "versions")
-COUNT = f"{LINES} SELECT left_out, state, count(*) FROM judged GROUP BY left_out, state"  # noqa: S608 - our own
+COUNT = f"{LINES} SELECT left_out, state, excluded, count(*) FROM judged GROUP BY left_out, state, excluded"  # noqa: S608 - our own
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,
     weight_set_id, active_seconds, idle_seconds, prompt_id, candidate_ids, skip_reason, skip_comment,
     {moment("at")} AS at, {moment("claimed_at")} AS claimed_at, review, review_note, reviewer_id,
-    {moment("reviewed_at")} AS reviewed_at, correction, review_reply
+    {moment("reviewed_at")} AS reviewed_at, correction, review_reply, excluded
 FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, version NULLS LAST, answer_id
 """  # noqa: S608 - our own
+# Ranges of tasks, each of about so many slots, in the order of the lines: the first and the last task as [batch,
+# position]. Sorting all lines at once would take seconds before the first one, and a file of the database's for texts.
+RANGES = """
+SELECT min(task), max(task) FROM (
+    SELECT ARRAY[task.batch_id, task.position::bigint] AS task,
+        (sum(batch.overlap) OVER (ORDER BY task.batch_id, task.position) - 1) / %(rows)s AS number
+    FROM annotation_task AS task JOIN annotation_batch AS batch ON batch.id = task.batch_id
+    WHERE batch.project_id = %(project)s AND batch.id <> ALL(%(batches)s::bigint[]) IS NOT TRUE
+) AS numbered GROUP BY number ORDER BY number
+"""
 PROMPTS = """SELECT id, text, messages::text, external_id, source_document, reference, metadata::text, held_out
-    FROM annotation_prompt WHERE id = ANY(%s)"""
-CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s)"
+    FROM annotation_prompt WHERE id = ANY(%s::bigint[])"""
+CANDIDATES = "SELECT id, text, origin, generation::text FROM annotation_candidate WHERE id = ANY(%s::bigint[])"
 REMARKS = f"""SELECT task_id, author_id, id, kind, text, {moment("created_at")}, answer, answered_by_id,
-    {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s) ORDER BY created_at, id"""  # noqa: S608
+    {moment("answered_at")} FROM annotation_remark WHERE task_id = ANY(%s::bigint[]) ORDER BY created_at, id"""  # noqa: S608
 # The annotator's own seconds: reviewers of the slot's answers have some of theirs.
 SKIP_TIMES = """SELECT t.assignment_id, sum(t.active_seconds), sum(t.idle_seconds)
     FROM annotation_timespent t JOIN annotation_assignment a ON a.id = t.assignment_id
         AND a.annotator_id = t.annotator_id
-    WHERE t.assignment_id = ANY(%s) GROUP BY t.assignment_id"""
+    WHERE t.assignment_id = ANY(%s::bigint[]) GROUP BY t.assignment_id"""
 
 
 class Line(NamedTuple):
@@ -117,11 +138,12 @@ class Line(NamedTuple):
     reviewed_at: str | None
     correction: str | None
     review_reply: str | None
+    is_excluded: bool
 
     @property
     def is_label(self) -> bool:
-        """As `annotation.core.reviews` says it; exclusions are not looked at."""
-        return self.state == "current" and self.review not in ("waiting", "sent_back")
+        """Whether datasets are made of it: see `annotation.core.reviews` and `annotation.core.exclusions`."""
+        return self.state == "current" and self.review not in ("waiting", "sent_back") and not self.is_excluded
 
 
 @dataclass
@@ -174,12 +196,13 @@ class Whole:
 
 @dataclass
 class Counts:
-    """`states` of the lines that are exported; `left_out` by the condition that leaves them out; `never` what no export
+    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out` by the condition that leaves them out; `never` what no export
     has."""
 
     states: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     never: Counter[str] = field(default_factory=Counter)
+    excluded: int = 0
 
     @property
     def rows(self) -> int:
@@ -197,19 +220,23 @@ def snapshot() -> Iterator[None]:
         yield
 
 
+EVERYTHING: dict[str, Any] = dict.fromkeys(("from_batch", "from_position", "to_batch", "to_position"))
+
+
 def parameters(project: Project, selection: Selection) -> dict[str, Any]:
     lists = {name: None if values is None else list(values) for name, values in selection.lists().items()}
     flags = {"without_skips": selection.without_skips, "current_only": selection.current_only}
-    return {"project": project.pk, **lists, **selection.times(), **flags}
+    return {"project": project.pk, **EVERYTHING, **lists, **selection.times(), **flags}
 
 
 def counts_of(project: Project, selection: Selection) -> Counts:
     counts = Counts()
     with connection.cursor() as cursor:
         cursor.execute(COUNT, parameters(project, selection))
-        for left_out, state, number in cursor:
+        for left_out, state, is_excluded, number in cursor:
             if left_out is None:
                 counts.states[state] += number
+                counts.excluded += number if is_excluded else 0
             else:
                 counts.left_out[left_out] += number
     counts.never["drafts"] = Draft.objects.filter(task__batch__project=project).count()
@@ -220,25 +247,30 @@ def counts_of(project: Project, selection: Selection) -> Counts:
 
 def chunks(project: Project, selection: Selection) -> Iterator[Chunk]:
     """The selected lines by batch, task, slot and version. Call it inside `snapshot`."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(READ, parameters(project, selection))
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield with_references([Line(*row) for row in rows])
+    chosen = parameters(project, selection)
+    with connection.cursor() as cursor:
+        cursor.execute(RANGES, chosen | {"rows": ROWS_AT_ONCE})
+        ranges = cursor.fetchall()
+    for first, last in ranges:
+        with connection.cursor() as cursor:
+            cursor.execute(READ, chosen | dict(zip(EVERYTHING, (*first, *last), strict=True)))
+            lines = [Line(*row) for row in cursor.fetchall()]
+        if lines:
+            yield with_references(lines)
 
 
 def with_references(lines: list[Line]) -> Chunk:
     chunk = Chunk(lines)
-    tasks = list({line.task_id for line in lines})
     with connection.cursor() as cursor:
-        cursor.execute(PROMPTS, [list({line.prompt_id for line in lines})])
+        cursor.execute(PROMPTS, [id_array({line.prompt_id for line in lines})])
         chunk.prompts = {row[0]: row for row in cursor}
-        cursor.execute(CANDIDATES, [list({key for line in lines for key in line.candidate_ids})])
+        cursor.execute(CANDIDATES, [id_array({key for line in lines for key in line.candidate_ids})])
         chunk.candidates = {row[0]: row for row in cursor}
-        cursor.execute(REMARKS, [tasks])
+        cursor.execute(REMARKS, [id_array({line.task_id for line in lines})])
         for task, author, *remark in cursor:
             chunk.remarks.setdefault((task, author), []).append(remark)
         if skipped := [line.slot_id for line in lines if line.state == "skipped"]:
-            cursor.execute(SKIP_TIMES, [skipped])
+            cursor.execute(SKIP_TIMES, [id_array(skipped)])
             chunk.skip_times = {slot: (active, idle) for slot, active, idle in cursor}
     return chunk
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, NamedTuple, Protocol
 
+from annotation.core.json_lines import encode
 from annotation.exchange.columns import ANSWER_COLUMNS, COLUMNS, TASK_COLUMNS, Column
 from annotation.exchange.types import ENCODE, INTEGER, NUMBER, TEXT, TIME, TRUTH, arrow_type, has_json, without_json
 from annotation.preparation.rejected_rows import neutral_cell, neutral_json
@@ -40,8 +41,8 @@ class JsonlWriter:
     def write(self, records: Iterable[Record]) -> None:
         for task, answer in records:
             if task is not self.task:
-                self.task, self.task_json = task, ENCODE(self.typed(task)).encode()[:-1] + b","
-            self.put(self.task_json + ENCODE(answer).encode()[1:] + b"\n")
+                self.task, self.task_json = task, encode(self.typed(task))[:-1] + b","
+            self.put(self.task_json + encode(answer)[1:] + b"\n")
 
     def typed(self, task: Values) -> Values:
         return task

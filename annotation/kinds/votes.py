@@ -1,14 +1,13 @@
 """Votes: what annotators said about texts, which dataset rows are made from. Pure: no queries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.utils.translation import gettext as _
 
 from annotation.core.errors import InvalidInput
-from annotation.text.digests import text_digest
 from annotation.text.edit_distance import is_edited
 from annotation.text.normalization import normal_form
 
@@ -39,12 +38,38 @@ class Label(Generic[P]):
     weights: dict[str, float] | None = None
 
 
+class Chances(NamedTuple):
+    """How probable it is that one text is better than another, ties counting half: by the share of the votes, by the
+    model of who errs how, and by that model as gold calibrated it (None where gold is too little)."""
+
+    votes: float
+    posterior: float | None
+    calibrated: float | None
+
+    def turned(self) -> "Chances":
+        posterior, calibrated = (None if value is None else round(1 - value, 6) for value in self[1:])
+        return Chances(round(1 - self.votes, 6), posterior, calibrated)
+
+
+class Belief(NamedTuple):
+    """Of a pair of texts, whose votes' one key gives their order: the chances that the first is better, and which
+    probability of a better first text, and of a tie, the rows take."""
+
+    chances: Chances
+    first: float
+    tie: float
+
+
+Beliefs = Mapping[tuple[str, ...], Belief]
+
+
 class Row(NamedTuple):
     """One record. `texts` is (completion,) or (chosen, rejected); `label` only in unpaired rows.
 
     probability: share of the annotators who take the row's side, ties counting half. tie: share of ties.
     strength: 0 to 1, how much better chosen is on average; None where nobody said. votes: annotators counted.
-    agreement: share of them who are for the row's side, ties not counted; it is in no file.
+    agreement: share of them who are for the row's side, ties not counted; it is in no file. chances: that chosen is
+    better, where the probability is not simply the votes'.
     """
 
     texts: tuple[str, ...]
@@ -57,6 +82,7 @@ class Row(NamedTuple):
     strength: float | None = None
     votes: int = 1
     agreement: float = 1.0
+    chances: Chances | None = None
 
 
 class Vote(NamedTuple):
@@ -74,6 +100,9 @@ class Vote(NamedTuple):
 Votes = defaultdict[tuple[str, ...], list[Vote]]
 
 
+VOTES, POSTERIOR, CALIBRATED = LABELS = ("votes", "posterior", "calibrated")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
     """Scores are shares of their scale, 0 (worst) to 1 (best), weighted over the aspects.
@@ -87,6 +116,8 @@ class ExportOptions:
     split_pairs: each preference counts its chosen text as desirable and its rejected one as undesirable.
     min_agreement: rows of two or more annotators are left out unless this share of them is for the row's side. Compared
     in whole percent, so that 0.67 takes two of three. None: no row is left out.
+    labels: what a pair's probability is: the share of the votes, the posterior of a model of who errs how, or that
+    posterior calibrated on gold.
     """
 
     score_difference: float = 0.2
@@ -96,6 +127,7 @@ class ExportOptions:
     keep_ties: bool = False
     split_pairs: bool = False
     min_agreement: float | None = None
+    labels: str = VOTES
 
     def __post_init__(self) -> None:
         if not 0 < self.score_difference <= 1:
@@ -111,12 +143,20 @@ class ExportOptions:
         if self.min_agreement is not None and not 0 < self.min_agreement <= 1:
             message = _("min_agreement must be above 0 and at most 1, not %(share)s") % {"share": self.min_agreement}
             raise InvalidInput(message, [("min_agreement", message)])
+        if self.labels not in LABELS:
+            message = _("labels must be one of %(known)s, not %(labels)s") % {
+                "known": ", ".join(LABELS),
+                "labels": self.labels,
+            }
+            raise InvalidInput(message, [("labels", message)])
 
     def as_dict(self) -> dict[str, Any]:
         """For selections and manifests: what was added later is absent where it is not used."""
         values = asdict(self)
         if self.min_agreement is None:
             del values["min_agreement"]
+        if self.labels == VOTES:
+            del values["labels"]
         return values
 
     def takes(self, row: Row) -> bool:
@@ -127,6 +167,12 @@ class ExportOptions:
 
     def check_purpose(self, purpose: str) -> None:
         """Raises InvalidInput for a switch that another purpose has: it would do nothing."""
+        if self.labels != VOTES and purpose != "dpo":
+            raise InvalidInput(
+                _("--labels %(labels)s is for DPO datasets and does nothing for %(purpose)s: leave it out")
+                % {"labels": self.labels, "purpose": purpose.upper()},
+                [("labels", _("Only for DPO: take votes."))],
+            )
         for name, owner in (("chosen_as_sft", "sft"), ("keep_ties", "dpo"), ("split_pairs", "kto")):
             if getattr(self, name) and purpose != owner:
                 raise InvalidInput(
@@ -166,9 +212,6 @@ def one_of_each_reading(candidates: dict[int, str]) -> dict[int, str]:
         return candidates
     first: dict[str, str] = {}
     return {key: first.setdefault(normal_form(text), text) for key, text in sorted(candidates.items())}
-
-
-# ---- counting votes ----
 
 
 def vote(label: Label[Any], *candidates: int, value: float = 1, strength: float | None = None) -> Vote:
@@ -227,73 +270,3 @@ def combined(own: list[Vote]) -> Vote:
 
 def distinct(items: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))
-
-
-# ---- rows from votes ----
-
-
-def rows_of_pairs(votes: Votes, left_out: Counter[str]) -> list[Row]:
-    """One row for each pair of texts, the preferred one first. An even split has no preferred side: its order is that
-    of the texts' digests."""
-    rows = []
-    for (first, second), every_answer in sorted(votes.items()):
-        if first == second:
-            left_out["pairs of texts that read the same"] += 1
-            continue
-        if blank((first, second), left_out):
-            continue
-        answers = one_vote_each(every_answer)
-        if len(answers) == 1 and answers[0].value != 0.5:
-            rows.append(single_vote_row(first, second, answers[0]))
-            continue
-        share = sum(answer.value for answer in answers) / len(answers)
-        keep = share > 0.5 or (share == 0.5 and text_digest(first) <= text_digest(second))
-        strengths = [answer.strength for answer in answers if answer.strength is not None]
-        strength = sum(strengths) / len(strengths) if strengths else None
-        if strength is not None:
-            # A few strong votes against many slight ones: the majority sets the direction, and nothing is below 0.
-            strength = round(max(0.0, strength if keep else -strength), 6)
-        rows.append(
-            merged(
-                (first, second) if keep else (second, first),
-                answers,
-                probability=round(max(share, 1 - share), 6),
-                tie=round(sum(answer.value == 0.5 for answer in answers) / len(answers), 6),
-                strength=strength,
-                side=float(keep),
-            )
-        )
-    return rows
-
-
-def single_vote_row(first: str, second: str, answer: Vote) -> Row:
-    """The most common row, of one annotator, without the arithmetic."""
-    keep, strength = answer.value == 1, answer.strength
-    return Row(
-        texts=(first, second) if keep else (second, first),
-        kinds=tuple(sorted(answer.kinds)),
-        annotation_ids=tuple(sorted(answer.annotation_ids)),
-        candidate_ids=tuple(sorted(answer.candidate_ids)),
-        strength=None if strength is None else round(max(0.0, strength if keep else -strength), 6),
-    )
-
-
-def merged(texts: tuple[str, ...], votes: Iterable[Vote], *, side: float = 1, **values: Any) -> Row:
-    """`side`: the value of a vote for what the row says."""
-    votes = list(votes)
-    return Row(
-        texts=texts,
-        kinds=tuple(sorted({kind for answer in votes for kind in answer.kinds})),
-        annotation_ids=tuple(sorted({key for answer in votes for key in answer.annotation_ids})),
-        candidate_ids=tuple(sorted({key for answer in votes for key in answer.candidate_ids})),
-        votes=len(votes),
-        agreement=sum(answer.value == side for answer in votes) / len(votes),
-        **values,
-    )
-
-
-def blank(texts: tuple[str, ...], left_out: Counter[str]) -> bool:
-    if all(text.strip() for text in texts):
-        return False
-    left_out["empty texts"] += 1
-    return True

@@ -84,6 +84,12 @@ class Project(models.Model):
         blank=True,
         help_text="{measure: {action: share}}: below which share a manager is asked; see `annotation.checks.rules`.",
     )
+    agreement_floor = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(1)],
+        help_text="Krippendorff's alpha below which datasets warn. Empty: they do not.",
+    )
     shows_own_figures = models.BooleanField(
         default=False, help_text="Annotators see their own figures, and what their work changed."
     )

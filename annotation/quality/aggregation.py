@@ -15,6 +15,7 @@ from annotation.analyses.intervals import Z, wilson
 TIE = 1  # of the classes of a pair: 0 the first text is better, 2 the second
 PAIR_CLASSES = 3
 SMOOTHING, CONVERGED = 2.0, 1e-5
+FEWEST_ITERATIONS = 200
 FLOOR = 1e-3  # pseudo-answers in each cell of everybody's matrix
 
 
@@ -68,38 +69,66 @@ def majority(answers: Answers) -> np.ndarray:
     return np.where(total > 0, votes / np.maximum(total, 1), 1 / answers.classes)
 
 
-def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iterations: int = 200) -> DawidSkene:
-    """EM from the shares of votes, until no posterior moves by more than `CONVERGED`."""
-    rows, classes, people = answers.sorted(), answers.classes, answers.people
-    unit, mirrored = rows.unit, rows.mirrored
-    assert mirrored is not None
-    own = np.where(mirrored, classes - 1 - rows.answer, rows.answer)  # by sides
-    # One entry for all equal answers of a person to units of the same side: (person, side, answer).
-    cell = rows.person * classes + own
-    starts = np.flatnonzero(np.r_[True, np.diff(unit) != 0]) if len(unit) else np.zeros(0, dtype=np.int64)
-    answered = unit[starts]
-    turned = mirrored[:, None]
-    posterior = majority(rows)
+def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iterations: int = 0) -> DawidSkene:
+    """EM from the shares of votes, until no posterior moves by more than `CONVERGED`. `max_iterations` 0: as many as
+    take about a second, at least 200."""
+    max_iterations = max_iterations or max(FEWEST_ITERATIONS, min(5_000_000 // max(len(answers.unit), 1), 10_000))
+    rows = Sides.of(answers)
+    classes, people = answers.classes, answers.people
+    posterior = majority(answers)
     prior, confusion = np.full(classes, 1 / classes), np.zeros((people, classes, classes))
-    iteration, converged = 0, not len(unit)
+    iteration, converged = 0, not len(rows.unit)
     while not converged and iteration < max_iterations:
         iteration += 1
-        seen = posterior[unit]
-        seen = np.where(turned, seen[:, ::-1], seen)
+        seen = posterior[rows.unit]
+        seen = np.where(rows.turned, seen[:, ::-1], seen)
         counts = np.stack(
-            [np.bincount(cell, weights=seen[:, true], minlength=people * classes) for true in range(classes)], axis=1
+            [np.bincount(rows.cell, weights=seen[:, true], minlength=people * classes) for true in range(classes)],
+            axis=1,
         )
         confusion = pooled(counts.reshape(people, classes, classes).transpose(0, 2, 1), smoothing)
         prior = (posterior.sum(axis=0) + 1 / classes) / (len(posterior) + 1)
-        by_cell = np.log(confusion).transpose(0, 2, 1).reshape(people * classes, classes)[cell]
-        by_cell = np.where(turned, by_cell[:, ::-1], by_cell)
-        score = np.tile(np.log(prior), (len(posterior), 1))
-        score[answered] += np.add.reduceat(by_cell, starts, axis=0)
-        score = np.exp(score - score.max(axis=1, keepdims=True))
-        updated = score / score.sum(axis=1, keepdims=True)
+        updated = rows.posterior(confusion, prior)
         converged = bool(np.abs(updated - posterior).max() < CONVERGED)
         posterior = updated
     return DawidSkene(posterior, confusion, prior, iteration, converged)
+
+
+def posterior_given(answers: Answers, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """(units, classes): of answers by people whose confusion matrices (people, classes, classes) are known. What they
+    say changes nothing of what is known about anybody."""
+    return Sides.of(answers).posterior(confusion, prior)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Answers in one order, by sides. `cell` (n,): person * classes + answer. `starts`: where a unit's rows begin."""
+
+    unit: np.ndarray
+    cell: np.ndarray
+    turned: np.ndarray
+    starts: np.ndarray
+    units: int
+
+    @classmethod
+    def of(cls, answers: Answers) -> "Sides":
+        rows = answers.sorted()
+        assert rows.mirrored is not None
+        own = np.where(rows.mirrored, rows.classes - 1 - rows.answer, rows.answer)
+        new = np.ones(len(rows.unit), dtype=bool)
+        new[1:] = np.diff(rows.unit) != 0
+        cell = rows.person * rows.classes + own
+        return cls(rows.unit, cell, rows.mirrored[:, None], np.flatnonzero(new), rows.units)
+
+    def posterior(self, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        classes = len(prior)
+        score = np.tile(np.log(prior), (self.units, 1))
+        if len(self.unit):
+            by_cell = np.log(confusion).transpose(0, 2, 1).reshape(-1, classes)[self.cell]
+            by_cell = np.where(self.turned, by_cell[:, ::-1], by_cell)
+            score[self.unit[self.starts]] += np.add.reduceat(by_cell, self.starts, axis=0)
+        score = np.exp(score - score.max(axis=1, keepdims=True))
+        return np.asarray(score / score.sum(axis=1, keepdims=True))
 
 
 def pooled(counts: np.ndarray, smoothing: float) -> np.ndarray:

@@ -8,7 +8,7 @@ difference of two values is that of their mid-ranks among all values, which is K
 is interval alpha of mid-ranks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from annotation.quality.figures import (
 
 Metric = Literal["nominal", "ordinal", "interval"]
 SMALL = 1e-9
+MOST_ORDERED = 12  # values, of ordinal alpha with ranks drawn again
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,10 @@ def krippendorff(ratings: Ratings, *, metric: Metric = "nominal", fewest: int = 
     if metric == "interval":
         features, tasks = interval_features(pairable)
         statistic = interval_alpha
+    elif len(np.unique(pairable.value)) > MOST_ORDERED:
+        # Coincidences would take the square of so many values: ranks are those of all answers in every draw.
+        features, tasks = interval_features(replace(pairable, value=mid_ranks(pairable.value)))
+        statistic = interval_alpha
     else:
         features, tasks = ordinal_features(pairable)
         statistic = ordinal_alpha
@@ -204,6 +209,12 @@ def interval_alpha(sums: np.ndarray) -> np.ndarray:
     between = 2 * (n * squares - total * total)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(between > SMALL * n * n * (squares / n), 1 - (n - 1) * within / between, np.nan)
+
+
+def mid_ranks(value: np.ndarray) -> np.ndarray:
+    """The mean rank of each value (n,) among all."""
+    _, which, counts = np.unique(value, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - counts / 2)[which])
 
 
 def ordinal_features(ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:

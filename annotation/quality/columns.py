@@ -1,4 +1,4 @@
-"""What people said, as columns: one array a field, all of one length. Pure.
+"""Answers as columns: one array a field, all of one length. Pure.
 
 A unit is a question that two people can agree on: two texts of a prompt, an aspect of a text, a text to edit or to
 write. Texts that read the same are one. Units belong to prompts, not to tasks: a person who meets one again, in another
@@ -8,8 +8,8 @@ task, answers it twice.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, fields
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -27,60 +27,49 @@ class Measure(NamedTuple):
     aspect: str = ""
 
 
+T = TypeVar("T", bound="Table")
+NUMBERS = {"at", "given", "counted", "above", "below", "value"}  # the other columns are whole numbers, or
+FLAGS = {"mirrored", "two", "decided"}
+
+
 class Table:
     """Numpy columns. Subclasses are dataclasses whose fields are arrays (n,)."""
 
-    @classmethod
-    def of(cls, columns: Any) -> Self:
-        return cls(**{name: np.asarray(values) for name, values in vars(columns).items()})
-
     def where(self, use: np.ndarray) -> Self:
         """Those rows: `use` is a mask (n,) or the places of some."""
-        return type(self)(**{one.name: getattr(self, one.name)[use] for one in fields(self)})  # type: ignore[arg-type]
+        return type(self)(**{name: values[use] for name, values in vars(self).items()})
 
 
-def integers() -> Any:
-    return field(default_factory=lambda: array("q"))
+class Growing(Generic[T]):
+    """A table that grows row by row."""
 
+    def __init__(self, table: type[T]) -> None:
+        self.table = table
+        names = [one.name for one in fields(table)]  # type: ignore[arg-type]
+        self.columns: dict[str, Any] = {
+            name: array("d" if name in NUMBERS else "b" if name in FLAGS else "q") for name in names
+        }
 
-def numbers() -> Any:
-    return field(default_factory=lambda: array("d"))
+    def add(self, **values: float) -> None:
+        for name, column in self.columns.items():
+            column.append(values[name])
 
-
-def flags() -> Any:
-    return field(default_factory=lambda: array("b"))
-
-
-@dataclass
-class RatingColumns:
-    """One entry for each choice between two texts, and each score of an aspect of a text.
-
-    measure: its place in `Material.measures`. given: what the annotator answered, counted: what counts after reviews and
-    adjudication; NaN where that says nothing of this unit. A choice is below 0 where the first text (the one whose text
-    is smaller in code point order) is better, above 0 where the second is, by 1, or 2 where clearly so, 0 a tie, or
-    `BAD`. mirrored: the second text was on the left. two: the task showed two texts, whose sides were drawn at random.
-    decided: by an adjudicator, and not kept as divided. one, other: numbers of the origins of both texts.
-    """
-
-    measure: array[int] = integers()
-    unit: array[int] = integers()
-    prompt: array[int] = integers()
-    task: array[int] = integers()
-    batch: array[int] = integers()
-    person: array[int] = integers()
-    at: array[float] = numbers()
-    given: array[float] = numbers()
-    counted: array[float] = numbers()
-    mirrored: array[int] = flags()
-    two: array[int] = flags()
-    decided: array[int] = flags()
-    one: array[int] = integers()
-    other: array[int] = integers()
+    def done(self) -> T:
+        made = {name: np.asarray(column) for name, column in self.columns.items()}
+        return self.table(**{name: rows.astype(bool) if name in FLAGS else rows for name, rows in made.items()})
 
 
 @dataclass(frozen=True)
 class Rated(Table):
-    """`RatingColumns` as numpy arrays (n,), in the order in which they were answered within each prompt."""
+    """One entry for each choice between two texts, and each score of an aspect of a text.
+
+    In the order in which they were answered within each prompt. measure: its place in `Material.measures`. given: what
+    the annotator answered, counted: what counts after reviews and adjudication; NaN where that says nothing of this
+    unit. A choice is below 0 where the first text (the one whose text
+    is smaller in code point order) is better, above 0 where the second is, by 1, or 2 where clearly so, 0 a tie, or
+    `BAD`. mirrored: the second text was on the left. two: the task showed two texts, whose sides were drawn at random.
+    decided: by an adjudicator, and not kept as divided. one, other: numbers of the origins of both texts.
+    """
 
     measure: np.ndarray
     unit: np.ndarray
@@ -116,24 +105,10 @@ class Rated(Table):
         return Ratings(self.unit, self.person, value, self.prompt).where(~np.isnan(value))
 
 
-@dataclass
-class AlikeColumns:
-    """One entry for each two people who did the same: `above` over `below` is how alike it is (a tau, a chrF, an edit
-    rate, shared characters of all that were marked). batch: 0 where they worked in different ones."""
-
-    measure: array[int] = integers()
-    one: array[int] = integers()
-    other: array[int] = integers()
-    prompt: array[int] = integers()
-    batch: array[int] = integers()
-    at: array[float] = numbers()
-    above: array[float] = numbers()
-    below: array[float] = numbers()
-
-
 @dataclass(frozen=True)
 class Alike(Table):
-    """`AlikeColumns` as numpy arrays (n,)."""
+    """One entry for each two people who did the same: `above` over `below` is how alike it is (a tau, a chrF, an edit
+    rate, shared characters of all that were marked). batch: 0 where they worked in different ones."""
 
     measure: np.ndarray
     one: np.ndarray
@@ -145,44 +120,23 @@ class Alike(Table):
     below: np.ndarray
 
 
-@dataclass
-class TextColumns:
+@dataclass(frozen=True)
+class OfTexts(Table):
     """One entry for each text that one person marked or edited: `value` is the penalty of its errors, or the edit rate
     from the candidate to the edited text. origin: the candidate's."""
 
-    unit: array[int] = integers()
-    prompt: array[int] = integers()
-    person: array[int] = integers()
-    origin: array[int] = integers()
-    value: array[float] = numbers()
-
-
-@dataclass(frozen=True)
-class OfTexts(Table):
-    """`TextColumns` as numpy arrays (n,)."""
-
     unit: np.ndarray
     prompt: np.ndarray
+    batch: np.ndarray
     person: np.ndarray
     origin: np.ndarray
     value: np.ndarray
 
 
-@dataclass
-class GoldColumns:
-    """One entry for each choice between two texts in a gold task; `truth` is the class that was expected (0 the first
-    text, 1 a tie, 2 the second)."""
-
-    unit: array[int] = integers()
-    person: array[int] = integers()
-    answer: array[int] = integers()
-    mirrored: array[int] = flags()
-    truth: array[int] = integers()
-
-
 @dataclass(frozen=True)
 class GoldAnswers(Table):
-    """`GoldColumns` as numpy arrays (n,)."""
+    """One entry for each choice between two texts in a gold task; `truth` is the class that was expected (0 the first
+    text, 1 a tie, 2 the second)."""
 
     unit: np.ndarray
     person: np.ndarray

@@ -7,13 +7,11 @@ from annotation.quality.aggregation import TIE
 
 
 def flip_rates(person: np.ndarray, answer: np.ndarray, truth: np.ndarray) -> dict[int, Estimate | None]:
-    """Of each person the share of answers to decided gold pairs (n,) that prefer the worse text, with Wilson's interval;
-    a tie is no flip. None below `FEWEST` such pairs."""
+    """Of each person the share of answers to decided gold pairs (n,) that prefer the worse text, with Wilson's
+    interval; a tie is no flip. None below `FEWEST` such pairs."""
     decided = truth != TIE
     flipped = decided & (answer == 2 - truth)
-    return {
-        int(who): share_of(flipped[decided & (person == who)], fewest=FEWEST) for who in np.unique(person).tolist()
-    }
+    return {int(who): share_of(flipped[decided & (person == who)], fewest=FEWEST) for who in np.unique(person).tolist()}
 
 
 def right_rates(person: np.ndarray, answer: np.ndarray, truth: np.ndarray) -> dict[int, Estimate | None]:

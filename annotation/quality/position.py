@@ -62,7 +62,9 @@ def position_effects(person: np.ndarray, left_won: np.ndarray, randomised: np.nd
     shares = 1 / (1 + np.exp(-draws))
     low, high = np.quantile(shares, (0.025, 0.975), axis=0)
     people = {
-        int(who): Effect(float(left[at] / n[at]), float(shares[:, at].mean()), float(low[at]), float(high[at]), int(n[at]))
+        int(who): Effect(
+            float(left[at] / n[at]), float(shares[:, at].mean()), float(low[at]), float(high[at]), int(n[at])
+        )
         for at, who in enumerate(ids)
     }
     of_all = 1 / (1 + np.exp(-middles))

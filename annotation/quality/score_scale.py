@@ -2,8 +2,8 @@
 
 Some people score low, some use the ends of a scale more than others. A z-score takes out both: it is how many standard
 deviations of this person's scores a score lies above their mean. Who gave few scores is drawn towards everybody, as if
-they had given `PRIOR` more scores like everybody's. It takes all people to have seen equally good texts: where texts were
-not dealt out at random, a person with the better ones looks lenient, and is corrected for it wrongly.
+they had given `PRIOR` more scores like everybody's. It takes all people to have seen equally good texts: where texts
+were not dealt out at random, a person with the better ones looks lenient, and is corrected for it wrongly.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """How alike two people's texts are, and their marks in the same text. Pure.
 
 Two good texts are seldom identical, so identity is never asked: chrF (Popović 2015; sacrebleu) and the edit rate with
-moved blocks (TER, Snover et al. 2006; `annotation.text.edit_distance`, whose figures are sacrebleu's at a fraction of the
-time). Neither text is the reference, so each is taken in turn and the mean counts.
+moved blocks (TER, Snover et al. 2006; `annotation.text.edit_distance`, whose figures are sacrebleu's at a fraction of
+the time). Neither text is the reference, so each is taken in turn and the mean counts.
 """
 
 from collections.abc import Iterable

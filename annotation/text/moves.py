@@ -6,6 +6,7 @@ goal at once, in the bits of whole numbers (Hyyrö 2003), and rapidfuzz measures
 """
 
 from bisect import bisect_left
+from collections import Counter
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -47,7 +48,11 @@ def edits_with_moves(text: str, goal: str) -> int:
 
 def words_missing(text: str, goal: str) -> int:
     """How many words one has that the other lacks, wherever they are; the larger of the two numbers."""
-    kept = sum(min(text.count(word), goal.count(word)) for word in set(goal))
+    of_text = Counter(text).get
+    kept = 0
+    for word, wanted in Counter(goal).items():
+        if there := of_text(word):
+            kept += min(there, wanted)
     return max(len(text), len(goal)) - kept
 
 

@@ -50,6 +50,7 @@ from annotation.projects.pay import set_rate
 from annotation.projects.reasons import save_reason_tags
 from annotation.projects.settings import update_project
 from annotation.qualification.attempts import start_attempt
+from annotation.quality.run import assess
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
 from annotation.reviewing.verdicts import correct, reply_to_review
@@ -68,6 +69,7 @@ NOT_PAGES = {
     "time_file",
     "withdrawal_file",
     "dashboard_people_file",
+    "quality_file",
     "account_set_password",
     "account_reset_password_from_key",
     "services",  # for administrators only: tests/deploy/test_services.py
@@ -156,6 +158,7 @@ def everything(
     reply_to_review(review=review, author=rin, text="わかりました。")
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
     divided = disagree(batches[Kind.CHOOSING], project)
+    assess(project)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     Batch.objects.filter(pk=writing.pk).update(requires_review=True)
     exclusion = exclude_answer(annotation=mine, reason="原文と合いません。", actor=hana)

@@ -148,6 +148,8 @@ STAFF_ONLY = {
     "adjudicate_task",
     "adjudicate_own",
     "adjudicate_time",
+    "quality",
+    "quality_file",
     "dashboard",
     "weekly_summary",
     "dashboard_answers",

@@ -1,4 +1,4 @@
-"""Analyse answers for the dashboard now (see `annotation.analyses`)."""
+"""Analyse answers for the dashboard and the quality of labels now (`annotation.analyses`, `annotation.quality`)."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,10 +8,14 @@ from django.core.management.base import BaseCommand, CommandError
 from annotation.analyses.run import analyse, due_projects, newest
 from annotation.checks.rules import propose
 from annotation.models import Analysis, Project
+from annotation.quality import run as quality
 
 
 class Command(BaseCommand):
-    help = "Analyse a project's answers for its dashboard: bias, pace, disagreement. The worker does so by itself."
+    help = (
+        "Analyse a project's answers for its dashboard: bias, pace, disagreement, and how good the labels are. "
+        "The worker does so by itself."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("project", nargs="?", metavar="PROJECT", help="the project's short name")
@@ -20,15 +24,17 @@ class Command(BaseCommand):
     def handle(self, *, project: str | None, due: bool, **options: Any) -> None:
         if due == bool(project):
             raise CommandError("Name a project, or give --due.")
-        rows = Project.objects.filter(pk__in=due_projects()) if due else Project.objects.filter(slug=project)
+        waiting = {*due_projects(), *quality.due_projects()} if due else set()
+        rows = Project.objects.filter(pk__in=waiting) if due else Project.objects.filter(slug=project)
         if not due and not rows:
             raise CommandError(f"There is no project {project}")
         for row in rows:
-            if not analyse(row):
+            if not analyse(row) or not quality.assess(row):
                 raise CommandError(f"{row.slug} is being analysed already: try again later")
             if proposed := propose(row):
                 self.stdout.write(f"{row.slug}: {proposed:,} proposals of rules on checks")
             found = newest(row)[Analysis.Name.TRUST]
-            self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {found.seconds:.1f} s")
+            seconds = found.seconds + newest(row)[quality.QUALITY].seconds
+            self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {seconds:.1f} s")
         if due and not rows:
             self.stdout.write("Nothing has changed.")

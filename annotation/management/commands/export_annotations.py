@@ -15,7 +15,7 @@ from annotation.core.errors import DomainError
 from annotation.core.time_zones import zone_of
 from annotation.exchange.columns import COLUMNS
 from annotation.exchange.export import Exported, export_answers
-from annotation.exchange.outcome import LEFT_OUT, NEVER, in_words
+from annotation.exchange.outcome import EXCLUDED, LEFT_OUT, NEVER, in_words
 from annotation.exchange.selection import checked_selection, end_of_day, start_of_day
 from annotation.exchange.writers import WRITERS
 from annotation.models import Kind, Project
@@ -105,6 +105,8 @@ class Command(BaseCommand):
             self.stdout.write(f"left out: {line}")
         for line in in_words(counts.never, NEVER):
             self.stdout.write(f"never exported: {line}")
+        for line in in_words({"excluded": counts.excluded}, EXCLUDED):
+            self.stdout.write(f"exported: {line}")
         self.stdout.write(str(exported.path))
         left_out = counts.left_out.total()
         self.stdout.write(

@@ -10,11 +10,13 @@ from django.template.defaultfilters import pluralize
 from rich.console import Console
 
 from annotation.core.errors import DomainError
-from annotation.datasets.excluded import excluded_lines, review_lines
+from annotation.datasets.excluded import excluded_lines, label_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.gate import gate_lines
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.rows import ExportOptions
 from annotation.datasets.without import read_without
+from annotation.kinds.votes import LABELS
 from annotation.models import DatasetVersion, Kind, Project
 
 
@@ -86,6 +88,13 @@ class Command(BaseCommand):
             "kept, and counted.",
         )
         parser.add_argument(
+            "--labels",
+            choices=LABELS,
+            default=defaults.labels,
+            help="What a DPO row's probability is: the share of the votes (the default), the posterior of a model of "
+            "who errs how, or that posterior calibrated on hidden gold. Rows then have all three side by side.",
+        )
+        parser.add_argument(
             "--without",
             action="append",
             default=[],
@@ -120,12 +129,16 @@ class Command(BaseCommand):
             self.stdout.write(f"excluded: {what}: {number:,} answer{pluralize(number)}")
         for what, number in review_lines(manifest):
             self.stdout.write(f"review: {what}: {number:,} answer{pluralize(number)}")
+        for line in label_lines(manifest):
+            self.stdout.write(f"labels: {line}")
         for what, number in manifest["left_out"].items():
             self.stdout.write(f"left out: {what}: {number:,}")
         if "single_votes" in manifest["rows"]:
             self.stdout.write(
                 f"kept: rows of one annotator, whatever --min-agreement: {manifest['rows']['single_votes']:,}"
             )
+        for line in gate_lines(manifest):
+            self.stderr.write(f"warning: {line}")
         if version.was_frozen_otherwise:
             self.stdout.write(
                 f"the same rows were frozen before, from another selection: the manifest of dataset {version.pk} "

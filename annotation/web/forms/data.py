@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.datasets.rows import ExportOptions
 from annotation.datasets.without import Without, answered_in
+from annotation.kinds.votes import CALIBRATED, POSTERIOR, VOTES
 from annotation.models import Batch, DatasetVersion, Kind, Project
 from annotation.preparation.encodings import KNOWN
 from annotation.preparation.files import ReadOptions
@@ -238,6 +239,17 @@ class FreezeForm(forms.Form):
             "counted: 0.67 takes two of three. Rows of one annotator are kept."
         ),
     )
+    labels = forms.ChoiceField(
+        choices=[
+            (VOTES, _("Share of the votes")),
+            (POSTERIOR, _("Posterior of a model of who errs how")),
+            (CALIBRATED, _("Posterior, calibrated on gold")),
+        ],
+        initial=VOTES,
+        required=False,
+        label=_("DPO: a row's probability is"),
+        help_text=_("A posterior that is not calibrated is surer than it is right. Calibration needs 50 gold items."),
+    )
     without_simulated = forms.BooleanField(
         required=False, label=_("Leave out simulated annotators"), help_text=_("Programs that answer like people.")
     )
@@ -264,6 +276,9 @@ class FreezeForm(forms.Form):
             self.fields[name].initial = getattr(defaults, name)
             self.fields[name].widget.attrs["step"] = "0.01"
         self.fields["min_agreement"].widget.attrs["step"] = "0.01"
+
+    def clean_labels(self) -> str:
+        return self.cleaned_data["labels"] or VOTES
 
     def clean_without_answers(self) -> tuple[int, ...]:
         numbers = [whole_number(part) for part in parse_comma_list(self.cleaned_data["without_answers"])]

@@ -71,6 +71,7 @@ class ProjectForm(forms.ModelForm):
             "edit_hours": _("Answers can be changed for (hours)"),
             "review_share": _("Random share for review (%)"),
             "review_anonymous": _("Anonymous review"),
+            "agreement_floor": _("Least agreement of a dataset"),
             "shows_own_figures": _("Annotators see their own figures"),
             "time_zone": _("Time zone"),
             "show_total": _("Show the weighted total while scoring"),
@@ -99,6 +100,10 @@ class ProjectForm(forms.ModelForm):
                 "disagreements and very fast answers."
             ),
             "review_anonymous": _("Reviewers do not see who answered, and annotators not who reviewed."),
+            "agreement_floor": _(
+                "Krippendorff's alpha, from 0 to 1. A dataset below it warns, and lists the tasks whose adjudication "
+                "would lift it over. Empty: no warning."
+            ),
             "shows_own_figures": _(
                 "How much they did, their pace and skips with intervals, and what the model answers today to the texts "
                 "that they wrote or edited. Nobody sees anybody else’s."
@@ -132,7 +137,7 @@ class ProjectForm(forms.ModelForm):
         (_("General"), ("name", "goal", ("source_language", "target_language"), "persona")),
         (_("Assignment"), (("default_overlap", "held_out_share"), "avoid_seen")),
         (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours", "time_zone", "shows_own_figures")),
-        (_("Review"), ("review_share", "review_anonymous")),
+        (_("Review"), ("review_share", "review_anonymous", "agreement_floor")),
         (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
     )
 

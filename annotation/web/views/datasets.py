@@ -19,11 +19,12 @@ from annotation.core.access import MANAGERS, STAFF, dataset_for, project_for, ro
 from annotation.core.exclusions import excluded_answers
 from annotation.core.reviews import waiting_by_batch
 from annotation.core.withdrawals import successors, withdrawn_datasets
-from annotation.datasets.excluded import excluded_lines, review_lines
+from annotation.datasets.excluded import excluded_lines, label_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
+from annotation.datasets.gate import beyond_chance, gate_lines
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.register import FILES
-from annotation.models import DatasetRemoval, DatasetVersion, Kind, Role
+from annotation.models import DatasetRemoval, DatasetVersion, Kind, Role, Task
 from annotation.web.downloads import download
 from annotation.web.forms.actions import attempt
 from annotation.web.forms.data import FreezeForm
@@ -112,6 +113,10 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         ],
         "excluded": list(excluded_lines(manifest)),
         "review": list(review_lines(manifest)),
+        "labels": list(label_lines(manifest)),
+        "below": gate_lines(manifest),
+        "beyond_chance": beyond_chance(manifest),
+        "to_decide": undecided_tasks(manifest),
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],
         "samples": samples(folder / "train.jsonl", version.purpose),
@@ -125,6 +130,14 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         ],
     }
     return render(request, "annotation/datasets/dataset.html", context)
+
+
+def undecided_tasks(manifest: dict[str, Any]) -> list[Task]:
+    """The tasks whose adjudication would lift the labels to the project's floor, and that nobody has decided since."""
+    keys = manifest.get("gate", {}).get("tasks", [])
+    tasks = Task.objects.filter(pk__in=keys, adjudications__isnull=True).select_related("batch")
+    by_key = {task.pk: task for task in tasks}
+    return [by_key[key] for key in keys if key in by_key]
 
 
 def samples(path: Path, purpose: str) -> list[dict[str, Any]]:

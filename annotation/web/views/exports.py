@@ -14,7 +14,7 @@ from annotation.core.access import MANAGERS, answer_export_for, project_for
 from annotation.core.errors import Conflict
 from annotation.exchange import requests
 from annotation.exchange.columns import COLUMNS
-from annotation.exchange.outcome import LEFT_OUT, NEVER, STATES, in_words, selection_in_words
+from annotation.exchange.outcome import EXCLUDED, LEFT_OUT, NEVER, STATES, in_words, selection_in_words
 from annotation.models import AnswerExport, Project, User
 from annotation.web.downloads import download
 from annotation.web.forms.actions import attempt
@@ -68,7 +68,7 @@ def own_exports(user: User, project: Project) -> list[dict[str, Any]]:
             "export": export,
             "percent": round(100 * export.rows_written / export.rows_total) if export.rows_total else 0,
             "selection": selection_in_words(project, export.selection),
-            "states": in_words(export.report.get("states", {}), STATES),
+            "states": in_words(export.report.get("states", {}), STATES) + in_words(export.report, EXCLUDED),
             "left_out": in_words(export.report.get("left_out", {}), LEFT_OUT),
             "never": in_words(export.report.get("never", {}), NEVER),
             "deleted_on": requests.deleted_on(export),

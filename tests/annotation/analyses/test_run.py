@@ -1,6 +1,7 @@
 """Analyses of real rows: what is read, stored, due and shown."""
 
 import json
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from lxml import html
 
 from annotation import jobs
 from annotation.analyses import run
+from annotation.analyses.results import VERSION
 from annotation.analyses.run import analyse, due_projects, is_due, newest
 from annotation.answers.exclusions import exclude_person
 from annotation.answers.submission import skip, submit
@@ -21,6 +23,8 @@ from annotation.core.locks import Lock, key_of
 from annotation.kinds import show
 from annotation.models import Analysis, AnalysisRows, Annotation, Batch, Kind, Remark, Role
 from annotation.queue.claims import claim_next
+from annotation.reviewing.queue import hold
+from annotation.reviewing.verdicts import accept, send_back
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel
 from tests.factories import ProjectFactory, UserFactory, join
 
@@ -110,6 +114,60 @@ def test_what_is_planted_is_on_the_page_and_each_number_leads_to_its_rows(projec
     assert f"{trust['fast']['hits']} answers" in words(fast)
 
 
+def test_a_number_that_is_a_link_leads_to_exactly_so_many_rows(project, judged, sign_in):
+    trust, _people = trust_of(project)
+    client = sign_in(join(project, Role.MANAGER))
+    page = html.fromstring(client.get(reverse("dashboard", args=["hotel"])).content.decode())
+    checked = 0
+    for link in page.xpath("//table[contains(@class, 'figures-table')]//a[contains(@href, 'dashboard/answers/')]"):
+        row = link.iterancestors("tr").__next__()
+        pages, listed = 1, set()
+        while True:
+            found = html.fromstring(client.get(f"{link.get('href')}&page={pages}").content.decode())
+            slots = [
+                (cells.xpath("string(th)").split()[1], " ".join(cells.xpath("string(td[2])").split()))
+                for cells in found.xpath("//table[contains(@class, 'task-table')]/tbody/tr")
+            ]
+            listed |= {(pages, *slot) for slot in slots}
+            if not found.xpath(f"//a[contains(@href, 'page={pages + 1}')]"):
+                break
+            pages += 1
+        said = int(re.search(r"(\d+) answers?", " ".join(found.text_content().split()))[1])
+        assert len(listed) == said, link.get("href")
+        if link.text_content().endswith("%") and "confused" not in link.get(
+            "href"
+        ):  # of pairs of answers, not of answers
+            of = int(re.search(r"of (\d+)", row.text_content())[1])
+            assert link.text_content().split() == [f"{round(100 * said / of)}", "%"], link.get("href")
+            checked += 1
+    assert checked >= 4
+    assert trust["first"]["hits"] == sum(AnalysisRows.objects.filter(key="first").values_list("count", flat=True))
+
+
+def test_answers_that_wait_for_review_are_counted_and_not_analysed(project, judged, sign_in):
+    _lea, kei, _ = judged
+    trust_of(project)
+    assert run.covers_of([project.pk])[project.pk].get("requiring_review") is None
+    Batch.objects.update(requires_review=True)
+    stored = newest(project)[Analysis.Name.TRUST]
+    assert stored.covers != run.covers_of([project.pk])[project.pk]  # it is due again
+    rin = join(project, Role.REVIEWER)
+    of_kei = list(Annotation.objects.filter(annotator=kei).order_by("pk"))
+    for answer in of_kei[:12]:
+        assert hold(annotation=answer, reviewer=rin)
+        accept(annotation=answer, reviewer=rin)
+    sent = of_kei[12]
+    assert hold(annotation=sent, reviewer=rin)
+    send_back(annotation=sent, reviewer=rin, note="Look again.")
+    trust, people = trust_of(project)
+    assert (trust["answers"], trust["pending"]) == (12, 3 * PROMPTS - 1 - 12)
+    assert set(people) == {kei.pk, judged[2].pk}  # Rin skipped a task
+    page = words(sign_in(join(project, Role.MANAGER)).get(reverse("dashboard", args=["hotel"])))
+    assert "77 answers that do not count before their review are not in it." in page
+    assert "those that wait for a required review or were sent back" in page
+    assert newest(project)[Analysis.Name.TRUST].covers == run.covers_of([project.pk])[project.pk]
+
+
 def test_excluded_answers_and_recorded_sides_do_not_count(project, judged):
     lea, kei, _ = judged
     exclude_person(project=project, annotator=lea, reason="Clicked.", actor=kei)
@@ -188,7 +246,7 @@ def test_a_project_is_due_when_something_changed_and_not_at_once(project, judged
     assert sent == [project.pk]
     jobs.analyse_project(project.pk)
     first = newest(project)[Analysis.Name.TRUST]
-    assert first.version == 1
+    assert first.version == VERSION
     assert due_projects() == []
     jobs.analyse_project(project.pk)  # queued twice: nothing to do
     assert newest(project)[Analysis.Name.TRUST].computed_at == first.computed_at
@@ -202,7 +260,7 @@ def test_a_project_is_due_when_something_changed_and_not_at_once(project, judged
     assert is_due(project)
     jobs.analyse_project(project.pk)
     assert newest(project)[Analysis.Name.TRUST].result["flags"] == [1, 1]
-    assert (Analysis.objects.count(), AnalysisRows.objects.filter(key="fast").count()) == (2, 1)
+    assert (Analysis.objects.count(), AnalysisRows.objects.filter(key="fast").count()) == (3, 1)
 
 
 def test_the_command(project, judged, capsys, monkeypatch):

@@ -2,12 +2,14 @@
 
 from django.db import connection
 
+from annotation.answers.exclusions import exclude_person, lift_exclusion
 from annotation.answers.remarks import add_remark, answer_remark
 from annotation.answers.reopening import undo_last
 from annotation.answers.submission import save_draft, skip, submit
 from annotation.datasets.freeze import freeze_dataset
 from annotation.members.messages import send_message
-from annotation.models import Kind, Role
+from annotation.members.pausing import pause_member, resume_member
+from annotation.models import Kind, Membership, Role
 from annotation.qualification.attempts import answer_item, start_attempt
 from annotation.qualification.tests import NewItem, create_qualification
 from annotation.queue.claims import claim_next
@@ -36,6 +38,7 @@ class Planted:
         self.plant_decisions()
         self.plant_tests()
         self.plant_remarks_and_drafts()
+        self.plant_measures()
         prompt = self.project.prompts.first()
         self.candidate = CandidateFactory(prompt=prompt, text=f"{SECRET} candidate", origin=f"human:{self.kei.pk}")
 
@@ -125,6 +128,15 @@ class Planted:
         skip(assignment=held, reason="other", comment=f"{SECRET} comment")
         self.held = claim_next(batch=batch, annotator=self.kei)
         save_draft(assignment=self.held, payload={"text": f"{SECRET} draft"})
+
+    def plant_measures(self):
+        """Hana pauses Kei, and excluded all of Kei's answers for a while: her reasons are about Kei."""
+        membership = Membership.objects.get(project=self.project, user=self.kei)
+        pause_member(membership=membership, reason=f"{SECRET}: ill until May", actor=self.hana)
+        resume_member(membership=membership, actor=self.hana)
+        reason = f"{SECRET} all day"
+        made = exclude_person(project=self.project, annotator=self.kei, reason=reason, actor=self.hana)
+        lift_exclusion(exclusion=made, actor=self.hana)
 
     def freeze(self, purpose="sft"):
         return freeze_dataset(project=self.project, purpose=purpose, actor=self.hana)

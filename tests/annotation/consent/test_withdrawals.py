@@ -50,7 +50,7 @@ def test_excluded_answers_are_kept_and_in_no_later_version(world, sign_in):
 def test_an_exclusion_is_lifted_only_after_the_person_consents_again(world, sign_in):
     version = world.freeze()
     withdrawal = exclude(world)
-    exclusion = Exclusion.objects.get(annotator=world.kei, task=None)
+    exclusion = Exclusion.objects.get(annotator=world.kei, task=None, lifted_at=None)
     for attempt in (
         lambda: lift_exclusion(exclusion=exclusion, actor=world.hana),
         lambda: add_member(project=world.project, user=world.kei, role=Role.ANNOTATOR, actor=world.hana),
@@ -93,7 +93,7 @@ def test_erased_answers_stay_away_when_the_person_comes_back(world, sign_in):
     version_ids = set(withdrawal.dataset_ids)
     sign_in(world.kei).post(reverse("withdrawal_again", args=[withdrawal.pk]))
     assert withdrawn_datasets(world.project) == version_ids
-    lift_exclusion(exclusion=Exclusion.objects.get(annotator=world.kei, task=None), actor=world.hana)
+    lift_exclusion(exclusion=Exclusion.objects.get(annotator=world.kei, task=None, lifted_at=None), actor=world.hana)
     version = world.freeze()
     kinds = version.manifest["annotations"]
     assert kinds["annotators"] == 3, "Hana, and the two whose disagreement was decided; not the person who left"

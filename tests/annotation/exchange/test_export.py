@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from annotation.answers.exclusions import exclude_answer, exclude_person
 from annotation.exchange.columns import ANSWER_COLUMNS, COLUMNS
 from annotation.exchange.types import without_json
 from annotation.kinds import KINDS
@@ -72,6 +73,31 @@ def test_every_version_of_every_answer_and_every_skip(story, capsys, tmp_path):
     assert "never exported: drafts: 2" in lines  # of the question about politeness, and of the answer opened again
     event = Event.objects.get(verb="answers.exported")
     assert (event.project, event.after["answers"], event.after["skips"]) == (story.project, 11, 2)
+
+
+def test_excluded_answers_are_marked_and_counted_and_no_labels(story, capsys, tmp_path):
+    rows, lines = exported(capsys, tmp_path / "all.jsonl")
+    assert not any(row["excluded"] for row in rows)
+    assert not any(line.startswith("exported:") for line in lines)
+    answer = Annotation.objects.filter(is_current=True, assignment__state="done").earliest("pk")
+    exclude_answer(annotation=answer, reason="Wrong hotel.", actor=story.hana)
+    exclude_person(project=story.project, annotator=story.aoi, reason="Clicked.", actor=story.hana)
+    rows, lines = exported(capsys, tmp_path / "more.jsonl")
+    excluded = [row for row in rows if row["excluded"]]
+    own = {row["annotation_id"] for row in rows if row["annotation_id"] and row["person_id"] == story.aoi.pk}
+    assert {row["annotation_id"] for row in excluded} >= own | {answer.pk}
+    assert not any(row["is_label"] for row in excluded)
+    assert f"exported: of these rows, excluded from datasets: {len(excluded)}" in lines
+    assert Event.objects.filter(verb="answers.exported").latest("pk").after["excluded"] == len(excluded)
+
+
+def test_the_file_is_the_same_however_many_tasks_are_read_at_once(story, capsys, tmp_path, monkeypatch):
+    for arguments in ((), ("--kind", "choosing"), ("--batch", str(Task.objects.latest("pk").batch_id))):
+        whole, _ = exported(capsys, tmp_path / "all.jsonl", "--force", *arguments)
+        for rows_at_once in (1, 3):
+            monkeypatch.setattr("annotation.exchange.source.ROWS_AT_ONCE", rows_at_once)
+            assert exported(capsys, tmp_path / "parts.jsonl", "--force", *arguments)[0] == whole
+        monkeypatch.undo()
 
 
 def test_nothing_of_an_answer_is_lost(story, capsys, tmp_path):
