@@ -14,6 +14,7 @@ from django.db import connection
 
 from annotation.analyses.columns import AnswerColumns, Answers, PairColumns, Pairs
 from annotation.analyses.disagreement import KEPT, Disagreement
+from annotation.core.checks import IS_LABEL
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import PENDING, REVIEW_JOIN
 from annotation.kinds import KINDS
@@ -34,6 +35,7 @@ FROM annotation_annotation annotation
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current AND {EXCLUSION_ID} IS NULL
+    AND {IS_LABEL}
 ORDER BY annotation.task_id, annotation.id
 """  # noqa: S608 - our own expressions
 CANDIDATES = "SELECT id, char_length(text), origin FROM annotation_candidate WHERE id = ANY(%s)"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from annotation.core.arrays import id_array
+from annotation.core.checks import checks_people
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
@@ -67,6 +68,7 @@ WITH every AS (
     WHERE batch.project_id = %(project)s AND {RANGE} AND slot.state = 'skipped'
 ), judged AS (
     SELECT every.*, CASE
+        WHEN {checks_people("every.task_id")} THEN 'checks'
         WHEN batch_id <> ALL(%(batches)s::bigint[]) THEN 'batches'
         WHEN kind <> ALL(%(kinds)s::text[]) THEN 'kinds'
         WHEN annotator_id <> ALL(%(people)s::bigint[]) THEN 'people'
@@ -77,7 +79,7 @@ WITH every AS (
     FROM every
 )
 """  # noqa: S608 - our own
-LEFT_OUT = ("batches", "kinds", "people", "times", "skips", "versions")
+LEFT_OUT = ("checks", "batches", "kinds", "people", "times", "skips", "versions")
 COUNT = f"{LINES} SELECT left_out, state, excluded, count(*) FROM judged GROUP BY left_out, state, excluded"  # noqa: S608 - our own
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,

@@ -4,6 +4,7 @@ from annotation.models.adjudication import Adjudication, AdjudicationClaim, Task
 from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
+from annotation.models.check import CheckProposal, Gold, TaskCheck
 from annotation.models.consent import DatasetRemoval, DatasetSuccessor, EventRedaction, SealRedaction, Withdrawal
 from annotation.models.counts import CandidateCount, PromptCount, SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
@@ -34,6 +35,7 @@ __all__ = [
     "Batch",
     "Candidate",
     "CandidateCount",
+    "CheckProposal",
     "DatasetRemoval",
     "DatasetSuccessor",
     "DatasetVersion",
@@ -43,6 +45,7 @@ __all__ = [
     "EventSeal",
     "Exclusion",
     "GlossaryTerm",
+    "Gold",
     "Guideline",
     "GuidelineReading",
     "Import",
@@ -68,6 +71,7 @@ __all__ = [
     "SealRedaction",
     "SlotCount",
     "Task",
+    "TaskCheck",
     "TaskDoubt",
     "TimeSpent",
     "User",

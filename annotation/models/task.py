@@ -43,6 +43,9 @@ class Batch(models.Model):
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")
     selection = models.JSONField(default=dict, help_text="Which prompts and candidates it was opened with.")
+    checks = models.JSONField(
+        default=dict, blank=True, help_text="Which tasks check people; see `annotation.checks.shares`. Empty: none."
+    )
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)

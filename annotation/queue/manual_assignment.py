@@ -15,7 +15,7 @@ from annotation.core.errors import Conflict
 from annotation.core.events import record
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
 from annotation.queue.claims import ASSIGNED_FOR, release, return_to_queue
-from annotation.queue.progress import test_due
+from annotation.queue.progress import closed_checks, test_due
 from annotation.queue.withdrawn import is_withdrawn
 
 ATTEMPTS = 5
@@ -94,6 +94,8 @@ def refuse_known_task(task: Task, batch: Batch, annotator: User) -> None:
         raise Conflict(message % {"person": annotator})
     if Candidate.objects.filter(pk__in=task.candidate_ids, origin=f"human:{annotator.pk}").exists():
         raise Conflict(_("%(person)s wrote one of these texts and may not judge it.") % {"person": annotator})
+    if closed_checks(annotator, task.pk).exists():
+        raise Conflict(_("This task checks people and is not for %(person)s now.") % {"person": annotator})
     if batch.project.avoid_seen:
         seen = Assignment.objects.filter(annotator=annotator, task__prompt=task.prompt_id).exclude(batch=batch)
         if seen.exists():

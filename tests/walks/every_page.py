@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from annotation.answers.exclusions import exclude_answer, exclude_simulated, lift_exclusion
 from annotation.answers.submission import submit
+from annotation.checks.gold import enter_gold
+from annotation.checks.rules import set_rules
 from annotation.consent.withdrawals import withdraw
 from annotation.datasets.freeze import freeze_dataset
 from annotation.exchange.selection import Selection
@@ -28,6 +30,7 @@ from annotation.models import (
     AnswerExport,
     Assignment,
     Batch,
+    CheckProposal,
     Import,
     Kind,
     Membership,
@@ -93,7 +96,7 @@ class World:
             given = {key: self.values[key] for key in keys}
             if name == "judgements_columns":
                 found.append((name, reverse(name, args=[self.judgements])))
-            elif name.startswith("adjudicate_") and "task_id" in keys:
+            elif (name.startswith("adjudicate_") and "task_id" in keys) or name == "checks_task_gold":
                 found.append((name, reverse(name, args=[self.divided])))
             elif name == "work":
                 found += [(f"work ({kind})", reverse(name, args=[batch.pk])) for kind, batch in self.batches.items()]
@@ -214,11 +217,29 @@ def everything(
         "number": 1,
         "term_id": term.pk,
         "user_id": rin.pk,
+        **checks_of(project, batches[Kind.CHOOSING], kei, hana),
         "withdrawal_id": withdrawn_of(project, hana).pk,
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
     return World(project, people, values, batches, judgements_of(project, hana, texts), divided)
+
+
+def checks_of(project: Project, batch: Batch, person: User, manager: User) -> dict[str, int]:
+    """Gold, a batch that has it, a rule, and what it proposes."""
+    task = batch.tasks.order_by("position").last()
+    assert task is not None
+    shown = task.candidate_ids
+    expected = {"choice": "one", "chosen": shown[0], "shown": shown, "strength": 1, "reasons": []}
+    gold = enter_gold(task=task, expected=expected, explanation="敬語です。", actor=manager)
+    set_rules(project=project, rules={"gold": {"warn": 70}}, actor=manager)
+    estimate = {"value": 0.3, "low": 0.2, "high": 0.5, "n": 20, "hits": 6}
+    about = {"project": project, "annotator": person, "measure": "gold", "threshold": 0.7, "estimate": estimate}
+    proposal = CheckProposal.objects.create(**about, action="warn")
+    now = timezone.now()
+    decided = {"decided_at": now, "decided_by": manager, "confirmed": False}
+    CheckProposal.objects.create(**about, action="requeue", batch=batch, **decided)
+    return {"gold_id": gold.pk, "proposal_id": proposal.pk}
 
 
 def judgements_of(project: Project, manager: User, texts: tuple[str, str, str]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.analyses.run import analyse, due_projects, newest
+from annotation.checks.rules import propose
 from annotation.models import Analysis, Project
 from annotation.quality import run as quality
 
@@ -30,6 +31,8 @@ class Command(BaseCommand):
         for row in rows:
             if not analyse(row) or not quality.assess(row):
                 raise CommandError(f"{row.slug} is being analysed already: try again later")
+            if proposed := propose(row):
+                self.stdout.write(f"{row.slug}: {proposed:,} proposals of rules on checks")
             found = newest(row)[Analysis.Name.TRUST]
             seconds = found.seconds + newest(row)[quality.QUALITY].seconds
             self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {seconds:.1f} s")
