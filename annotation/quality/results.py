@@ -52,7 +52,7 @@ from annotation.quality import agreements, columns
 from annotation.quality.aggregation import accuracies
 from annotation.quality.calibration import FEWEST_GOLD
 from annotation.quality.flips import flip_rates, right_rates
-from annotation.quality.labels import Labels, labels_of, usable
+from annotation.quality.labels import Labels, choice_rows, labels_of, usable
 from annotation.quality.material import Material
 from annotation.quality.position import Effect, Position, position_effects
 from annotation.quality.rankings import bradley_terry
@@ -63,8 +63,9 @@ BINS = 10
 Result = dict[str, Any]
 
 
-def results_of(material: Material) -> Result:
-    labels = labels_of(material)
+def results_of(material: Material, labels: Labels | None = None) -> Result:
+    """`labels`: of the material, where the caller has them."""
+    labels = labels or labels_of(material)
     position = position_of(material)
     origins = {at: {"origin": name} for at, name in enumerate(material.origins)}
     editors = {key: {"person": key} for key in np.unique(material.edits.person).tolist()}
@@ -96,11 +97,6 @@ def results_of(material: Material) -> Result:
         "edits": agreements.means(material.edits, lambda rows: rows.origin, origins),
         "edits_by_person": agreements.means(material.edits, lambda rows: rows.person, editors),
     }
-
-
-def choice_rows(material: Material) -> columns.Rated:
-    is_choice = [at for at, one in enumerate(material.measures) if one.name == columns.CHOICE]
-    return material.rated.where(np.isin(material.rated.measure, is_choice))
 
 
 def position_of(material: Material) -> Position:

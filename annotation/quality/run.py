@@ -17,12 +17,17 @@ from annotation.analyses.run import Covers, is_rested
 from annotation.analyses.run import covers_of as covers_of_answers
 from annotation.core.locks import Lock, try_lock
 from annotation.models import Adjudication, Analysis, Batch, Project, Review
+from annotation.quality.doubt import TaskDoubts, task_doubts
 from annotation.quality.labels import PairLabels, labels_of
 from annotation.quality.material import Material
 from annotation.quality.results import VERSION, results_of
 from annotation.quality.source import material_of
 
 QUALITY = "quality"  # of `Analysis.name`
+NEW_DOUBTS = """
+UPDATE annotation_taskdoubt d SET doubt = n.doubt FROM unnest(%s::bigint[], %s::float8[]) AS n (task, doubt)
+WHERE d.project_id = %s AND d.task_id = n.task
+"""
 
 
 def assess(project: Project) -> bool:
@@ -40,8 +45,11 @@ def assess(project: Project) -> bool:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             covers = covers_of([project.pk]).get(project.pk, {})
             material = material_of(project)
+        labels = labels_of(material)
+        if labels.posterior is not None:  # of votes alone, the other analyses have said as much
+            store_doubts(project, task_doubts(material, labels))
         values = {
-            "result": results_of(material),
+            "result": results_of(material, labels),
             "version": VERSION,
             "covers": covers,
             "computed_at": timezone.now(),
@@ -49,6 +57,12 @@ def assess(project: Project) -> bool:
         }
         Analysis.objects.update_or_create(project=project, name=QUALITY, defaults=values)
         return True
+
+
+def store_doubts(project: Project, doubts: TaskDoubts) -> None:
+    """Adjudicators decide first what the labels are least sure of, among the tasks on which annotators differ."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEW_DOUBTS, [doubts.task.tolist(), doubts.doubt.tolist(), project.pk])
 
 
 def material(project: Project) -> Material:
