@@ -58,6 +58,9 @@ class Batch(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    saved = models.PositiveIntegerField(
+        default=0, help_text="By the newest analysis: answers fewer than the most, of the tasks that need no more."
+    )
 
     class Meta:
         verbose_name_plural = "batches"

@@ -36,6 +36,7 @@ The whole (`results_of`):
                 "confidence" (pairs by the probability of their best class in ten bins from 0 to 1), "is_calibrated",
                 "prior", "iterations", "converged", "source": "calibrated", "posterior" or "votes"}
     calibration {"gold" (pairs), "fewest", "fit": `Calibration.as_dict()` or null below `fewest`}
+    adaptive    of each batch with adaptive overlap, where `run` adds it: see `overlap.extend`
     rankings    [{"origin", "strength", "strength_low", "strength_high", "win_rate", "win_low", "win_high", "n",
                 "group"}], strongest first; groups were never compared with each other
     marks       [{"origin", "mean": figure}]: penalty points of a text's errors (MQM); [] where nothing is marked
