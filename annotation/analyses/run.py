@@ -79,7 +79,7 @@ def store(
 def store_doubts(project: Project, doubts: dict[int, float]) -> None:
     """What adjudicators decide next. A task that was decided meanwhile is left out."""
     with transaction.atomic(), connection.cursor() as cursor:
-        values = {"project": project.pk, "tasks": list(doubts), "doubts": list(doubts.values())}
+        values: dict[str, Any] = {"project": project.pk, "tasks": list(doubts), "doubts": list(doubts.values())}
         cursor.execute(
             "DELETE FROM annotation_taskdoubt WHERE project_id = %(project)s AND task_id <> ALL(%(tasks)s::bigint[])",
             values,

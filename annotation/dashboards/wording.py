@@ -55,6 +55,11 @@ def progress_sentence(found: Collection) -> str:
 
 
 def finish_sentence(found: Collection, ahead: Forecast | TooEarly) -> str:
+    """When what is open is done, and whether more may be asked for."""
+    return " ".join(sentence for sentence in (expected_finish(found, ahead), adaptive_sentence(found)) if sentence)
+
+
+def expected_finish(found: Collection, ahead: Forecast | TooEarly) -> str:
     if not found.open_batches:
         return ""
     if not found.remaining and any(item.awaits_analysis for item in found.open_batches):

@@ -6,6 +6,7 @@ of its slots, so that nobody answers, skips, reopens or decides it meanwhile.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from django.db import connection, transaction
@@ -137,7 +138,7 @@ def add_slots(
             return Extended(0, 0)
         extended = Extended(0, 0)
         if answers:
-            values = {
+            values: dict[str, Any] = {
                 "tasks": list(answers),
                 "answers": list(answers.values()),
                 "batch": row.pk,

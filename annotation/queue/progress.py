@@ -70,7 +70,8 @@ class Progress:
         """How many more answers than `total` it may come to ask for, if the label of every task stays unsure."""
         if self.batch.overlap_most is None or not self.is_open or self.is_complete:
             return 0
-        return max(self.batch.selection.get("tasks", 0) * self.batch.overlap_most - self.batch.saved - self.total, 0)
+        most = int(self.batch.selection.get("tasks", 0)) * self.batch.overlap_most
+        return max(most - self.batch.saved - self.total, 0)
 
 
 @dataclass(frozen=True)
