@@ -14,8 +14,10 @@ from annotation.answers.submission import submit
 from annotation.kinds import show
 from annotation.members.accounts import BACKEND
 from annotation.models import Annotation, Assignment, Batch, Candidate, Event, Kind, Role
+from annotation.quality import run, source
 from annotation.quality.doubt import TaskDoubts, task_doubts
 from annotation.quality.labels import labels_of
+from annotation.quality.material import Check
 from annotation.quality.overlap import judge
 from annotation.quality.run import assess, covers_of, newest
 from annotation.queue.batches import close_batch, reopen_batch
@@ -235,6 +237,44 @@ def test_no_slot_is_added_that_nobody_can_fill(divided):
     assert covers_of([project.pk]) != before
     assess(project)
     assert set(slots_of(batch).values()) == {3}
+
+
+def test_with_gold_the_calibrated_probability_decides(monkeypatch):
+    """Of 56 tasks 50 are gold. Ann is always right, Ben not in every fifth; Cal is a third for the unsure."""
+    project = hotel(prompts=56, held_out_share=0)
+    batch = batch_of(project, Kind.CHOOSING, overlap=2, overlap_most=3, sure=0.9)
+    ann, ben, _cal = (join(project, Role.ANNOTATOR, name=name) for name in ("Ann", "Ben", "Cal"))
+    tasks = list(batch.tasks.order_by("position"))
+    for person in (ann, ben):
+        while slot := claim_next(batch=batch, annotator=person):
+            shown = slot.task.candidate_ids
+            wrong = person == ben and slot.task.position % 5 == 0
+            submit(assignment=slot, payload=choice(shown, shown[wrong], 1))
+    gold = {task.pk: Check("gold", choice(task.candidate_ids, task.candidate_ids[0], 1)) for task in tasks[:50]}
+    for module in (source, run):
+        monkeypatch.setattr(module, "checked_tasks", lambda _project: gold)
+    # Too few real tasks teach nothing of anybody: the gold tasks of another batch are real ones there.
+    other = batch_of(project, Kind.CHOOSING, overlap=2)
+    for person in (ann, ben):
+        while slot := claim_next(batch=other, annotator=person):
+            shown = slot.task.candidate_ids
+            wrong = person == ben and slot.task.position % 4 == 0
+            submit(assignment=slot, payload=choice(shown, shown[wrong], 1))
+    assess(project)
+    found = run.material(project)
+    labels = labels_of(found)
+    assert labels.calibrated is not None
+    doubts = task_doubts(found, labels)
+    least = dict(zip(doubts.task.tolist(), doubts.least.tolist(), strict=True))
+    unsure = {task.position for task in tasks[50:] if least[task.pk] < 0.9}
+    assert {position for position, slots in slots_of(batch).items() if slots == 3} == unsure
+    assert 0 < len(unsure) < 6
+    (event,) = Event.objects.filter(verb="batch.extended")
+    assert event.after == {"added": len(unsure), "nobody_left": 0, "calibrated": True}
+    manager = client_of(join(project, Role.MANAGER))
+    page = text_of(manager.get(reverse("batch", args=[batch.pk])))
+    assert "while the calibrated probability of a label is below 90" in page
+    assert f"{6 - len(unsure)} of 6 tasks need no more" in page
 
 
 def test_two_answers_of_each_task_count(divided):
