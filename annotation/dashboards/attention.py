@@ -123,8 +123,8 @@ def waiting_for_words(projects: Sequence[Project]) -> tuple[dict[int, dict[str, 
     )
     nothing = {"flags": Value(0), "oldest": Value(None, DateTimeField())}
     doubts = TaskDoubt.objects.filter(project__in=projects).order_by().values(what=Value("doubts"), of=F("project"))
-    proposals = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
-    proposals = proposals.values(what=Value("proposals"), of=F("project"))
+    open_proposals = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
+    proposals = open_proposals.values(what=Value("proposals"), of=F("project"))
     proposals = proposals.annotate(count=Count("annotator", distinct=True), **nothing)
     rows = list(by_project.union(doubts.annotate(count=Count("pk"), **nothing), proposals, all=True))
     return (

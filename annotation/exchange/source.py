@@ -93,7 +93,8 @@ FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, v
 RANGES = """
 SELECT min(task), max(task) FROM (
     SELECT ARRAY[task.batch_id, task.position::bigint] AS task,
-        (sum(batch.overlap) OVER (ORDER BY task.batch_id, task.position) - 1) / %(rows)s AS number
+        (sum(coalesce(batch.overlap_most, batch.overlap)) OVER (ORDER BY task.batch_id, task.position) - 1)
+            / %(rows)s AS number
     FROM annotation_task AS task JOIN annotation_batch AS batch ON batch.id = task.batch_id
     WHERE batch.project_id = %(project)s AND batch.id <> ALL(%(batches)s::bigint[]) IS NOT TRUE
 ) AS numbered GROUP BY number ORDER BY number
