@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q, Value
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,8 +16,7 @@ from annotation.core.reviews import waiting_in
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
-from annotation.models import Assignment, CheckProposal, Project, Remark, WorkClock
-from annotation.reviewing.disagreements import count_doubtful
+from annotation.models import Assignment, CheckProposal, Project, Remark, TaskDoubt, WorkClock
 
 AWAY = timedelta(hours=1)  # without a sign, holding a task
 
@@ -37,17 +36,16 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Five queries, and a sixth where a batch requires review."""
+    """Urgent ones first. Four queries, and a fifth where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Five queries, and a sixth where a batch requires review."""
+    """Of each project, urgent ones first. Four queries, and a fifth where a batch requires review."""
     reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
     remarks = waiting_remarks([found.project for found, _ahead in projects])
-    doubtful = count_doubtful([found.project for found, _ahead in projects])
-    proposed = waiting_proposals([found.project for found, _ahead in projects])
+    doubtful, proposed = waiting_decisions([found.project for found, _ahead in projects])
     rows = [
         [
             *running_dry(found, ahead),
@@ -142,10 +140,25 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
 
 
-def waiting_proposals(projects: Sequence[Project]) -> dict[int, int]:
-    """How many people a rule on checks asks to decide about, by project."""
-    rows = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
-    return dict(rows.values_list("project").annotate(n=Count("annotator", distinct=True)))
+def waiting_decisions(projects: Sequence[Project]) -> tuple[dict[int, int], dict[int, int]]:
+    """(how many tasks wait for a decision, as of the newest analysis; about how many people a rule on checks asks), by
+    project. One query."""
+    tasks = TaskDoubt.objects.filter(project__in=projects).order_by().values("project")
+    people = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by().values("project")
+    rows = (
+        tasks.annotate(what=Value("tasks"), n=Count("pk"))
+        .values_list("what", "project", "n")
+        .union(
+            people.annotate(what=Value("people"), n=Count("annotator", distinct=True)).values_list(
+                "what", "project", "n"
+            ),
+            all=True,
+        )
+    )
+    found: dict[str, dict[int, int]] = {"tasks": {}, "people": {}}
+    for what, project, count in rows:
+        found[what][project] = count
+    return found["tasks"], found["people"]
 
 
 def check_proposals(project: Project, people: int) -> list[Blocker]:
