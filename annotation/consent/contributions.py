@@ -43,13 +43,22 @@ def reviews_about(project: Project, person: User) -> QuerySet[Review]:
 
 
 def gold_of(project: Project, person: User) -> list[Gold]:
-    """Gold that this person entered, or that was made of their answer or decision: its explanation may quote them."""
+    """Gold that this person entered, or that was made of an answer of theirs, or of a decision by them or about their
+    answer (which may be taken back since): its explanation may quote them."""
     rows = list(Gold.objects.filter(project=project))
+    decided = [gold.prompt_id for gold in rows if gold.source.startswith("adjudication:")]
+    prompts = set(answers_of(project, person).filter(task__prompt__in=decided).values_list("task__prompt", flat=True))
     answers = {int(gold.source.partition(":")[2]) for gold in rows if gold.source.startswith("annotation:")}
     own = set(answers_of(project, person).filter(pk__in=answers).values_list("pk", flat=True))
     sources = {f"annotation:{pk}" for pk in own}
     sources |= {f"adjudication:{pk}" for pk in decisions_from(project, person).values_list("pk", flat=True)}
-    return [gold for gold in rows if gold.created_by_id == person.pk or gold.source in sources]
+    return [
+        gold
+        for gold in rows
+        if gold.created_by_id == person.pk
+        or gold.source in sources
+        or (gold.source.startswith("adjudication:") and gold.prompt_id in prompts)
+    ]
 
 
 def candidates_by(project: Project, person: User) -> QuerySet[Candidate]:
@@ -76,7 +85,7 @@ def events_with_texts(project: Project, person: User) -> QuerySet[Event]:
     reviews = Q(verb__in=verdicts) & (Q(actor=person) | Q(after__author=person.pk))
     left_out: Any = exclusions_about(project, person).values("pk")
     exclusions = Q(object_type="exclusion", object_id__in=left_out)
-    pauses = Q(verb="member.paused", after__user=person.pk)
+    pauses = Q(verb="member.paused", after__user=person.pk) | Q(verb="batch.requeued", after__annotator=person.pk)
     return rows.filter(own | answered | reviews | exclusions | pauses | Q(pk__in=events_of_decisions(project, person)))
 
 

@@ -43,6 +43,8 @@ UNTOUCHED = """
       AND EXISTS (SELECT FROM annotation_assignment a WHERE a.task_id = t.id)
       AND NOT EXISTS (SELECT FROM annotation_assignment a
         WHERE a.task_id = t.id AND (a.state <> 'free' OR a.claimed_at IS NOT NULL))
+      AND NOT EXISTS (SELECT FROM annotation_timespent s JOIN annotation_assignment a ON a.id = s.assignment_id
+        WHERE a.task_id = t.id)
       AND NOT EXISTS (SELECT FROM annotation_draft d WHERE d.task_id = t.id)
       AND NOT EXISTS (SELECT FROM annotation_remark r WHERE r.task_id = t.id)
     ORDER BY md5(%(seed)s::text || ':check:' || t.id), t.id LIMIT %(count)s"""

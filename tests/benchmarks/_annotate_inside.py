@@ -147,10 +147,10 @@ def limit(question: dict) -> dict:
         try:
             with psycopg.connect(**settings, autocommit=True) as own:
                 while (now := time.perf_counter()) < end:
-                    claim = CLAIM.format(where=AHEAD, unseen="")
+                    claim = CLAIM.format(where=AHEAD, unseen="", checks="")
                     row = own.execute(claim, common, prepare=True).fetchone()
                     if row is None:
-                        row = own.execute(CLAIM.format(where="", unseen=""), common, prepare=True).fetchone()
+                        row = own.execute(CLAIM.format(where="", unseen="", checks=""), common, prepare=True).fetchone()
                     given = {
                         **common,
                         "assignment": row[0],

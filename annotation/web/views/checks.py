@@ -32,7 +32,7 @@ from annotation.web.http import SignedInRequest
 from annotation.web.parameters import row_id
 from annotation.web.script_messages import page_person, script_messages
 
-ITEMS_A_PAGE, MOST_ANSWERS, DECIDED_SHOWN = 25, 100, 20
+ITEMS_A_PAGE, MOST_ANSWERS, DECIDED_SHOWN = 10, 100, 20
 COLUMNS = [*MEASURES.items(), (TaskCheck.What.TUTORIAL.value, TaskCheck.What.TUTORIAL.label)]
 
 
@@ -67,7 +67,7 @@ def checks_page(
         "manages": manages,
         "columns": [label for _key, label in COLUMNS],
         "people": [
-            {"user": user, "cells": [results.people.get((user.pk, what)) for what, _label in COLUMNS]}
+            {"user": user, "cells": [(label, results.people.get((user.pk, what))) for what, label in COLUMNS]}
             for user in people_of(results)
         ],
         "damage": [(RULES.get(rule, rule), tally) for rule, tally in sorted(results.damage.items())],

@@ -16,7 +16,7 @@ from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
 from annotation.core.checks import checked_answers
 from annotation.core.reviews import waiting_by_batch
-from annotation.models import CheckProposal, DatasetVersion, Membership, Project, Prompt, Role
+from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue.progress import Progress, project_progress, work_for
 from annotation.web.http import SignedInRequest
 from annotation.web.slots import Milestone, loop_steps
@@ -48,7 +48,6 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
         checked = checked_answers([item.batch for item in progress])
         for row in rows:
             row["checks"] = checked.get(row["progress"].batch.pk)
-        context["waiting_proposals"] = CheckProposal.objects.filter(project=project, decided_at=None).count()
         context["steps"] = steps(project, progress)
         context["open_remarks"] = open_remarks(project).count()
         context["waiting_reviews"] = waiting_by_batch(project, [item.batch for item in progress]).total()

@@ -6,10 +6,12 @@ from annotation.answers.exclusions import exclude_person, lift_exclusion
 from annotation.answers.remarks import add_remark, answer_remark
 from annotation.answers.reopening import undo_last
 from annotation.answers.submission import save_draft, skip, submit
+from annotation.checks.gold import enter_gold, known_answers, make_gold
+from annotation.checks.requeue import requeue
 from annotation.datasets.freeze import freeze_dataset
 from annotation.members.messages import send_message
 from annotation.members.pausing import pause_member, resume_member
-from annotation.models import Kind, Membership, Role
+from annotation.models import CheckProposal, Kind, Membership, Role
 from annotation.qualification.attempts import answer_item, start_attempt
 from annotation.qualification.tests import NewItem, create_qualification
 from annotation.queue.claims import claim_next
@@ -37,6 +39,7 @@ class Planted:
         self.plant_reviews()
         self.plant_decisions()
         self.plant_tests()
+        self.plant_checks()
         self.plant_remarks_and_drafts()
         self.plant_measures()
         prompt = self.project.prompts.first()
@@ -115,6 +118,18 @@ class Planted:
         attempt = start_attempt(qualification=self.test, user=self.kei)
         answer = {**self.answers[Kind.CHOOSING].payload}
         answer_item(attempt=attempt, item=self.test.items.get(), payload=answer)
+
+    def plant_checks(self):
+        """Gold that Kei made, gold of Kei's decision that Hana explained, work re-queued, and an open proposal."""
+        own = self.answers[Kind.SCORING]
+        entered = self.payload(Kind.SCORING, own.assignment, f"{SECRET} comment")
+        enter_gold(task=own.task, expected=entered, explanation=f"{SECRET} explanation", actor=self.kei)
+        batch = self.decision.task.batch
+        answer = known_answers(batch).get(task=self.decision.task)
+        make_gold(batch=batch, annotations=[answer.pk], explanations={answer.pk: f"as {SECRET}"}, actor=self.hana)
+        requeue(batch=batch, annotator=self.kei, reason="careless", actor=self.hana)
+        about = {"project": self.project, "annotator": self.kei, "estimate": {"n": 10}}
+        CheckProposal.objects.create(action="warn", measure="gold", threshold=0.5, **about)
 
     def plant_remarks_and_drafts(self):
         send_message(project=self.project, member=self.kei, text=f"{SECRET} message", author=self.kei)

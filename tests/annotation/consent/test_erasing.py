@@ -25,6 +25,7 @@ PLANTED = {
     "annotation_draft",
     "annotation_event",
     "annotation_exclusion",
+    "annotation_gold",
     "annotation_memoryentry",
     "annotation_message",
     "annotation_qualificationattempt",
