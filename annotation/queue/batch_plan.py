@@ -78,14 +78,14 @@ def adaptive_problem(kind: str, overlap: int, most: int | None, sure: float) -> 
     if most is None:
         return None
     if not KINDS[kind].compares:
-        return "overlap_most", _("Only choosing can have adaptive overlap: leave the most annotators per task empty.")
+        return "overlap_most", _("Only choosing can have adaptive overlap: leave the maximum empty.")
     if overlap < 2:
         return "overlap", _(
             "Adaptive overlap begins with at least 2 annotators per task: from one answer nobody sees who differs."
         )
     if not overlap < most <= MOST_OVERLAP:
         values = {"fewest": overlap + 1, "most": MOST_OVERLAP}
-        return "overlap_most", _("The most annotators per task must be %(fewest)d to %(most)d.") % values
+        return "overlap_most", _("The maximum of annotators per task must be %(fewest)d to %(most)d.") % values
     if not LEAST_SURE <= sure < 1:
         return "sure", _("A label counts as sure from a probability of %(least)s up to below 1.") % {
             "least": LEAST_SURE

@@ -103,9 +103,12 @@ class Tasks:
 
 def adaptive_tasks(project: Project) -> Tasks:
     """Call it in the transaction that reads the answers: both are of one moment."""
-    with connection.cursor() as cursor:
-        cursor.execute(STANDING, {"project": project.pk})
-        rows = np.array(cursor.fetchall(), dtype=np.int64).reshape(-1, 8)
+    found: list[tuple[int, ...]] = []
+    if Batch.objects.filter(project=project, overlap_most__isnull=False).exists():
+        with connection.cursor() as cursor:
+            cursor.execute(STANDING, {"project": project.pk})
+            found = cursor.fetchall()
+    rows = np.array(found, dtype=np.int64).reshape(-1, 8)
     return Tasks(*rows[:, :4].T, *rows[:, 4:].astype(bool).T)
 
 

@@ -103,9 +103,9 @@ class BatchForm(ChecksForm):
         min_value=2,
         max_value=50,
         required=False,
-        label=_("Most annotators per task"),
+        label=_("Maximum while unsure"),
         help_text=_(
-            "Choosing only. Tasks whose label is unsure get more annotators, one at a time, up to so many. Leave empty "
+            "Choosing only. Tasks whose label is unsure get more annotators, one at a time, up to this. Leave empty "
             "for the same number for all."
         ),
     )

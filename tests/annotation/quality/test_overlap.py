@@ -26,7 +26,7 @@ from annotation.queue.overlap import Tasks, adaptive_tasks
 from annotation.queue.progress import project_progress
 from annotation.reviewing.adjudication import adjudicate
 from annotation.reviewing.verdicts import accept
-from tests.annotation.helpers import ONE, batch_of, hotel
+from tests.annotation.helpers import ONE, batch_of, hotel, plan_of
 from tests.annotation.quality.test_labels import choice, line, material
 from tests.factories import join
 
@@ -89,6 +89,8 @@ def test_agreed_tasks_stop_and_divided_ones_get_a_third_annotator(project, capsy
     batch = Batch.objects.get()
     assert (batch.overlap, batch.overlap_most, batch.sure) == (2, 3, 0.9)
     work(ann, batch)
+    plan = plan_of(batch, None)
+    assert "12–18" in text_of(manager.get(reverse("kept_plan", args=["hotel", plan.pk])))
     dashboard = text_of(manager.get(reverse("dashboard", args=["hotel"])))
     assert "Adaptive overlap may ask for up to 6 more answers" in dashboard
     work(ben, batch, rude=(2, 5))
@@ -106,7 +108,9 @@ def test_agreed_tasks_stop_and_divided_ones_get_a_third_annotator(project, capsy
     answered, page = work(cal, batch)
     assert answered == []
     assert "tasks whose annotators differ may get one more" in page
+    capsys.readouterr()
     call_command("analyse", "hotel")
+    assert "2 tasks of 6 get one more annotator; 0 unsure with nobody left" in capsys.readouterr().out
     (event,) = Event.objects.filter(verb="batch.extended")
     assert event.after == {"added": 2, "nobody_left": 0, "calibrated": False}
     call_command("analyse", "hotel")
