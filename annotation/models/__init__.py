@@ -18,8 +18,10 @@ from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
 from annotation.models.review import GuidelineReading, Remark, Review, ReviewClaim
+from annotation.models.selection import PairMargin, TaskArm
 from annotation.models.summary import WeeklySummary
 from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
+from annotation.models.trial import GuidelineClause, TrialArm, TrialPerson
 from annotation.models.user import Invitation, User
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Exclusion",
     "GlossaryTerm",
     "Guideline",
+    "GuidelineClause",
     "GuidelineReading",
     "Import",
     "Invitation",
@@ -51,6 +54,7 @@ __all__ = [
     "Membership",
     "MemoryEntry",
     "Message",
+    "PairMargin",
     "PayRate",
     "Plan",
     "Project",
@@ -68,8 +72,11 @@ __all__ = [
     "SealRedaction",
     "SlotCount",
     "Task",
+    "TaskArm",
     "TaskDoubt",
     "TimeSpent",
+    "TrialArm",
+    "TrialPerson",
     "User",
     "WeeklySummary",
     "WeightSet",

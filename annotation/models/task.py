@@ -43,9 +43,17 @@ class Batch(models.Model):
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")
     selection = models.JSONField(default=dict, help_text="Which prompts and candidates it was opened with.")
+    # A trial of the guideline: its answers are no labels (`annotation.core.trials`).
+    trial = models.ForeignKey(
+        "annotation.GuidelineClause", models.PROTECT, related_name="batches", null=True, blank=True
+    )
+    trial_arm = models.CharField(max_length=8, blank=True, help_text="present or proposed; see `TrialPerson`.")
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+
+    # The arm of each prompt that was selected, between dealing the tasks and inserting them (`annotation.queue.arms`).
+    arms: dict[int, str] | None = None
 
     class Meta:
         verbose_name_plural = "batches"
@@ -53,6 +61,11 @@ class Batch(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(overlap__gte=1), name="batch_overlap_positive"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="batch_kind"),
+            models.CheckConstraint(
+                condition=Q(trial__isnull=True, trial_arm="")
+                | Q(trial__isnull=False, trial_arm__in=["present", "proposed"]),
+                name="batch_trial",
+            ),
         ]
 
     def __str__(self) -> str:
