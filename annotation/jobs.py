@@ -18,6 +18,7 @@ from annotation.members import attempt_counters
 from annotation.models import AnswerExport, Import, Project
 from annotation.quality import run as quality
 from annotation.queue import claims
+from annotation.trials import results as trials
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -115,6 +116,7 @@ def analyse_project(project_id: int) -> None:
         analyses.analyse(project)
     if quality.is_due(project):
         quality.assess(project)
+    trials.update_results(project)
 
 
 @shared_task  # type: ignore[untyped-decorator]

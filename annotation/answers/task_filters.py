@@ -14,7 +14,7 @@ from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet, 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from annotation.core.exclusions import in_effect, is_excluded
+from annotation.core.exclusions import has_exclusion, in_effect, is_excluded
 from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, Batch, Remark, Task
 from annotation.text.search import Search
@@ -106,7 +106,7 @@ def flagged(tasks: QuerySet[Task], batch: Batch, flag: str) -> QuerySet[Task]:
             return tasks.filter(Exists(Remark.objects.filter(task=OuterRef("pk"))))
         case "edited":
             return tasks.filter(pk__in=answers.filter(version__gt=1).values("task"))
-    excluded = answers.filter(is_excluded(project="task__batch__project"))
+    excluded = answers.filter(has_exclusion(project="task__batch__project"))
     return tasks.filter(pk__in=excluded.values("task"))
 
 

@@ -1,7 +1,8 @@
 """Which answers are excluded: for queries of the ORM, and for statements of our own.
 
 An answer has at most four exclusions in effect: its own, that of its prompt (which is withdrawn), its annotator's, and
-that of all simulated annotators. It counts under the first of them.
+that of all simulated annotators. It counts under the first of them. Answers of a trial of the guideline
+(`annotation.core.trials`) are no labels: `is_excluded` leaves them out as well, statements of our own by `IS_ORDINARY`.
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
+from annotation.core.trials import IS_ORDINARY, is_trial
 from annotation.models import Batch, Exclusion, Project, Prompt, Task, User
 
 # For a statement with `annotation` (its task and annotator), its `task`, and the parameter %(project)s.
@@ -48,7 +50,7 @@ COUNTS = f"""
     JOIN annotation_task task ON task.id = annotation.task_id
     JOIN annotation_batch batch ON batch.id = task.batch_id AND batch.project_id = %(project)s
     {EXCLUSION_JOINS}
-    WHERE (%(batch)s::bigint IS NULL OR batch.id = %(batch)s) AND {EXCLUSION_ID} IS NOT NULL
+    WHERE (%(batch)s::bigint IS NULL OR batch.id = %(batch)s) AND {EXCLUSION_ID} IS NOT NULL AND {IS_ORDINARY}
     GROUP BY 1
 """  # noqa: S608 - our own expressions
 
@@ -117,8 +119,14 @@ def answer_counts(project: Project, batch: int | None = None) -> Counter[int]:
         return Counter(dict(cursor.fetchall()))
 
 
-def is_excluded(*, project: str, task: str = "task", annotator: str = "annotator") -> Exists:
-    """Whether an answer is excluded; the arguments name its columns in the outer query."""
+def is_excluded(*, project: str, task: str = "task", annotator: str = "annotator") -> Q:
+    """Whether an answer is excluded, or is no label because it belongs to a trial; the arguments name its columns in
+    the outer query."""
+    return Q(has_exclusion(project=project, task=task, annotator=annotator)) | Q(is_trial(task))
+
+
+def has_exclusion(*, project: str, task: str = "task", annotator: str = "annotator") -> Exists:
+    """Whether an answer, label or not, is excluded; the arguments name its columns in the outer query."""
     own = Q(annotator=OuterRef(annotator)) & (Q(task=None) | Q(task=OuterRef(task)))
     withdrawn = Q(prompt=OuterRef(f"{task}__prompt"))
     simulated = User.objects.filter(pk=OuterRef(OuterRef(annotator)), is_simulated=True)

@@ -101,6 +101,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
         Exists(later),
         ~Exists(open_tasks),
         task__batch__project=project,
+        task__batch__trial=None,
         annotator=user,
         is_current=True,
         kind__in=WRITTEN,

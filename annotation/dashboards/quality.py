@@ -37,6 +37,7 @@ LEFT_OUT: Mapping[str, str | Promise] = {
     "excluded": gettext_lazy("excluded: %(n)s"),
     "waiting": gettext_lazy("waiting for review: %(n)s"),
     "sent_back": gettext_lazy("sent back: %(n)s"),
+    "trial": gettext_lazy("in a trial of the guideline: %(n)s"),
     "checks": gettext_lazy("checks in the stream: %(n)s"),
 }
 SOURCES: Mapping[str, str | Promise] = {

@@ -42,7 +42,10 @@ def excluded_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def review_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """What review came to, and how many answers, as the manifest says it; nothing where nothing was reviewed."""
+    """Answers of trials of the guideline, and what review came to, and how many answers, as the manifest says it;
+    nothing where there is neither."""
+    if trials := manifest.get("trials", {}).get("annotations"):
+        yield _("left out: of trials of the guideline"), trials
     facts = manifest.get("review", {})
     sentences = {
         "waiting": _("left out: waiting for review"),

@@ -18,7 +18,7 @@ A row is about a measure: `kind`, `measure` and `aspect` ("" where there is none
 The whole (`results_of`):
 
     answers     how many answers are looked at
-    left_out    how many are not, by reason: "excluded", "waiting", "sent_back", "checks"
+    left_out    how many are not, by reason: "excluded", "waiting", "sent_back", "trial", "checks"
     compared    [units with several people's texts, how many of them were compared]; edited: the same of post-edits
     agreement   rows, of what people answered
     labels_agreement  rows, of what counts after correction and adjudication (choice and score only)

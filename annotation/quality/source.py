@@ -1,7 +1,7 @@
 """A project's answers from the database into columns: a server-side cursor by prompt, some thousand rows at a time.
 
 Left out, and counted: answers that are excluded (of people who withdrew consent among them), that wait for a review or
-were sent back, and those to tasks that only check people (`checked_tasks`). Erased answers are not current. What a
+were sent back, those of trials of the guideline, and those to tasks that only check people (`checked_tasks`). Erased answers are not current. What a
 person answered and what counts of it differ where it was corrected or its task adjudicated: both are kept, since
 agreement is about people and labels are about what counts.
 
@@ -16,6 +16,7 @@ from django.db import connection
 
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN
+from annotation.core.trials import IN_TRIAL
 from annotation.models import Project
 from annotation.quality.answers import Line, Said, Texts
 from annotation.quality.material import Check, Material
@@ -27,7 +28,8 @@ ANSWERS = f"""
 SELECT task.prompt_id, annotation.id, annotation.task_id, task.batch_id, annotation.annotator_id, annotation.kind,
     annotation.payload::text, nullif({COUNTED_PAYLOAD}, annotation.payload)::text,
     adjudication.payload IS NOT NULL, extract(epoch FROM annotation.created_at)::float8,
-    NOT batch.selection ? 'judgements', {EXCLUSION_ID} IS NOT NULL, {PENDING}
+    NOT batch.selection ? 'judgements', {EXCLUSION_ID} IS NOT NULL,
+    CASE WHEN {IN_TRIAL} AND %(trial)s::bigint IS NULL THEN 'trial' ELSE {PENDING} END
 FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
@@ -35,6 +37,7 @@ FROM annotation_annotation annotation
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current
+    AND (%(trial)s::bigint IS NULL OR batch.trial_id = %(trial)s)
     AND (%(tasks)s::bigint[] IS NULL OR task.id = ANY(%(tasks)s))
     AND (%(annotations)s::bigint[] IS NULL OR annotation.id = ANY(%(annotations)s))
 ORDER BY task.prompt_id, annotation.id
@@ -51,11 +54,17 @@ def checked_tasks(project: Project) -> dict[int, Check]:
     return {task: Check(*values) for task, *values in rows.values_list("task", "what", "gold__expected")}
 
 
-def material_of(project: Project, *, tasks: list[int] | None = None, annotations: list[int] | None = None) -> Material:
-    """Of the whole project, or of some tasks or annotations only."""
+def material_of(
+    project: Project,
+    *,
+    tasks: list[int] | None = None,
+    annotations: list[int] | None = None,
+    trial: int | None = None,
+) -> Material:
+    """Of the whole project, or of some tasks or annotations only; or of a trial of the guideline (a clause's id)."""
     reader = Reader(project.target_language, checked_tasks(project))
     with connection.chunked_cursor() as cursor:
-        cursor.execute(ANSWERS, {"project": project.pk, "tasks": tasks, "annotations": annotations})
+        cursor.execute(ANSWERS, {"project": project.pk, "tasks": tasks, "annotations": annotations, "trial": trial})
         waiting: list[Line] = []
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             waiting += [Line(*row) for row in rows]

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict
 from annotation.core.events import insert_events
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
+from annotation.core.trials import may_join
 from annotation.models import Assignment, Batch, Prompt, Task, User
 
 # One statement: the slot that this person holds, its lease renewed; otherwise claim the first free slot (`where`) of a
@@ -145,8 +146,11 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     """The task that this person holds in the batch, with its lease renewed; otherwise the next free one, now claimed.
 
     None when nothing in this batch is free for them. A slot whose lease ran out counts as free, whether or not
-    `expire_leases` has run since. The assignment comes with its task and prompt.
+    `expire_leases` has run since. The assignment comes with its task and prompt. In a trial of the guideline only the
+    people of the batch's arm get tasks.
     """
+    if not may_join(annotator, batch):
+        return None
     if assignment := claim(batch, annotator, where=AHEAD) or claim(batch, annotator):
         return assignment
     begin_leases_again(batch)
@@ -163,7 +167,7 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
         "written_by": f"human:{annotator.pk}",
         "lease": timedelta(minutes=batch.project.lease_minutes),
     }
-    statement = CLAIM.format(where=where, unseen=UNSEEN if batch.project.avoid_seen else "")
+    statement = CLAIM.format(where=where, unseen=UNSEEN if batch.project.avoid_seen and batch.trial_id is None else "")
     for attempt in range(CLAIM_ATTEMPTS):
         try:
             rows = execute(statement, params, savepoint=True)

@@ -26,6 +26,7 @@ from annotation.models import (
     Batch,
     Exclusion,
     GlossaryTerm,
+    GuidelineClause,
     Import,
     Membership,
     PayRate,
@@ -66,6 +67,11 @@ MANAGER_ONLY = {
     "prompt_withdraw",
     "project_settings",
     "settings_guideline",
+    "guideline_debugger",
+    "clause",
+    "clause_try",
+    "clause_adopt",
+    "clause_discard",
     "settings_guideline_version",
     "settings_aspects",
     "settings_aspect",
@@ -141,6 +147,7 @@ STAFF_ONLY = {
     "adjudicate_task",
     "adjudicate_own",
     "adjudicate_time",
+    "second_look",
     "quality",
     "quality_file",
     "dashboard",
@@ -247,6 +254,7 @@ def world():
     )
     former = UserFactory()
     withdrawal = Withdrawal.objects.create(project=project, person=former, mode="exclude")
+    clause = GuidelineClause.objects.create(project=project, text="Use keigo.", task_ids=[task.pk])
     return {
         "project": project,
         "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
@@ -277,6 +285,7 @@ def world():
         "term_id": term.pk,
         "user_id": rin.pk,
         "withdrawal_id": withdrawal.pk,
+        "clause_id": clause.pk,
         **training_rows(project, dataset),
     }
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from annotation.analyses.run import analyse, due_projects, newest
 from annotation.models import Analysis, Project
 from annotation.quality import run as quality
+from annotation.trials.results import update_results
 
 
 class Command(BaseCommand):
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         for row in rows:
             if not analyse(row) or not quality.assess(row):
                 raise CommandError(f"{row.slug} is being analysed already: try again later")
+            update_results(row)
             found = newest(row)[Analysis.Name.TRUST]
             seconds = found.seconds + newest(row)[quality.QUALITY].seconds
             self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {seconds:.1f} s")

@@ -21,6 +21,7 @@ from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
 from annotation.kinds import KINDS, show
 from annotation.models import Assignment, Batch, Membership, Role, Task, User, WorkCount
+from annotation.queue.arms import selection_sentences
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.progress import Progress, progress_of
 from annotation.queue.workforce import people_now, recorded_shortage
@@ -90,6 +91,7 @@ def batch_page(
         "batch": progress.batch,
         "progress": progress,
         "left_out": left_out_sentences(progress.batch.selection),
+        "selected": selection_sentences(progress.batch.selection),
         "shortage": shortage_of(progress, members),
         "excluded": exclusions.counted(),
         "outcomes": batch_outcomes(progress.batch),
