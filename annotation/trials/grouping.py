@@ -125,7 +125,7 @@ def verdict_of(kind: str, answers: Sequence[tuple[int, dict[str, Any]]], best: C
 
 
 def majority(values: Counter[Any]) -> tuple[Any] | None:
-    """The most frequent value, in a tuple since a value may be None; None where there is none, or two are as frequent."""
+    """The most frequent value, in a tuple since it may be None; None where there is none, or two are as frequent."""
     first = values.most_common(2)
     if not first or (len(first) == 2 and first[0][1] == first[1][1]):
         return None

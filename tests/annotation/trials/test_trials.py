@@ -5,9 +5,10 @@ import re
 import pytest
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils import timezone
 
 from annotation.answers.submission import submit
-from annotation.core.errors import Conflict
+from annotation.core.errors import Conflict, InvalidInput
 from annotation.datasets.freeze import freeze_dataset
 from annotation.models import (
     Adjudication,
@@ -27,8 +28,10 @@ from annotation.quality.run import QUALITY, assess
 from annotation.queue.claims import claim_next
 from annotation.queue.progress import left_for, work_for
 from annotation.reviewing.adjudication import adjudicate
+from annotation.trials.clauses import propose_clause
 from annotation.trials.grouping import AGAINST, WITH, best_people, group_decisions
 from annotation.trials.results import update_results
+from annotation.trials.trial import start_trial
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import join
 
@@ -59,7 +62,13 @@ class Story:
         values = [accuracy(0.7, 0.6)] * 3 + [accuracy(0.95, 0.9)] * 2
         people = [{"person": p.pk, "accuracy": own} for p, own in zip(self.people, values, strict=True)]
         Analysis.objects.create(
-            project=self.project, name=QUALITY, version=VERSION, seconds=0, result={"people": people}
+            project=self.project,
+            name=QUALITY,
+            version=VERSION,
+            seconds=0,
+            result={"people": people},
+            covers={},
+            computed_at=timezone.now(),
         )
 
     def answer(self, batch, person, second):
@@ -183,11 +192,8 @@ def test_half_of_the_annotators_see_each_version_and_nobody_the_other(story, cli
         shown = text_of(client.get(reverse("trial_guideline", args=[batch.pk])))
         assert ("keigo" in shown) == (arm == "proposed")
         assert client.get(reverse("trial_guideline", args=[other.pk])).status_code == 404
+    second = propose_clause(project=story.project, text="Two", tasks=[story.tasks[0].pk], actor=story.manager)
     with pytest.raises(Conflict, match="Another clause"):
-        from annotation.trials.clauses import propose_clause
-        from annotation.trials.trial import start_trial
-
-        second = propose_clause(project=story.project, text="Two", tasks=[story.tasks[0].pk], actor=story.manager)
         start_trial(clause=second, actor=story.manager)
 
 
@@ -207,8 +213,8 @@ def test_the_difference_is_measured_and_the_clause_adopted(story, client):
     held = Annotation.objects.filter(task__batch__trial=clause)
     assert held.count() == 2 * 2 * TASKS
     assert set(held.values_list("guideline", flat=True)) == {clause.based_on_id}
-    before = client.post(reverse("clause_adopt", args=[clause.pk]), follow=True)
-    assert before.status_code == 404, "an annotator"
+    client.force_login(story.people[0])
+    assert client.post(reverse("clause_adopt", args=[clause.pk])).status_code == 404
     client.force_login(story.manager)
     early = text_of(client.post(reverse("clause_adopt", args=[clause.pk]), follow=True))
     assert "has not measured a difference yet" in early
@@ -242,8 +248,6 @@ def test_answers_of_a_trial_are_no_labels_anywhere(story, client, capsys, tmp_pa
     version = freeze_dataset(project=story.project, purpose="dpo", actor=None)
     assert version.sha256 == plain.sha256
     (batch,) = Batch.objects.filter(trial=clause, trial_arm="present")
-    from annotation.core.errors import InvalidInput
-
     with pytest.raises(InvalidInput, match="belong to trials of the guideline"):
         freeze_dataset(project=story.project, purpose="dpo", batches=(batch.pk,), actor=None)
     assess(story.project)
@@ -255,7 +259,7 @@ def test_answers_of_a_trial_are_no_labels_anywhere(story, client, capsys, tmp_pa
     assert "in a trial of the guideline: 4" in text_of(client.get(reverse("quality", args=[story.project.slug])))
     assert "its answers are no labels" in text_of(client.get(reverse("batch", args=[batch.pk])))
     target = tmp_path / "answers.csv"
-    call_command("export_annotations", story.project.slug, str(target), format="csv")
+    call_command("export_annotations", story.project.slug, "--output", str(target))
     assert "excluded from datasets: 4" in capsys.readouterr().out.replace("\n", " ")
     assert Adjudication.objects.filter(batch__trial=clause).count() == 0
     discarded = text_of(client.post(reverse("clause_discard", args=[clause.pk]), follow=True))
