@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from annotation.dashboards.arm_figures import ArmRow, arm_rows
 from annotation.dashboards.charts import Chart, Line, days_since_1970, line_chart
 from annotation.dashboards.figures import Figure
 from annotation.dashboards.quality_figures import (
@@ -17,6 +18,7 @@ from annotation.dashboards.quality_figures import (
     decimal,
     effect_figure,
     interval,
+    left_out_sentence,
     plain,
     reliability_chart,
     share_figure,
@@ -32,13 +34,6 @@ MEASURES: Mapping[str, str | Promise] = {
     "marks": gettext_lazy("marked characters, F1"),
     "chrf": gettext_lazy("texts, chrF"),
     "edit_rate": gettext_lazy("texts, edits a word"),
-}
-LEFT_OUT: Mapping[str, str | Promise] = {
-    "excluded": gettext_lazy("excluded: %(n)s"),
-    "waiting": gettext_lazy("waiting for review: %(n)s"),
-    "sent_back": gettext_lazy("sent back: %(n)s"),
-    "trial": gettext_lazy("in a trial of the guideline: %(n)s"),
-    "checks": gettext_lazy("checks in the stream: %(n)s"),
 }
 SOURCES: Mapping[str, str | Promise] = {
     "calibrated": gettext_lazy("probabilities calibrated on gold"),
@@ -90,6 +85,7 @@ class Quality:
     measures: list[MeasureRow]
     batches: list[MeasureRow]
     weeks: Chart | None
+    arms: list[ArmRow]
     labels: Stored
     source: str
     doubt: str
@@ -120,6 +116,7 @@ def quality_of(project: Project, analysis: Analysis, *, manages: bool, names_peo
         measures=measures,
         batches=batch_rows(result["batches"], aspects, project),
         weeks=weeks_chart(result["weeks"], aspects),
+        arms=arm_rows(result["arms"], aspects),
         labels=result["labels"],
         source=str(SOURCES[result["labels"]["source"]]),
         doubt=doubt_sentence(result["labels"]),
@@ -196,11 +193,6 @@ def weeks_chart(rows: Iterable[Stored], aspects: Mapping[str, str]) -> Chart | N
         markers=True,
         days=True,
     )
-
-
-def left_out_sentence(counts: Stored) -> str:
-    parts = [str(text) % {"n": number(counts[key])} for key, text in LEFT_OUT.items() if counts.get(key)]
-    return _("Not in it: %(what)s.") % {"what": ", ".join(parts)} if parts else ""
 
 
 # ---- doubt ----

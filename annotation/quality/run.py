@@ -20,7 +20,7 @@ from annotation.models import Adjudication, Analysis, Batch, Project, Review
 from annotation.quality.labels import PairLabels, labels_of
 from annotation.quality.material import Material
 from annotation.quality.results import VERSION, results_of
-from annotation.quality.source import material_of
+from annotation.quality.source import material_of, selected_tasks
 
 QUALITY = "quality"  # of `Analysis.name`
 
@@ -39,9 +39,9 @@ def assess(project: Project) -> bool:
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             covers = covers_of([project.pk]).get(project.pk, {})
-            material = material_of(project)
+            material, selected = material_of(project), selected_tasks(project)
         values = {
-            "result": results_of(material),
+            "result": results_of(material, selected),
             "version": VERSION,
             "covers": covers,
             "computed_at": timezone.now(),

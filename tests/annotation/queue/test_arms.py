@@ -7,8 +7,11 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from annotation.answers.submission import submit
 from annotation.core.errors import InvalidInput
-from annotation.models import Batch, Candidate, PairMargin, Prompt, Role, Task, TaskArm
+from annotation.models import Analysis, Batch, Candidate, PairMargin, Prompt, Role, Task, TaskArm
+from annotation.quality.run import QUALITY, assess
+from annotation.queue.claims import claim_next
 from annotation.queue.diversity import farthest_first, vectors
 from annotation.queue.prompt_selection import PromptSelection
 from tests.annotation.helpers import ONE, TWO, batch_of, hotel
@@ -134,3 +137,36 @@ def test_farthest_first_takes_what_is_least_like_the_taken():
     assert farthest_first(rows, 2, taken=[0]) == [2, 3] or farthest_first(rows, 2, taken=[0]) == [3, 2]
     assert farthest_first(rows, 9, taken=[0])[-1] == 1
     assert farthest_first(rows, 1) == [0]
+
+
+def test_both_arms_are_shown_side_by_side_on_the_quality_page(client):
+    project = hotel(prompts=40)
+    store_margins(project)
+    people = [join(project, Role.ANNOTATOR) for _ in range(2)]
+    selection = PromptSelection(select="uncertain", limit=30, random_share=0.5)
+    batch = batch_of(project, prompts=selection, overlap=2)
+    chosen_randomly = set(TaskArm.objects.filter(batch=batch, arm="random").values_list("task", flat=True))
+    for number, person in enumerate(people):
+        while held := claim_next(batch=batch, annotator=person):
+            shown = list(held.task.candidate_ids)
+            # They agree on random tasks, in either direction, and one of them calls the others ties.
+            choice = "tie" if held.task_id not in chosen_randomly and number else "one"
+            chosen = shown[held.task_id % 2] if choice == "one" else None
+            payload = {"choice": choice, "chosen": chosen, "shown": shown, "reasons": [], "strength": 1}
+            submit(assignment=held, payload=payload, annotator=person)
+    assess(project)
+    random_arm, uncertain = Analysis.objects.get(name=QUALITY).result["arms"]
+    assert (random_arm["arm"], random_arm["tasks"], uncertain["arm"], uncertain["tasks"]) == (
+        "random",
+        15,
+        "uncertain",
+        15,
+    )
+    assert random_arm["agreement"][0]["percent"]["value"] == 1.0
+    assert uncertain["agreement"][0]["percent"]["value"] == 0.0
+    assert (random_arm["ties"]["value"], uncertain["ties"]["value"]) == (0.0, 0.5)
+    assert uncertain["margin"]["value"] < random_arm["margin"]["value"]
+    client.force_login(join(project, Role.MANAGER))
+    page = client.get(reverse("quality", args=[project.slug])).content.decode()
+    assert "Selected tasks beside random ones" in page
+    assert "Selected from 40 prompts" in client.get(reverse("batch", args=[batch.pk])).content.decode()
