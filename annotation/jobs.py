@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from annotation.analyses import run as analyses
+from annotation.checks import rules
 from annotation.consent import withdrawals
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
@@ -114,6 +115,7 @@ def analyse_project(project_id: int) -> None:
     project = Project.objects.get(pk=project_id)
     if analyses.is_due(project):
         analyses.analyse(project)
+        rules.propose(project)
     if quality.is_due(project):
         quality.assess(project)
     trials.update_results(project)

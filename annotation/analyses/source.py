@@ -14,6 +14,7 @@ from django.db import connection
 
 from annotation.analyses.columns import AnswerColumns, Answers, PairColumns, Pairs
 from annotation.analyses.disagreement import KEPT, Disagreement
+from annotation.core.checks import IS_LABEL
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import PENDING, REVIEW_JOIN
 from annotation.core.trials import IS_ORDINARY
@@ -34,7 +35,8 @@ FROM annotation_annotation annotation
     JOIN annotation_prompt prompt ON prompt.id = task.prompt_id
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
-WHERE batch.project_id = %(project)s AND annotation.is_current AND {EXCLUSION_ID} IS NULL AND {IS_ORDINARY}
+WHERE batch.project_id = %(project)s AND annotation.is_current AND {EXCLUSION_ID} IS NULL
+    AND {IS_LABEL} AND {IS_ORDINARY}
 ORDER BY annotation.task_id, annotation.id
 """  # noqa: S608 - our own expressions
 CANDIDATES = "SELECT id, char_length(text), origin FROM annotation_candidate WHERE id = ANY(%s)"

@@ -111,9 +111,9 @@ def flagged(tasks: QuerySet[Task], batch: Batch, flag: str) -> QuerySet[Task]:
 
 
 def disagreeing(batch: Batch) -> Iterator[int]:
-    """The tasks on which answers that are not excluded differ, as the kind compares them."""
+    """The tasks on which labels that are not excluded differ, as the kind compares them."""
     answers = Annotation.objects.filter(task__batch=batch, is_current=True)
-    if in_effect(batch.project).exists():
+    if batch.checks or in_effect(batch.project).exists():
         answers = answers.exclude(is_excluded(project="task__batch__project"))
     rows = answers.order_by("task_id").values_list("task_id", "payload").iterator(chunk_size=ROWS_AT_ONCE)
     for task, of_task in groupby(rows, key=lambda row: row[0]):

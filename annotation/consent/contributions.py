@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from annotation.models import Adjudication, Annotation, Candidate, Event, Exclusion, Project, Review, User
+from annotation.models import Adjudication, Annotation, Candidate, Event, Exclusion, Gold, Project, Review, User
 
 # Of exclusions that a withdrawal makes.
 REASON = "Consent was withdrawn"
@@ -40,6 +40,16 @@ def reviews_about(project: Project, person: User) -> QuerySet[Review]:
     """Reviews of their answers, and those that they gave."""
     rows = Review.objects.filter(batch__project=project)
     return rows.filter(Q(annotation__annotator=person) | Q(reviewer=person)).order_by()
+
+
+def gold_of(project: Project, person: User) -> list[Gold]:
+    """Gold that this person entered, or that was made of their answer or decision: its explanation may quote them."""
+    rows = list(Gold.objects.filter(project=project))
+    answers = {int(gold.source.partition(":")[2]) for gold in rows if gold.source.startswith("annotation:")}
+    own = set(answers_of(project, person).filter(pk__in=answers).values_list("pk", flat=True))
+    sources = {f"annotation:{pk}" for pk in own}
+    sources |= {f"adjudication:{pk}" for pk in decisions_from(project, person).values_list("pk", flat=True)}
+    return [gold for gold in rows if gold.created_by_id == person.pk or gold.source in sources]
 
 
 def candidates_by(project: Project, person: User) -> QuerySet[Candidate]:

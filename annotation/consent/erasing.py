@@ -20,6 +20,7 @@ from annotation.consent.contributions import (
     decisions_about,
     events_with_texts,
     exclusions_about,
+    gold_of,
     reviews_about,
 )
 from annotation.core.redaction import ERASED, redact_events
@@ -28,8 +29,10 @@ from annotation.kinds.base import ERASED_ANSWER
 from annotation.models import (
     Assignment,
     Candidate,
+    CheckProposal,
     Draft,
     Event,
+    Gold,
     Import,
     MemoryEntry,
     Message,
@@ -79,6 +82,10 @@ def erase(withdrawal: Withdrawal, actor: User | None) -> Counter[str]:
     counts["decision_notes"] = noted.update(note=ERASED)
     attempts = QualificationAttempt.objects.filter(user=person, qualification__project=project).exclude(answers={})
     counts["test_answers"] = attempts.update(answers={})
+    gold = Gold.objects.filter(pk__in=[row.pk for row in gold_of(project, person)]).exclude(explanation="")
+    counts["gold_explanations"] = gold.update(explanation="")
+    proposals = CheckProposal.objects.filter(project=project, annotator=person, decided_at=None)
+    counts["check_proposals"] = proposals.delete()[0]
     counts["candidates"] = erase_candidates(withdrawal, actor)
     counts["events"] = redact_events(events=events_with_texts(project, person), withdrawal=withdrawal, actor=actor)
     return +counts
@@ -150,6 +157,11 @@ def remaining_in(withdrawal: Withdrawal) -> list[str]:
         sentences.append(
             _("Tests still grade by the person's choices or scores, without texts: %(count)s items. Retire the test.")
             % {"count": len(items)}
+        )
+    if gold := [row for row in gold_of(withdrawal.project, withdrawal.person) if row.retired_at is None]:
+        sentences.append(
+            _("Gold still grades by the person's choices or scores, without texts: %(count)s items. Retire them.")
+            % {"count": len(gold)}
         )
     for record in Import.objects.filter(project=withdrawal.project, mapping__has_key="judgements").exclude(path=""):
         if (Path(settings.UPLOADS_DIR) / record.path).is_file():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, DateTimeField, Exists, F, Min, OuterRef, Q, Value
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,8 +16,7 @@ from annotation.core.reviews import waiting_in
 from annotation.dashboards.collection import Collection
 from annotation.dashboards.forecast import Forecast, TooEarly
 from annotation.dashboards.wording import budget_warning, number
-from annotation.models import Assignment, Project, Remark, WorkClock
-from annotation.reviewing.disagreements import count_doubtful
+from annotation.models import Assignment, CheckProposal, Project, Remark, TaskDoubt, WorkClock
 
 AWAY = timedelta(hours=1)  # without a sign, holding a task
 
@@ -37,22 +36,22 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Three queries, and a fourth where a batch requires review."""
+    """Urgent ones first. Two queries, and a third where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Three queries, and a fourth where a batch requires review."""
+    """Of each project, urgent ones first. Two queries, and a third where a batch requires review."""
     reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
-    remarks = waiting_remarks([found.project for found, _ahead in projects])
-    doubtful = count_doubtful([found.project for found, _ahead in projects])
+    remarks, doubtful, proposed = waiting_for_words([found.project for found, _ahead in projects])
     rows = [
         [
             *running_dry(found, ahead),
             *budget(found, ahead),
             *away(held.get(found.project.pk, [])),
             *unanswered_remarks(found.project, remarks.get(found.project.pk)),
+            *check_proposals(found.project, proposed.get(found.project.pk, 0)),
             *disagreements(found.project, doubtful.get(found.project.pk, 0)),
             *waiting_reviews(found.project, sum(reviews[item.batch.pk] for item in found.batches)),
         ]
@@ -115,12 +114,24 @@ def away(held: list[dict[str, Any]]) -> list[Blocker]:
     ]
 
 
-def waiting_remarks(projects: Sequence[Project]) -> dict[int, dict[str, Any]]:
-    rows = Remark.objects.filter(task__batch__project__in=projects, answered_at=None).order_by()
-    by_project = rows.values("task__batch__project").annotate(
+def waiting_for_words(projects: Sequence[Project]) -> tuple[dict[int, dict[str, Any]], dict[int, int], dict[int, int]]:
+    """By project: remarks without an answer (`count`, `flags` among them, the `oldest`), how many tasks wait for a
+    decision, and how many people a rule on checks asks to decide about. One query."""
+    remarks = Remark.objects.filter(task__batch__project__in=projects, answered_at=None).order_by()
+    by_project = remarks.values(what=Value("remarks"), of=F("task__batch__project")).annotate(
         count=Count("pk"), flags=Count("pk", filter=Q(kind=Remark.Kind.FLAG)), oldest=Min("created_at")
     )
-    return {row["task__batch__project"]: dict(row) for row in by_project}
+    nothing = {"flags": Value(0), "oldest": Value(None, DateTimeField())}
+    doubts = TaskDoubt.objects.filter(project__in=projects).order_by().values(what=Value("doubts"), of=F("project"))
+    proposals = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
+    proposals = proposals.values(what=Value("proposals"), of=F("project"))
+    proposals = proposals.annotate(count=Count("annotator", distinct=True), **nothing)
+    rows = list(by_project.union(doubts.annotate(count=Count("pk"), **nothing), proposals, all=True))
+    return (
+        {row["of"]: dict(row) for row in rows if row["what"] == "remarks"},
+        {row["of"]: row["count"] for row in rows if row["what"] == "doubts"},
+        {row["of"]: row["count"] for row in rows if row["what"] == "proposals"},
+    )
 
 
 def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list[Blocker]:
@@ -138,6 +149,17 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
         }
     url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
+
+
+def check_proposals(project: Project, people: int) -> list[Blocker]:
+    if not people:
+        return []
+    sentence = ngettext(
+        "Checks say that the answers of %(count)s person need a decision.",
+        "Checks say that the answers of %(count)s people need a decision.",
+        people,
+    ) % {"count": number(people)}
+    return [Blocker(sentence, reverse("checks", args=[project.slug]), _("Decide"))]
 
 
 def disagreements(project: Project, waiting: int) -> list[Blocker]:

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from django.db.models import Exists, OuterRef, QuerySet
 from rapidfuzz.distance import Levenshtein
 
+from annotation.core.checks import is_check
 from annotation.dashboards.collection import Person, Work, collection_of
 from annotation.dashboards.trust import PersonRow, age_sentence, person_row
 from annotation.models import Analysis, Annotation, Assignment, Batch, Candidate, Kind, Project, Task, User
@@ -100,6 +101,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
     rows = Annotation.objects.filter(
         Exists(later),
         ~Exists(open_tasks),
+        ~is_check(),
         task__batch__project=project,
         task__batch__trial=None,
         annotator=user,
@@ -113,7 +115,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
 def changes_of(answers: Items[Annotation], language: str) -> list[Change]:
     """Each of these answers (of `answered_again`) with the models' texts. Two queries."""
     prompts = {answer.task.prompt_id for answer in answers}
-    by_prompt: dict[int, list[Candidate]] = defaultdict(list)
+    by_prompt: dict[int | None, list[Candidate]] = defaultdict(list)
     made = Candidate.objects.filter(prompt__in=prompts, origin__startswith=BY_MODELS)
     for candidate in made.order_by("created_at", "pk"):
         by_prompt[candidate.prompt_id].append(candidate)

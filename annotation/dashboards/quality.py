@@ -187,7 +187,7 @@ def weeks_chart(rows: Iterable[Stored], aspects: Mapping[str, str]) -> Chart | N
         drawn,
         key="alpha-by-week",
         title=_("Agreement by week"),
-        sentence=_("Krippendorff's alpha of the tasks that got their last answer in a week, with its 95 % interval."),
+        sentence=_("Krippendorff's alpha of the tasks that got their last answer in a week, with its interval."),
         y_label=_("alpha"),
         x_label=_("week"),
         markers=True,

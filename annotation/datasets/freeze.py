@@ -185,6 +185,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
         },
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
         **({"trials": {"annotations": sources.trials}} if sources.trials else {}),
+        **({"checks": {"annotations": sources.checks}} if sources.checks else {}),
         **({"review": facts} if (facts := sources.review_facts()) else {}),
         **({"labels": believed.facts()} if believed else {}),
         **({"gate": gate} if gate else {}),
@@ -232,6 +233,12 @@ def nothing_to_train_on(
             "no label is selected: all %(count)s selected annotations belong to trials of the guideline",
             sources.trials,
         ) % {"count": f"{sources.trials:,}"}
+    if not count and sources.checks:
+        return ngettext(
+            "no label is selected: the %(count)s selected annotation is of a task that checks people",
+            "no label is selected: all %(count)s selected annotations are of tasks that check people",
+            sources.checks,
+        ) % {"count": f"{sources.checks:,}"}
     if not count:
         waiting = (
             Assignment.objects.filter(batch__project=project)

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from annotation.models import Project
+from annotation.models import Kind, Project
 from annotation.quality.gate import MOST_TASKS, measured
 from annotation.quality.source import material_of
 from annotation.text.formatting import comma_list
@@ -32,21 +32,29 @@ def gate_facts(project: Project, annotations: Sequence[int]) -> dict[str, Any]:
     }
 
 
+def beyond_chance(manifest: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(what, agreement) of each measure that the manifest states."""
+    rows = manifest.get("gate", {}).get("agreement", [])
+    return [
+        (comma_list(part for part in (str(Kind(row["kind"]).label).lower(), row["aspect"]) if part), row)
+        for row in rows
+    ]
+
+
 def gate_lines(manifest: dict[str, Any]) -> list[str]:
     """The warning of a dataset below its project's floor, and what to do; empty where there is none."""
     facts = manifest.get("gate")
     if not facts or not facts["is_below"]:
         return []
-    low = [row for row in facts["agreement"] if row["alpha"]["value"] is not None]
-    low = [row for row in low if row["alpha"]["value"] < facts["floor"]]
     lines = [
         _("agreement beyond chance (alpha) of %(what)s is %(alpha).2f, below the project's floor of %(floor).2f")
         % {
-            "what": comma_list(part for part in (row["kind"], row["aspect"]) if part),
+            "what": what,
             "alpha": row["alpha"]["value"],
             "floor": facts["floor"],
         }
-        for row in low
+        for what, row in beyond_chance(manifest)
+        if row["alpha"]["value"] is not None and row["alpha"]["value"] < facts["floor"]
     ]
     if facts["to_decide"] is None:
         return [*lines, _("deciding every divided task would not lift it over: read the guideline with the annotators")]

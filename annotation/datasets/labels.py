@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection
 
 from annotation.core.arrays import id_array
+from annotation.core.checks import CHECKS_PEOPLE
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.read_ahead import read_ahead
@@ -35,7 +36,7 @@ CURRENT_LABELS = f"""
     SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, {COUNTED_PAYLOAD}::text,
            annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id, task.batch_id,
            {EXCLUSION_ID}, person.is_simulated, {PENDING}, review.verdict,
-           adjudication.cause, adjudication.payload IS NULL, {IN_TRIAL}
+           adjudication.cause, adjudication.payload IS NULL, {CHECKS_PEOPLE}, {IN_TRIAL}
     FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
@@ -102,6 +103,7 @@ class SourcesTally:
     weight_sets: set[int] = field(default_factory=set)
     batches: Counter[int] = field(default_factory=Counter)
     excluded: Counter[int] = field(default_factory=Counter)  # by exclusion
+    checks: int = 0  # answers to tasks that check people, which are no labels
     trials: int = 0  # answers of trials of the guideline, which are no labels
     without: Counter[str] = field(default_factory=Counter)  # by what the selection leaves out
     pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
@@ -195,7 +197,10 @@ def labels(
     made = []
     for row in rows:
         _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, *left_out = row
-        exclusion, simulated, pending, verdict, cause, is_divided, in_trial = left_out
+        exclusion, simulated, pending, verdict, cause, is_divided, checks_people, in_trial = left_out
+        if checks_people:
+            tally.checks += 1
+            continue
         if in_trial:
             tally.trials += 1
             continue

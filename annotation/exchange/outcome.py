@@ -13,6 +13,7 @@ from annotation.models import Batch, Kind, Project
 
 # By the names in `source.LINES`.
 LEFT_OUT = {
+    "checks": gettext_noop("rows of tasks that check people"),
     "batches": gettext_noop("rows of other batches"),
     "kinds": gettext_noop("rows of other kinds"),
     "people": gettext_noop("rows of other people"),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from annotation.core.arrays import id_array
+from annotation.core.checks import checks_people
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.trials import IN_TRIAL
 from annotation.exchange.selection import Selection
@@ -35,15 +36,17 @@ RANGE = """(%(from_batch)s::bigint IS NULL OR
 # selection a line does not meet, by the names in LEFT_OUT.
 LINES = f"""
 WITH every AS (
-    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version, annotation.id AS answer_id,
-        slot.id AS slot_id, annotation.kind, annotation.annotator_id, annotation.created_at AS at, slot.claimed_at,
+    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version,
+        annotation.id AS answer_id, slot.id AS slot_id, annotation.kind, annotation.annotator_id,
+        annotation.created_at AS at, slot.claimed_at,
         CASE WHEN annotation.is_current AND slot.state = 'done' THEN 'current'
              WHEN annotation.is_current THEN 'reopened'
-             WHEN EXISTS (SELECT FROM annotation_annotation AS later
-                 WHERE later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
+             WHEN EXISTS (SELECT FROM annotation_annotation AS later WHERE
+                 later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
-        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id, annotation.active_seconds,
-        annotation.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id,
+        annotation.active_seconds, annotation.idle_seconds, task.prompt_id, task.candidate_ids,
+        '' AS skip_reason, '' AS skip_comment,
         CASE WHEN review.id IS NULL AND batch.requires_review AND annotation.is_current THEN 'waiting'
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
@@ -66,6 +69,7 @@ WITH every AS (
     WHERE batch.project_id = %(project)s AND {RANGE} AND slot.state = 'skipped'
 ), judged AS (
     SELECT every.*, CASE
+        WHEN {checks_people("every.task_id")} THEN 'checks'
         WHEN batch_id <> ALL(%(batches)s::bigint[]) THEN 'batches'
         WHEN kind <> ALL(%(kinds)s::text[]) THEN 'kinds'
         WHEN annotator_id <> ALL(%(people)s::bigint[]) THEN 'people'
@@ -76,7 +80,7 @@ WITH every AS (
     FROM every
 )
 """  # noqa: S608 - our own
-LEFT_OUT = ("batches", "kinds", "people", "times", "skips", "versions")
+LEFT_OUT = ("checks", "batches", "kinds", "people", "times", "skips", "versions")
 COUNT = f"{LINES} SELECT left_out, state, excluded, count(*) FROM judged GROUP BY left_out, state, excluded"  # noqa: S608 - our own
 READ = f"""{LINES}
 SELECT batch_id, position, task_id, slot, version, answer_id, slot_id, kind, annotator_id, state, payload, guideline_id,
@@ -195,8 +199,8 @@ class Whole:
 
 @dataclass
 class Counts:
-    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out` by the condition that leaves them out; `never` what no export
-    has."""
+    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out`
+    by the condition that leaves them out; `never` what no export has."""
 
     states: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)

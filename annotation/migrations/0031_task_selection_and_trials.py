@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0028_agreement_floor'),
+        ('annotation', '0029_checks'),
     ]
 
     operations = [

@@ -4,6 +4,7 @@ from annotation.models.adjudication import Adjudication, AdjudicationClaim, Task
 from annotation.models.analysis import Analysis, AnalysisRows
 from annotation.models.annotation import Annotation, Draft
 from annotation.models.answer_export import AnswerExport
+from annotation.models.check import CheckProposal, Gold, TaskCheck
 from annotation.models.consent import DatasetRemoval, DatasetSuccessor, EventRedaction, SealRedaction, Withdrawal
 from annotation.models.counts import CandidateCount, PromptCount, SlotCount, WorkCount
 from annotation.models.dataset import DatasetVersion
@@ -36,6 +37,7 @@ __all__ = [
     "Batch",
     "Candidate",
     "CandidateCount",
+    "CheckProposal",
     "DatasetRemoval",
     "DatasetSuccessor",
     "DatasetVersion",
@@ -45,6 +47,7 @@ __all__ = [
     "EventSeal",
     "Exclusion",
     "GlossaryTerm",
+    "Gold",
     "Guideline",
     "GuidelineClause",
     "GuidelineReading",
@@ -73,6 +76,7 @@ __all__ = [
     "SlotCount",
     "Task",
     "TaskArm",
+    "TaskCheck",
     "TaskDoubt",
     "TimeSpent",
     "TrialArm",

@@ -79,6 +79,11 @@ class Project(models.Model):
     review_anonymous = models.BooleanField(
         default=False, help_text="Reviewers do not see who answered, nor annotators who reviewed."
     )
+    check_rules = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="{measure: {action: share}}: below which share a manager is asked; see `annotation.checks.rules`.",
+    )
     agreement_floor = models.FloatField(
         null=True,
         blank=True,

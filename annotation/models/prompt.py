@@ -101,9 +101,14 @@ class Prompt(models.Model):
 
 
 class Candidate(models.Model):
-    """One text that answers a prompt. Its origin is opaque here: checkpoint:<id>, import:<name> or human:<id>."""
+    """One text that answers a prompt. Its origin is opaque here: checkpoint:<id>, import:<name> or human:<id>.
 
-    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates", db_index=False)  # candidate_once
+    A text that was damaged to check people (`damaged:<rule>`, see `TaskCheck`) belongs to no prompt: whatever reads a
+    prompt's candidates never meets it.
+    """
+
+    # candidate_once begins with it
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="candidates", db_index=False, null=True)
     text = models.TextField()
     origin = models.CharField(max_length=200)
     digest = models.CharField(max_length=64, help_text="sha256 of the text.")
@@ -112,7 +117,13 @@ class Candidate(models.Model):
 
     class Meta:
         ordering = ["id"]
-        constraints = [models.UniqueConstraint(fields=["prompt", "origin", "digest"], name="candidate_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["prompt", "origin", "digest"], name="candidate_once"),
+            models.CheckConstraint(
+                condition=models.Q(prompt__isnull=False) | models.Q(origin__startswith="damaged:"),
+                name="candidate_of_prompt",
+            ),
+        ]
         # Texts of checkpoints and of people are looked up by their origin. Those of files (`import:` comes last), which
         # most prompts of a project have, never are without their prompts: an import does not write this index.
         indexes = [

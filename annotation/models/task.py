@@ -48,6 +48,9 @@ class Batch(models.Model):
         "annotation.GuidelineClause", models.PROTECT, related_name="batches", null=True, blank=True
     )
     trial_arm = models.CharField(max_length=8, blank=True, help_text="present or proposed; see `TrialPerson`.")
+    checks = models.JSONField(
+        default=dict, blank=True, help_text="Which tasks check people; see `annotation.checks.shares`. Empty: none."
+    )
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)

@@ -14,6 +14,7 @@ import numpy as np
 from django.db import connection
 from django.db.models import Sum
 
+from annotation.core.checks import IS_LABEL
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.kinds import KINDS
 from annotation.models import Batch, Project, WorkCount
@@ -40,7 +41,7 @@ SELECT task.id, task.batch_id, annotation.annotator_id, person.is_simulated, ann
     annotation.active_seconds, (annotation.created_at AT TIME ZONE %(zone)s)::date AS day
 FROM task JOIN annotation_annotation annotation ON annotation.task_id = task.id AND annotation.is_current
     {EXCLUSION_JOINS}
-WHERE {EXCLUSION_ID} IS NULL
+WHERE {EXCLUSION_ID} IS NULL AND {IS_LABEL}
     AND (%(first)s::date IS NULL OR (annotation.created_at AT TIME ZONE %(zone)s)::date >= %(first)s)
     AND (%(last)s::date IS NULL OR (annotation.created_at AT TIME ZONE %(zone)s)::date <= %(last)s)
 ORDER BY task.batch_id DESC, task.position, annotation.id

@@ -21,6 +21,7 @@ from annotation.models.typology import ERROR_CATEGORIES, REASON_TAGS
 from annotation.projects.pay import currencies
 from annotation.projects.reasons import distinct, refuse_unusable
 from annotation.text.language_tags import is_registered, name_of, right_tag
+from annotation.text.normalization import has_ink
 
 LANGUAGES = ("source_language", "target_language")
 RESERVED_SLUGS = {"new"}
@@ -169,6 +170,8 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
 def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
     """Raises `InvalidInput` by field; of the fields with language tags, only those named are checked."""
     problems = [(field, problem) for field in languages if (problem := tag_problem(getattr(project, field)))]
+    if project.name and not has_ink(project.name):  # an empty one is refused below
+        problems.append(("name", _("Enter a name.")))
     if project.goal == Project.Goal.PERSONA and not project.persona.strip():
         problems.append(("persona", _("Say who answers, and how: the model gets it with every prompt.")))
     if project.edit_hours > YEAR_OF_HOURS:

@@ -3,7 +3,8 @@
 A *figure* is {"value", "low", "high", "n", "tasks", "undefined"}: the value with its 95 % interval, of `n` units (for
 two people: that both answered) of so many prompts. Where there is no value all three are null and `undefined` says why:
 "too few" (below 10 units), "no variation" (all answers are equal: agreement beyond chance has no meaning), or "sides
-not drawn at random". An *estimate* is {"value", "low", "high", "n", "hits"}, or null below 10.
+not drawn at random". A value of one prompt alone has no interval: its ends are null. An *estimate* is {"value", "low",
+"high", "n", "hits"}, or null below 10.
 
 A row is about a measure: `kind`, `measure` and `aspect` ("" where there is none). By measure its figures are
 

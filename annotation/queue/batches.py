@@ -17,6 +17,7 @@ from annotation.queue.arms import insert_arms
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
 from annotation.queue.workforce import TooFewPeople, describe_shortage, find_shortage, workforce_of
+from annotation.text.normalization import has_ink
 
 SEED_LIMIT = 2**31 - 1
 # After an insert this large the planner's statistics are stale, and the first claims would scan the table.
@@ -73,7 +74,7 @@ def open_batch(
         )
         batch.name, batch.priority, batch.created_by = name.strip()[:120], priority, actor
         batch.requires_review = requires_review
-        if not batch.name:
+        if not has_ink(batch.name):
             raise InvalidInput(_("A batch needs a name."), [("name", _("Enter a name."))])
         if isinstance(prompts, PromptSelection):
             batch.selection["asked"] = asdict(prompts)

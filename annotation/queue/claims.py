@@ -16,6 +16,7 @@ from annotation.core.events import insert_events
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
 from annotation.core.trials import may_join
 from annotation.models import Assignment, Batch, Prompt, Task, User
+from annotation.queue.check_claims import CHECKS, MAY_WORK, take_practice_item
 
 # One statement: the slot that this person holds, its lease renewed; otherwise claim the first free slot (`where`) of a
 # task that they have not had, skipped or written a text of, and record the event. SKIP LOCKED lets many claim at once.
@@ -29,14 +30,7 @@ WITH already_held AS (
     SELECT free.id, free.priority, free.position FROM annotation_assignment free
     WHERE free.batch_id = %(batch)s AND free.state = 'free' {{where}}
       AND NOT EXISTS (SELECT FROM already_held)
-      AND EXISTS (
-        SELECT FROM annotation_batch b WHERE b.id = %(batch)s AND b.status = 'open' AND (
-            b.qualification_id IS NULL OR EXISTS (
-                SELECT FROM annotation_qualificationattempt q
-                WHERE q.qualification_id = b.qualification_id AND q.user_id = %(annotator)s AND q.passed)))
-      AND NOT EXISTS (
-        SELECT FROM annotation_membership m
-        WHERE m.project_id = %(project)s AND m.user_id = %(annotator)s AND m.paused_at IS NOT NULL)
+      {MAY_WORK}
       AND (SELECT count(*) FROM annotation_assignment had
         WHERE had.annotator_id = %(annotator)s AND had.task_id = free.task_id) = 0
       AND coalesce((
@@ -44,6 +38,7 @@ WITH already_held AS (
         FROM annotation_task t JOIN annotation_candidate c ON c.id = ANY (t.candidate_ids)
         WHERE t.id = free.task_id), true)
       {{unseen}}
+      {{checks}}
     ORDER BY free.priority DESC, free.position
     LIMIT 1 FOR UPDATE OF free SKIP LOCKED
 ), claimed AS (
@@ -146,11 +141,13 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
     """The task that this person holds in the batch, with its lease renewed; otherwise the next free one, now claimed.
 
     None when nothing in this batch is free for them. A slot whose lease ran out counts as free, whether or not
-    `expire_leases` has run since. The assignment comes with its task and prompt. In a trial of the guideline only the
-    people of the batch's arm get tasks.
+    `expire_leases` has run since. The assignment comes with its task and prompt. Who has not done the batch's practice
+    items gets those first. In a trial of the guideline only the people of the batch's arm get tasks.
     """
     if not may_join(annotator, batch):
         return None
+    if batch.checks.get("tutorial"):
+        take_practice_item(batch, annotator)
     if assignment := claim(batch, annotator, where=AHEAD) or claim(batch, annotator):
         return assignment
     begin_leases_again(batch)
@@ -167,7 +164,12 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
         "written_by": f"human:{annotator.pk}",
         "lease": timedelta(minutes=batch.project.lease_minutes),
     }
-    statement = CLAIM.format(where=where, unseen=UNSEEN if batch.project.avoid_seen and batch.trial_id is None else "")
+    again = batch.trial_id is not None  # a trial shows tasks again
+    statement = CLAIM.format(
+        where=where,
+        unseen=UNSEEN if batch.project.avoid_seen and not again else "",
+        checks=CHECKS if batch.checks else "",
+    )
     for attempt in range(CLAIM_ATTEMPTS):
         try:
             rows = execute(statement, params, savepoint=True)

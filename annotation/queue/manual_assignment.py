@@ -16,7 +16,7 @@ from annotation.core.events import record
 from annotation.core.trials import may_join
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
 from annotation.queue.claims import ASSIGNED_FOR, release, return_to_queue
-from annotation.queue.progress import test_due
+from annotation.queue.progress import closed_checks, test_due
 from annotation.queue.withdrawn import is_withdrawn
 
 ATTEMPTS = 5
@@ -95,6 +95,8 @@ def refuse_known_task(task: Task, batch: Batch, annotator: User) -> None:
         raise Conflict(message % {"person": annotator})
     if Candidate.objects.filter(pk__in=task.candidate_ids, origin=f"human:{annotator.pk}").exists():
         raise Conflict(_("%(person)s wrote one of these texts and may not judge it.") % {"person": annotator})
+    if closed_checks(annotator, task.pk).exists():
+        raise Conflict(_("This task checks people and is not for %(person)s now.") % {"person": annotator})
     if not may_join(annotator, batch):
         raise Conflict(_("This batch tries a guideline that %(person)s was not drawn to see.") % {"person": annotator})
     if batch.project.avoid_seen and batch.trial_id is None:

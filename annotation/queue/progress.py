@@ -32,9 +32,11 @@ from annotation.models import (
     QueueCursor,
     SlotCount,
     Task,
+    TaskCheck,
     User,
     WorkCount,
 )
+from annotation.queue.check_claims import REPEAT_AFTER
 
 State = Assignment.State
 # A reopened answer stays current until it is replaced, so it counts as done.
@@ -190,8 +192,8 @@ def open_to(user: User, batch: Batch) -> QuerySet[Assignment]:
 
 
 def eligible(user: User, free: QuerySet[Assignment], trial: Any) -> QuerySet[Assignment]:
-    """Of these free slots those that this person may claim: not had, not written by them, not met elsewhere. A `trial`
-    (an expression for that of their batch) shows tasks again."""
+    """Of these free slots those that this person may claim: not had, not written by them, not met elsewhere, and no
+    check that is not for them. A `trial` (an expression for that of their batch) shows tasks again."""
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
     written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
     wrote = Task.objects.filter(pk=OuterRef("task"), candidate_ids__overlap=written)
@@ -199,7 +201,21 @@ def eligible(user: User, free: QuerySet[Assignment], trial: Any) -> QuerySet[Ass
         annotator=user, task__prompt=OuterRef("task__prompt"), batch__project__avoid_seen=True
     ).exclude(batch=OuterRef("batch"))
     met = met.annotate(again=trial).filter(again__isnull=True)
-    return free.filter(~AskedOfEach(had), ~AskedOfEach(wrote), ~AskedOfEach(met))
+    return free.filter(
+        ~AskedOfEach(had), ~AskedOfEach(wrote), ~AskedOfEach(met), ~AskedOfEach(closed_checks(user, OuterRef("task")))
+    )
+
+
+def closed_checks(user: User, task: Any) -> QuerySet[TaskCheck]:
+    """The row of the task if it checks people, and is not for this person now (`check_claims.CHECKS` asks the same)."""
+    met = Assignment.objects.filter(annotator=user, task__prompt=OuterRef("gold__prompt"))
+    since = Annotation.objects.filter(annotator=user, created_at__gt=OuterRef("finished_at")).order_by()
+    answered = Assignment.objects.filter(task=OuterRef("of_task"), annotator=user, state=State.DONE)
+    answered = answered.filter(Exists(since[REPEAT_AFTER - 1 : REPEAT_AFTER]))
+    is_known = Q(Exists(met.exclude(task=OuterRef("task")))) | Q(gold__created_by=user)
+    return TaskCheck.objects.filter(task=task).filter(
+        (Q(gold__isnull=False) & is_known) | (Q(of_task__isnull=False) & ~Q(Exists(answered)))
+    )
 
 
 def work_for(user: User) -> list[Work]:

@@ -7,6 +7,7 @@ from django.db.models.functions import MD5, Cast, Concat
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from annotation.core.checks import is_check
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import usable_prompts
 from annotation.models import Batch, Prompt, Task
@@ -46,7 +47,7 @@ class PromptSelection:
         if self.side:
             rows = rows.filter(held_out=self.side == HELD_OUT)
         if self.which != ALL:
-            tasks = Task.objects.filter(prompt=OuterRef("pk"))
+            tasks = Task.objects.filter(prompt=OuterRef("pk")).exclude(is_check("pk"))
             rows = rows.filter(~Exists(tasks.filter(batch__kind=batch.kind) if self.which == WITHOUT_KIND else tasks))
         if self.limit is not None and self.select == RANDOM:
             drawn = MD5(Concat(Value(f"{batch.seed}:prompt:"), Cast(F("pk"), CharField())))

@@ -18,6 +18,7 @@ from django.db.models.functions import Length
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from annotation.core.checks import is_check
 from annotation.core.exclusions import is_excluded
 from annotation.core.reviews import counted_payload
 from annotation.kinds import KINDS
@@ -147,6 +148,8 @@ PAIRS = " OR ".join(f"grams @> (%(grams)s::int[])[{at}:{at + 1}]" for at in rang
 ALLOWED = """
     project_id + 0 = %(project)s AND task_id <> %(task)s AND (author_id = %(person)s
         OR task_id NOT IN (SELECT id FROM annotation_task WHERE prompt_id = %(prompt)s))
+    AND task_id NOT IN (
+        SELECT of_task_id FROM annotation_taskcheck WHERE task_id = %(task)s AND of_task_id IS NOT NULL)
 """
 
 
@@ -214,7 +217,7 @@ def rebuild(*, project: Project, progress: Callable[[int, int], None] = lambda d
     """
     kinds = [name for name, kind in KINDS.items() if kind.keeps_own_text]
     current = Annotation.objects.filter(is_current=True, kind__in=kinds)
-    rows = current.filter(task__batch__project=project).select_related("task__prompt").order_by("pk")
+    rows = current.filter(~is_check(), task__batch__project=project).select_related("task__prompt").order_by("pk")
     rows = rows.annotate(counted=counted_payload())
     total, done, last = rows.count(), 0, 0
     while chunk := list(rows.filter(pk__gt=last)[:500]):

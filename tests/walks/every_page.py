@@ -16,6 +16,8 @@ from django.utils import timezone
 
 from annotation.answers.exclusions import exclude_answer, exclude_simulated, lift_exclusion
 from annotation.answers.submission import submit
+from annotation.checks.gold import enter_gold
+from annotation.checks.rules import set_rules
 from annotation.consent.withdrawals import withdraw
 from annotation.datasets.freeze import freeze_dataset
 from annotation.exchange.selection import Selection
@@ -28,6 +30,7 @@ from annotation.models import (
     AnswerExport,
     Assignment,
     Batch,
+    CheckProposal,
     Guideline,
     GuidelineClause,
     Import,
@@ -51,6 +54,7 @@ from annotation.projects.pay import set_rate
 from annotation.projects.reasons import save_reason_tags
 from annotation.projects.settings import update_project
 from annotation.qualification.attempts import start_attempt
+from annotation.quality.run import assess
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
 from annotation.reviewing.adjudication import adjudicate, take_back_last
@@ -98,7 +102,7 @@ class World:
             given = {key: self.values[key] for key in keys}
             if name == "judgements_columns":
                 found.append((name, reverse(name, args=[self.judgements])))
-            elif name.startswith("adjudicate_") and "task_id" in keys:
+            elif (name.startswith("adjudicate_") and "task_id" in keys) or name == "checks_task_gold":
                 found.append((name, reverse(name, args=[self.divided])))
             elif name == "trial_guideline":
                 found.append((name, reverse(name, args=[self.trial])))
@@ -163,6 +167,7 @@ def everything(
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
     divided = disagree(batches[Kind.CHOOSING], project)
     tried = tried_of(guideline, divided, hana)
+    assess(project)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     Batch.objects.filter(pk=writing.pk).update(requires_review=True)
     exclusion = exclude_answer(annotation=mine, reason="原文と合いません。", actor=hana)
@@ -221,12 +226,30 @@ def everything(
         "number": 1,
         "term_id": term.pk,
         "user_id": rin.pk,
+        **checks_of(project, batches[Kind.CHOOSING], kei, hana),
         "withdrawal_id": withdrawn_of(project, hana).pk,
         "clause_id": tried.trial_id,
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
     return World(project, people, values, batches, judgements_of(project, hana, texts), divided, tried.pk)
+
+
+def checks_of(project: Project, batch: Batch, person: User, manager: User) -> dict[str, int]:
+    """Gold, a batch that has it, a rule, and what it proposes."""
+    task = batch.tasks.order_by("position").last()
+    assert task is not None
+    shown = task.candidate_ids
+    expected = {"choice": "one", "chosen": shown[0], "shown": shown, "strength": 1, "reasons": []}
+    gold = enter_gold(task=task, expected=expected, explanation="敬語です。", actor=manager)
+    set_rules(project=project, rules={"gold": {"warn": 70}}, actor=manager)
+    estimate = {"value": 0.3, "low": 0.2, "high": 0.5, "n": 20, "hits": 6}
+    about = {"project": project, "annotator": person, "measure": "gold", "threshold": 0.7, "estimate": estimate}
+    proposal = CheckProposal.objects.create(**about, action="warn")
+    now = timezone.now()
+    decided = {"decided_at": now, "decided_by": manager, "confirmed": False}
+    CheckProposal.objects.create(**about, action="requeue", batch=batch, **decided)
+    return {"gold_id": gold.pk, "proposal_id": proposal.pk}
 
 
 def judgements_of(project: Project, manager: User, texts: tuple[str, str, str]) -> int:

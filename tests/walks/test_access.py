@@ -24,8 +24,10 @@ from annotation.models import (
     AnswerExport,
     Assignment,
     Batch,
+    CheckProposal,
     Exclusion,
     GlossaryTerm,
+    Gold,
     GuidelineClause,
     Import,
     Membership,
@@ -117,6 +119,10 @@ MANAGER_ONLY = {
     "settings_tests_results",
     "settings_tests_retire",
     "settings_tests_grant",
+    "checks_gold_new",
+    "checks_task_gold",
+    "checks_gold_retire",
+    "checks_decide",
     "batch_change",
     "batch_release_person",
     "task_give",
@@ -143,6 +149,7 @@ STAFF_ONLY = {
     "review_correct",
     "review_time",
     "adjudicate",
+    "checks",
     "adjudicate_undo",
     "adjudicate_task",
     "adjudicate_own",
@@ -252,6 +259,16 @@ def world():
         position=1,
         expected={"choice": "tie", "chosen": None, "shown": [candidate.pk], "reasons": []},
     )
+    shown = [candidate.pk]
+    gold = Gold.objects.create(project=project, kind="scoring", prompt=prompt, candidate_ids=shown, expected={})
+    proposal = CheckProposal.objects.create(
+        project=project,
+        annotator=kei,
+        action="warn",
+        measure="gold",
+        threshold=0.7,
+        estimate={"value": 0.3, "low": 0.2, "high": 0.5, "n": 10},
+    )
     former = UserFactory()
     withdrawal = Withdrawal.objects.create(project=project, person=former, mode="exclude")
     clause = GuidelineClause.objects.create(project=project, text="Use keigo.", task_ids=[task.pk])
@@ -284,6 +301,8 @@ def world():
         "number": 1,
         "term_id": term.pk,
         "user_id": rin.pk,
+        "gold_id": gold.pk,
+        "proposal_id": proposal.pk,
         "withdrawal_id": withdrawal.pk,
         "clause_id": clause.pk,
         **training_rows(project, dataset),

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.analyses.run import analyse, due_projects, newest
+from annotation.checks.rules import propose
 from annotation.models import Analysis, Project
 from annotation.quality import run as quality
 from annotation.trials.results import update_results
@@ -32,6 +33,8 @@ class Command(BaseCommand):
             if not analyse(row) or not quality.assess(row):
                 raise CommandError(f"{row.slug} is being analysed already: try again later")
             update_results(row)
+            if proposed := propose(row):
+                self.stdout.write(f"{row.slug}: {proposed:,} proposals of rules on checks")
             found = newest(row)[Analysis.Name.TRUST]
             seconds = found.seconds + newest(row)[quality.QUALITY].seconds
             self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {seconds:.1f} s")

@@ -1,12 +1,13 @@
+from dataclasses import fields
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import pluralize
 
+from annotation.checks.shares import Amounts, Shares, amounts_for, open_checked_batch
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project
 from annotation.queue.arms import SELECT
-from annotation.queue.batches import open_batch
 from annotation.queue.preview import Preview, preview_batch, preview_of
 from annotation.queue.prompt_selection import FRESH, HELD_OUT, TRAINING, WHICH, PromptSelection
 
@@ -63,6 +64,15 @@ class Command(BaseCommand):
             action="store_true",
             help="answers count only once a reviewer accepted or corrected them",
         )
+        checks = parser.add_argument_group("checks", "Tasks that check people; see docs/managers.md.")
+        checks.add_argument(
+            "--gold", type=int, default=0, help="hidden tasks with a known answer, percent of the tasks"
+        )
+        checks.add_argument("--repeats", type=int, default=0, help="tasks that people get again, percent of the tasks")
+        checks.add_argument(
+            "--twins", type=int, default=0, help="damaged texts beside the original, percent of the tasks"
+        )
+        checks.add_argument("--tutorial", type=int, default=0, help="practice items that each person does first")
         parser.add_argument(
             "--dry-run", action="store_true", help="show tasks, answers, hours and warnings, and open nothing"
         )
@@ -86,13 +96,18 @@ class Command(BaseCommand):
             "alternatives": options["alternatives"],
             "seed": options["seed"],
         }
+        shares = Shares(**{one.name: options[one.name] for one in fields(Shares)})
         try:
             if options["dry_run"]:
-                self.describe(preview_batch(**arguments))
+                preview = preview_batch(**arguments)
+                self.describe(preview, amounts_for(preview.batch, shares))
                 self.stdout.write("dry run, nothing opened")
                 return
-            batch = open_batch(
+            amounts: list[Amounts] = []
+            batch = open_checked_batch(
                 **arguments,
+                shares=shares,
+                report=amounts.append,
                 name=options["name"] or str(Kind(options["kind"]).label),
                 actor=None,
                 priority=options["priority"],
@@ -100,12 +115,12 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.describe(preview_of(batch))
+        self.describe(preview_of(batch), *amounts)
         count = batch.selection["tasks"]
         self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {batch.overlap}")
 
-    def describe(self, preview: Preview) -> None:
-        for sentence in preview.sentences():
+    def describe(self, preview: Preview, *amounts: Amounts) -> None:
+        for sentence in [*preview.sentences(), *(line for one in amounts for line in one.sentences())]:
             self.stdout.write(sentence)
         if warning := preview.warning():
             self.stderr.write(self.style.WARNING(warning))

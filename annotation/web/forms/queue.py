@@ -1,5 +1,6 @@
 """The forms of the queue: opening and changing a batch, giving a task to somebody."""
 
+from dataclasses import fields
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from annotation.checks.shares import HIGHEST_SHARE, MOST_PRACTICE, Shares
 from annotation.kinds import KINDS
 from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Qualification
@@ -35,8 +37,44 @@ def qualification_choices(
     ]
 
 
-class BatchForm(forms.Form):
-    """What `open_batch` needs, in a manager's words."""
+class ChecksForm(forms.Form):
+    """How much of a batch checks people."""
+
+    gold = forms.IntegerField(
+        min_value=0,
+        max_value=HIGHEST_SHARE,
+        required=False,
+        label=_("Hidden gold (%)"),
+        help_text=_("Tasks with a known answer, in percent of the tasks. They look like all others."),
+    )
+    repeats = forms.IntegerField(
+        min_value=0,
+        max_value=HIGHEST_SHARE,
+        required=False,
+        label=_("Repeats (%)"),
+        help_text=_("Tasks that a person gets again after a while, to see whether they answer alike."),
+    )
+    twins = forms.IntegerField(
+        min_value=0,
+        max_value=HIGHEST_SHARE,
+        required=False,
+        label=_("Damaged twins (%)"),
+        help_text=_("A text stands beside itself damaged by a rule, which must be judged worse."),
+    )
+    tutorial = forms.IntegerField(
+        min_value=0,
+        max_value=MOST_PRACTICE,
+        required=False,
+        label=_("Practice items"),
+        help_text=_("The first tasks of each person: gold with an explanation, which they read after each answer."),
+    )
+
+    def shares(self) -> Shares:
+        return Shares(**{one.name: self.cleaned_data[one.name] or 0 for one in fields(Shares)})
+
+
+class BatchForm(ChecksForm):
+    """What `open_batch` needs, in a manager's words, and the checks that are put in."""
 
     name = forms.CharField(label=_("Name"), max_length=120, help_text=_("What annotators see in their list of work."))
     kind = forms.ChoiceField(
@@ -189,7 +227,7 @@ class BatchForm(forms.Form):
         ]
 
 
-class BatchChangeForm(forms.Form):
+class BatchChangeForm(ChecksForm):
     """What may change of a batch that is open."""
 
     name = forms.CharField(label=_("Name"), max_length=120)
@@ -218,6 +256,7 @@ class BatchChangeForm(forms.Form):
             "priority": batch.priority,
             "qualification": batch.qualification_id,
             "requires_review": batch.requires_review,
+            **batch.checks,
         }
         super().__init__(data, initial=initial, auto_id="change-%s")
         self.project = batch.project
@@ -227,6 +266,10 @@ class BatchChangeForm(forms.Form):
     def clean_qualification(self) -> Qualification | None:
         chosen = self.cleaned_data["qualification"]
         return Qualification.objects.filter(project=self.project, pk=chosen).first() if chosen else None
+
+    def settings(self) -> dict[str, Any]:
+        """What `change_batch` takes."""
+        return {name: self.cleaned_data[name] for name in ("name", "priority", "qualification", "requires_review")}
 
 
 class AssignForm(forms.Form):

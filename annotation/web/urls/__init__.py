@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("annotation.web.urls.work")),
     path("", include("annotation.web.urls.reviews")),
     path("", include("annotation.web.urls.adjudication")),
+    path("", include("annotation.web.urls.checks")),
     path("", include("annotation.web.urls.qualifications")),
     path("", include("annotation.web.urls.reference")),
     path("", include("annotation.web.urls.trials")),

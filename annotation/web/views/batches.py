@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,11 +12,19 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from annotation.checks.shares import (
+    Amounts,
+    amounts_for,
+    check_sentences,
+    open_checked_batch,
+    set_checks,
+)
 from annotation.core.access import MANAGERS, batch_for, first_or_404, project_for, within
+from annotation.core.checks import made_checks
 from annotation.core.errors import Conflict, DomainError, InvalidInput
 from annotation.models import Assignment, Batch, Task, User
 from annotation.queue.batch_changes import change_batch
-from annotation.queue.batches import close_batch, open_batch, reopen_batch
+from annotation.queue.batches import close_batch, reopen_batch
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.manual_assignment import assign, release_all
 from annotation.queue.preview import Preview, preview_batch
@@ -35,10 +44,10 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
     A batch with such a warning opens only after its tick. `action=preview` opens nothing."""
     project = project_for(request.user, slug, MANAGERS)
     form = BatchForm(request.POST or None, project=project)
-    preview, status = None, 200
+    preview, amounts, status = None, None, 200
     if request.method == "POST" and request.POST.get("action") == "preview":
         form.fields["name"].required = False
-        preview = previewed(form)
+        preview, amounts = previewed(form)
         # What the script asks for is no submission: the preview itself says what is wrong.
         status = 200 if preview or request.htmx else 422
     elif request.method == "POST":
@@ -48,9 +57,12 @@ def new(request: SignedInRequest, slug: str) -> HttpResponse:
             messages.success(request, message % {"name": batch.name, "count": f"{tasks:,}"})
             for sentence in left_out_sentences(batch.selection):
                 messages.info(request, f"{sentence}.")
+            for sentence in check_sentences(made_checks(batch)) if batch.checks else []:
+                messages.info(request, sentence)
             return redirect("project", project.slug)
-        preview, status = previewed(form), 422
+        (preview, amounts), status = previewed(form), 422
     context = {"project": project, "section": "progress", "form": form, "preview": preview}
+    context["checks"] = amounts.sentences() if amounts else []
     return render(request, "annotation/batches/batch_new.html", context, status=status)
 
 
@@ -58,8 +70,9 @@ def opened(form: BatchForm, actor: User) -> Batch | None:
     """The batch of a valid form; None when it was refused, which the form then says."""
     cleaned = form.cleaned_data
     try:
-        return open_batch(
+        return open_checked_batch(
             **form.options(),
+            shares=form.shares(),
             name=cleaned["name"],
             actor=actor,
             priority=cleaned["priority"],
@@ -74,17 +87,18 @@ def opened(form: BatchForm, actor: User) -> Batch | None:
     return None
 
 
-def previewed(form: BatchForm) -> Preview | None:
-    """What the form would open; None when it cannot be, which the form then says."""
+def previewed(form: BatchForm) -> tuple[Preview | None, Amounts | None]:
+    """What the form would open, with its checks; None when it cannot be, which the form then says."""
     if not form.describes_a_batch:
-        return None
+        return None, None
     try:
-        return preview_batch(**form.options())
+        preview = preview_batch(**form.options())
+        return preview, amounts_for(preview.batch, form.shares())
     except InvalidInput as error:
         # Where opening was refused, the form says so already.
         if not form.errors:
             add_to_field(form, error)
-        return None
+        return None, None
 
 
 def add_to_field(form: BatchForm, error: InvalidInput) -> None:
@@ -97,10 +111,22 @@ def add_to_field(form: BatchForm, error: InvalidInput) -> None:
 def change(request: SignedInRequest, batch_id: int) -> HttpResponse:
     batch = batch_for(request.user, batch_id, MANAGERS)
     form = BatchChangeForm(request.POST, batch=batch)
-    if not attempt(form, lambda: change_batch(batch=batch, actor=request.user, **form.cleaned_data)).error:
+    done = attempt(form, lambda: change_checked_batch(batch, form, request.user))
+    if not done.error:
         messages.success(request, _("Saved."))
+        for sentence in done.result.sentences():
+            messages.info(request, sentence)
         return redirect("batch", batch.pk)
     return batch_page(request, batch, form=form, status=422)
+
+
+def change_checked_batch(batch: Batch, form: BatchChangeForm, actor: User) -> Amounts:
+    """Both changes or none; returns the checks that were put in."""
+    with transaction.atomic():
+        changed_batch = change_batch(batch=batch, actor=actor, **form.settings())
+        if not form.shares() and not batch.checks:
+            return Amounts()
+        return set_checks(batch=changed_batch, shares=form.shares(), actor=actor)
 
 
 @login_required

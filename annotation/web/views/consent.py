@@ -46,6 +46,8 @@ ERASED = {
     "reviews": gettext_lazy("reviews (notes, corrections, replies)"),
     "skip_comments": gettext_lazy("comments on skipped tasks"),
     "test_answers": gettext_lazy("attempts at tests"),
+    "gold_explanations": gettext_lazy("explanations of gold"),
+    "check_proposals": gettext_lazy("open proposals of rules on checks"),
     "test_items": gettext_lazy("test items made from an answer (texts only)"),
     "memory_entries": gettext_lazy("similar texts"),
     "messages": gettext_lazy("messages with managers"),

@@ -21,7 +21,7 @@ from annotation.core.reviews import waiting_by_batch
 from annotation.core.withdrawals import successors, withdrawn_datasets
 from annotation.datasets.excluded import excluded_lines, label_lines, review_lines
 from annotation.datasets.freeze import freeze_dataset
-from annotation.datasets.gate import gate_lines
+from annotation.datasets.gate import beyond_chance, gate_lines
 from annotation.datasets.label_balance import balance_of, untrainable_reason
 from annotation.datasets.register import FILES
 from annotation.models import DatasetRemoval, DatasetVersion, Kind, Role, Task
@@ -115,6 +115,7 @@ def dataset(request: SignedInRequest, dataset_id: int) -> HttpResponse:
         "review": list(review_lines(manifest)),
         "labels": list(label_lines(manifest)),
         "below": gate_lines(manifest),
+        "beyond_chance": beyond_chance(manifest),
         "to_decide": undecided_tasks(manifest),
         "left_out": [(_(what), n) for what, n in sorted(manifest["left_out"].items(), key=lambda item: -item[1])],
         "batches": manifest["selection"]["batches"],

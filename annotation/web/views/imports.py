@@ -61,7 +61,7 @@ def prompts(request: SignedInRequest, slug: str) -> HttpResponse:
     page = paginator.get_page(request.GET.get("page"))
     ids = list(page)
     shown = Prompt.objects.filter(pk__in=ids).order_by("-pk").defer("messages", "metadata")
-    candidates: dict[int, list[Candidate]] = {}
+    candidates: dict[int | None, list[Candidate]] = {}
     for candidate in Candidate.objects.filter(prompt__in=ids).order_by("pk"):
         candidates.setdefault(candidate.prompt_id, []).append(candidate)
     withdrawal_of = {row.prompt_id: row for row in withdrawn.filter(prompt__in=ids)}

@@ -1,6 +1,7 @@
 """A project's first page: how far its batches are, and what comes next."""
 
 from collections import Counter
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Max
@@ -13,8 +14,9 @@ from django.views.decorators.http import require_GET
 
 from annotation.answers.remarks import open_remarks
 from annotation.core.access import STAFF, project_for, role_in
+from annotation.core.checks import checked_answers
 from annotation.core.reviews import waiting_by_batch
-from annotation.models import DatasetVersion, Membership, Project, Prompt, Role
+from annotation.models import CheckProposal, DatasetVersion, Membership, Project, Prompt, Role
 from annotation.queue.progress import Progress, project_progress, work_for
 from annotation.web.http import SignedInRequest
 from annotation.web.slots import Milestone, loop_steps
@@ -27,12 +29,13 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
     role = role_in(request.user, project)
     progress = project_progress(project)
     own_work = {item.batch.pk: item for item in work_for(request.user) if item.project.pk == project.pk}
+    rows: list[dict[str, Any]] = [{"progress": item, "work": own_work.get(item.batch.pk)} for item in progress]
     context = {
         "project": project,
         "section": "progress",
         "role": role,
         "headline": headline(progress),
-        "rows": [{"progress": item, "work": own_work.get(item.batch.pk)} for item in progress],
+        "rows": rows,
         "totals": totals(progress),
         "manages": role == Role.MANAGER,
         "reviews": role in STAFF,
@@ -42,6 +45,10 @@ def project(request: SignedInRequest, slug: str) -> HttpResponse:
         members = Counter(Membership.objects.filter(project=project).values_list("role", flat=True))
         context["members"] = [member_count(role, members[role]) for role in Role if members[role]]
     if role in STAFF:
+        checked = checked_answers([item.batch for item in progress])
+        for row in rows:
+            row["checks"] = checked.get(row["progress"].batch.pk)
+        context["waiting_proposals"] = CheckProposal.objects.filter(project=project, decided_at=None).count()
         context["steps"] = steps(project, progress)
         context["open_remarks"] = open_remarks(project).count()
         context["waiting_reviews"] = waiting_by_batch(project, [item.batch for item in progress]).total()

@@ -17,10 +17,11 @@ from django.views.decorators.vary import vary_on_headers
 from annotation.answers.remarks import remarks_about
 from annotation.answers.task_filters import ORDERS, STATES, TaskFilter, flags_of, ordered
 from annotation.core.access import STAFF, batch_for, role_in, task_reviewed
+from annotation.core.checks import checked_answers
 from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
 from annotation.kinds import KINDS, show
-from annotation.models import Assignment, Batch, Membership, Role, Task, User, WorkCount
+from annotation.models import Assignment, Batch, Membership, Role, Task, TaskCheck, User, WorkCount
 from annotation.queue.arms import selection_sentences
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.progress import Progress, progress_of
@@ -75,7 +76,7 @@ def batch_page(
         "page": page,
         "query": f"{query.urlencode()}&" if query else "",
         "here": f"{reverse('batch', args=[batch.pk])}?{query.urlencode()}&page={page.number}",
-        "tasks": rows_of(batch, tasks, exclusions),
+        "tasks": with_checks(rows_of(batch, tasks, exclusions), batch, role),
         "manages": role == Role.MANAGER,
         "own_role": role,
         "is_filtered": any(chosen[name] for name in ("only", "person", "flag", "q")),
@@ -94,6 +95,7 @@ def batch_page(
         "selected": selection_sentences(progress.batch.selection),
         "shortage": shortage_of(progress, members),
         "excluded": exclusions.counted(),
+        "checked": checked_answers([progress.batch]).get(batch.pk),
         "outcomes": batch_outcomes(progress.batch),
         "waiting_reviews": waiting_by_batch(batch.project, [batch])[batch.pk],
         "chosen": chosen,
@@ -156,8 +158,19 @@ def task(request: SignedInRequest, task_id: int) -> HttpResponse:
         "remarks": remarks_about(seen),
         "people": people_free(batch) if manages and row["waiting"] else [],
         "is_open": batch.status == Batch.Status.OPEN,
+        "can_be_gold": manages and KINDS[batch.kind].is_testable,
     }
+    with_checks([row], batch, role)
     return render(request, "annotation/batches/task.html", context)
+
+
+def with_checks(rows: list[dict[str, Any]], batch: Batch, role: Role | None) -> list[dict[str, Any]]:
+    """The rows of tasks, for managers with what each checks: reviewers may get the tasks themselves."""
+    if batch.checks and role == Role.MANAGER:
+        known = {check.task_id: check for check in TaskCheck.objects.filter(task__in=[row["task"].pk for row in rows])}
+        for row in rows:
+            row["check"] = known.get(row["task"].pk)
+    return rows
 
 
 def people_free(batch: Batch) -> list[dict[str, Any]]:

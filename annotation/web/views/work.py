@@ -15,6 +15,9 @@ from annotation.answers import submission
 from annotation.answers.submission import SKIP_REASONS
 from annotation.answers.timesheets import today_of
 from annotation.answers.worktime import read_spent, record_time
+from annotation.checks.feedback import Feedback as PracticeFeedback
+from annotation.checks.feedback import feedback_on as practice_feedback
+from annotation.checks.feedback import is_practice
 from annotation.core.access import assignment_for, assignment_managed, assignment_once_of, batch_for, projects_of
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.kinds import KINDS, PresentedTask, show
@@ -61,7 +64,12 @@ def submit(request: SignedInRequest, assignment_id: int) -> HttpResponse:
         return next_task(request, assignment.batch, notice=notice)
     announcement = _("Submitted. Here is the next task.")
     return next_task(
-        request, assignment.batch, announcement=announcement, submitted=annotation.version == 1, like=shown
+        request,
+        assignment.batch,
+        announcement=announcement,
+        submitted=annotation.version == 1,
+        like=shown,
+        practised=practice_feedback(assignment, annotation),
     )
 
 
@@ -173,18 +181,20 @@ def next_task(
     submitted: bool = False,
     status: int = 200,
     like: PresentedTask | None = None,
+    practised: PracticeFeedback | None = None,
 ) -> HttpResponse:
     """The next task of the batch: the partial for htmx, else the page itself on GET and a redirect to it on POST.
 
-    `announcement` goes to the live region; `notice` is shown as well. `like` is the task before it.
+    `announcement` goes to the live region; `notice` is shown as well. `like` is the task before it, `practised` the
+    feedback on it where it was a practice item: then the page answers a plain form, too.
     """
-    if request.method == "POST" and not request.htmx:
+    if request.method == "POST" and not request.htmx and practised is None:
         if notice:
             messages.warning(request, notice)
         return redirect("work", batch.pk)
     assignment = claim_next(batch=batch, annotator=request.user)
     if assignment is None:
-        return nothing_left(request, batch, notice=notice, submitted=submitted, status=status)
+        return nothing_left(request, batch, notice=notice, submitted=submitted, status=status, practised=practised)
     return task_page(
         request,
         show(assignment, like=like),
@@ -192,6 +202,7 @@ def next_task(
         announcement=announcement,
         submitted=submitted,
         status=status,
+        practised=practised,
     )
 
 
@@ -227,6 +238,7 @@ def task_page(
         "guideline_news": None if assignment.batch.trial_id else guideline_news(request.user, shown.project),
         "sent_back": sent_back_note(assignment) if assignment.finished_at else "",
         "has_message": has_unread(request.user, shown.project),
+        "is_practice": is_practice(assignment),
         **kind.present(shown, entered),
         **more,
     }
@@ -237,7 +249,15 @@ def task_page(
     return respond(request, assignment.batch, context, status)
 
 
-def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitted: bool, status: int) -> HttpResponse:
+def nothing_left(
+    request: SignedInRequest,
+    batch: Batch,
+    *,
+    notice: str,
+    submitted: bool,
+    status: int,
+    practised: PracticeFeedback | None = None,
+) -> HttpResponse:
     """Why there is no task, and where else there is one: in this project first."""
     if test_due(batch, request.user):
         messages.info(request, _("This batch requires a test first."))
@@ -253,6 +273,7 @@ def nothing_left(request: SignedInRequest, batch: Batch, *, notice: str, submitt
         # A slot that another claim had locked, or that came back just now, is theirs to ask for again.
         "may_come": bool(standing.free) and open_to(request.user, batch).exists(),
         "notice": notice,
+        "practised": practised,
         "submitted": submitted,
         "announcement": _("Submitted. No task is left here.") if submitted else "",
         "elsewhere": elsewhere[:3],

@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from annotation.answers.submission import submit
+from annotation.checks.shares import Shares, set_checks
 from annotation.core.errors import InvalidInput
-from annotation.models import Analysis, Batch, Candidate, PairMargin, Prompt, Role, Task, TaskArm
+from annotation.models import Analysis, Batch, Candidate, PairMargin, Prompt, Role, Task, TaskArm, TaskCheck
 from annotation.quality.run import QUALITY, assess
 from annotation.queue.claims import claim_next
 from annotation.queue.diversity import farthest_first, vectors
@@ -170,3 +171,15 @@ def test_both_arms_are_shown_side_by_side_on_the_quality_page(client):
     page = client.get(reverse("quality", args=[project.slug])).content.decode()
     assert "Selected tasks beside random ones" in page
     assert "Selected from 40 prompts" in client.get(reverse("batch", args=[batch.pk])).content.decode()
+
+
+def test_a_check_that_takes_the_place_of_a_task_does_not_take_its_arm():
+    project = hotel(prompts=20)
+    batch = batch_of(project, prompts=PromptSelection(select="diverse", limit=15))
+    before = arms_of(batch)
+    set_checks(batch=batch, shares=Shares(twins=20), actor=None)
+    checks = set(TaskCheck.objects.filter(batch=batch).values_list("task", flat=True))
+    assert checks
+    assert arms_of(batch) == before
+    assert not TaskArm.objects.filter(task__in=checks).exists()
+    assert TaskArm.objects.filter(batch=batch).count() == 15
