@@ -2,6 +2,7 @@
 
 import random
 from collections import defaultdict
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -70,7 +71,7 @@ def start_trial(
         for shape, tasks in by_shape.items():
             for arm in TrialArm.values:
                 open_arm(clause, shape, tasks, arm, overlap=overlap, priority=priority, actor=actor)
-        after = {"overlap": overlap, "seed": clause.seed, "based_on": present.version}
+        after: dict[str, Any] = {"overlap": overlap, "seed": clause.seed, "based_on": present.version}
         after |= {"people": {str(person): arm for person, arm in arms.items()}}
         after |= {"tasks": [task.pk for tasks in by_shape.values() for task in tasks]}
         record(verb="clause.tried", target=clause, actor=actor, project=clause.project, after=after)
