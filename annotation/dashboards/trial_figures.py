@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.analyses.intervals import Estimate
 from annotation.dashboards.figures import Figure
@@ -13,6 +15,11 @@ from annotation.models import Adjudication, Aspect, Project, TrialArm
 from annotation.trials.grouping import AGAINST, UNKNOWN, WITH, Grouping
 
 Stored = Mapping[str, Any]
+PARTS: Mapping[str, str | Promise] = {
+    AGAINST: gettext_lazy("best people against the crowd"),
+    WITH: gettext_lazy("best people with the crowd"),
+    UNKNOWN: gettext_lazy("cannot be compared"),
+}
 
 
 class GroupRow(NamedTuple):
@@ -33,11 +40,6 @@ class ResultRow(NamedTuple):
 
 
 def grouping_rows(grouping: Grouping) -> list[GroupRow]:
-    labels = {
-        AGAINST: _("best people against the crowd"),
-        WITH: _("best people with the crowd"),
-        UNKNOWN: _("cannot be compared"),
-    }
     return [
         GroupRow(
             group.cause,
@@ -45,7 +47,7 @@ def grouping_rows(grouping: Grouping) -> list[GroupRow]:
             len(group.decisions),
             estimate_figure(grouping.share(group)),
             estimate_figure(group.against, _("nothing to compare")),
-            [(value, label, n) for value, label in labels.items() if (n := len(group.of(value)))],
+            [(value, str(label), n) for value, label in PARTS.items() if (n := len(group.of(value)))],
         )
         for group in grouping.groups
     ]

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation.core.checks import checks_people
 from annotation.core.events import record
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.locks import Lock, key_of
@@ -30,7 +31,7 @@ WITH slots AS (
         bool_or(a.state IN ('free', 'withdrawn') OR a.state = 'held' AND a.finished_at IS NULL) AS is_open,
         bool_or(a.state = 'held' AND a.finished_at IS NOT NULL) AS is_reopened
     FROM annotation_assignment a JOIN annotation_batch b ON b.id = a.batch_id
-    WHERE b.project_id = %(project)s AND b.overlap_most IS NOT NULL
+    WHERE b.project_id = %(project)s AND b.overlap_most IS NOT NULL AND NOT {checks_people("a.task_id")}
     GROUP BY a.task_id
 ), given AS (
     SELECT annotation.task_id, count(*) FILTER (WHERE {EXCLUSION_ID} IS NULL AND {PENDING} IS NULL) AS counted,

@@ -122,7 +122,7 @@ def candidates_of(ids: Iterable[int]) -> Iterator[tuple[Prompt, list[Candidate]]
     """Each of these prompts that has two different texts or more, with the first `MOST_TEXTS` of them."""
     by_prompt: dict[int, dict[str, Candidate]] = defaultdict(dict)
     for candidate in Candidate.objects.filter(prompt__in=list(ids)).exclude(text="").order_by("pk"):
-        if candidate.prompt_id and candidate.text.strip():
+        if candidate.text.strip() and candidate.prompt_id is not None:  # damaged texts belong to no prompt
             by_prompt[candidate.prompt_id].setdefault(candidate.text, candidate)
     prompts = Prompt.objects.in_bulk(by_prompt)
     for pk, texts in sorted(by_prompt.items()):

@@ -15,7 +15,7 @@ from annotation.core.access import MANAGERS, STAFF, batch_for, clause_managed, p
 from annotation.core.errors import DomainError
 from annotation.core.markdown import render_markdown
 from annotation.core.trials import may_join
-from annotation.dashboards.trial_figures import grouping_rows, result_rows
+from annotation.dashboards.trial_figures import PARTS, grouping_rows, result_rows
 from annotation.models import Adjudication, Batch, GuidelineClause, TrialArm, TrialPerson
 from annotation.trials.clauses import adopt_clause, discard_clause, edit_clause, is_measured, propose_clause
 from annotation.trials.grouping import group_decisions, notes_of, tasks_of
@@ -56,7 +56,7 @@ def debugger(request: SignedInRequest, slug: str) -> HttpResponse:
         "rows": grouping_rows(grouping),
         "group": group,
         "cause": Adjudication.Cause(group.cause).label if group else "",
-        "best": best,
+        "part": PARTS.get(best, ""),
         "decisions": decisions[:MOST_SHOWN],
         "more": max(len(decisions) - MOST_SHOWN, 0),
         "ticked": ticked if form else [row.task_id for row in decisions[:MOST_SHOWN]],
@@ -157,7 +157,7 @@ def clause_page(
         "tasks": tasks_of(row.project, row.task_ids),
         "form": form or ClauseForm(initial={"text": row.text}),
         "trial_form": trial_form or TrialForm(),
-        "batches": Batch.objects.filter(trial=row).order_by("pk"),
+        "batches": [(one, TrialArm(one.trial_arm).label) for one in Batch.objects.filter(trial=row).order_by("pk")],
         "arms": [(arm.label, people[arm.value], result.get("answers", {}).get(arm.value, 0)) for arm in TrialArm],
         "results": result_rows(row.project, result),
         "computed_at": parse_datetime(result["computed_at"]) if result else None,
