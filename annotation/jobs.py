@@ -109,8 +109,8 @@ def send_summaries() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def analyse_project(project_id: int) -> None:
-    """Analyse a project's answers for its dashboard and its labels' quality, unless nothing changed. Its twin is
-    `manage.py analyse`."""
+    """Analyse a project's answers for its dashboard and its labels' quality, and give unsure tasks one more annotator,
+    unless nothing changed. Its twin is `manage.py analyse`."""
     project = Project.objects.get(pk=project_id)
     if analyses.is_due(project):
         analyses.analyse(project)

@@ -5,7 +5,7 @@ taken out.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from itertools import combinations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from annotation.analyses.intervals import Clustered, Estimate
 from annotation.kinds.votes import Opinion
+from annotation.reviewing.threshold import ANY_DIFFERENCE, is_below
 
 KEPT = 1_000  # rows behind a number
 KEPT_DOUBTFUL = 10_000  # tasks: more than anybody decides before the next analysis
@@ -39,7 +40,9 @@ class Group:
 class Disagreement:
     """Grows task by task, and keeps sums only: memory does not depend on the number of answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, adjudicate_below: int = ANY_DIFFERENCE) -> None:
+        """`adjudicate_below`: percent of the most common answer, see `Project`."""
+        self.adjudicate_below = adjudicate_below
         self.groups: dict[tuple[int, str], Group] = defaultdict(Group)
         self.doubtful: list[tuple[float, int]] = []
 
@@ -51,7 +54,9 @@ class Disagreement:
         for slot, opinions in answers:
             for opinion in opinions:
                 by_question[opinion.question].append((slot, opinion))
-        self.note(task, doubt_of(by_question.values()))
+        values = [[opinion.value for _slot, opinion in rows] for rows in by_question.values()]
+        if is_below(values, self.adjudicate_below):
+            self.note(task, doubt_of(values))
         pairs: Counter[str] = Counter()
         differing: Counter[str] = Counter()
         slots: dict[str, dict[int, None]] = defaultdict(dict)
@@ -90,11 +95,7 @@ class Disagreement:
         return sorted(rows, key=lambda row: (row.share is None, -(row.share.value if row.share else 0), row.group))
 
 
-def doubt_of(questions: Iterable[Sequence[tuple[int, Opinion]]]) -> float:
+def doubt_of(questions: Iterable[Sequence[Hashable]]) -> float:
     """How many of a task's questions are expected to be decided wrongly by the most common answer: of each, the share
     of the people who gave another one. A task with many questions weighs more, since it makes as many rows."""
-    doubt = 0.0
-    for rows in questions:
-        counts = Counter(opinion.value for _slot, opinion in rows)
-        doubt += 1 - max(counts.values()) / len(rows)
-    return doubt
+    return sum(1 - max(Counter(values).values()) / len(values) for values in questions)

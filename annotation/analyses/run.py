@@ -18,15 +18,20 @@ from annotation.analyses.results import VERSION, results_of
 from annotation.analyses.source import material_of
 from annotation.core.locks import Lock, try_lock
 from annotation.models import Analysis, AnalysisRows, Batch, Exclusion, Project, Remark, Review, WorkCount
+from annotation.reviewing.threshold import ANY_DIFFERENCE
 
 SHORTEST_PAUSE = timedelta(minutes=5)
 PAUSE_FACTOR = 10  # times what the last analysis took
 Covers = dict[str, int]
+# Of a choosing task that is there already, the doubt is that of its labels: the next assessment of quality updates it.
 NEW_DOUBTS = """
-INSERT INTO annotation_taskdoubt (task_id, project_id, doubt)
-SELECT d.task, %s, d.doubt FROM unnest(%s::bigint[], %s::float8[]) AS d (task, doubt)
+INSERT INTO annotation_taskdoubt AS known (task_id, project_id, doubt)
+SELECT d.task, %(project)s, d.doubt FROM unnest(%(tasks)s::bigint[], %(doubts)s::float8[]) AS d (task, doubt)
     JOIN annotation_task t ON t.id = d.task
 WHERE NOT EXISTS (SELECT FROM annotation_adjudication a WHERE a.task_id = d.task)
+ON CONFLICT (task_id) DO UPDATE SET doubt = excluded.doubt
+WHERE (SELECT b.kind FROM annotation_task t JOIN annotation_batch b ON b.id = t.batch_id WHERE t.id = known.task_id)
+    <> 'choosing'
 """
 
 
@@ -74,14 +79,18 @@ def store(
 def store_doubts(project: Project, doubts: dict[int, float]) -> None:
     """What adjudicators decide next. A task that was decided meanwhile is left out."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("DELETE FROM annotation_taskdoubt WHERE project_id = %s", [project.pk])
-        cursor.execute(NEW_DOUBTS, [project.pk, list(doubts), list(doubts.values())])
+        values: dict[str, Any] = {"project": project.pk, "tasks": list(doubts), "doubts": list(doubts.values())}
+        cursor.execute(
+            "DELETE FROM annotation_taskdoubt WHERE project_id = %(project)s AND task_id <> ALL(%(tasks)s::bigint[])",
+            values,
+        )
+        cursor.execute(NEW_DOUBTS, values)
 
 
 def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
     """What an analysis depends on, as counts by project that change whenever it may: answers, later versions, skips,
-    exclusions made and lifted, flags raised and answered, reviews and the batches that require them. None: of all
-    projects."""
+    exclusions made and lifted, flags raised and answered, reviews and the batches that require them, and below which
+    agreement tasks come up for adjudication. None: of all projects."""
     work, exclusions = WorkCount.objects.order_by(), Exclusion.objects.order_by()
     flags = Remark.objects.filter(kind=Remark.Kind.FLAG).order_by()
     reviews, requiring = Review.objects.order_by(), Batch.objects.filter(requires_review=True).order_by()
@@ -103,6 +112,9 @@ def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
         found[project] |= {"reviews": given, "newest_review": newest}
     for project, batches in requiring.values_list("project").annotate(Count("pk")):
         found[project]["requiring_review"] = batches
+    asking = Project.objects.filter(pk__in=found, adjudicate_below__lt=ANY_DIFFERENCE).order_by()
+    for project, percent in asking.values_list("pk", "adjudicate_below"):
+        found[project]["adjudicate_below"] = percent
     return dict(found)
 
 

@@ -93,7 +93,7 @@ class Material:
 
 def material_of(project: Project) -> Material:
     params = {"project": project.pk}
-    reader = Reader()
+    reader = Reader(project.adjudicate_below)
     with connection.chunked_cursor() as cursor:
         cursor.execute(ANSWERS, params)
         waiting: list[Line] = []
@@ -118,11 +118,11 @@ def material_of(project: Project) -> Material:
 class Reader:
     """Turns lines, whole tasks at a time, into columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, adjudicate_below: int) -> None:
         self.answers = AnswerColumns()
         self.pairs = PairColumns()
         self.origins: dict[str, int] = {}
-        self.disagreement = Disagreement()
+        self.disagreement = Disagreement(adjudicate_below)
         self.pending = 0
 
     def read(self, lines: list[Line]) -> None:

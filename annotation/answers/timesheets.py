@@ -37,8 +37,14 @@ class Figures:
         )
 
     @property
+    def lead(self) -> float:
+        """Seconds with a task open, active or not."""
+        return self.active + self.idle
+
+    @property
     def seconds_per_answer(self) -> float | None:
-        """Active seconds per answer; None when there are no answers."""
+        """All active seconds, those of skipped tasks and of reviewing too, per answer; None when there are no
+        answers."""
         return self.active / self.answered if self.answered else None
 
 

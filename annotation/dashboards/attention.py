@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, Value
+from django.db.models import Count, DateTimeField, Exists, F, Min, OuterRef, Q, Value
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -36,16 +36,15 @@ Ahead = Forecast | TooEarly
 
 
 def blockers(found: Collection, ahead: Ahead) -> list[Blocker]:
-    """Urgent ones first. Four queries, and a fifth where a batch requires review."""
+    """Urgent ones first. Two queries, and a third where a batch requires review."""
     return blockers_of([(found, ahead)])[0]
 
 
 def blockers_of(projects: Sequence[tuple[Collection, Ahead]]) -> list[list[Blocker]]:
-    """Of each project, urgent ones first. Four queries, and a fifth where a batch requires review."""
+    """Of each project, urgent ones first. Two queries, and a third where a batch requires review."""
     reviews = waiting_in([item.batch for found, _ahead in projects for item in found.batches])
     held = held_by_absent([found.project for found, _ahead in projects])
-    remarks = waiting_remarks([found.project for found, _ahead in projects])
-    doubtful, proposed = waiting_decisions([found.project for found, _ahead in projects])
+    remarks, doubtful, proposed = waiting_for_words([found.project for found, _ahead in projects])
     rows = [
         [
             *running_dry(found, ahead),
@@ -115,12 +114,24 @@ def away(held: list[dict[str, Any]]) -> list[Blocker]:
     ]
 
 
-def waiting_remarks(projects: Sequence[Project]) -> dict[int, dict[str, Any]]:
-    rows = Remark.objects.filter(task__batch__project__in=projects, answered_at=None).order_by()
-    by_project = rows.values("task__batch__project").annotate(
+def waiting_for_words(projects: Sequence[Project]) -> tuple[dict[int, dict[str, Any]], dict[int, int], dict[int, int]]:
+    """By project: remarks without an answer (`count`, `flags` among them, the `oldest`), how many tasks wait for a
+    decision, and how many people a rule on checks asks to decide about. One query."""
+    remarks = Remark.objects.filter(task__batch__project__in=projects, answered_at=None).order_by()
+    by_project = remarks.values(what=Value("remarks"), of=F("task__batch__project")).annotate(
         count=Count("pk"), flags=Count("pk", filter=Q(kind=Remark.Kind.FLAG)), oldest=Min("created_at")
     )
-    return {row["task__batch__project"]: dict(row) for row in by_project}
+    nothing = {"flags": Value(0), "oldest": Value(None, DateTimeField())}
+    doubts = TaskDoubt.objects.filter(project__in=projects).order_by().values(what=Value("doubts"), of=F("project"))
+    open_proposals = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by()
+    proposals = open_proposals.values(what=Value("proposals"), of=F("project"))
+    proposals = proposals.annotate(count=Count("annotator", distinct=True), **nothing)
+    rows = list(by_project.union(doubts.annotate(count=Count("pk"), **nothing), proposals, all=True))
+    return (
+        {row["of"]: dict(row) for row in rows if row["what"] == "remarks"},
+        {row["of"]: row["count"] for row in rows if row["what"] == "doubts"},
+        {row["of"]: row["count"] for row in rows if row["what"] == "proposals"},
+    )
 
 
 def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list[Blocker]:
@@ -138,27 +149,6 @@ def unanswered_remarks(project: Project, waiting: dict[str, Any] | None) -> list
         }
     url = reverse("remarks", args=[project.slug])
     return [Blocker(sentence, url, _("Answer"), is_urgent=days >= 1, for_managers=False)]
-
-
-def waiting_decisions(projects: Sequence[Project]) -> tuple[dict[int, int], dict[int, int]]:
-    """(how many tasks wait for a decision, as of the newest analysis; about how many people a rule on checks asks), by
-    project. One query."""
-    tasks = TaskDoubt.objects.filter(project__in=projects).order_by().values("project")
-    people = CheckProposal.objects.filter(project__in=projects, decided_at=None).order_by().values("project")
-    rows = (
-        tasks.annotate(what=Value("tasks"), n=Count("pk"))
-        .values_list("what", "project", "n")
-        .union(
-            people.annotate(what=Value("people"), n=Count("annotator", distinct=True)).values_list(
-                "what", "project", "n"
-            ),
-            all=True,
-        )
-    )
-    found: dict[str, dict[int, int]] = {"tasks": {}, "people": {}}
-    for what, project, count in rows:
-        found[what][project] = count
-    return found["tasks"], found["people"]
 
 
 def check_proposals(project: Project, people: int) -> list[Blocker]:

@@ -94,6 +94,11 @@ class Collection:
         return self.total - self.done
 
     @property
+    def more(self) -> int:
+        """How many more answers batches with adaptive overlap may come to ask for."""
+        return sum(item.more for item in self.open_batches)
+
+    @property
     def spent(self) -> float:
         return sum(day.cost for day in self.history.values())
 

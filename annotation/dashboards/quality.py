@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from annotation.dashboards.adaptive import AdaptiveRow, adaptive_rows
 from annotation.dashboards.charts import Chart, Line, days_since_1970, line_chart
 from annotation.dashboards.figures import Figure
 from annotation.dashboards.quality_figures import (
@@ -103,6 +104,7 @@ class Quality:
     models: list[tuple[str, Figure, str]] = field(default_factory=list)
     penalties: list[tuple[str, Figure]] = field(default_factory=list)
     edits: list[tuple[str, Figure]] = field(default_factory=list)
+    adaptive: list[AdaptiveRow] = field(default_factory=list)
 
 
 def quality_of(project: Project, analysis: Analysis, *, manages: bool, names_people: bool) -> Quality:
@@ -133,6 +135,7 @@ def quality_of(project: Project, analysis: Analysis, *, manages: bool, names_peo
         models=[model_row(row) for row in result["rankings"]] if manages else [],
         penalties=[(row["origin"], plain(row["mean"])) for row in result["marks"]] if manages else [],
         edits=[(row["origin"], plain(row["mean"], percent=True)) for row in result["edits"]] if manages else [],
+        adaptive=adaptive_rows(result, project),
     )
 
 

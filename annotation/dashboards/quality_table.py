@@ -39,6 +39,10 @@ def quality_rows(
     fit = result["calibration"]["fit"]
     for name in ("before", "after") if fit else ():
         yield figure("calibration", {}, name, "ece", {**fit[name], "n": fit["gold"]})
+    for row in result.get("adaptive", []):
+        for name in ("settled", "answers", "saved"):
+            stored = {"value": row[name], "n": row["tasks"]}
+            yield figure("adaptive overlap", {}, batches.get(row["batch"], str(row["batch"])), name, stored)
     if not manages:
         return
     for row in result["rankings"]:

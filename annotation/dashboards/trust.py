@@ -88,7 +88,7 @@ def trust_of(found: Collection, *, manages: bool) -> Trust | None:
     pairs = ArraySubquery(aspects.values(pair=JSONObject(key="key", name="name")))
     newest = Analysis.objects.filter(project=found.project).annotate(aspects=pairs).order_by()
     stored = {row.name: row for row in newest}
-    if set(stored) < {Analysis.Name.TRUST, Analysis.Name.PEOPLE}:
+    if not {Analysis.Name.TRUST, Analysis.Name.PEOPLE} <= set(stored):
         return None
     analysis, people = stored[Analysis.Name.TRUST], stored[Analysis.Name.PEOPLE].result["people"]
     known = {person.user.pk: person for person in found.people}

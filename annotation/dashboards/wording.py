@@ -55,8 +55,15 @@ def progress_sentence(found: Collection) -> str:
 
 
 def finish_sentence(found: Collection, ahead: Forecast | TooEarly) -> str:
+    """When what is open is done, and whether more may be asked for."""
+    return " ".join(sentence for sentence in (expected_finish(found, ahead), adaptive_sentence(found)) if sentence)
+
+
+def expected_finish(found: Collection, ahead: Forecast | TooEarly) -> str:
     if not found.open_batches:
         return ""
+    if not found.remaining and any(item.awaits_analysis for item in found.open_batches):
+        return _("Everything that is open has been answered; the next analysis says which tasks get one more answer.")
     if not found.remaining:
         return _("Everything that is open has been answered.")
     if isinstance(ahead, TooEarly):
@@ -71,6 +78,17 @@ def finish_sentence(found: Collection, ahead: Forecast | TooEarly) -> str:
             "day": day_range(first, first, found.today)
         }
     return _("At the pace of the last ten working days: %(days)s.") % {"days": day_range(first, last, found.today)}
+
+
+def adaptive_sentence(found: Collection) -> str:
+    """Empty where no more answers than are open can be asked for."""
+    if not found.more:
+        return ""
+    return ngettext(
+        "Adaptive overlap may ask for up to %(count)s more answer, which is not in these figures.",
+        "Adaptive overlap may ask for up to %(count)s more answers, which are not in these figures.",
+        found.more,
+    ) % {"count": number(found.more)}
 
 
 def people_sentence(found: Collection) -> str:

@@ -35,15 +35,17 @@ RANGE = """(%(from_batch)s::bigint IS NULL OR
 # selection a line does not meet, by the names in LEFT_OUT.
 LINES = f"""
 WITH every AS (
-    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version, annotation.id AS answer_id,
-        slot.id AS slot_id, annotation.kind, annotation.annotator_id, annotation.created_at AS at, slot.claimed_at,
+    SELECT batch.id AS batch_id, task.position, task.id AS task_id, slot.slot, annotation.version,
+        annotation.id AS answer_id, slot.id AS slot_id, annotation.kind, annotation.annotator_id,
+        annotation.created_at AS at, slot.claimed_at,
         CASE WHEN annotation.is_current AND slot.state = 'done' THEN 'current'
              WHEN annotation.is_current THEN 'reopened'
-             WHEN EXISTS (SELECT FROM annotation_annotation AS later
-                 WHERE later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
+             WHEN EXISTS (SELECT FROM annotation_annotation AS later WHERE
+                 later.assignment_id = annotation.assignment_id AND later.version > annotation.version) THEN 'replaced'
              ELSE 'withdrawn' END AS state,
-        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id, annotation.active_seconds,
-        annotation.idle_seconds, task.prompt_id, task.candidate_ids, '' AS skip_reason, '' AS skip_comment,
+        annotation.payload::text AS payload, annotation.guideline_id, annotation.weight_set_id,
+        annotation.active_seconds, annotation.idle_seconds, task.prompt_id, task.candidate_ids,
+        '' AS skip_reason, '' AS skip_comment,
         CASE WHEN review.id IS NULL AND batch.requires_review AND annotation.is_current THEN 'waiting'
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
@@ -91,7 +93,8 @@ FROM judged WHERE left_out IS NULL ORDER BY batch_id, position, task_id, slot, v
 RANGES = """
 SELECT min(task), max(task) FROM (
     SELECT ARRAY[task.batch_id, task.position::bigint] AS task,
-        (sum(batch.overlap) OVER (ORDER BY task.batch_id, task.position) - 1) / %(rows)s AS number
+        (sum(coalesce(batch.overlap_most, batch.overlap)) OVER (ORDER BY task.batch_id, task.position) - 1)
+            / %(rows)s AS number
     FROM annotation_task AS task JOIN annotation_batch AS batch ON batch.id = task.batch_id
     WHERE batch.project_id = %(project)s AND batch.id <> ALL(%(batches)s::bigint[]) IS NOT TRUE
 ) AS numbered GROUP BY number ORDER BY number
@@ -196,8 +199,8 @@ class Whole:
 
 @dataclass
 class Counts:
-    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out` by the condition that leaves them out; `never` what no export
-    has."""
+    """`states` of the lines that are exported, and how many of them are `excluded` from datasets; `left_out`
+    by the condition that leaves them out; `never` what no export has."""
 
     states: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)

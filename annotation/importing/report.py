@@ -17,8 +17,10 @@ from annotation.models import Project
 from annotation.preparation.cells import Cells, is_empty
 from annotation.preparation.formats import Row, Table
 from annotation.preparation.mapping import Mapping
+from annotation.text.extracts import extract
 
 SHOWN = 5
+NAMED = 60  # characters of a prompt that is named
 
 Note = dict[str, Any]
 
@@ -94,6 +96,13 @@ ALIKE = """
 PLACES = (
     "SELECT min(number) FROM staged_prompt WHERE reads_as = ANY(%s) GROUP BY reads_as, distinction ORDER BY 1 LIMIT 5"
 )
+# Rows whose prompt is withdrawn: (how many, the first ones, what the first prompt is called).
+WITHDRAWN = """
+    SELECT count(*), (array_agg(s.number ORDER BY s.number))[1:5],
+           (array_agg(COALESCE(NULLIF(p.external_id, ''), p.text) ORDER BY s.number))[1]
+    FROM staged_prompt s JOIN known_prompt k USING (reads_as, distinction) JOIN annotation_prompt p ON p.id = k.id
+    JOIN annotation_exclusion e ON e.prompt_id = k.id AND e.lifted_at IS NULL
+"""
 # What the file gives for prompts that the project had before without it.
 NOT_ADDED = """
     SELECT count(*) FILTER (WHERE s.reference <> '' AND p.reference = ''),
@@ -121,6 +130,10 @@ def notes_on_adding(project: Project, prompts: int, candidates: int) -> list[Not
         present = cursor.fetchone()[0] - merged - prompts
         if present:
             notes.append(note("present", present))
+            cursor.execute(WITHDRAWN)
+            withdrawn, places, name = cursor.fetchone()
+            if withdrawn:
+                notes.append(note("withdrawn", withdrawn, name=extract(" ".join(name.split()), NAMED), rows=places))
             cursor.execute(NOT_ADDED)
             references, metadata = cursor.fetchone()
             if references:
@@ -184,6 +197,13 @@ def describe(a_note: Note) -> str:
         "present": ngettext(
             "%(count)s prompt was already in the project and was left as it is.",
             "%(count)s prompts were already in the project and were left as they are.",
+            count,
+        ),
+        "withdrawn": ngettext(
+            "%(count)s row is of a prompt that is withdrawn, “%(name)s”: it gets no tasks, and its answers do not "
+            "count, until it is restored (row %(rows)s).",
+            "%(count)s rows are of prompts that are withdrawn, the first of “%(name)s”: they get no tasks, and their "
+            "answers do not count, until they are restored (rows %(rows)s).",
             count,
         ),
         "references not added": ngettext(

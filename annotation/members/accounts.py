@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.models import User
+from annotation.text.normalization import has_ink
 
 BACKEND = "annotation.members.auth_backend.PeopleBackend"
 
@@ -50,7 +51,7 @@ def create_account(
         validate_email(email)
     except ValidationError as error:
         problems += [("email", message) for message in error.messages]
-    if not 0 < len(name) <= 150:
+    if not has_ink(name) or len(name) > 150:
         problems.append(("name", _("Give a name of 1 to 150 characters: colleagues see it beside your work.")))
     if password is not None:
         try:

@@ -84,6 +84,12 @@ class Project(models.Model):
         blank=True,
         help_text="{measure: {action: share}}: below which share a manager is asked; see `annotation.checks.rules`.",
     )
+    adjudicate_below = models.PositiveSmallIntegerField(
+        default=100,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="A task comes up for adjudication if, on one of its questions, fewer percent of its annotators gave "
+        "the most common answer. 100: any difference.",
+    )
     agreement_floor = models.FloatField(
         null=True,
         blank=True,
@@ -119,6 +125,9 @@ class Project(models.Model):
                 condition=models.Q(held_out_share__gte=0, held_out_share__lt=1), name="project_held_out_share"
             ),
             models.CheckConstraint(condition=models.Q(review_share__lte=100), name="project_review_share"),
+            models.CheckConstraint(
+                condition=models.Q(adjudicate_below__gte=1, adjudicate_below__lte=100), name="project_adjudicate_below"
+            ),
         ]
 
     def __str__(self) -> str:

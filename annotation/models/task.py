@@ -16,7 +16,8 @@ class Kind(models.TextChoices):
 
 
 class Batch(models.Model):
-    """Tasks opened together, of one kind, with one overlap."""
+    """Tasks opened together, of one kind, with one overlap; with `overlap_most`, a task gets more answers while its
+    label is unsure (see `annotation.quality.overlap`)."""
 
     class Status(models.TextChoices):
         OPEN = "open", _("Open")
@@ -26,6 +27,17 @@ class Batch(models.Model):
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=16, choices=Kind.choices)
     overlap = models.PositiveSmallIntegerField()
+    overlap_most = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Adaptive: a task that is unsure after `overlap` answers gets more, up to this. None: it does not.",
+    )
+    sure = models.FloatField(
+        default=0.95, help_text="The calibrated probability of a label from which on no more answers are asked for."
+    )
+    assessed = models.PositiveIntegerField(
+        default=0, help_text="Of an adaptive batch: answers that the newest analysis has taken into account."
+    )
     priority = models.SmallIntegerField(default=0, help_text="Batches of a higher priority are served first.")
     alternatives = models.PositiveSmallIntegerField(default=1, help_text="How many candidates a task shows at most.")
     qualification = models.ForeignKey(
@@ -49,22 +61,37 @@ class Batch(models.Model):
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    saved = models.PositiveIntegerField(
+        default=0, help_text="By the newest analysis: answers fewer than the most, of the tasks that need no more."
+    )
 
     class Meta:
         verbose_name_plural = "batches"
         ordering = ["-priority", "id"]
         constraints = [
             models.CheckConstraint(condition=Q(overlap__gte=1), name="batch_overlap_positive"),
+            models.CheckConstraint(
+                condition=Q(overlap_most__isnull=True)
+                | Q(overlap__gte=2, overlap_most__gt=F("overlap"), kind=Kind.CHOOSING),
+                name="batch_overlap_adaptive",
+            ),
+            models.CheckConstraint(condition=Q(sure__gt=0, sure__lt=1), name="batch_sure"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="batch_kind"),
         ]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def most(self) -> int:
+        """The most answers that a task may get."""
+        return self.overlap_most or self.overlap
+
 
 class Task(models.Model):
-    """One prompt with its candidates, to be annotated `batch.overlap` times. `candidate_ids` is in import order:
-    what an annotator sees is shuffled by the batch's seed (see `annotation.kinds.side_order.presented_order`)."""
+    """One prompt with its candidates, to be annotated `batch.overlap` times or more. `candidate_ids` is in import
+    order: what an annotator sees is shuffled by the batch's seed (see `annotation.kinds.side_order.presented_order`).
+    """
 
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="tasks", db_index=False)  # task_position_once has it
     prompt = models.ForeignKey(Prompt, models.PROTECT, related_name="tasks")
@@ -83,8 +110,9 @@ class Task(models.Model):
 
 class Assignment(models.Model):
     """One of a task's slots. Free until an annotator claims it; a skipped slot stays as a record and a free one with a
-    fresh number takes its place, so that a task always has `overlap` slots that are not skipped. The slots of a
-    withdrawn prompt that have no answer are withdrawn, and free again when the prompt is restored."""
+    fresh number takes its place, so that a task always has `overlap` slots that are not skipped (in an adaptive batch
+    sometimes more). The slots of a withdrawn prompt that have no answer are withdrawn, and free again when the prompt
+    is restored."""
 
     class State(models.TextChoices):
         FREE = "free", "Free"

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.time_zones import today_in
+from annotation.core.typed_text import checked_line
 from annotation.models import Batch, Plan, Project, User
 from annotation.planning.estimate import Results
 from annotation.planning.wanted import Wanted, check_wanted
@@ -28,10 +29,7 @@ def keep_plan(
     actor: User | None,
 ) -> Plan:
     """Store a plan as it was computed; `batch` is the one that it is for, or None so far. Raises `InvalidInput`."""
-    name = " ".join(name.split())
-    if not name or len(name) > LONGEST_NAME:
-        message = _("Give the plan a name of at most %(most)s characters.") % {"most": LONGEST_NAME}
-        raise InvalidInput(message, [("name", message)])
+    name = checked_line(name, field="name", limit=LONGEST_NAME, missing=_("Give the plan a name."))
     check_wanted(wanted, today_in(project))
     refuse_other(project, kind, batch)
     with transaction.atomic():

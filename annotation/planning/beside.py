@@ -12,6 +12,8 @@ from annotation.planning.comparison import Actual
 from annotation.planning.estimate import Results
 from annotation.planning.sentences import UNKNOWN, finish, hours, hours_range, working_days
 from annotation.planning.wanted import Wanted
+from annotation.queue.overlap import annotators_per_task
+from annotation.queue.progress import Progress
 from annotation.text.formatting import percentage
 
 NEAR = 0.005  # a share that is written as 0 %
@@ -31,8 +33,8 @@ def rows(wanted: Wanted, results: Results, actual: Actual) -> list[Row]:
     progress, today = actual.progress, actual.today
     expected = actual.finish
     return [
-        Row(_("Answers"), number(wanted.answers), number(progress.done), number(progress.total),
-            answers_verdict(wanted.answers, progress.total)),
+        Row(_("Answers"), number(wanted.answers), number(progress.done), answers_expected(progress),
+            answers_verdict(wanted.answers, progress)),
         Row(_("Hours"), hours_range(results.hours), _("%(hours)s h") % {"hours": hours(actual.hours)},
             hours_range(actual.expected_hours) if actual.expected_hours else UNKNOWN,
             amount_verdict(for_as_many(results.hours, wanted, actual), actual.expected_hours)),
@@ -58,8 +60,17 @@ def cost_row(wanted: Wanted, results: Results, actual: Actual) -> Row:
     )
 
 
-def answers_verdict(planned: int, total: int) -> str:
+def answers_expected(progress: Progress) -> str:
+    """A range where the overlap is adaptive."""
+    total, most = number(progress.total), number(progress.total + progress.more)
+    return f"{total}–{most}" if progress.more else total
+
+
+def answers_verdict(planned: int, progress: Progress) -> str:
     """A batch of another size than planned makes all other rows differ."""
+    total = progress.total
+    if progress.more and total <= planned <= total + progress.more:
+        return annotators_per_task(progress.batch.overlap, progress.batch.overlap_most)
     if planned == total:
         return _("as planned")
     if total > planned:

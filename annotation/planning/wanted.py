@@ -53,10 +53,12 @@ def check_wanted(wanted: Wanted, today: date) -> None:
 
 
 def alternatives(wanted: Wanted) -> list[Wanted]:
-    """What is wanted, first; then as many answers with overlap 1, 2 and 3, and twice the tasks."""
+    """What is wanted, first; then as many answers with overlap 1, 2 and 3, and twice the tasks: those that can be asked
+    for themselves."""
     rows = [
         replace(wanted, tasks=max(round(wanted.answers / overlap), 1), overlap=overlap)
         for overlap in (1, 2, 3)
         if overlap != wanted.overlap and overlap <= wanted.people
     ]
-    return [wanted, *rows, replace(wanted, tasks=2 * wanted.tasks)]
+    rows.append(replace(wanted, tasks=2 * wanted.tasks))
+    return [wanted, *(row for row in rows if row.tasks <= MOST_TASKS)]

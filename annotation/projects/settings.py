@@ -21,6 +21,7 @@ from annotation.models.typology import ERROR_CATEGORIES, REASON_TAGS
 from annotation.projects.pay import currencies
 from annotation.projects.reasons import distinct, refuse_unusable
 from annotation.text.language_tags import is_registered, name_of, right_tag
+from annotation.text.normalization import has_ink
 
 LANGUAGES = ("source_language", "target_language")
 RESERVED_SLUGS = {"new"}
@@ -38,6 +39,7 @@ EDITABLE = (
     "edit_hours",
     "review_share",
     "review_anonymous",
+    "adjudicate_below",
     "agreement_floor",
     "shows_own_figures",
     "time_zone",
@@ -68,6 +70,7 @@ def create_project(
     edit_hours: int = 24,
     review_share: int = 0,
     review_anonymous: bool = False,
+    adjudicate_below: int = 100,
     agreement_floor: float | None = None,
     shows_own_figures: bool = False,
     time_zone: str = "",
@@ -100,6 +103,7 @@ def create_project(
         edit_hours=edit_hours,
         review_share=review_share,
         review_anonymous=review_anonymous,
+        adjudicate_below=adjudicate_below,
         agreement_floor=agreement_floor,
         shows_own_figures=shows_own_figures,
         time_zone=time_zone or site_time_zone(),
@@ -169,6 +173,8 @@ def update_project(*, project: Project, actor: User | None, **changes: Any) -> P
 def check(project: Project, *, languages: Sequence[str] = LANGUAGES) -> None:
     """Raises `InvalidInput` by field; of the fields with language tags, only those named are checked."""
     problems = [(field, problem) for field in languages if (problem := tag_problem(getattr(project, field)))]
+    if project.name and not has_ink(project.name):  # an empty one is refused below
+        problems.append(("name", _("Enter a name.")))
     if project.goal == Project.Goal.PERSONA and not project.persona.strip():
         problems.append(("persona", _("Say who answers, and how: the model gets it with every prompt.")))
     if project.edit_hours > YEAR_OF_HOURS:

@@ -28,6 +28,7 @@ from annotation.models import (
     User,
 )
 from annotation.queue.batches import SEED_LIMIT
+from annotation.text.normalization import has_ink
 
 TESTABLE = [name for name, kind in KINDS.items() if kind.is_testable]
 MAX_ITEMS = 100
@@ -88,7 +89,7 @@ def create_qualification(
     """
     name = " ".join(name.split())
     problems: list[tuple[str, str]] = []
-    if not 0 < len(name) <= 120:
+    if not has_ink(name) or len(name) > 120:
         problems.append(("name", _("Give a name of 1 to 120 characters.")))
     if kind not in TESTABLE:
         problems.append(("kind", _("Only scoring and choosing can be tested.")))

@@ -19,7 +19,7 @@ FOLDS, BINS, FEWEST_IN_BIN = 10, 10, 10
 DRAWS, SEED = 500, 20261128
 TINY = 1e-12
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(20.0), 241))
-SPREAD = 1.0  # standard deviation of log temperature before any gold was seen, around 1
+SPREAD = 0.5  # standard deviation of log temperature before any gold was seen, around 1
 NONE, TEMPERATURE, ISOTONIC = "none", "temperature", "isotonic"
 
 

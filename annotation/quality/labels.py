@@ -52,9 +52,7 @@ class Labels:
 
 
 def labels_of(material: Material) -> Labels:
-    rated = material.rated
-    is_choice = np.isin(rated.measure, [at for at, one in enumerate(material.measures) if one.name == columns.CHOICE])
-    rows = rated.where(is_choice)
+    rows = choice_rows(material)
     gold = material.gold_choices
     units, unit = np.unique(rows.unit, return_inverse=True)
     people, person = np.unique(np.concatenate([rows.person, gold.person]), return_inverse=True)
@@ -96,6 +94,11 @@ def labels_of(material: Material) -> Labels:
     return Labels(
         units, votes, answers, decided, posterior, calibrated, model, people, given, calibration, items, shared
     )
+
+
+def choice_rows(material: Material) -> columns.Rated:
+    is_choice = [at for at, one in enumerate(material.measures) if one.name == columns.CHOICE]
+    return material.rated.where(np.isin(material.rated.measure, is_choice))
 
 
 def usable(value: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 A *figure* is {"value", "low", "high", "n", "tasks", "undefined"}: the value with its 95 % interval, of `n` units (for
 two people: that both answered) of so many prompts. Where there is no value all three are null and `undefined` says why:
 "too few" (below 10 units), "no variation" (all answers are equal: agreement beyond chance has no meaning), or "sides
-not drawn at random". An *estimate* is {"value", "low", "high", "n", "hits"}, or null below 10.
+not drawn at random". A value of one prompt alone has no interval: its ends are null. An *estimate* is {"value", "low",
+"high", "n", "hits"}, or null below 10.
 
 A row is about a measure: `kind`, `measure` and `aspect` ("" where there is none). By measure its figures are
 
@@ -36,6 +37,7 @@ The whole (`results_of`):
                 "confidence" (pairs by the probability of their best class in ten bins from 0 to 1), "is_calibrated",
                 "prior", "iterations", "converged", "source": "calibrated", "posterior" or "votes"}
     calibration {"gold" (pairs), "fewest", "fit": `Calibration.as_dict()` or null below `fewest`}
+    adaptive    of each batch with adaptive overlap, where `run` adds it: see `overlap.extend`
     rankings    [{"origin", "strength", "strength_low", "strength_high", "win_rate", "win_low", "win_high", "n",
                 "group"}], strongest first; groups were never compared with each other
     marks       [{"origin", "mean": figure}]: penalty points of a text's errors (MQM); [] where nothing is marked
@@ -52,7 +54,7 @@ from annotation.quality import agreements, columns
 from annotation.quality.aggregation import accuracies
 from annotation.quality.calibration import FEWEST_GOLD
 from annotation.quality.flips import flip_rates, right_rates
-from annotation.quality.labels import Labels, labels_of, usable
+from annotation.quality.labels import Labels, choice_rows, labels_of, usable
 from annotation.quality.material import Material
 from annotation.quality.position import Effect, Position, position_effects
 from annotation.quality.rankings import bradley_terry
@@ -63,8 +65,9 @@ BINS = 10
 Result = dict[str, Any]
 
 
-def results_of(material: Material) -> Result:
-    labels = labels_of(material)
+def results_of(material: Material, labels: Labels | None = None) -> Result:
+    """`labels`: of the material, where the caller has them."""
+    labels = labels or labels_of(material)
     position = position_of(material)
     origins = {at: {"origin": name} for at, name in enumerate(material.origins)}
     editors = {key: {"person": key} for key in np.unique(material.edits.person).tolist()}
@@ -96,11 +99,6 @@ def results_of(material: Material) -> Result:
         "edits": agreements.means(material.edits, lambda rows: rows.origin, origins),
         "edits_by_person": agreements.means(material.edits, lambda rows: rows.person, editors),
     }
-
-
-def choice_rows(material: Material) -> columns.Rated:
-    is_choice = [at for at, one in enumerate(material.measures) if one.name == columns.CHOICE]
-    return material.rated.where(np.isin(material.rated.measure, is_choice))
 
 
 def position_of(material: Material) -> Position:

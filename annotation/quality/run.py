@@ -10,23 +10,31 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 
 from django.db import connection, transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from annotation.analyses.run import Covers, is_rested
 from annotation.analyses.run import covers_of as covers_of_answers
 from annotation.core.locks import Lock, try_lock
 from annotation.models import Adjudication, Analysis, Batch, Project, Review
+from annotation.quality.doubt import TaskDoubts, task_doubts
 from annotation.quality.labels import PairLabels, labels_of
 from annotation.quality.material import Material
+from annotation.quality.overlap import extend
 from annotation.quality.results import VERSION, results_of
-from annotation.quality.source import material_of
+from annotation.quality.source import checked_tasks, material_of
+from annotation.queue.overlap import adaptive_tasks
 
 QUALITY = "quality"  # of `Analysis.name`
+NEW_DOUBTS = """
+UPDATE annotation_taskdoubt d SET doubt = n.doubt FROM unnest(%s::bigint[], %s::float8[]) AS n (task, doubt)
+WHERE d.project_id = %s AND d.task_id = n.task
+"""
 
 
 def assess(project: Project) -> bool:
-    """Compute and store the quality of the project's labels. False, at once, while another connection analyses it.
+    """Compute and store the quality of the project's labels, order its disagreements by their doubt, and give unsure
+    tasks of adaptive batches one more slot. False, at once, while another connection analyses it.
 
     `manage.py analyse` is its command; the job runs it for what `due_projects` finds."""
     with try_lock(Lock.ANALYSIS, project.pk) as mine:
@@ -40,8 +48,14 @@ def assess(project: Project) -> bool:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             covers = covers_of([project.pk]).get(project.pk, {})
             material = material_of(project)
+            tasks, checks = adaptive_tasks(project), checked_tasks(project)
+        labels = labels_of(material)
+        doubts = task_doubts(material, labels)
+        if labels.posterior is not None:  # of votes alone, the other analyses have said as much
+            store_doubts(project, doubts)
+        adaptive = extend(project, tasks, doubts, calibrated=labels.calibrated is not None, checks=checks)
         values = {
-            "result": results_of(material),
+            "result": results_of(material, labels) | {"adaptive": adaptive},
             "version": VERSION,
             "covers": covers,
             "computed_at": timezone.now(),
@@ -49,6 +63,12 @@ def assess(project: Project) -> bool:
         }
         Analysis.objects.update_or_create(project=project, name=QUALITY, defaults=values)
         return True
+
+
+def store_doubts(project: Project, doubts: TaskDoubts) -> None:
+    """Adjudicators decide first what the labels are least sure of, among the tasks on which annotators differ."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEW_DOUBTS, [doubts.task.tolist(), doubts.doubt.tolist(), project.pk])
 
 
 def material(project: Project) -> Material:
@@ -65,12 +85,15 @@ def pair_labels(project: Project) -> PairLabels:
 
 def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
     """What the figures depend on, as counts by project that change whenever it may: what the other analyses depend on,
-    reviews and adjudications made and taken back, and batches that require review. None: of all projects."""
+    reviews and adjudications made and taken back, batches that require review, and open adaptive batches with the
+    people who could answer more. None: of all projects."""
     ids = None if projects is None else list(projects)
     found: dict[int, Covers] = defaultdict(dict, covers_of_answers(ids))
     reviews, decided = Review.objects.order_by(), Adjudication.objects.order_by()
     required = Batch.objects.filter(requires_review=True).order_by()
+    adaptive = Batch.objects.filter(overlap_most__isnull=False, status=Batch.Status.OPEN).order_by()
     if ids is not None:
+        adaptive = adaptive.filter(project__in=ids)
         reviews, decided = reviews.filter(batch__project__in=ids), decided.filter(batch__project__in=ids)
         required = required.filter(project__in=ids)
     for project, count, last in reviews.values_list("batch__project").annotate(Count("pk"), Max("pk")):
@@ -79,6 +102,10 @@ def covers_of(projects: Iterable[int] | None = None) -> dict[int, Covers]:
         found[project] = found[project] | {"adjudications": count, "last_adjudication": last}
     for project, count, last in required.values_list("project").annotate(Count("pk"), Max("pk")):
         found[project] = found[project] | {"reviewed_batches": count, "last_reviewed_batch": last}
+    members = Count("project__memberships", filter=Q(project__memberships__user__is_active=True))
+    for project, batch, people in adaptive.values_list("project", "pk").annotate(people=members):
+        if project in found:
+            found[project] = found[project] | {f"adaptive_{batch}": people}
     return dict(found)
 
 

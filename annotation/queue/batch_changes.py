@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import InvalidInput
 from annotation.core.events import record
 from annotation.models import Batch, Qualification, User
+from annotation.text.normalization import has_ink
 
 LOWEST, HIGHEST = -1000, 1000
 # A slot that is being updated cannot be claimed: update in chunks, so that nobody finds the queue empty meanwhile.
@@ -46,7 +47,7 @@ def change_batch(
     """
     name = " ".join(name.split())
     problems: list[tuple[str, str]] = []
-    if not 0 < len(name) <= 120:
+    if not has_ink(name) or len(name) > 120:
         problems.append(("name", _("Enter a name of 1 to 120 characters.")))
     if not LOWEST <= priority <= HIGHEST:
         problems.append(("priority", _("From %(least)d to %(most)d.") % {"least": LOWEST, "most": HIGHEST}))

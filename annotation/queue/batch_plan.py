@@ -21,6 +21,9 @@ from annotation.queue.prompt_selection import PromptSelection
 from annotation.queue.same_reading import find_same_reading
 from annotation.queue.task_selection import USABLE, tasks_query
 
+MOST_OVERLAP = 50
+SURE, LEAST_SURE = 0.95, 0.5
+
 
 def plan_batch(
     *,
@@ -31,15 +34,20 @@ def plan_batch(
     alternatives: int | None,
     qualification: Qualification | None,
     seed: int,
+    overlap_most: int | None = None,
+    sure: float | None = None,
 ) -> Batch:
     """The batch with these settings, without a row. Call it in a transaction. Raises InvalidInput by field."""
     if kind not in Kind.values:
         values = {"kind": kind[:40], "kinds": ", ".join(Kind.values)}
         raise InvalidInput(_("Unknown kind “%(kind)s”. The kinds are %(kinds)s.") % values, [("kind", _("Unknown"))])
     overlap = project.default_overlap if overlap is None else overlap
-    if not 1 <= overlap <= 50:
+    if not 1 <= overlap <= MOST_OVERLAP:
         message = _("An overlap of %(overlap)d is not possible: 1 to 50.") % {"overlap": overlap}
         raise InvalidInput(message, [("overlap", _("1 to 50"))])
+    sure = SURE if sure is None else sure
+    if problem := adaptive_problem(kind, overlap, overlap_most, sure):
+        raise InvalidInput(problem[1], [problem])
     chosen_kind = KINDS[kind]
     distinct = list(dict.fromkeys(origins)) if origins and chosen_kind.takes_candidates else None
     alternatives = checked_alternatives(kind, alternatives, distinct)
@@ -52,6 +60,8 @@ def plan_batch(
         project=project,
         kind=kind,
         overlap=overlap,
+        overlap_most=overlap_most,
+        sure=sure,
         seed=seed,
         alternatives=alternatives,
         qualification=qualification,
@@ -61,6 +71,26 @@ def plan_batch(
     if qualification is not None and (problems := qualification_problems(qualification, batch)):
         raise InvalidInput(problems[0], [("qualification", problem) for problem in problems])
     return batch
+
+
+def adaptive_problem(kind: str, overlap: int, most: int | None, sure: float) -> tuple[str, str] | None:
+    """(field, reason) why a batch cannot have this adaptive overlap; None where it can, or has a fixed one."""
+    if most is None:
+        return None
+    if not KINDS[kind].compares:
+        return "overlap_most", _("Only choosing can have adaptive overlap: leave the maximum empty.")
+    if overlap < 2:
+        return "overlap", _(
+            "Adaptive overlap begins with at least 2 annotators per task: from one answer nobody sees who differs."
+        )
+    if not overlap < most <= MOST_OVERLAP:
+        values = {"fewest": overlap + 1, "most": MOST_OVERLAP}
+        return "overlap_most", _("The maximum of annotators per task must be %(fewest)d to %(most)d.") % values
+    if not LEAST_SURE <= sure < 1:
+        return "sure", _("A label counts as sure from a probability of %(least)s up to below 1.") % {
+            "least": LEAST_SURE
+        }
+    return None
 
 
 def checked_alternatives(kind: str, alternatives: int | None, origins: list[str] | None) -> int:

@@ -16,6 +16,7 @@ from annotation.models import Batch, Project, Prompt, Qualification, User
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
 from annotation.queue.workforce import TooFewPeople, describe_shortage, find_shortage, workforce_of
+from annotation.text.normalization import has_ink
 
 SEED_LIMIT = 2**31 - 1
 # After an insert this large the planner's statistics are stale, and the first claims would scan the table.
@@ -38,8 +39,14 @@ def open_batch(
     accept_missing: int | None = None,
     once: bool = False,
     requires_review: bool = False,
+    overlap_most: int | None = None,
+    sure: float | None = None,
 ) -> Batch:
     """Open tasks of one kind over the project's prompts (or those of `prompts`), each with `overlap` free slots.
+
+    With `overlap_most` (choosing only, and an `overlap` of 2 at least) the overlap is adaptive: a task gets one more
+    slot at a time, up to so many, while the best answer's probability is below `sure` (default 0.95; see
+    `annotation.quality.overlap`).
 
     Writing takes no candidates; post-editing one a prompt. Scoring takes each different text of a prompt (with
     `origins`: one of each origin), `alternatives` of them side by side in a task (default 1). Choosing takes up to
@@ -66,10 +73,12 @@ def open_batch(
             alternatives=alternatives,
             qualification=qualification,
             seed=new_seed() if seed is None else seed,
+            overlap_most=overlap_most,
+            sure=sure,
         )
         batch.name, batch.priority, batch.created_by = name.strip()[:120], priority, actor
         batch.requires_review = requires_review
-        if not batch.name:
+        if not has_ink(batch.name):
             raise InvalidInput(_("A batch needs a name."), [("name", _("Enter a name."))])
         if isinstance(prompts, PromptSelection):
             batch.selection["asked"] = asdict(prompts)
@@ -95,6 +104,7 @@ def open_batch(
                 "name": batch.name,
                 "kind": kind,
                 "overlap": batch.overlap,
+                **({"overlap_most": batch.overlap_most, "sure": batch.sure} if batch.overlap_most else {}),
                 "priority": priority,
                 "seed": batch.seed,
                 "requires_review": requires_review,
@@ -114,6 +124,8 @@ def opened_before(batch: Batch) -> Batch | None:
         "name",
         "seed",
         "overlap",
+        "overlap_most",
+        "sure",
         "priority",
         "alternatives",
         "qualification",

@@ -12,6 +12,7 @@ from annotation.models import Batch, Project, Prompt, Qualification
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.batches import new_seed
 from annotation.queue.left_out import left_out_sentences
+from annotation.queue.overlap import annotators_per_task
 from annotation.queue.pace import ENOUGH_ANSWERS, Pace, pace_of
 from annotation.queue.prompt_selection import PromptSelection
 from annotation.queue.workforce import Shortage, Workforce, describe_shortage, find_shortage, workforce_of
@@ -31,7 +32,13 @@ class Preview:
 
     @property
     def answers(self) -> int:
+        """That it opens with."""
         return self.tasks * self.batch.overlap
+
+    @property
+    def most_answers(self) -> int:
+        """Where the overlap is adaptive, and every task unsure; people who may work on it limit it, too."""
+        return self.tasks * max(self.batch.overlap, min(self.batch.most, len(self.workforce.people)))
 
     @property
     def possible(self) -> int:
@@ -40,7 +47,7 @@ class Preview:
 
     def sentences(self) -> list[str]:
         """For the page and the command: the amount, the hours and where they come from, tests, what is left out."""
-        lines = [amount_sentence(self), hours_sentence(self), pace_sentence(self.pace)]
+        lines = [amount_sentence(self), hours_sentence(self), *adaptive_sentences(self), pace_sentence(self.pace)]
         if self.workforce.untested:
             lines.append(untested_sentence(self.workforce))
         return [*lines, *(f"{sentence}." for sentence in left_out_sentences(self.batch.selection))]
@@ -59,6 +66,8 @@ def preview_batch(
     alternatives: int | None = None,
     qualification: Qualification | None = None,
     seed: int | None = None,
+    overlap_most: int | None = None,
+    sure: float | None = None,
 ) -> Preview:
     """What `open_batch` would open with these arguments. Nothing is written. Raises what `open_batch` raises."""
     with transaction.atomic():
@@ -70,6 +79,8 @@ def preview_batch(
             alternatives=alternatives,
             qualification=qualification,
             seed=new_seed() if seed is None else seed,
+            overlap_most=overlap_most,
+            sure=sure,
         )
         batch.selection = deal_tasks(batch, prompts)
         workforce = workforce_of(batch)
@@ -85,12 +96,35 @@ def preview_of(batch: Batch) -> Preview:
 
 
 def amount_sentence(preview: Preview) -> str:
-    tasks, overlap, answers = preview.tasks, preview.batch.overlap, preview.answers
+    tasks, answers, batch = preview.tasks, preview.answers, preview.batch
+    counted = ngettext("%(count)s answer", "%(count)s answers", answers) % {"count": f"{answers:,}"}
+    if batch.overlap_most is not None:
+        values = {"least": f"{answers:,}", "most": f"{tasks * batch.overlap_most:,}"}
+        counted = _("%(least)s to %(most)s answers") % values
     return _("%(tasks)s × %(annotators)s = %(answers)s.") % {
         "tasks": ngettext("%(count)s task", "%(count)s tasks", tasks) % {"count": f"{tasks:,}"},
-        "annotators": ngettext("%(count)s annotator", "%(count)s annotators", overlap) % {"count": overlap},
-        "answers": ngettext("%(count)s answer", "%(count)s answers", answers) % {"count": f"{answers:,}"},
+        "annotators": annotators_per_task(batch.overlap, batch.overlap_most),
+        "answers": counted,
     }
+
+
+def adaptive_sentences(preview: Preview) -> list[str]:
+    batch, people = preview.batch, len(preview.workforce.people)
+    if batch.overlap_most is None:
+        return []
+    sentence = _(
+        "Each task begins with %(least)s answers and gets one more at a time, up to %(most)s, while its label is "
+        "unsure."
+    )
+    lines = [sentence % {"least": batch.overlap, "most": batch.overlap_most}]
+    if batch.overlap < people < batch.overlap_most:
+        sentence = ngettext(
+            "Only %(count)s person may work on this batch: no task gets more answers than that.",
+            "Only %(count)s people may work on this batch: no task gets more answers than that.",
+            people,
+        )
+        lines.append(sentence % {"count": people})
+    return lines
 
 
 def hours_sentence(preview: Preview) -> str:
@@ -104,6 +138,10 @@ def hours_sentence(preview: Preview) -> str:
         "people": people,
         "answers": f"{answers:,}",
     }
+    if preview.batch.overlap_most is not None and not preview.shortage:
+        values["high"] = rough_duration(preview.most_answers * preview.pace.high)
+        values["most"] = rough_duration(preview.most_answers * preview.pace.median)
+        return _("About %(hours)s to %(most)s of work in all (%(low)s to %(high)s).") % values
     if not people:
         return _("About %(hours)s of work (%(low)s to %(high)s).") % values
     if preview.shortage and preview.possible:

@@ -57,7 +57,23 @@ class Progress:
 
     @property
     def is_complete(self) -> bool:
-        return self.done == self.total
+        """Every answer that it asks for is there, and it will not ask for more."""
+        return self.done == self.total and not self.awaits_analysis
+
+    @property
+    def awaits_analysis(self) -> bool:
+        """Its overlap is adaptive, and the newest analysis does not know all answers yet: tasks that are unsure get
+        one more."""
+        adaptive = self.batch.overlap_most is not None and self.is_open
+        return adaptive and self.done == self.total and self.batch.assessed != self.done
+
+    @property
+    def more(self) -> int:
+        """How many more answers than `total` it may come to ask for, if the label of every task stays unsure."""
+        if self.batch.overlap_most is None or not self.is_open or self.is_complete:
+            return 0
+        most = int(self.batch.selection.get("tasks", 0)) * self.batch.overlap_most
+        return max(most - self.batch.saved - self.total, 0)
 
 
 @dataclass(frozen=True)
@@ -87,11 +103,12 @@ class ProjectState:
     total: int
     claimed: int
     open_batches: int
+    awaits_analysis: bool = False
 
     @property
     def is_waiting(self) -> bool:
-        """Nothing is left to annotate."""
-        return self.done_in_open == self.total
+        """Nothing is left to annotate, and no batch will ask for more."""
+        return self.done_in_open == self.total and not self.awaits_analysis
 
 
 def project_states(projects: Collection[Project]) -> list[ProjectState]:
@@ -111,6 +128,7 @@ def project_state(project: Project, batches: Collection[Progress]) -> ProjectSta
         total=sum(item.total for item in open_ones),
         claimed=sum(item.claimed for item in open_ones),
         open_batches=len(open_ones),
+        awaits_analysis=any(item.awaits_analysis for item in open_ones),
     )
 
 

@@ -1,7 +1,8 @@
 """Which tasks an adjudicator decides, worst first, and the claim that hands each to one person at a time.
 
 The newest analysis says how doubtful a task is (`TaskDoubt`); tasks on which people came to disagree since follow in
-the order of their ids. A task that was decided is in the queue no longer, nor is one that the person answered.
+the order of their ids. A task that was decided is in the queue no longer, nor is one that the person answered. How much
+people must differ is a setting of the project (`threshold`).
 """
 
 from collections.abc import Iterator
@@ -12,11 +13,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from annotation.answers.task_filters import differ
 from annotation.core.events import record
 from annotation.core.exclusions import is_excluded
 from annotation.models import Adjudication, AdjudicationClaim, Annotation, Assignment, Project, Task, TaskDoubt, User
 from annotation.reviewing.queue import disagreeing_tasks, lease_end
+from annotation.reviewing.threshold import answers_by_question, is_below
 
 CLAIM_ATTEMPTS = 5
 CANDIDATES = 100
@@ -59,11 +60,14 @@ def queue_of(project: Project, reviewer: User, *, batch: int = 0, after: int = 0
 
 
 def is_divided(task: int) -> bool:
-    """Whether answers to the task differ, as their kind compares them."""
+    """Whether answers to the task differ, as their kind compares them, by as much as the project asks for."""
     answers = Annotation.objects.filter(task=task, is_current=True, assignment__state=Assignment.State.DONE)
     answers = answers.exclude(is_excluded(project="task__batch__project"))
-    rows = list(answers.values_list("kind", "payload"))
-    return len(rows) > 1 and differ(rows[0][0], [payload for _kind, payload in rows])
+    rows = list(answers.values_list("kind", "payload", "task__batch__project__adjudicate_below"))
+    if not rows:
+        return False
+    kind, _payload, percent = rows[0]
+    return is_below(answers_by_question(kind, [payload for _kind, payload, _percent in rows]), percent)
 
 
 def count_doubtful(projects: list[Project]) -> dict[int, int]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Annotation, Batch, Exclusion, Project, Review
 from annotation.text.formatting import percentage
-from training.models import Checkpoint, Evaluation, Round, Run
+from training.models import Checkpoint, Evaluation, LearningCurve, Round, Run
 from training.reports.progress import Figure, evaluation_figures
 from training.results.preferences import Outcome, comparing, counted
 
@@ -20,13 +20,15 @@ CHECKPOINTS = 5
 
 @dataclass(frozen=True)
 class Gain:
-    """`labels` is None where the dataset does not say; `outcome` where people did not compare the checkpoint."""
+    """`labels` is None where the dataset does not say; `outcome` where people did not compare the checkpoint. `curve`
+    is the project's newest learning curve."""
 
     checkpoint: Checkpoint
     labels: int | None
     figure: Figure | None
     round: Round | None
     outcome: Outcome | None
+    curve: int | None = None
 
     @property
     def win_rate(self) -> str:
@@ -44,11 +46,13 @@ class Gain:
 def gains(project: Project) -> list[Gain]:
     """The newest checkpoints, newest first. Two queries, and five more whenever a judged round has new answers."""
     evaluated = Evaluation.objects.filter(checkpoint=OuterRef("pk"), status=Evaluation.Status.SUCCEEDED)
+    curves = LearningCurve.objects.filter(project=OuterRef("project")).order_by("-pk")
     rows = (
         Checkpoint.objects.filter(project=project)
         .exclude(run__trainer=Run.Trainer.PRETRAIN)
         .select_related("run", "dataset")
         .annotate(evaluated=Subquery(evaluated.order_by("-pk").values("result__metrics")[:1]))
+        .annotate(newest_curve=Subquery(curves.values("pk")[:1]))
         .order_by("-pk")[:CHECKPOINTS]
     )
     checkpoints = list(rows)
@@ -57,7 +61,8 @@ def gains(project: Project) -> list[Gain]:
     for checkpoint in checkpoints:
         figures = evaluation_figures(checkpoint.evaluated or {})
         round, outcome = judged.get(checkpoint.pk, (None, None))
-        found.append(Gain(checkpoint, labels_of(checkpoint), figures[0] if figures else None, round, outcome))
+        figure = figures[0] if figures else None
+        found.append(Gain(checkpoint, labels_of(checkpoint), figure, round, outcome, checkpoint.newest_curve))
     return found
 
 

@@ -57,9 +57,10 @@ def start_round(
     `close_batches` they stay open, and so does their round until the last of them is closed (see `settle`).
 
     `prompts` fresh prompts are drawn, the oldest first; with `reuse`, prompts that had a task already make up for what
-    is missing. `options` are the generations' (samples, temperature …). `after` is the number of the round that the
-    person saw: a second click finds a newer one and gets that. A round that is being prepared is returned as it is;
-    one that failed is started again under its number (`retry_round` reuses what it has instead).
+    is missing. Each is answered `overlap` times, never adaptively: which model is preferred is not to depend on where
+    people differed. `options` are the generations' (samples, temperature …). `after` is the number of the round that
+    the person saw: a second click finds a newer one and gets that. A round that is being prepared is returned as it
+    is; one that failed is started again under its number (`retry_round` reuses what it has instead).
     Raises Conflict without a promoted checkpoint or without anything to compare it with, InvalidInput without prompts.
     """
     with transaction.atomic():

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from annotation.analyses.run import analyse, due_projects, newest
 from annotation.checks.rules import propose
@@ -13,8 +14,8 @@ from annotation.quality import run as quality
 
 class Command(BaseCommand):
     help = (
-        "Analyse a project's answers for its dashboard: bias, pace, disagreement, and how good the labels are. "
-        "The worker does so by itself."
+        "Analyse a project's answers for its dashboard: bias, pace, disagreement, and how good the labels are; and "
+        "give unsure tasks of batches with adaptive overlap one more annotator. The worker does so by itself."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,7 +35,15 @@ class Command(BaseCommand):
             if proposed := propose(row):
                 self.stdout.write(f"{row.slug}: {proposed:,} proposals of rules on checks")
             found = newest(row)[Analysis.Name.TRUST]
-            seconds = found.seconds + newest(row)[quality.QUALITY].seconds
+            of_labels = newest(row)[quality.QUALITY]
+            seconds = found.seconds + of_labels.seconds
             self.stdout.write(f"{row.slug}: {found.result['answers']:,} answers analysed in {seconds:.1f} s")
+            for batch in of_labels.result["adaptive"]:
+                if batch["added"] or batch["nobody_left"]:
+                    added, left = batch["added"], batch["nobody_left"]
+                    self.stdout.write(
+                        f"batch {batch['batch']}: {added:,} task{pluralize(added)} of {batch['tasks']:,} get one more "
+                        f"annotator; {left:,} unsure with nobody left"
+                    )
         if due and not rows:
             self.stdout.write("Nothing has changed.")

@@ -7,6 +7,7 @@ from django.template.defaultfilters import pluralize
 from annotation.checks.shares import Amounts, Shares, amounts_for, open_checked_batch
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project
+from annotation.queue.batch_plan import SURE
 from annotation.queue.preview import Preview, preview_batch, preview_of
 from annotation.queue.prompt_selection import FRESH, HELD_OUT, TRAINING, WHICH, PromptSelection
 
@@ -22,6 +23,16 @@ class Command(BaseCommand):
         parser.add_argument("kind", choices=Kind.values, help="what annotators are asked to do")
         parser.add_argument("--name", help="what the batch is called (default: the kind)")
         parser.add_argument("--overlap", type=int, help="how many people do each task (default: the project's)")
+        parser.add_argument(
+            "--overlap-most",
+            type=int,
+            help="choosing only: a task whose label is unsure gets more annotators, one at a time, up to so many",
+        )
+        parser.add_argument(
+            "--sure",
+            type=float,
+            help=f"with --overlap-most: the probability from which on a label is sure (default {SURE})",
+        )
         parser.add_argument("--priority", type=int, default=0, help="higher is served first (default 0)")
         parser.add_argument("--seed", type=int, help="of the shuffle and of which candidate is shown on which side")
         which = parser.add_mutually_exclusive_group()
@@ -74,8 +85,12 @@ class Command(BaseCommand):
             "origins": options["origin"],
             "alternatives": options["alternatives"],
             "seed": options["seed"],
+            "overlap_most": options["overlap_most"],
+            "sure": options["sure"],
         }
         shares = Shares(**{one.name: options[one.name] for one in fields(Shares)})
+        if options["sure"] is not None and options["overlap_most"] is None:
+            raise CommandError("--sure needs --overlap-most")
         try:
             if options["dry_run"]:
                 preview = preview_batch(**arguments)
@@ -96,7 +111,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.describe(preview_of(batch), *amounts)
         count = batch.selection["tasks"]
-        self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {batch.overlap}")
+        overlap = str(batch.overlap) if batch.overlap_most is None else f"{batch.overlap} to {batch.overlap_most}"
+        self.stdout.write(f"batch {batch.pk}: {count} task{pluralize(count)}, overlap {overlap}")
 
     def describe(self, preview: Preview, *amounts: Amounts) -> None:
         for sentence in [*preview.sentences(), *(line for one in amounts for line in one.sentences())]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from annotation.dashboards.throughput import MOST_DAYS, Asked, usual_days
 from annotation.models import Batch, Kind, Project, User
@@ -19,8 +20,12 @@ class DayInput(forms.DateInput):
 class ThroughputForm(forms.Form):
     """An empty field asks for everything; without days, those of the last two weeks."""
 
-    first = forms.DateField(label=_("From"), required=False, widget=DayInput(), input_formats=["%Y-%m-%d"])
-    last = forms.DateField(label=_("Until"), required=False, widget=DayInput(), input_formats=["%Y-%m-%d"])
+    first = forms.DateField(
+        label=pgettext_lazy("days of a filter", "From"), required=False, widget=DayInput(), input_formats=["%Y-%m-%d"]
+    )
+    last = forms.DateField(
+        label=pgettext_lazy("days of a filter", "Until"), required=False, widget=DayInput(), input_formats=["%Y-%m-%d"]
+    )
     batch = forms.ModelChoiceField(
         label=_("Batch"), required=False, queryset=Batch.objects.none(), empty_label=_("All batches")
     )

@@ -71,6 +71,7 @@ class ProjectForm(forms.ModelForm):
             "edit_hours": _("Answers can be changed for (hours)"),
             "review_share": _("Random share for review (%)"),
             "review_anonymous": _("Anonymous review"),
+            "adjudicate_below": _("Adjudicate below (% agreement)"),
             "agreement_floor": _("Least agreement of a dataset"),
             "shows_own_figures": _("Annotators see their own figures"),
             "time_zone": _("Time zone"),
@@ -100,6 +101,10 @@ class ProjectForm(forms.ModelForm):
                 "disagreements and very fast answers."
             ),
             "review_anonymous": _("Reviewers do not see who answered, and annotators not who reviewed."),
+            "adjudicate_below": _(
+                "From 1 to 100: a task comes up for adjudication if, on any of its questions, fewer of its annotators "
+                "than this gave the most common answer. 100: whenever they differ."
+            ),
             "agreement_floor": _(
                 "Krippendorff's alpha, from 0 to 1. A dataset below it warns, and lists the tasks whose adjudication "
                 "would lift it over. Empty: no warning."
@@ -137,7 +142,7 @@ class ProjectForm(forms.ModelForm):
         (_("General"), ("name", "goal", ("source_language", "target_language"), "persona")),
         (_("Assignment"), (("default_overlap", "held_out_share"), "avoid_seen")),
         (_("Annotating"), ("lease_minutes", "idle_minutes", "edit_hours", "time_zone", "shows_own_figures")),
-        (_("Review"), ("review_share", "review_anonymous", "agreement_floor")),
+        (_("Review"), ("review_share", "review_anonymous", ("adjudicate_below", "agreement_floor"))),
         (_("Scoring and choosing"), ("show_total", "error_categories", "reasons_by_side")),
     )
 
@@ -153,6 +158,7 @@ class ProjectForm(forms.ModelForm):
             required=False,
         )
         self.fields["review_share"].required = False
+        self.fields["adjudicate_below"].required = False
         categories = self.fields["error_categories"]
         if self.instance.pk is None:
             self.initial.setdefault("error_categories", categories_for(Project.Goal.TRANSLATION))
@@ -177,6 +183,11 @@ class ProjectForm(forms.ModelForm):
         """A form without the field keeps the share."""
         share = self.cleaned_data["review_share"]
         return int(self.instance.review_share if share is None else share)
+
+    def clean_adjudicate_below(self) -> int:
+        """A form without the field keeps the percentage."""
+        percent = self.cleaned_data["adjudicate_below"]
+        return int(self.instance.adjudicate_below if percent is None else percent)
 
     def clean_error_categories(self) -> list[str]:
         """Of a new project, a list that nobody has changed becomes the one that fits the goal."""

@@ -14,6 +14,7 @@ from annotation.kinds import KINDS
 from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Qualification
 from annotation.queue.batch_changes import HIGHEST, LOWEST
+from annotation.queue.batch_plan import LEAST_SURE, SURE
 from annotation.queue.batches import SEED_LIMIT, new_seed
 from annotation.queue.prompt_selection import SIDES, WHICH, PromptSelection
 
@@ -97,6 +98,25 @@ class BatchForm(ChecksForm):
         max_value=50,
         label=_("Annotators per task"),
         help_text=_("How many people do each task independently."),
+    )
+    overlap_most = forms.IntegerField(
+        min_value=2,
+        max_value=50,
+        required=False,
+        label=_("Maximum while unsure"),
+        help_text=_(
+            "Choosing only. Tasks whose label is unsure get more annotators, one at a time, up to this. Leave empty "
+            "for the same number for all."
+        ),
+    )
+    sure = forms.FloatField(
+        min_value=LEAST_SURE,
+        max_value=0.999,
+        required=False,
+        initial=SURE,
+        label=_("Sure from"),
+        widget=forms.NumberInput(attrs={"step": "any"}),
+        help_text=_("With a maximum: the probability of a label from which on no more annotators are asked."),
     )
     which = forms.ChoiceField(
         label=_("Prompts"),
@@ -193,6 +213,8 @@ class BatchForm(ChecksForm):
             "alternatives": cleaned["alternatives"],
             "qualification": cleaned["qualification"],
             "seed": cleaned["seed"],
+            "overlap_most": cleaned["overlap_most"],
+            "sure": cleaned["sure"] if cleaned["overlap_most"] else None,
         }
 
     def problems(self) -> list[str]:

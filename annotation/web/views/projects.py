@@ -102,6 +102,8 @@ def headline(progress: list[Progress]) -> str:
         what = ngettext("The work in %(count)s batch", "The work in %(count)s batches", len(rows)) % {
             "count": len(rows)
         }
+    if done == total and any(item.awaits_analysis for item in rows):
+        return _("%(what)s has all answers asked for; the next analysis says which tasks get one more") % {"what": what}
     return progress_sentence(done, total) % {"what": what}
 
 

@@ -20,8 +20,10 @@ from annotation.core.access import STAFF, batch_for, role_in, task_reviewed
 from annotation.core.checks import checked_answers
 from annotation.core.exclusions import InEffect
 from annotation.core.reviews import waiting_by_batch
+from annotation.dashboards.adaptive import batch_sentences
 from annotation.kinds import KINDS, show
 from annotation.models import Assignment, Batch, Membership, Role, Task, TaskCheck, User, WorkCount
+from annotation.quality.run import newest
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.progress import Progress, progress_of
 from annotation.queue.workforce import people_now, recorded_shortage
@@ -92,6 +94,7 @@ def batch_page(
         "progress": progress,
         "left_out": left_out_sentences(progress.batch.selection),
         "shortage": shortage_of(progress, members),
+        "adaptive": batch_sentences(progress, newest(batch.project)) if progress.batch.overlap_most else [],
         "excluded": exclusions.counted(),
         "checked": checked_answers([progress.batch]).get(batch.pk),
         "outcomes": batch_outcomes(progress.batch),

@@ -15,9 +15,21 @@ from annotation.answers.submission import skip, submit
 from annotation.answers.worktime import Spent
 from annotation.core.time_zones import today_in
 from annotation.dashboards.summaries import monday_of
-from annotation.models import Annotation, Assignment, Event, Kind, Membership, Role, TimeSpent, WeeklySummary
+from annotation.models import (
+    Annotation,
+    Assignment,
+    Event,
+    Kind,
+    Membership,
+    ReviewClaim,
+    Role,
+    TimeSpent,
+    WeeklySummary,
+)
 from annotation.projects.settings import update_project
 from annotation.queue.claims import claim_next
+from annotation.reviewing.queue import hold
+from annotation.reviewing.worktime import record_time
 from tests.annotation.helpers import batch_of, hotel
 from tests.factories import UserFactory, join
 
@@ -98,6 +110,25 @@ def test_answers_by_day_and_hour_of_the_projects_zone(project, worked, sign_in):
         assert 'class="error"' in response.text
     assert client.get(address).status_code == 200  # the last two weeks
     assert sign_in(join(project, Role.REVIEWER)).get(address).status_code == 404
+
+
+def test_lead_time_and_active_per_answer_are_what_the_page_says(project, worked, sign_in):
+    batch, kei, _rin = worked
+    rin = join(project, Role.REVIEWER, name="Reviewer")
+    answer = Annotation.objects.filter(annotator=kei).earliest("pk")
+    assert hold(annotation=answer, reviewer=rin)
+    ReviewClaim.objects.update(claimed_at=timezone.now() - timedelta(minutes=9))
+    record_time(annotation=answer, reviewer=rin, spent=Spent(visit="visit-review", active=50.0, idle=20.0))
+    TimeSpent.objects.filter(annotator=rin).update(began_at=LATE)
+    page = sign_in(join(project, Role.MANAGER)).get(
+        reverse("throughput", args=["hotel"]), {"first": "2026-11-11", "last": "2026-11-11"}
+    )
+    (day,) = rows(page, "hours")
+    assert day[25:] == ["3", "3 min 40 s", "20 s", "4 min 00 s"]
+    assert "Lead time: active and idle together." in words(page)
+    assert "divided by its answers" in words(page)
+    (of_batch,) = [row for row in rows(page, "card") if row[0] == batch.name]
+    assert of_batch[1:4] == ["3", "3 min 40 s", "1 min 13 s"]
 
 
 def test_throughput_costs_the_same_with_more_people(project, worked, sign_in):

@@ -88,3 +88,10 @@ def test_answers_without_variation_are_undefined_and_not_1(crowd):
     page = words(page_of(join(crowd.project, Role.MANAGER)))
     assert "undefined: no variation" in page
     assert "1.00" not in page
+
+
+def test_the_dashboard_opens_while_only_the_quality_is_computed(crowd):
+    assess(crowd.project)
+    page = page_of(join(crowd.project, Role.MANAGER), "dashboard")
+    assert page.status_code == 200
+    assert "Nothing has been analysed yet" in words(page)

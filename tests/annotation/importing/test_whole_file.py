@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation import jobs
+from annotation.answers.exclusions import restore_prompt, withdraw_prompt
 from annotation.models import Candidate, Import, Prompt, Role
 from tests.annotation.importing.helpers import as_jsonl
 from tests.factories import ProjectFactory, join
@@ -184,6 +185,25 @@ def test_unmapped_columns_merged_rows_and_empty_candidates_are_counted(load):
     again = load("rows.jsonl", as_jsonl(rows))
     assert "3 prompts were already in the project and were left as they are." in again
     assert "0 prompts and 0 candidates added" in again
+
+
+def test_rows_of_withdrawn_prompts_are_named(load):
+    load("rows.jsonl", as_jsonl([{"text": f"Line {n}\nof the reply", "candidates": ["a"]} for n in (1, 2, 3)]))
+    first, second, _third = Prompt.objects.order_by("pk")
+    said = load("more.jsonl", as_jsonl([{"text": first.text, "candidates": ["b"]}]))
+    assert "withdrawn" not in said
+    withdraw_prompt(prompt=first, reason="Personal data.", actor=None)
+    said = load("more.jsonl", as_jsonl([{"text": "New"}, {"text": first.text, "candidates": ["c"]}]))
+    assert (
+        "1 row is of a prompt that is withdrawn, “Line 1 of the reply”: it gets no tasks, and its answers do not "
+        "count, until it is restored (row 2)."
+    ) in said
+    withdraw_prompt(prompt=second, reason="Personal data.", actor=None)
+    said = load("more.jsonl", as_jsonl([{"text": second.text}, {"text": first.text}]))
+    assert "2 rows are of prompts that are withdrawn, the first of “Line 2 of the reply”" in said
+    restore_prompt(prompt=first, actor=None)
+    restore_prompt(prompt=second, actor=None)
+    assert "withdrawn" not in load("more.jsonl", as_jsonl([{"text": second.text}, {"text": first.text}]))
 
 
 @pytest.mark.parametrize(

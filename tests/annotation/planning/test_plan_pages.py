@@ -183,6 +183,25 @@ def test_wrong_settings_are_named(project, pilot, client):
         assert message in words(page)
 
 
+def test_alternatives_can_be_asked_for_themselves(project, pilot, client):
+    address = reverse("plan", args=["hotel"])
+    for tasks, rows in (("1000000", 1), ("400000", 3)):
+        page = client.get(address, {"pilot": pilot.pk, **ASKED, "tasks": tasks})
+        links = html.fromstring(page.content.decode()).xpath(
+            "//a[starts-with(@href, '?') and contains(@href, 'tasks=')]/@href"
+        )
+        assert len(links) >= rows - 1
+        for link in links:
+            assert client.get(address + link).status_code == 200, link
+
+
+def test_a_plan_has_a_name_that_can_be_seen(project, pilot, client):
+    for name in ("", "  ", "\u200b", "\u00ad \ufeff", "x" * 121):
+        page = client.post(reverse("plan", args=["hotel"]), {"pilot": pilot.pk, **ASKED, "name": name})
+        assert page.status_code == 422, name
+    assert not Plan.objects.exists()
+
+
 def test_a_plan_is_kept_compared_and_deleted(project, pilot, people, client):
     target = batch_of(project, overlap=1)
     address = reverse("plan", args=["hotel"])

@@ -18,7 +18,7 @@ from annotation.queue.batches import open_batch
 from annotation.queue.claims import claim_next
 from tests.factories import CandidateFactory, PromptFactory, join
 from tests.training.conftest import watched
-from training.models import Checkpoint, Round
+from training.models import Checkpoint, LearningCurve, Round
 from training.reports.gains import gains
 from training.results.preferences import Outcome, in_words, interval, opponent_of, outcome_of, reasons_in_words
 
@@ -102,7 +102,13 @@ def test_a_round_says_who_was_preferred_and_why(judged, project, client, manager
     assert (first.outcome, first.win_rate) == (None, "")
     hana = sign_in(join(project, Role.MANAGER))
     address = reverse("dashboard", args=[project.slug])
-    assert "83 % (95 %: 60 % to 94 %)" in hana.get(address).text
+    page = hana.get(address).text
+    assert "83 % (95 %: 60 % to 94 %)" in page
+    assert "Would more labels help?" not in page
+    curve = LearningCurve.objects.create(project=project, dataset=judged.dataset, shares=[0.5, 1])
+    page = hana.get(address).text
+    assert reverse("learning_curve", args=[curve.pk]) in page
+    assert "Would more labels help?" in page
     with CaptureQueriesContext(connection) as captured:
         hana.get(address)
     assert len(captured) <= 12, [query["sql"][:90] for query in captured]
