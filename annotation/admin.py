@@ -175,6 +175,14 @@ look(
 )
 look(models.AdjudicationClaim, "task project reviewer claimed_at leased_until", "=reviewer__email project__slug")
 look(models.TaskDoubt, "task project doubt", "=task__id project__slug")
+look(models.Gold, "id project kind prompt source retired_at", "=prompt__id project__slug", "kind")
+look(models.TaskCheck, "task batch what gold of_task damage", "=task__id =batch__id", "what damage")
+look(
+    models.CheckProposal,
+    "id project annotator action measure created_at decided_at confirmed",
+    "=annotator__email project__slug",
+    "action measure",
+)
 look(models.Qualification, "id project name kind pass_share retired_at", "name project__slug", "kind")
 look(models.QualificationItem, "qualification position prompt", "=qualification__id")
 look(models.QualificationAttempt, "qualification user number share passed finished_at", "=user__email", "passed")
