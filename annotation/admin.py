@@ -179,6 +179,14 @@ look(models.TaskArm, "task batch arm", "=task__id =batch__id", "arm")
 look(models.PairMargin, "prompt one other margin origin computed_at", "=prompt__id origin project__slug")
 look(models.GuidelineClause, "id project status created_by created_at", "=id text project__slug", "status")
 look(models.TrialPerson, "clause annotator arm", "=clause__id =annotator__email", "arm")
+look(models.Gold, "id project kind prompt source retired_at", "=prompt__id project__slug", "kind")
+look(models.TaskCheck, "task batch what gold of_task damage", "=task__id =batch__id", "what damage")
+look(
+    models.CheckProposal,
+    "id project annotator action measure created_at decided_at confirmed",
+    "=annotator__email project__slug",
+    "action measure",
+)
 look(models.Qualification, "id project name kind pass_share retired_at", "name project__slug", "kind")
 look(models.QualificationItem, "qualification position prompt", "=qualification__id")
 look(models.QualificationAttempt, "qualification user number share passed finished_at", "=user__email", "passed")

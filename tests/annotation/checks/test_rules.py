@@ -7,7 +7,7 @@ from annotation.checks.requeue import requeue
 from annotation.checks.results import results_of
 from annotation.checks.rules import confirm, dismiss, propose, set_rules
 from annotation.core.errors import Conflict, InvalidInput
-from annotation.dashboards.attention import waiting_decisions
+from annotation.dashboards.attention import waiting_for_words
 from annotation.models import Assignment, CheckProposal, Event, Exclusion, Membership, Message, Role
 from annotation.queue.progress import progress_of
 from tests.annotation.checks.helpers import answer_all, batch_with, gold_in, labels_in, of_kind
@@ -55,7 +55,7 @@ def test_a_rule_fires_only_where_the_whole_interval_is_below_it(site):
     assert (proposal.annotator, proposal.action, proposal.batch, proposal.estimate["n"]) == (bad, "warn", None, 12)
     assert not Message.objects.exists()
     assert Membership.objects.get(user=bad).paused_at is None
-    assert waiting_decisions([project])[1] == {project.pk: 1}
+    assert waiting_for_words([project])[2] == {project.pk: 1}
     with pytest.raises(InvalidInput):
         set_rules(project=project, rules={"gold": {"warn": 0}}, actor=manager)
 
