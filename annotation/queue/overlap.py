@@ -31,7 +31,7 @@ WITH slots AS (
         bool_or(a.state IN ('free', 'withdrawn') OR a.state = 'held' AND a.finished_at IS NULL) AS is_open,
         bool_or(a.state = 'held' AND a.finished_at IS NOT NULL) AS is_reopened
     FROM annotation_assignment a JOIN annotation_batch b ON b.id = a.batch_id
-    WHERE b.project_id = %(project)s AND b.overlap_most IS NOT NULL AND NOT {checks_people("a.task_id")}
+    WHERE b.project_id = %(project)s AND b.overlap_most IS NOT NULL
     GROUP BY a.task_id
 ), given AS (
     SELECT annotation.task_id, count(*) FILTER (WHERE {EXCLUSION_ID} IS NULL AND {PENDING} IS NULL) AS counted,
@@ -73,7 +73,7 @@ WITH wanted AS (
                 bool_and(a.state IN ('done', 'skipped')) AS is_finished
             FROM annotation_assignment a WHERE a.task_id = t.id) AS slots
     WHERE slots.is_finished AND slots.done = judged.answers AND slots.done < %(most)s
-        AND NOT {DECIDED} AND NOT {WITHDRAWN}
+        AND NOT {DECIDED} AND NOT {WITHDRAWN} AND NOT {checks_people("t.id")}
 ), added AS (
     INSERT INTO annotation_assignment (task_id, batch_id, slot, priority, position, state, skip_reason, skip_comment)
     SELECT id, %(batch)s, last + 1, %(priority)s, position, 'free', '', '' FROM wanted WHERE is_possible
@@ -85,7 +85,8 @@ SELECT (SELECT count(*) FROM added), count(*) FILTER (WHERE NOT is_possible) FRO
 
 @dataclass(frozen=True)
 class Tasks:
-    """The tasks of a project's adaptive batches, ordered by id (k,).
+    """The tasks of a project's adaptive batches, ordered by id (k,). Those that only check people are among them: their
+    answers count in the progress of a batch.
 
     answers: that were given, reopened ones too. counted: of these, not excluded, and reviewed where that is required.
     open: a slot is free or in progress. waiting: an answer waits for a review, or is being changed. decided: by an

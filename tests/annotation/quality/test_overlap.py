@@ -13,7 +13,7 @@ from annotation.answers.reopening import reopen_submission
 from annotation.answers.submission import submit
 from annotation.kinds import show
 from annotation.members.accounts import BACKEND
-from annotation.models import Annotation, Assignment, Batch, Candidate, Event, Kind, Role
+from annotation.models import Annotation, Assignment, Batch, Candidate, Event, Kind, Role, TaskCheck
 from annotation.quality import run, source
 from annotation.quality.doubt import TaskDoubts, task_doubts
 from annotation.quality.labels import labels_of
@@ -26,6 +26,7 @@ from annotation.queue.overlap import Tasks, adaptive_tasks
 from annotation.queue.progress import project_progress
 from annotation.reviewing.adjudication import adjudicate
 from annotation.reviewing.verdicts import accept
+from tests.annotation.checks.helpers import answer_all, batch_with, gold_in
 from tests.annotation.helpers import ONE, batch_of, hotel, plan_of
 from tests.annotation.quality.test_labels import choice, line, material
 from tests.factories import join
@@ -279,6 +280,26 @@ def test_with_gold_the_calibrated_probability_decides(monkeypatch):
     page = text_of(manager.get(reverse("batch", args=[batch.pk])))
     assert "while the calibrated probability of a label is below 90" in page
     assert f"{6 - len(unsure)} of 6 tasks need no more" in page
+
+
+def test_a_batch_with_checks_is_complete_once_its_other_tasks_are_sure():
+    project = hotel(prompts=6, held_out_share=0)
+    prompts = list(project.prompts.values_list("pk", flat=True))
+    gold_in(project, 2)
+    batch = batch_with(project, prompts, overlap=2, gold=20)
+    Batch.objects.filter(pk=batch.pk).update(overlap_most=3)
+    checks = set(TaskCheck.objects.filter(batch=batch).values_list("task__position", flat=True))
+    assert checks
+    for best in (0, 1):  # they differ on every task, gold as well
+        answer_all(batch, join(project, Role.ANNOTATOR), best)
+    assess(project)
+    slots = slots_of(batch)
+    assert {position for position, count in slots.items() if count == 3} == set(slots) - checks
+    answer_all(batch, join(project, Role.ANNOTATOR))
+    assess(project)
+    (progress,) = [item for item in project_progress(project) if item.batch.pk == batch.pk]
+    assert progress.is_complete, (progress, progress.batch.assessed)
+    assert newest(project).result["adaptive"][0]["tasks"] == len(slots) - len(checks)
 
 
 def test_two_answers_of_each_task_count(divided):
