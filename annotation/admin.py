@@ -183,6 +183,10 @@ look(
     "=annotator__email project__slug",
     "action measure",
 )
+look(models.TaskArm, "task batch arm", "=task__id =batch__id", "arm")
+look(models.PairMargin, "prompt one other margin origin computed_at", "=prompt__id origin project__slug")
+look(models.GuidelineClause, "id project status created_by created_at", "=id text project__slug", "status")
+look(models.TrialPerson, "clause annotator arm", "=clause__id =annotator__email", "arm")
 look(models.Qualification, "id project name kind pass_share retired_at", "name project__slug", "kind")
 look(models.QualificationItem, "qualification position prompt", "=qualification__id")
 look(models.QualificationAttempt, "qualification user number share passed finished_at", "=user__email", "passed")

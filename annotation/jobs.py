@@ -19,6 +19,7 @@ from annotation.members import attempt_counters
 from annotation.models import AnswerExport, Import, Project
 from annotation.quality import run as quality
 from annotation.queue import claims
+from annotation.trials import results as trials
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -117,6 +118,7 @@ def analyse_project(project_id: int) -> None:
         rules.propose(project)
     if quality.is_due(project):
         quality.assess(project)
+    trials.update_results(project)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -17,6 +17,7 @@ from annotation.analyses.disagreement import KEPT, Disagreement
 from annotation.core.checks import IS_LABEL
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import PENDING, REVIEW_JOIN
+from annotation.core.trials import IS_ORDINARY
 from annotation.kinds import KINDS
 from annotation.models import Project
 
@@ -35,7 +36,7 @@ FROM annotation_annotation annotation
     {EXCLUSION_JOINS}
     {REVIEW_JOIN}
 WHERE batch.project_id = %(project)s AND annotation.is_current AND {EXCLUSION_ID} IS NULL
-    AND {IS_LABEL}
+    AND {IS_LABEL} AND {IS_ORDINARY}
 ORDER BY annotation.task_id, annotation.id
 """  # noqa: S608 - our own expressions
 CANDIDATES = "SELECT id, char_length(text), origin FROM annotation_candidate WHERE id = ANY(%s)"

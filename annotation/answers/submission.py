@@ -75,7 +75,8 @@ WITH finished AS (
         1 + greatest((SELECT max(version) FROM superseded),
             (SELECT max(version) FROM annotation_annotation WHERE assignment_id = %(assignment)s), 0),
         true, %(payload)s::jsonb,
-        (SELECT id FROM annotation_guideline WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1),
+        coalesce((SELECT based_on_id FROM annotation_guidelineclause WHERE id = %(trial)s::bigint),
+            (SELECT id FROM annotation_guideline WHERE project_id = %(project)s ORDER BY version DESC LIMIT 1)),
         %(weight_set_id)s::bigint, total.active, total.idle, finished.finished_at
     FROM finished CROSS JOIN total
     RETURNING *
@@ -178,6 +179,7 @@ def write_answer(
             "locked": locked,
             "payload": json.dumps(payload),
             "project": batch.project_id,
+            "trial": batch.trial_id,
         },
         savepoint=locked,
     )

@@ -17,6 +17,7 @@ from annotation.models import (
     Batch,
     DatasetVersion,
     Exclusion,
+    GuidelineClause,
     Import,
     Membership,
     Message,
@@ -168,6 +169,12 @@ def projects_with_own(user: Person) -> QuerySet[Project]:
 def prompt_managed(user: Person, prompt_id: int) -> Prompt:
     """A prompt of a project that this person manages."""
     return first_or_404(within(Prompt.objects.select_related("project"), user, MANAGERS).filter(pk=prompt_id))
+
+
+def clause_managed(user: Person, clause_id: int) -> GuidelineClause:
+    """A proposed clause of the guideline, in a project that this person manages."""
+    rows = GuidelineClause.objects.select_related("project", "based_on", "adopted_as", "created_by", "decided_by")
+    return first_or_404(within(rows, user, MANAGERS).filter(pk=clause_id))
 
 
 def remark_for(user: Person, remark_id: int) -> Remark:

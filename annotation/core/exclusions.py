@@ -2,7 +2,8 @@
 
 An answer has at most four exclusions in effect: its own, that of its prompt (which is withdrawn), its annotator's, and
 that of all simulated annotators. It counts under the first of them. Answers to tasks that check people
-(`annotation.core.checks`) are no labels: `is_excluded` leaves them out as well, statements of our own by `IS_LABEL`.
+(`annotation.core.checks`) and those of trials of the guideline (`annotation.core.trials`) are no labels: `is_excluded`
+leaves them out as well, statements of our own by `IS_LABEL` and `IS_ORDINARY`.
 """
 
 from collections import Counter
@@ -12,6 +13,7 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from annotation.core.checks import IS_LABEL, is_check
+from annotation.core.trials import IS_ORDINARY, is_trial
 from annotation.models import Batch, Exclusion, Project, Prompt, Task, User
 
 # For a statement with `annotation` (its task and annotator), its `task`, and the parameter %(project)s.
@@ -51,6 +53,7 @@ COUNTS = f"""
     JOIN annotation_batch batch ON batch.id = task.batch_id AND batch.project_id = %(project)s
     {EXCLUSION_JOINS}
     WHERE (%(batch)s::bigint IS NULL OR batch.id = %(batch)s) AND {EXCLUSION_ID} IS NOT NULL AND {IS_LABEL}
+        AND {IS_ORDINARY}
     GROUP BY 1
 """  # noqa: S608 - our own expressions
 
@@ -120,9 +123,10 @@ def answer_counts(project: Project, batch: int | None = None) -> Counter[int]:
 
 
 def is_excluded(*, project: str, task: str = "task", annotator: str = "annotator") -> Q:
-    """Whether an answer is excluded, or is no label because its task checks people; the arguments name its columns in
-    the outer query."""
-    return Q(has_exclusion(project=project, task=task, annotator=annotator)) | Q(is_check(task))
+    """Whether an answer is excluded, or is no label because its task checks people or belongs to a trial; the arguments
+    name its columns in the outer query."""
+    excluded = has_exclusion(project=project, task=task, annotator=annotator)
+    return Q(excluded) | Q(is_check(task)) | Q(is_trial(task))
 
 
 def has_exclusion(*, project: str, task: str = "task", annotator: str = "annotator") -> Exists:

@@ -103,6 +103,7 @@ def answered_again(project: Project, user: User) -> QuerySet[Annotation]:
         ~Exists(open_tasks),
         ~is_check(),
         task__batch__project=project,
+        task__batch__trial=None,
         annotator=user,
         is_current=True,
         kind__in=WRITTEN,

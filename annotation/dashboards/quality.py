@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from annotation.dashboards.adaptive import AdaptiveRow, adaptive_rows
+from annotation.dashboards.arm_figures import ArmRow, arm_rows
 from annotation.dashboards.charts import Chart, Line, days_since_1970, line_chart
 from annotation.dashboards.figures import Figure
 from annotation.dashboards.quality_figures import (
@@ -18,6 +19,7 @@ from annotation.dashboards.quality_figures import (
     decimal,
     effect_figure,
     interval,
+    left_out_sentence,
     plain,
     reliability_chart,
     share_figure,
@@ -33,12 +35,6 @@ MEASURES: Mapping[str, str | Promise] = {
     "marks": gettext_lazy("marked characters, F1"),
     "chrf": gettext_lazy("texts, chrF"),
     "edit_rate": gettext_lazy("texts, edits a word"),
-}
-LEFT_OUT: Mapping[str, str | Promise] = {
-    "excluded": gettext_lazy("excluded: %(n)s"),
-    "waiting": gettext_lazy("waiting for review: %(n)s"),
-    "sent_back": gettext_lazy("sent back: %(n)s"),
-    "checks": gettext_lazy("checks in the stream: %(n)s"),
 }
 SOURCES: Mapping[str, str | Promise] = {
     "calibrated": gettext_lazy("probabilities calibrated on gold"),
@@ -90,6 +86,7 @@ class Quality:
     measures: list[MeasureRow]
     batches: list[MeasureRow]
     weeks: Chart | None
+    arms: list[ArmRow]
     labels: Stored
     source: str
     doubt: str
@@ -121,6 +118,7 @@ def quality_of(project: Project, analysis: Analysis, *, manages: bool, names_peo
         measures=measures,
         batches=batch_rows(result["batches"], aspects, project),
         weeks=weeks_chart(result["weeks"], aspects),
+        arms=arm_rows(result["arms"], aspects),
         labels=result["labels"],
         source=str(SOURCES[result["labels"]["source"]]),
         doubt=doubt_sentence(result["labels"]),
@@ -198,11 +196,6 @@ def weeks_chart(rows: Iterable[Stored], aspects: Mapping[str, str]) -> Chart | N
         markers=True,
         days=True,
     )
-
-
-def left_out_sentence(counts: Stored) -> str:
-    parts = [str(text) % {"n": number(counts[key])} for key, text in LEFT_OUT.items() if counts.get(key)]
-    return _("Not in it: %(what)s.") % {"what": ", ".join(parts)} if parts else ""
 
 
 # ---- doubt ----

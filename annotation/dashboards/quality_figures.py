@@ -19,6 +19,13 @@ UNDEFINED: Mapping[str, str | Promise] = {
     "no variation": gettext_lazy("undefined: no variation"),
     "sides not drawn at random": gettext_lazy("undefined: sides not drawn at random"),
 }
+LEFT_OUT: Mapping[str, str | Promise] = {
+    "excluded": gettext_lazy("excluded: %(n)s"),
+    "waiting": gettext_lazy("waiting for review: %(n)s"),
+    "sent_back": gettext_lazy("sent back: %(n)s"),
+    "trial": gettext_lazy("in a trial of the guideline: %(n)s"),
+    "checks": gettext_lazy("checks in the stream: %(n)s"),
+}
 
 
 def decimal(value: float) -> str:
@@ -124,3 +131,8 @@ def reliability_chart(fit: Stored) -> Chart:
         y_label=_("labels that are right"),
         markers=True,
     )
+
+
+def left_out_sentence(counts: Stored) -> str:
+    parts = [str(text) % {"n": number(counts[key])} for key, text in LEFT_OUT.items() if counts.get(key)]
+    return _("Not in it: %(what)s.") % {"what": ", ".join(parts)} if parts else ""

@@ -42,10 +42,12 @@ def excluded_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 def review_lines(manifest: dict[str, Any]) -> Iterator[tuple[str, int]]:
-    """Answers that checked people, and what review came to, and how many answers, as the manifest says it; nothing
-    where there is neither."""
+    """Answers that checked people or tried a guideline, and what review came to, and how many answers, as the
+    manifest says it; nothing where there is neither."""
     if checks := manifest.get("checks", {}).get("annotations"):
         yield _("left out: of tasks that check people"), checks
+    if trials := manifest.get("trials", {}).get("annotations"):
+        yield _("left out: of trials of the guideline"), trials
     facts = manifest.get("review", {})
     sentences = {
         "waiting": _("left out: waiting for review"),

@@ -184,6 +184,7 @@ def write_files(folder: Path, project: Project, selection: Selection, progress: 
             "file": ids.name,
         },
         **({"excluded": sources.excluded_facts(selection.without)} if selection.without or sources.excluded else {}),
+        **({"trials": {"annotations": sources.trials}} if sources.trials else {}),
         **({"checks": {"annotations": sources.checks}} if sources.checks else {}),
         **({"review": facts} if (facts := sources.review_facts()) else {}),
         **({"labels": believed.facts()} if believed else {}),
@@ -226,6 +227,12 @@ def nothing_to_train_on(
             "no selected annotation counts yet: %(waiting)s wait for review, %(sent_back)s were sent back to their "
             "authors; review them, or no longer require review for the batch"
         ) % {name: f"{sources.pending[name]:,}" for name in (WAITING, SENT_BACK)}
+    if not count and sources.trials:
+        return ngettext(
+            "no label is selected: the %(count)s selected annotation belongs to a trial of the guideline",
+            "no label is selected: all %(count)s selected annotations belong to trials of the guideline",
+            sources.trials,
+        ) % {"count": f"{sources.trials:,}"}
     if not count and sources.checks:
         return ngettext(
             "no label is selected: the %(count)s selected annotation is of a task that checks people",

@@ -18,6 +18,7 @@ from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.read_ahead import read_ahead
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN, SENT_BACK, WAITING
+from annotation.core.trials import IN_TRIAL
 from annotation.datasets.rows import ExportOptions, LabelledPrompt
 from annotation.datasets.without import NOTHING, Without, checked_without
 from annotation.kinds import KINDS
@@ -35,7 +36,7 @@ CURRENT_LABELS = f"""
     SELECT task.prompt_id, annotation.id, annotation.task_id, annotation.kind, {COUNTED_PAYLOAD}::text,
            annotation.weight_set_id, annotation.guideline_id, annotation.annotator_id, task.batch_id,
            {EXCLUSION_ID}, person.is_simulated, {PENDING}, review.verdict,
-           adjudication.cause, adjudication.payload IS NULL, {CHECKS_PEOPLE}
+           adjudication.cause, adjudication.payload IS NULL, {CHECKS_PEOPLE}, {IN_TRIAL}
     FROM annotation_annotation annotation
     JOIN annotation_assignment assignment ON assignment.id = annotation.assignment_id AND assignment.state = 'done'
     JOIN annotation_task task ON task.id = annotation.task_id
@@ -103,6 +104,7 @@ class SourcesTally:
     batches: Counter[int] = field(default_factory=Counter)
     excluded: Counter[int] = field(default_factory=Counter)  # by exclusion
     checks: int = 0  # answers to tasks that check people, which are no labels
+    trials: int = 0  # answers of trials of the guideline, which are no labels
     without: Counter[str] = field(default_factory=Counter)  # by what the selection leaves out
     pending: Counter[str] = field(default_factory=Counter)  # by why they do not count yet (`core.reviews.PENDING`)
     verdicts: Counter[str] = field(default_factory=Counter)  # of the labels that were reviewed
@@ -195,9 +197,12 @@ def labels(
     made = []
     for row in rows:
         _, annotation_id, task_id, kind, payload, weight_set, guideline, annotator, batch, *left_out = row
-        exclusion, simulated, pending, verdict, cause, is_divided, checks_people = left_out
+        exclusion, simulated, pending, verdict, cause, is_divided, checks_people, in_trial = left_out
         if checks_people:
             tally.checks += 1
+            continue
+        if in_trial:
+            tally.trials += 1
             continue
         if exclusion is not None:
             tally.excluded[exclusion] += 1

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from annotation.core.arrays import id_array
 from annotation.core.checks import checks_people
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
+from annotation.core.trials import IN_TRIAL
 from annotation.exchange.selection import Selection
 from annotation.models import Aspect, Draft, Guideline, Project, QualificationAttempt, User, WeightSet
 
@@ -50,7 +51,7 @@ WITH every AS (
             ELSE review.verdict END AS review,
         review.note AS review_note, review.reviewer_id, review.created_at AS reviewed_at,
         review.payload::text AS correction, review.reply AS review_reply,
-        {EXCLUSION_ID} IS NOT NULL AS excluded
+        {EXCLUSION_ID} IS NOT NULL OR {IN_TRIAL} AS excluded
     FROM annotation_annotation AS annotation
         LEFT JOIN annotation_review AS review ON review.annotation_id = annotation.id
         JOIN annotation_assignment AS slot ON slot.id = annotation.assignment_id

@@ -19,8 +19,10 @@ from annotation.models.prompt import Candidate, Import, Prompt
 from annotation.models.qualification import Qualification, QualificationAttempt, QualificationItem
 from annotation.models.reference import GlossaryTerm, MemoryEntry
 from annotation.models.review import GuidelineReading, Remark, Review, ReviewClaim
+from annotation.models.selection import PairMargin, TaskArm
 from annotation.models.summary import WeeklySummary
 from annotation.models.task import Assignment, Batch, Kind, QueueCursor, Task, TimeSpent, WorkClock
+from annotation.models.trial import GuidelineClause, TrialArm, TrialPerson
 from annotation.models.user import Invitation, User
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "GlossaryTerm",
     "Gold",
     "Guideline",
+    "GuidelineClause",
     "GuidelineReading",
     "Import",
     "Invitation",
@@ -54,6 +57,7 @@ __all__ = [
     "Membership",
     "MemoryEntry",
     "Message",
+    "PairMargin",
     "PayRate",
     "Plan",
     "Project",
@@ -71,9 +75,12 @@ __all__ = [
     "SealRedaction",
     "SlotCount",
     "Task",
+    "TaskArm",
     "TaskCheck",
     "TaskDoubt",
     "TimeSpent",
+    "TrialArm",
+    "TrialPerson",
     "User",
     "WeeklySummary",
     "WeightSet",

@@ -55,6 +55,11 @@ class Batch(models.Model):
     weight_set = models.ForeignKey(WeightSet, models.PROTECT, related_name="+", null=True, blank=True)
     seed = models.PositiveIntegerField(help_text="Shuffles the tasks and hides which candidate is which.")
     selection = models.JSONField(default=dict, help_text="Which prompts and candidates it was opened with.")
+    # A trial of the guideline: its answers are no labels (`annotation.core.trials`).
+    trial = models.ForeignKey(
+        "annotation.GuidelineClause", models.PROTECT, related_name="batches", null=True, blank=True
+    )
+    trial_arm = models.CharField(max_length=8, blank=True, help_text="present or proposed; see `TrialPerson`.")
     checks = models.JSONField(
         default=dict, blank=True, help_text="Which tasks check people; see `annotation.checks.shares`. Empty: none."
     )
@@ -64,6 +69,9 @@ class Batch(models.Model):
     saved = models.PositiveIntegerField(
         default=0, help_text="By the newest analysis: answers fewer than the most, of the tasks that need no more."
     )
+
+    # The arm of each prompt that was selected, between dealing the tasks and inserting them (`annotation.queue.arms`).
+    arms: dict[int, str] | None = None
 
     class Meta:
         verbose_name_plural = "batches"
@@ -77,6 +85,11 @@ class Batch(models.Model):
             ),
             models.CheckConstraint(condition=Q(sure__gt=0, sure__lt=1), name="batch_sure"),
             models.CheckConstraint(condition=Q(kind__in=Kind.values), name="batch_kind"),
+            models.CheckConstraint(
+                condition=Q(trial__isnull=True, trial_arm="")
+                | Q(trial__isnull=False, trial_arm__in=["present", "proposed"]),
+                name="batch_trial",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -28,7 +28,8 @@ DECIDED = ("first", "second")
 ANSWERS = f"""
 WITH batches AS (
     SELECT id FROM annotation_batch
-    WHERE project_id = %(project)s AND kind = %(kind)s AND (%(batch)s::bigint IS NULL OR id = %(batch)s)
+    WHERE project_id = %(project)s AND kind = %(kind)s AND trial_id IS NULL
+        AND (%(batch)s::bigint IS NULL OR id = %(batch)s)
     ORDER BY id DESC LIMIT {NEWEST_BATCHES}
 ), task AS (
     SELECT first.* FROM batches CROSS JOIN LATERAL (

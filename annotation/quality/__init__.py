@@ -15,6 +15,7 @@ score_scale  scores in units of their annotator's own scale
 flips        who takes the wrong side, by gold
 marks        marked errors → penalty points (MQM)
 labels       what people chose between two texts → votes, posterior and calibrated posterior, side by side
+arms         the same, ties and margins, by how tasks were selected
 agreements   agreement by measure, batch, week, pair of people, as JSON
 results      all of it as JSON, for the Quality page
 run          computes, stores, and says what is due

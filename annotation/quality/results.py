@@ -19,11 +19,12 @@ A row is about a measure: `kind`, `measure` and `aspect` ("" where there is none
 The whole (`results_of`):
 
     answers     how many answers are looked at
-    left_out    how many are not, by reason: "excluded", "waiting", "sent_back", "checks"
+    left_out    how many are not, by reason: "excluded", "waiting", "sent_back", "trial", "checks"
     compared    [units with several people's texts, how many of them were compared]; edited: the same of post-edits
     agreement   rows, of what people answered
     labels_agreement  rows, of what counts after correction and adjudication (choice and score only)
     batches     rows with `batch` (an id), the newest 50; weeks: rows with `week` (its Monday), the newest 26
+    arms        rows of `annotation.quality.arms`: tasks by how they were selected; [] where all were random
     pairs       rows with `one`, `other` (ids of people), `n`, and percent with coefficient (Cohen's kappa of choices,
                 interval alpha of scores), or mean; of the 40 people with the most answers
     oneself     rows with `person`, `n`, percent and coefficient: the same person's first and second answer
@@ -44,6 +45,7 @@ The whole (`results_of`):
     edits       [{"origin", "mean": figure}]: HTER; edits_by_person: [{"person", "mean": figure}]
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -52,6 +54,7 @@ import numpy as np
 from annotation.analyses.intervals import Estimate
 from annotation.quality import agreements, columns
 from annotation.quality.aggregation import accuracies
+from annotation.quality.arms import Selected, of_arms
 from annotation.quality.calibration import FEWEST_GOLD
 from annotation.quality.flips import flip_rates, right_rates
 from annotation.quality.labels import Labels, choice_rows, labels_of, usable
@@ -60,13 +63,16 @@ from annotation.quality.position import Effect, Position, position_effects
 from annotation.quality.rankings import bradley_terry
 from annotation.quality.score_scale import scale_scores
 
-VERSION = 1
+VERSION = 2
 BINS = 10
 Result = dict[str, Any]
 
 
-def results_of(material: Material, labels: Labels | None = None) -> Result:
-    """`labels`: of the material, where the caller has them."""
+def results_of(
+    material: Material, labels: Labels | None = None, selected: Mapping[int, Selected] | None = None
+) -> Result:
+    """`labels`: of the material, where the caller has them. `selected`: of the tasks that were not all drawn at random,
+    how they were selected."""
     labels = labels or labels_of(material)
     position = position_of(material)
     origins = {at: {"origin": name} for at, name in enumerate(material.origins)}
@@ -80,6 +86,7 @@ def results_of(material: Material, labels: Labels | None = None) -> Result:
         "labels_agreement": agreements.of_labels(material),
         "batches": agreements.of_batches(material),
         "weeks": agreements.of_weeks(material),
+        "arms": of_arms(material, selected or {}),
         "pairs": agreements.of_pairs(material),
         "oneself": agreements.of_oneself(material),
         "people": people(material, labels, position),

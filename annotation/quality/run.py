@@ -22,7 +22,7 @@ from annotation.quality.labels import PairLabels, labels_of
 from annotation.quality.material import Material
 from annotation.quality.overlap import extend
 from annotation.quality.results import VERSION, results_of
-from annotation.quality.source import checked_tasks, material_of
+from annotation.quality.source import checked_tasks, material_of, selected_tasks
 from annotation.queue.overlap import adaptive_tasks
 
 QUALITY = "quality"  # of `Analysis.name`
@@ -47,7 +47,7 @@ def assess(project: Project) -> bool:
                 with connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             covers = covers_of([project.pk]).get(project.pk, {})
-            material = material_of(project)
+            material, selected = material_of(project), selected_tasks(project)
             tasks, checks = adaptive_tasks(project), checked_tasks(project)
         labels = labels_of(material)
         doubts = task_doubts(material, labels)
@@ -55,7 +55,7 @@ def assess(project: Project) -> bool:
             store_doubts(project, doubts)
         adaptive = extend(project, tasks, doubts, calibrated=labels.calibrated is not None, checks=checks)
         values = {
-            "result": results_of(material, labels) | {"adaptive": adaptive},
+            "result": results_of(material, labels, selected) | {"adaptive": adaptive},
             "version": VERSION,
             "covers": covers,
             "computed_at": timezone.now(),

@@ -15,6 +15,7 @@ from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import usable_prompts
 from annotation.kinds import KINDS
 from annotation.models import Aspect, Batch, Kind, Project, Prompt, Qualification, WeightSet
+from annotation.queue.arms import RANDOM, check, select_tasks
 from annotation.queue.batch_changes import qualification_problems
 from annotation.queue.left_out import count_left_out, count_same_reading, left_out_sentences
 from annotation.queue.prompt_selection import PromptSelection
@@ -129,6 +130,9 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
         "same_reading": 0,
     }
     rows = usable_prompts(batch.project)
+    asked = prompts if isinstance(prompts, PromptSelection) and prompts.select != RANDOM else None
+    if asked is not None:
+        check(asked.select, asked.limit, asked.random_share)
     if isinstance(prompts, PromptSelection):
         prompts = prompts.prompts_for(batch)
     if prompts is not None:
@@ -150,6 +154,10 @@ def deal_tasks(batch: Batch, prompts: QuerySet[Prompt] | PromptSelection | None)
             FROM ({tasks_query(batch, origins)}) AS made""",  # noqa: S608 - only our own constants
             params,
         )
+        if asked is not None:
+            selection["select"] = select_tasks(
+                batch, how=asked.select, limit=asked.limit, random_share=asked.random_share
+            )
         cursor.execute(
             """SELECT (SELECT count(*) FROM chosen), count(*), count(DISTINCT prompt_id), (
                 SELECT count(*) FROM annotation_exclusion

@@ -13,6 +13,7 @@ from annotation.core.errors import Conflict, InvalidInput
 from annotation.core.events import record
 from annotation.core.locks import Lock, key_of, lock_until_commit
 from annotation.models import Batch, Project, Prompt, Qualification, User
+from annotation.queue.arms import insert_arms
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.prompt_selection import PromptSelection
 from annotation.queue.workforce import TooFewPeople, describe_shortage, find_shortage, workforce_of
@@ -54,6 +55,9 @@ def open_batch(
     one candidate of each). The seed draws the prompts of a limited selection, shuffles tasks, picks candidates and
     decides sides: the same seed, the same batch. With `requires_review`, answers count only after review.
 
+    Where the selection asks for uncertain or diverse prompts, `TaskArm` says how each task was selected
+    (`queue.arms`).
+
     Texts of a prompt that read the same count as one. A prompt that yields no task is left out and counted in
     `batch.selection["left_out"]`; see `queue.left_out` for the reasons.
     Where the batch asks for more answers than the project's people can give, `batch.selection["shortage"]` says so
@@ -93,6 +97,7 @@ def open_batch(
             raise TooFewPeople(message, [("accept_missing", message)])
         batch.save(force_insert=True)
         insert_tasks(batch)
+        insert_arms(batch)
         insert_slots(batch)
         clear_tasks()
         record(

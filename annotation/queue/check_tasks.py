@@ -65,6 +65,15 @@ SLOTS = """
     FROM annotation_task t CROSS JOIN generate_series(1, %(overlap)s) AS slot
     WHERE t.id = ANY(%(tasks)s) ORDER BY t.position, slot"""
 
+# How a task was selected goes with it.
+ARMS = """
+    UPDATE annotation_taskarm arm SET task_id = after.id
+    FROM (SELECT id, row_number() OVER (ORDER BY position) AS n FROM annotation_task WHERE id = ANY(%(tasks)s))
+            AS before
+        JOIN (SELECT id, row_number() OVER (ORDER BY position) AS n FROM annotation_task WHERE id = ANY(%(moved)s))
+            AS after USING (n)
+    WHERE arm.task_id = before.id"""
+
 
 def lock_places(batch: Batch, count: int, *, after: int = 0) -> list[Place]:
     """Up to `count` random tasks behind this position whose place a check may take, in the order of the queue. Call it
@@ -87,6 +96,7 @@ def fill_places(batch: Batch, checks: Sequence[tuple[Place, NewCheck]]) -> None:
         cursor.execute(MOVE, {"tasks": tasks, "last": last_position(batch)})
         moved = [pk for (pk,) in cursor.fetchall()]
         cursor.execute(SLOTS, {"tasks": moved, "priority": batch.priority, "overlap": batch.overlap})
+        cursor.execute(ARMS, {"tasks": tasks, "moved": moved})
     rows = Task.objects.in_bulk(tasks)
     for place, check in checks:
         rows[place.task].prompt_id, rows[place.task].candidate_ids = check.prompt, list(check.candidate_ids)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from annotation.core.errors import Conflict
 from annotation.core.events import insert_events
 from annotation.core.prepared import TASK_TEXTS, execute, hydrate, select_list, texts_of
+from annotation.core.trials import may_join
 from annotation.models import Assignment, Batch, Prompt, Task, User
 from annotation.queue.check_claims import CHECKS, MAY_WORK, take_practice_item
 
@@ -141,8 +142,10 @@ def claim_next(*, batch: Batch, annotator: User) -> Assignment | None:
 
     None when nothing in this batch is free for them. A slot whose lease ran out counts as free, whether or not
     `expire_leases` has run since. The assignment comes with its task and prompt. Who has not done the batch's practice
-    items gets those first.
+    items gets those first. In a trial of the guideline only the people of the batch's arm get tasks.
     """
+    if not may_join(annotator, batch):
+        return None
     if batch.checks.get("tutorial"):
         take_practice_item(batch, annotator)
     if assignment := claim(batch, annotator, where=AHEAD) or claim(batch, annotator):
@@ -161,8 +164,11 @@ def claim(batch: Batch, annotator: User, *, where: str = "") -> Assignment | Non
         "written_by": f"human:{annotator.pk}",
         "lease": timedelta(minutes=batch.project.lease_minutes),
     }
+    again = batch.trial_id is not None  # a trial shows tasks again
     statement = CLAIM.format(
-        where=where, unseen=UNSEEN if batch.project.avoid_seen else "", checks=CHECKS if batch.checks else ""
+        where=where,
+        unseen=UNSEEN if batch.project.avoid_seen and not again else "",
+        checks=CHECKS if batch.checks else "",
     )
     for attempt in range(CLAIM_ATTEMPTS):
         try:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation.core.errors import Conflict
 from annotation.core.events import record
+from annotation.core.trials import may_join
 from annotation.models import Assignment, Batch, Candidate, Membership, Project, Task, User
 from annotation.queue.claims import ASSIGNED_FOR, release, return_to_queue
 from annotation.queue.progress import closed_checks, test_due
@@ -96,7 +97,9 @@ def refuse_known_task(task: Task, batch: Batch, annotator: User) -> None:
         raise Conflict(_("%(person)s wrote one of these texts and may not judge it.") % {"person": annotator})
     if closed_checks(annotator, task.pk).exists():
         raise Conflict(_("This task checks people and is not for %(person)s now.") % {"person": annotator})
-    if batch.project.avoid_seen:
+    if not may_join(annotator, batch):
+        raise Conflict(_("This batch tries a guideline that %(person)s was not drawn to see.") % {"person": annotator})
+    if batch.project.avoid_seen and batch.trial_id is None:
         seen = Assignment.objects.filter(annotator=annotator, task__prompt=task.prompt_id).exclude(batch=batch)
         if seen.exists():
             message = _("%(person)s has seen this prompt in another batch, which this project does not allow.")

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.models import Batch, Project, Prompt, Qualification
+from annotation.queue.arms import selection_sentences
 from annotation.queue.batch_plan import clear_tasks, deal_tasks, plan_batch
 from annotation.queue.batches import new_seed
 from annotation.queue.left_out import left_out_sentences
@@ -50,6 +51,7 @@ class Preview:
         lines = [amount_sentence(self), hours_sentence(self), *adaptive_sentences(self), pace_sentence(self.pace)]
         if self.workforce.untested:
             lines.append(untested_sentence(self.workforce))
+        lines += selection_sentences(self.batch.selection)
         return [*lines, *(f"{sentence}." for sentence in left_out_sentences(self.batch.selection))]
 
     def warning(self) -> str | None:

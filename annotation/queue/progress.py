@@ -5,10 +5,22 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce, JSONObject
 
 from annotation.core.access import MEMBERS, within
+from annotation.core.trials import may_join, open_batches_of
 from annotation.models import (
     Annotation,
     Assignment,
@@ -191,18 +203,22 @@ class AskedOfEach(Exists):
 
 def open_to(user: User, batch: Batch) -> QuerySet[Assignment]:
     """The free slots of the batch that this person may claim."""
-    return eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE))
+    if not may_join(user, batch):
+        return Assignment.objects.none()
+    trial = Value(batch.trial_id, output_field=BigIntegerField())
+    return eligible(user, Assignment.objects.filter(batch=batch, state=State.FREE), trial)
 
 
-def eligible(user: User, free: QuerySet[Assignment]) -> QuerySet[Assignment]:
+def eligible(user: User, free: QuerySet[Assignment], trial: Any) -> QuerySet[Assignment]:
     """Of these free slots those that this person may claim: not had, not written by them, not met elsewhere, and no
-    check that is not for them."""
+    check that is not for them. A `trial` (an expression for that of their batch) shows tasks again."""
     had = Assignment.objects.filter(annotator=user, task=OuterRef("task"))
     written = Candidate.objects.filter(origin=f"human:{user.pk}").order_by().values("pk")
     wrote = Task.objects.filter(pk=OuterRef("task"), candidate_ids__overlap=written)
     met = Assignment.objects.filter(
         annotator=user, task__prompt=OuterRef("task__prompt"), batch__project__avoid_seen=True
     ).exclude(batch=OuterRef("batch"))
+    met = met.annotate(again=trial).filter(again__isnull=True)
     return free.filter(
         ~AskedOfEach(had), ~AskedOfEach(wrote), ~AskedOfEach(met), ~AskedOfEach(closed_checks(user, OuterRef("task")))
     )
@@ -224,7 +240,8 @@ def work_for(user: User) -> list[Work]:
     """The open batches of this person's projects, those with something to do first: one query."""
     cursors = QueueCursor.objects.filter(annotator=user)
     cursor = cursors.filter(batch=OuterRef(OuterRef("pk")))  # of the batch, not of each slot: asked once
-    free = eligible(user, Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE))
+    trial = ExpressionWrapper(OuterRef(OuterRef("trial")), output_field=BigIntegerField())
+    free = eligible(user, Assignment.objects.filter(batch=OuterRef("pk"), state=State.FREE), trial)
     # Nearly always there is one ahead of their cursor; only otherwise is the whole queue scanned.
     ahead = free.filter(
         priority=Subquery(cursor.values("priority")[:1]), position__gt=Subquery(cursor.values("position")[:1])
@@ -241,7 +258,7 @@ def work_for(user: User) -> list[Work]:
     paused = Membership.objects.filter(project=OuterRef("project"), user=user, paused_at__isnull=False)
     batches = (
         within(Batch.objects.select_related("project"), user, MEMBERS)
-        .filter(status=Batch.Status.OPEN, project__archived_at=None)
+        .filter(open_batches_of(user), status=Batch.Status.OPEN, project__archived_at=None)
         .annotate(
             done_by_me=Coalesce(Subquery(done), 0),
             claimed=Exists(claimed),

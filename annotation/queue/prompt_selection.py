@@ -11,6 +11,7 @@ from annotation.core.checks import is_check
 from annotation.core.errors import InvalidInput
 from annotation.core.exclusions import usable_prompts
 from annotation.models import Batch, Prompt, Task
+from annotation.queue.arms import RANDOM, RANDOM_SHARE
 
 WITHOUT_KIND, FRESH, ALL = "without", "fresh", "all"
 WHICH = {
@@ -28,14 +29,18 @@ SIDES = {
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSelection:
-    """`which` is a key of WHICH, `side` one of SIDES; with `limit`, a random sample by the batch's seed."""
+    """`which` is a key of WHICH, `side` one of SIDES; with `limit`, a random sample by the batch's seed, or what
+    `select` says (a key of `queue.arms.SELECT`), with `random_share` of them drawn at random all the same."""
 
     which: str = WITHOUT_KIND
     side: str = ""
     limit: int | None = None
+    select: str = RANDOM
+    random_share: float = RANDOM_SHARE
 
     def prompts_for(self, batch: Batch) -> QuerySet[Prompt]:
-        """Withdrawn prompts are never chosen. Raises InvalidInput for a limit below 1."""
+        """Withdrawn prompts are never chosen. All of them, where `arms.select_tasks` keeps some of what they yield.
+        Raises InvalidInput for a limit below 1."""
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(_("At least one prompt."), [("limit", _("at least 1"))])
         rows = usable_prompts(batch.project)
@@ -44,7 +49,7 @@ class PromptSelection:
         if self.which != ALL:
             tasks = Task.objects.filter(prompt=OuterRef("pk")).exclude(is_check("pk"))
             rows = rows.filter(~Exists(tasks.filter(batch__kind=batch.kind) if self.which == WITHOUT_KIND else tasks))
-        if self.limit is not None:
+        if self.limit is not None and self.select == RANDOM:
             drawn = MD5(Concat(Value(f"{batch.seed}:prompt:"), Cast(F("pk"), CharField())))
             rows = rows.order_by(drawn, "pk")[: self.limit]
         return rows

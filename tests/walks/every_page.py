@@ -31,15 +31,19 @@ from annotation.models import (
     Assignment,
     Batch,
     CheckProposal,
+    Guideline,
+    GuidelineClause,
     Import,
     Kind,
     Membership,
+    PairMargin,
     PayRate,
     Project,
     Qualification,
     QualificationItem,
     Remark,
     Role,
+    Task,
     User,
     Withdrawal,
 )
@@ -53,6 +57,7 @@ from annotation.qualification.attempts import start_attempt
 from annotation.quality.run import assess
 from annotation.queue.claims import claim_next
 from annotation.reference.glossary import add_term
+from annotation.reviewing.adjudication import adjudicate, take_back_last
 from annotation.reviewing.verdicts import correct, reply_to_review
 from tests.annotation.helpers import ONE, TWO, batch_of, plan_of
 from tests.factories import CandidateFactory, ProjectFactory, PromptFactory, join
@@ -84,6 +89,7 @@ class World:
     batches: dict[str, Batch] = field(default_factory=dict)
     judgements: int = 0  # an upload of recorded judgements
     divided: int = 0  # a task on which annotators disagree
+    trial: int = 0  # a batch that tries a clause of the guideline
 
     def pages(self) -> list[tuple[str, str]]:
         """(name, address) of every address that may be a page; the work of each kind has one of its own."""
@@ -98,6 +104,8 @@ class World:
                 found.append((name, reverse(name, args=[self.judgements])))
             elif (name.startswith("adjudicate_") and "task_id" in keys) or name == "checks_task_gold":
                 found.append((name, reverse(name, args=[self.divided])))
+            elif name == "trial_guideline":
+                found.append((name, reverse(name, args=[self.trial])))
             elif name == "work":
                 found += [(f"work ({kind})", reverse(name, args=[batch.pk])) for kind, batch in self.batches.items()]
             else:
@@ -158,6 +166,7 @@ def everything(
     reply_to_review(review=review, author=rin, text="わかりました。")
     submit(assignment=hand(writing, rin), payload={"text": good}, annotator=rin)  # the one to review
     divided = disagree(batches[Kind.CHOOSING], project)
+    tried = tried_of(guideline, divided, hana)
     assess(project)
     dataset = freeze_dataset(project=project, purpose="sft", actor=hana)
     Batch.objects.filter(pk=writing.pk).update(requires_review=True)
@@ -219,10 +228,11 @@ def everything(
         "user_id": rin.pk,
         **checks_of(project, batches[Kind.CHOOSING], kei, hana),
         "withdrawal_id": withdrawn_of(project, hana).pk,
+        "clause_id": tried.trial_id,
         **training_rows(project, dataset),
     }
     people = {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin}
-    return World(project, people, values, batches, judgements_of(project, hana, texts), divided)
+    return World(project, people, values, batches, judgements_of(project, hana, texts), divided, tried.pk)
 
 
 def checks_of(project: Project, batch: Batch, person: User, manager: User) -> dict[str, int]:
@@ -274,6 +284,44 @@ def disagree(batch: Batch, project: Project) -> int:
         payload = {"choice": "one", "chosen": shown[side], "shown": shown, "strength": 1, "reasons": []}
         submit(assignment=held, payload=payload, annotator=person)
     return int(task.pk)
+
+
+def tried_of(guideline: Guideline, task: int, manager: User) -> Batch:
+    """A batch that tries a clause about the task, with what was found so far; the task's decision; and margins."""
+    of_task = Task.objects.get(pk=task)
+    adjudicate(task=of_task, adjudicator=manager, cause="underspecified", note="敬語が要ります。")
+    none = {"value": None, "low": None, "high": None, "n": 0, "tasks": 0, "undefined": "too few"}
+    row = {"kind": "choosing", "measure": "choice", "aspect": "", "present": none, "proposed": none}
+    row["difference"] = {"value": 0.2, "low": -0.1, "high": 0.5, "n": 40, "tasks": 20, "undefined": ""}
+    clause = GuidelineClause.objects.create(
+        project=guideline.project,
+        text="敬語を使う。",
+        task_ids=[task],
+        status="trial",
+        based_on=guideline,
+        proposed=f"{guideline.text}\n\n敬語を使う。",
+        seed=1,
+        result={
+            "answers": {"present": 4, "proposed": 4},
+            "measures": [row],
+            "computed_at": "2026-11-29T00:00:00+00:00",
+        },
+        created_by=manager,
+    )
+    take_back_last(project=guideline.project, adjudicator=manager)
+    one, other = sorted(of_task.candidate_ids)
+    PairMargin.objects.create(
+        project=guideline.project,
+        prompt=of_task.prompt,
+        one=one,
+        other=other,
+        margin=2.5,
+        origin=ONE,
+        computed_at=timezone.now(),
+    )
+    return Batch.objects.create(
+        project=guideline.project, name="試し", kind="choosing", overlap=2, seed=1, trial=clause, trial_arm="proposed"
+    )
 
 
 def hand(batch: Batch, person: User) -> Assignment:

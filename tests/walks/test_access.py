@@ -28,6 +28,7 @@ from annotation.models import (
     Exclusion,
     GlossaryTerm,
     Gold,
+    GuidelineClause,
     Import,
     Membership,
     PayRate,
@@ -68,6 +69,11 @@ MANAGER_ONLY = {
     "prompt_withdraw",
     "project_settings",
     "settings_guideline",
+    "guideline_debugger",
+    "clause",
+    "clause_try",
+    "clause_adopt",
+    "clause_discard",
     "settings_guideline_version",
     "settings_aspects",
     "settings_aspect",
@@ -148,6 +154,7 @@ STAFF_ONLY = {
     "adjudicate_task",
     "adjudicate_own",
     "adjudicate_time",
+    "second_look",
     "quality",
     "quality_file",
     "dashboard",
@@ -264,6 +271,7 @@ def world():
     )
     former = UserFactory()
     withdrawal = Withdrawal.objects.create(project=project, person=former, mode="exclude")
+    clause = GuidelineClause.objects.create(project=project, text="Use keigo.", task_ids=[task.pk])
     return {
         "project": project,
         "people": {Role.MANAGER: hana, Role.ANNOTATOR: kei, Role.REVIEWER: rin},
@@ -296,6 +304,7 @@ def world():
         "gold_id": gold.pk,
         "proposal_id": proposal.pk,
         "withdrawal_id": withdrawal.pk,
+        "clause_id": clause.pk,
         **training_rows(project, dataset),
     }
 

@@ -106,6 +106,7 @@ def describe_job(job: EngineJob) -> str:
         "run": _("run %(number)s"),
         "generation": _("generation %(number)s"),
         "evaluation": _("evaluation %(number)s"),
+        "marginscoring": _("margin scoring %(number)s"),
     }
     return names[str(job._meta.model_name)] % {"number": job.pk}
 

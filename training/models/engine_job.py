@@ -12,7 +12,7 @@ from training.models.shown_paths import without_folders
 
 
 class EngineJob(models.Model):
-    """What runs as an engine subprocess in a run directory of its own: a Run, a Generation, an Evaluation."""
+    """What runs as an engine subprocess in a run directory of its own: a Run, a Generation, an Evaluation …"""
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("Waiting")

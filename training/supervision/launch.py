@@ -28,16 +28,17 @@ from training.contract.errors import LOST, OUT_OF_MEMORY, mentions_memory
 from training.contract.run_directory import AlreadyRunning
 from training.engine_jobs import model_folders
 from training.engine_jobs.queue import job_name
-from training.models import EngineJob, Evaluation, Generation, Run
+from training.models import EngineJob, Evaluation, Generation, MarginScoring, Run
 from training.results.checkpoints import register_checkpoint
 from training.results.evaluations import create_evaluation
 from training.results.generations import ingest_candidates
+from training.results.margins import ingest_margins
 from training.rounds import lifecycle
 
 log = logging.getLogger(__name__)
 
 Status = EngineJob.Status
-JOBS: tuple[type[EngineJob], ...] = (Run, Generation, Evaluation)
+JOBS: tuple[type[EngineJob], ...] = (Run, Generation, Evaluation, MarginScoring)
 # Names a PostgreSQL advisory lock: who starts an engine counts the running ones first, one at a time.
 STARTING = 0x4B4F4E4F4D49
 LOG_LINES = 15
@@ -223,6 +224,9 @@ def _ingest(job: EngineJob) -> None:
     elif isinstance(job, Generation):
         job.candidates_added = ingest_candidates(job)
         job.save(update_fields=["candidates_added"])
+    elif isinstance(job, MarginScoring):
+        job.margins_count = ingest_margins(job)
+        job.save(update_fields=["margins_count"])
 
 
 def _end(job: EngineJob, status: str, error: str, result: dict | None) -> None:

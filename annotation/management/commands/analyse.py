@@ -10,6 +10,7 @@ from annotation.analyses.run import analyse, due_projects, newest
 from annotation.checks.rules import propose
 from annotation.models import Analysis, Project
 from annotation.quality import run as quality
+from annotation.trials.results import update_results
 
 
 class Command(BaseCommand):
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         for row in rows:
             if not analyse(row) or not quality.assess(row):
                 raise CommandError(f"{row.slug} is being analysed already: try again later")
+            update_results(row)
             if proposed := propose(row):
                 self.stdout.write(f"{row.slug}: {proposed:,} proposals of rules on checks")
             found = newest(row)[Analysis.Name.TRUST]

@@ -7,6 +7,7 @@ from django.template.defaultfilters import pluralize
 from annotation.checks.shares import Amounts, Shares, amounts_for, open_checked_batch
 from annotation.core.errors import DomainError
 from annotation.models import Kind, Project
+from annotation.queue.arms import SELECT
 from annotation.queue.batch_plan import SURE
 from annotation.queue.preview import Preview, preview_batch, preview_of
 from annotation.queue.prompt_selection import FRESH, HELD_OUT, TRAINING, WHICH, PromptSelection
@@ -48,6 +49,20 @@ class Command(BaseCommand):
         )
         parser.add_argument("--limit", type=int, help="at most this many prompts, a random sample by the seed")
         parser.add_argument(
+            "--select",
+            choices=list(SELECT),
+            default=PromptSelection.select,
+            help="which prompts, with --limit: random (default); uncertain: the smallest margins of the "
+            "checkpoint, as compute_margins stored them; diverse: the least alike texts; mix: half of each",
+        )
+        parser.add_argument(
+            "--random-share",
+            type=float,
+            default=PromptSelection.random_share,
+            metavar="SHARE",
+            help="how much of such a selection is drawn at random all the same, to compare with (default 0.2)",
+        )
+        parser.add_argument(
             "--origin", action="append", help="take candidates of this origin; give it twice to compare two"
         )
         parser.add_argument(
@@ -81,7 +96,13 @@ class Command(BaseCommand):
             "project": project,
             "kind": Kind(options["kind"]),
             "overlap": options["overlap"],
-            "prompts": PromptSelection(which=options["which"], side=options["only"], limit=options["limit"]),
+            "prompts": PromptSelection(
+                which=options["which"],
+                side=options["only"],
+                limit=options["limit"],
+                select=options["select"],
+                random_share=options["random_share"],
+            ),
             "origins": options["origin"],
             "alternatives": options["alternatives"],
             "seed": options["seed"],

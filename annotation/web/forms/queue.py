@@ -13,6 +13,7 @@ from annotation.checks.shares import HIGHEST_SHARE, MOST_PRACTICE, Shares
 from annotation.kinds import KINDS
 from annotation.kinds.base import MAX_ALTERNATIVES
 from annotation.models import Batch, Candidate, Kind, Project, Qualification
+from annotation.queue.arms import RANDOM, RANDOM_SHARE, SELECT
 from annotation.queue.batch_changes import HIGHEST, LOWEST
 from annotation.queue.batch_plan import LEAST_SURE, SURE
 from annotation.queue.batches import SEED_LIMIT, new_seed
@@ -132,6 +133,22 @@ class BatchForm(ChecksForm):
         label=_("Maximum prompts"),
         help_text=_("A random sample. Leave empty for all."),
     )
+    select = forms.ChoiceField(
+        label=_("Which of them"),
+        required=False,
+        choices=list(SELECT.items()),
+        help_text=_(
+            "Others than random need a maximum. Nobody knows beforehand whether a selection helps: compare its arms."
+        ),
+    )
+    random_share = forms.IntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        initial=round(RANDOM_SHARE * 100),
+        label=_("Drawn at random all the same (%)"),
+        help_text=_("Of a selection that is not random, to compare it with."),
+    )
     origins = forms.MultipleChoiceField(
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -208,7 +225,13 @@ class BatchForm(ChecksForm):
             "project": self.project,
             "kind": cleaned["kind"],
             "overlap": cleaned["overlap"],
-            "prompts": PromptSelection(which=cleaned["which"], side=cleaned["side"], limit=cleaned["limit"]),
+            "prompts": PromptSelection(
+                which=cleaned["which"],
+                side=cleaned["side"],
+                limit=cleaned["limit"],
+                select=cleaned["select"] or RANDOM,
+                random_share=(cleaned["random_share"] or 100 * RANDOM_SHARE) / 100,
+            ),
             "origins": cleaned["origins"] or None,
             "alternatives": cleaned["alternatives"],
             "qualification": cleaned["qualification"],

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("annotation.web.urls.checks")),
     path("", include("annotation.web.urls.qualifications")),
     path("", include("annotation.web.urls.reference")),
+    path("", include("annotation.web.urls.trials")),
     path("", include("annotation.web.urls.task_panels")),
     path("", include("annotation.web.urls.consent")),
 ]

@@ -24,6 +24,7 @@ from annotation.dashboards.adaptive import batch_sentences
 from annotation.kinds import KINDS, show
 from annotation.models import Assignment, Batch, Membership, Role, Task, TaskCheck, User, WorkCount
 from annotation.quality.run import newest
+from annotation.queue.arms import selection_sentences
 from annotation.queue.left_out import left_out_sentences
 from annotation.queue.progress import Progress, progress_of
 from annotation.queue.workforce import people_now, recorded_shortage
@@ -93,6 +94,7 @@ def batch_page(
         "batch": progress.batch,
         "progress": progress,
         "left_out": left_out_sentences(progress.batch.selection),
+        "selected": selection_sentences(progress.batch.selection),
         "shortage": shortage_of(progress, members),
         "adaptive": batch_sentences(progress, newest(batch.project)) if progress.batch.overlap_most else [],
         "excluded": exclusions.counted(),

@@ -235,7 +235,7 @@ def task_page(
         "skip_reasons": SKIP_REASONS,
         "has_draft": entered is not None and error is None and assignment.finished_at is None,
         "saved_at": int(saved_at.timestamp() * 1000) if saved_at else "",
-        "guideline_news": guideline_news(request.user, shown.project),
+        "guideline_news": None if assignment.batch.trial_id else guideline_news(request.user, shown.project),
         "sent_back": sent_back_note(assignment) if assignment.finished_at else "",
         "has_message": has_unread(request.user, shown.project),
         "is_practice": is_practice(assignment),
