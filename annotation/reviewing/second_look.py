@@ -16,6 +16,7 @@ from annotation.kinds import KINDS
 from annotation.models import Annotation, Assignment, PairMargin, Project, Task
 
 MOST_LISTED, MOST_READ, AT_ONCE = 50, 5_000, 500  # contradictions; pairs with the largest margins, and so many at once
+STRONG_PART = 4  # a margin is strong among the largest quarter of those stored, or the largest 50 where they are few
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def contradictions_of(project: Project) -> SecondLook:
     if newest is None:
         return SecondLook("", None, [], 0, 0)
     size = Abs("margin", output_field=FloatField())
-    largest = list(margins.annotate(size=size).order_by("-size", "pk")[:MOST_READ])
+    stored = margins.count()
+    strong = min(max(stored // STRONG_PART, MOST_LISTED), MOST_READ)
+    largest = list(margins.annotate(size=size).order_by("-size", "pk")[:strong])
     rows: list[Contradiction] = []
     read = 0
     for start in range(0, len(largest), AT_ONCE):
@@ -60,7 +63,7 @@ def contradictions_of(project: Project) -> SecondLook:
         rows += contradicted(part)
         if len(rows) >= MOST_LISTED:
             break
-    return SecondLook(newest.origin, newest.computed_at, rows[:MOST_LISTED], read, margins.count())
+    return SecondLook(newest.origin, newest.computed_at, rows[:MOST_LISTED], read, stored)
 
 
 def contradicted(margins: Sequence[PairMargin]) -> Iterable[Contradiction]:
