@@ -114,7 +114,9 @@ def disagreeing(batch: Batch) -> Iterator[int]:
     """The tasks on which labels that are not excluded differ, as the kind compares them."""
     answers = Annotation.objects.filter(task__batch=batch, is_current=True)
     if batch.checks or in_effect(batch.project).exists():
-        answers = answers.exclude(is_excluded(project="task__batch__project"))
+        # Of a trial's answers none is a label, and where they differ is what it is about.
+        left_out = has_exclusion if batch.trial_id else is_excluded
+        answers = answers.exclude(left_out(project="task__batch__project"))
     rows = answers.order_by("task_id").values_list("task_id", "payload").iterator(chunk_size=ROWS_AT_ONCE)
     for task, of_task in groupby(rows, key=lambda row: row[0]):
         if differ(batch.kind, [payload for _task, payload in of_task]):
