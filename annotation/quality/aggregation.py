@@ -69,13 +69,19 @@ def majority(answers: Answers) -> np.ndarray:
     return np.where(total > 0, votes / np.maximum(total, 1), 1 / answers.classes)
 
 
-def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iterations: int = 0) -> DawidSkene:
+def dawid_skene(
+    answers: Answers, *, known: np.ndarray | None = None, smoothing: float = SMOOTHING, max_iterations: int = 0
+) -> DawidSkene:
     """EM from the shares of votes, until no posterior moves by more than `CONVERGED`. `max_iterations` 0: as many as
-    take about a second, at least 200."""
+    take about a second, at least 200.
+
+    `known` (units,): the class of units whose truth is known, -1 of others. Without any, people who agree with each
+    other are told from those who do not, but not which of two who agree is the better one.
+    """
     max_iterations = max_iterations or max(FEWEST_ITERATIONS, min(5_000_000 // max(len(answers.unit), 1), 10_000))
     rows = Sides.of(answers)
     classes, people = answers.classes, answers.people
-    posterior = majority(answers)
+    posterior = fixed(majority(answers), known)
     prior, confusion = np.full(classes, 1 / classes), np.zeros((people, classes, classes))
     iteration, converged = 0, not len(rows.unit)
     while not converged and iteration < max_iterations:
@@ -88,10 +94,19 @@ def dawid_skene(answers: Answers, *, smoothing: float = SMOOTHING, max_iteration
         )
         confusion = pooled(counts.reshape(people, classes, classes).transpose(0, 2, 1), smoothing)
         prior = (posterior.sum(axis=0) + 1 / classes) / (len(posterior) + 1)
-        updated = rows.posterior(confusion, prior)
+        updated = fixed(rows.posterior(confusion, prior), known)
         converged = bool(np.abs(updated - posterior).max() < CONVERGED)
         posterior = updated
     return DawidSkene(posterior, confusion, prior, iteration, converged)
+
+
+def fixed(posterior: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """With certainty where the class is known."""
+    if known is None:
+        return posterior
+    sure = known >= 0
+    posterior[sure] = np.eye(posterior.shape[1])[known[sure]]
+    return posterior
 
 
 def posterior_given(answers: Answers, confusion: np.ndarray, prior: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What people chose between two texts → votes, posterior, calibrated posterior of each pair, side by side. Pure.
 
 The posterior takes what is known of each person from what they answered (not from what a reviewer made of it), and
-applies it to the answers that count. Where an adjudicator decided, the decision is the label. Gold answers teach the
-model nothing: their posteriors come from it, and calibrate it.
+applies it to the answers that count. Where an adjudicator decided, the decision is the label. The truth of gold tells
+the model who is right, and calibrates it: each part of gold by a model that did not know it (`soft_labels`).
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from annotation.quality import columns
-from annotation.quality.aggregation import PAIR_CLASSES, Answers, DawidSkene, dawid_skene, majority, posterior_given
-from annotation.quality.calibration import FEWEST_GOLD, Calibration, fit_calibration
+from annotation.quality.aggregation import PAIR_CLASSES, Answers, DawidSkene, majority, posterior_given
+from annotation.quality.calibration import FEWEST_GOLD, Calibration
 from annotation.quality.columns import BAD
 from annotation.quality.material import Material
-from annotation.quality.soft_labels import thinned
+from annotation.quality.soft_labels import anchored, calibrated_on
 
 FEWEST_SHARED = 10  # pairs that two people answered, below which nothing is known of anybody
 
@@ -71,20 +71,14 @@ def labels_of(material: Material) -> Labels:
     nothing = Labels(units, votes, answers, decided, None, None, None, people, None, None, items, shared)
     if shared < FEWEST_SHARED:
         return nothing
-    model = dawid_skene(given)
-    confusion = everybody(model.confusion, given, len(people))
-    posterior = padded(posterior_given(counted, confusion, model.prior), len(units), model.prior)
+    of_gold = one_answer_each(gold.unit, golden, gold.answer - 1.0, gold.mirrored)
+    truth = np.zeros(of_gold.units, dtype=np.int64)
+    truth[gold.unit] = gold.truth
+    model = anchored(given, of_gold, truth)
+    posterior = padded(posterior_given(counted, model.confusion, model.prior), len(units), model.prior)
     calibration, calibrated = None, None
     if items >= FEWEST_GOLD:
-        of_gold = one_answer_each(gold.unit, golden, gold.answer - 1.0, gold.mirrored)
-        # As few answers of each item as pairs have: the posterior of gold would be surer than theirs otherwise.
-        kept = thinned(of_gold.unit, of_gold.person, answers)
-        truth = np.zeros(of_gold.units, dtype=np.int64)
-        truth[gold.unit] = gold.truth
-        assert of_gold.mirrored is not None
-        own = of_gold.unit[kept], of_gold.person[kept], of_gold.answer[kept]
-        drawn = Answers(*own, PAIR_CLASSES, of_gold.mirrored[kept])
-        calibration = fit_calibration(posterior_given(drawn, confusion, model.prior), truth)
+        calibration = calibrated_on(given, of_gold, truth)
         calibrated = calibration.apply(posterior)
     sure = np.zeros_like(votes)
     sure[unit[certain], (np.sign(rows.counted[certain]) + 1).astype(int)] = 1.0
@@ -121,19 +115,6 @@ def padded(values: np.ndarray, units: int, missing: float | np.ndarray) -> np.nd
     result = np.empty((units, PAIR_CLASSES))
     result[:] = missing
     result[: len(values)] = values
-    return result
-
-
-def everybody(confusion: np.ndarray, given: Answers, people: int) -> np.ndarray:
-    """Confusion matrices of all people: who answered nothing but gold is like the others."""
-    if len(confusion) == people and len(np.unique(given.person)) == people:
-        return confusion
-    counts = np.bincount(given.person, minlength=people)
-    weights = counts[: len(confusion), None, None]
-    result = np.empty((people, PAIR_CLASSES, PAIR_CLASSES))
-    result[:] = (confusion * weights).sum(axis=0) / weights.sum()
-    known = np.flatnonzero(counts[: len(confusion)])
-    result[known] = confusion[known]
     return result
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from annotation.quality.aggregation import PAIR_CLASSES, Answers, DawidSkene, dawid_skene, posterior_given
 from annotation.quality.calibration import FEWEST_GOLD, Calibration, fit_calibration
 
-SEED = 20261129
+SEED, FOLDS = 20261129, 5
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,58 @@ class SoftLabels:
 
 
 def soft_labels(answers: PairAnswers, gold: Gold) -> SoftLabels:
-    """One model of all answers, those to gold included, without their truth; then gold calibrates it.
-
-    A gold item is answered by many and a pair by a few, so that of each item as many answers are drawn as a pair has:
-    otherwise the posterior of gold would be surer than that of pairs.
-    """
+    """One model of all answers, in which the truth of gold is known; gold calibrates it, too (`calibrated_on`)."""
     people, codes = np.unique(np.concatenate([answers.person, gold.answers.person]), return_inverse=True)
     own, golden = codes[: len(answers.person)], codes[len(answers.person) :]
-    together = Answers(
-        np.concatenate([answers.unit, answers.units + gold.answers.unit]),
-        codes,
-        np.concatenate([answers.answer, gold.answers.answer]),
-        PAIR_CLASSES,
-        np.concatenate([answers.mirrored, gold.answers.mirrored]),
-    )
-    model = dawid_skene(together)
     rows = Answers(answers.unit, own, answers.answer, PAIR_CLASSES, answers.mirrored)
+    items = gold.answers
+    of_gold = Answers(items.unit, golden, items.answer, PAIR_CLASSES, items.mirrored)
+    model = anchored(rows, of_gold, gold.truth)
     posterior = posterior_given(rows, model.confusion, model.prior)
     answered = gold.answered
     if answered < FEWEST_GOLD or not len(people):
         return SoftLabels(posterior, None, model, None, answered)
-    kept = thinned(gold.answers.unit, gold.answers.person, np.bincount(answers.unit))
-    items, unit = np.unique(gold.answers.unit[kept], return_inverse=True)
-    drawn = Answers(unit, golden[kept], gold.answers.answer[kept], PAIR_CLASSES, gold.answers.mirrored[kept])
-    calibration = fit_calibration(posterior_given(drawn, model.confusion, model.prior), gold.truth[items])
+    calibration = calibrated_on(rows, of_gold, gold.truth)
     return SoftLabels(posterior, calibration.apply(posterior), model, calibration, answered)
+
+
+def anchored(rows: Answers, gold: Answers, truth: np.ndarray, *, without: np.ndarray | None = None) -> DawidSkene:
+    """The model of answers to ordinary pairs and to gold, whose `truth` (items,) is known but for the items `without`
+    (a mask). Its posterior begins with the ordinary units."""
+    before = rows.units
+    known = np.where(np.zeros(len(truth), dtype=bool) if without is None else without, -1, truth)
+    together = Answers(
+        np.concatenate([rows.unit, before + gold.unit]),
+        np.concatenate([rows.person, gold.person]),
+        np.concatenate([rows.answer, gold.answer]),
+        rows.classes,
+        np.concatenate([sides(rows), sides(gold)]),
+    )
+    known = np.concatenate([np.full(before, -1), known[: together.units - before]]).astype(np.int64)
+    return dawid_skene(together, known=known)
+
+
+def calibrated_on(rows: Answers, gold: Answers, truth: np.ndarray) -> Calibration:
+    """Calibration on posteriors of gold by models that did not know its truth: in turn, a fifth of it is left unknown.
+
+    A gold item may have more answers than a pair, so that of each as many are drawn as a pair has: otherwise the
+    posterior of gold would be surer than that of pairs. Raises TooLittleGold.
+    """
+    kept = thinned(gold.unit, gold.person, np.bincount(rows.unit))
+    items, unit = np.unique(gold.unit[kept], return_inverse=True)
+    drawn = Answers(unit, gold.person[kept], gold.answer[kept], gold.classes, sides(gold)[kept])
+    fold = np.random.default_rng(SEED).permutation(len(items)) % FOLDS
+    posterior = np.empty((len(items), gold.classes))
+    for number in range(FOLDS):
+        unknown = np.zeros(len(truth), dtype=bool)
+        unknown[items[fold == number]] = True
+        model = anchored(rows, gold, truth, without=unknown)
+        posterior[fold == number] = posterior_given(drawn, model.confusion, model.prior)[fold == number]
+    return fit_calibration(posterior, truth[items])
+
+
+def sides(answers: Answers) -> np.ndarray:
+    return np.zeros(len(answers.unit), dtype=bool) if answers.mirrored is None else answers.mirrored.astype(bool)
 
 
 def thinned(unit: np.ndarray, person: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.quality.aggregation import FLOOR, SMOOTHING, Answers, accuracies, dawid_skene, majority
+from annotation.quality.aggregation import CONVERGED, FLOOR, SMOOTHING, Answers, accuracies, dawid_skene, majority
 from tests.annotation.quality.planted import Person, crowd
 
 TABLES = st.lists(
@@ -66,10 +66,10 @@ def test_order_and_names_mean_nothing(rows, random, names):
     assert np.array_equal(again.confusion, found.confusion)
     plain = [(unit, person, answer, False) for unit, person, answer, _ in rows]
     renamed = dawid_skene(answers_of([(unit, person, names[answer], m) for unit, person, answer, m in plain]))
-    assert renamed.posterior[:, list(names)] == pytest.approx(dawid_skene(answers_of(plain)).posterior, abs=1e-6)
+    assert renamed.posterior[:, list(names)] == pytest.approx(dawid_skene(answers_of(plain)).posterior, abs=CONVERGED)
     turned = dawid_skene(answers_of([(unit, person, 2 - answer, not m) for unit, person, answer, m in rows]))
-    assert turned.posterior[:, ::-1] == pytest.approx(found.posterior, abs=1e-6)
-    assert turned.confusion == pytest.approx(found.confusion, abs=1e-6), "the same sides"
+    assert turned.posterior[:, ::-1] == pytest.approx(found.posterior, abs=CONVERGED)
+    assert turned.confusion == pytest.approx(found.confusion, abs=CONVERGED), "the same sides"
 
 
 def test_majority_is_the_shares_of_votes():
