@@ -104,7 +104,7 @@ def test_labels_one_can_trust(settings, tmp_path):
         assert name in page
     assert "Calibration error after" in page
 
-    # By votes two who err outvote one who does not; the model knows who errs.
+    # By votes two who err outvote one who does not; by gold the model knows who errs.
     versions = {name: freeze(project, name) for name in ("votes", "posterior", "calibrated")}
     rows = {name: rows_of(version, settings) for name, version in versions.items()}
     correct = {name: story.accuracy(of) for name, of in rows.items()}
@@ -114,8 +114,9 @@ def test_labels_one_can_trust(settings, tmp_path):
     calibration = versions["calibrated"].manifest["labels"]["calibration"]
     assert calibration["gold"] == GOLD
     assert calibration["after"]["low"] <= 0.06
+    # Of fifty gold items a share of 0.95 is known to about six points, and so is what they calibrate.
     said = sum(row["probability"] for row in rows["calibrated"]) / TASKS
-    assert said == pytest.approx(correct["calibrated"], abs=0.05)
+    assert said == pytest.approx(correct["calibrated"], abs=0.1)
     assert {"probability_votes", "probability_posterior", "probability_calibrated"} <= set(rows["calibrated"][0])
     labels = pair_labels(project).labels
     assert labels.calibrated is not None
