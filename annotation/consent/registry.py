@@ -48,8 +48,8 @@ class Models(Protocol):
         """The promotions in effect, and whether they contain rows of these dataset versions."""
 
     def remove_copies(self, project: Project, datasets: Collection[int], *, again: bool) -> int:
-        """Delete copies of the rows' texts that engines have; how many files. `again`: it was done before, and looks
-        for what has been written since."""
+        """Delete copies of the rows' texts, and of the project's candidates, that engines have; how many files.
+        `again`: it was done before, and looks for what has been written since."""
 
     def remaining(self, project: Project, datasets: Collection[int]) -> list[str]:
         """Where texts of these rows may still be after `remove_copies`, in sentences."""
@@ -67,7 +67,7 @@ def promoted(project: Project, datasets: Collection[int]) -> list[Promoted]:
 
 
 def remove_copies(project: Project, datasets: Collection[int], *, again: bool) -> int:
-    return sum(models.remove_copies(project, datasets, again=again) for models in MODELS) if datasets else 0
+    return sum(models.remove_copies(project, datasets, again=again) for models in MODELS)
 
 
 def remaining(project: Project, datasets: Collection[int]) -> list[str]:

@@ -20,7 +20,7 @@ from annotation.models import Candidate, DatasetVersion, Project
 from training.contract.run_directory import HELD_OUT, LOG, SAMPLES, TOKENS, TRAIN
 from training.engine_jobs.model_folders import short_name
 from training.engine_jobs.queue import cancel
-from training.models import Checkpoint, Round, Run
+from training.models import Checkpoint, MarginScoring, Round, Run
 from training.results.checkpoints import promoted_checkpoint
 from training.results.withdrawals import Reached, curves_on, jobs_on
 from training.runs.rebuild import inputs_of, replacement_of, replacing_checkpoint
@@ -187,7 +187,23 @@ def remove_copies(project: Project, datasets: Collection[int], *, again: bool) -
                 path.unlink()
                 count += 1
         count += remove_folder(folder / TOKENS)
+    count += remove_scored_texts(project)
     return count + (remove_folder(Path(settings.VAR) / CACHE) if purge else 0)
+
+
+def remove_scored_texts(project: Project) -> int:
+    """Candidates, which may be what the person wrote, that a margin scoring has not finished with: it is cancelled."""
+    count = 0
+    for scoring in MarginScoring.objects.filter(project=project):
+        if not scoring.directory.dataset.is_dir():
+            continue
+        with contextlib.suppress(Conflict):
+            cancel(scoring, None)
+        with contextlib.suppress(FileNotFoundError):
+            (scoring.directory.path / LOG).unlink()
+            count += 1
+        count += remove_folder(scoring.directory.dataset) + remove_folder(scoring.directory.path / TOKENS)
+    return count
 
 
 def remove_folder(folder: Path) -> int:

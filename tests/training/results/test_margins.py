@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from annotation.consent import registry
 from annotation.core.errors import InvalidInput
 from annotation.models import Event, PairMargin, Prompt
 from tests.factories import CandidateFactory
@@ -110,3 +111,13 @@ def test_what_cannot_be_scored_is_refused(checkpoint, prompts, project):
     with pytest.raises(CommandError, match="has no checkpoint"):
         call_command("compute_margins", project.slug)
     assert not MarginScoring.objects.exists()
+
+
+def test_erasing_a_person_removes_texts_that_wait_to_be_scored(scoring, project):
+    """Whose texts they are is not known there: all of them go, and the scoring is cancelled."""
+    assert rows_of(scoring)
+    assert registry.remove_copies(project, [], again=False) >= 1
+    assert not scoring.directory.dataset.exists()
+    scoring.refresh_from_db()
+    assert scoring.status == "cancelled"
+    assert registry.remove_copies(project, [], again=True) == 0
