@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from annotation.consent.contributions import (
+    OWN_REASONS,
     answers_of,
     candidates_by,
     corrections_by,
@@ -30,6 +31,7 @@ from annotation.models import (
     Assignment,
     Candidate,
     CheckProposal,
+    DatasetVersion,
     Draft,
     Event,
     Gold,
@@ -45,6 +47,7 @@ from annotation.models import (
     Withdrawal,
 )
 from annotation.queue.claims import return_to_queue
+from annotation.text.formatting import comma_list
 
 # Waits for everybody who submits one of the person's tasks at this moment.
 LOCK_SLOTS = """SELECT id FROM annotation_assignment WHERE annotator_id = %s AND batch_id IN (
@@ -163,8 +166,28 @@ def remaining_in(withdrawal: Withdrawal) -> list[str]:
             _("Gold still grades by the person's choices or scores, without texts: %(count)s items. Retire them.")
             % {"count": len(gold)}
         )
+    if quoting := manifests_with_reasons(withdrawal):
+        numbers = comma_list(quoting)
+        sentences.append(
+            _("Frozen manifests never change: those of datasets %(numbers)s quote why this person was excluded.")
+            % {"numbers": numbers}
+        )
     for record in Import.objects.filter(project=withdrawal.project, mapping__has_key="judgements").exclude(path=""):
         if (Path(settings.UPLOADS_DIR) / record.path).is_file():
             values = {"file": record.filename, "number": record.pk}
             sentences.append(_("The file of recorded judgements %(file)s (import %(number)s) is kept.") % values)
     return sentences
+
+
+def manifests_with_reasons(withdrawal: Withdrawal) -> list[int]:
+    """Dataset versions whose manifest has a reason that somebody wrote about excluding this person or an answer of
+    theirs."""
+    rows = DatasetVersion.objects.filter(project=withdrawal.project, manifest__has_key="excluded").order_by("pk")
+    return [
+        key
+        for key, excluded in rows.values_list("pk", "manifest__excluded")
+        if any(
+            row["annotator"] == withdrawal.person_id and row["reason"] not in (*OWN_REASONS, ERASED)
+            for row in excluded["exclusions"]
+        )
+    ]

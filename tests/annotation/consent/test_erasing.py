@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.urls import reverse
 
-from annotation.answers.exclusions import lift_exclusion
+from annotation.answers.exclusions import exclude_person, lift_exclusion
+from annotation.consent.erasing import remaining_in
 from annotation.consent.withdrawals import finish_all, withdraw
 from annotation.core import counts, journal
 from annotation.core.errors import Conflict
@@ -169,3 +170,11 @@ def test_an_answer_that_was_corrected_by_the_person_counts_no_more(world):
     assert "withdrew consent" in exclusion.reason
     with pytest.raises(Conflict):
         lift_exclusion(exclusion=exclusion, actor=world.hana)
+
+
+def test_manifests_that_quote_why_somebody_was_excluded_are_named(world):
+    """A frozen version never changes, so that what stays is said."""
+    exclusion = exclude_person(project=world.project, annotator=world.kei, reason="Ill until May", actor=world.hana)
+    version = world.freeze("dpo")
+    lift_exclusion(exclusion=exclusion, actor=world.hana)
+    assert f"those of datasets {version.pk} quote why" in " ".join(remaining_in(erase(world)))
