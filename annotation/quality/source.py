@@ -11,20 +11,18 @@ sees one moment.
 
 from itertools import groupby
 
-from django.apps import apps
 from django.db import connection
 
 from annotation.core.exclusions import EXCLUSION_ID, EXCLUSION_JOINS
 from annotation.core.reviews import COUNTED_PAYLOAD, PENDING, REVIEW_JOIN
 from annotation.core.trials import IN_TRIAL
-from annotation.models import Project
+from annotation.models import Project, TaskCheck
 from annotation.quality.answers import Line, Said, Texts
 from annotation.quality.arms import Selected
 from annotation.quality.material import Check, Material
 from annotation.quality.reading import Reader
 
 ROWS_AT_ONCE = 5_000
-TASK_CHECK = "annotation", "TaskCheck"  # where checks are part of the stream
 ANSWERS = f"""
 SELECT task.prompt_id, annotation.id, annotation.task_id, task.batch_id, annotation.annotator_id, annotation.kind,
     annotation.payload::text, nullif({COUNTED_PAYLOAD}, annotation.payload)::text,
@@ -57,10 +55,7 @@ CANDIDATES = "SELECT prompt_id, id, text, origin FROM annotation_candidate WHERE
 
 def checked_tasks(project: Project) -> dict[int, Check]:
     """The tasks of the project that check people, by id."""
-    try:
-        rows = apps.get_model(*TASK_CHECK).objects.filter(task__batch__project=project)
-    except LookupError:
-        return {}
+    rows = TaskCheck.objects.filter(batch__project=project)
     return {task: Check(*values) for task, *values in rows.values_list("task", "what", "gold__expected")}
 
 
