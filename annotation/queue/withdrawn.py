@@ -37,12 +37,19 @@ def withdraw_slots(prompt: Prompt, *, actor: User | None) -> Withdrawn:
     """Take the prompt's slots that have no answer out of the queue, held ones too; drafts are kept."""
     values = {"prompt": prompt.pk}
     slots = held = 0
+    known: set[int] = set()
     with connection.cursor() as cursor:
         while True:
             cursor.execute(LOCK_SLOTS, values)
-            # Somebody who skipped the task meanwhile has left a new slot behind: look again.
-            if not any(state in ("free", "held") for _pk, state in cursor.fetchall()):
+            rows = cursor.fetchall()
+            is_open = any(state in ("free", "held") for _pk, state in rows)
+            # Who skipped the task while its rows were waited for has left a slot that this look does not show. Once all
+            # that there were are locked, nobody makes another.
+            if not is_open and known == {pk for pk, _state in rows}:
                 return Withdrawn(slots, held)
+            known = {pk for pk, _state in rows}
+            if not is_open:
+                continue
             held += return_to_queue(which=OF_PROMPT, verb="assignment.released", actor=actor, **values)
             cursor.execute(WITHDRAW, values)
             slots += cursor.rowcount

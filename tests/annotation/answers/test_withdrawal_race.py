@@ -2,9 +2,10 @@
 
 import contextlib
 import threading
+import time
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from annotation.answers.exclusions import lift_exclusion, withdraw_prompt
 from annotation.answers.submission import draft_of, skip, submit, undo_last
@@ -135,3 +136,27 @@ def test_a_withdrawal_waits_for_a_batch_that_opens(monkeypatch):
     assert not thread[0].is_alive()
     states = Assignment.objects.filter(task__prompt=prompt, batch=batch).values_list("state", flat=True)
     assert list(states) == ["withdrawn", "withdrawn"]
+
+
+def test_a_slot_left_by_a_skip_that_the_withdrawal_waits_for_is_withdrawn_too():
+    project = hotel(prompts=1)
+    batch, person = batch_of(project), join(project, Role.ANNOTATOR)
+    held = claim_next(batch=batch, annotator=person)
+    skipped = threading.Event()
+
+    def skip_slowly():
+        with transaction.atomic(), connection.cursor() as cursor:
+            skip(assignment=held, reason="unclear")
+            skipped.set()
+            for _ in range(200):  # until the withdrawal waits for the slot
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                if cursor.fetchone()[0]:
+                    return
+                time.sleep(0.05)
+
+    def withdraw():
+        assert skipped.wait(30)
+        withdraw_prompt(prompt=batch.tasks.get().prompt, reason="Wrong", actor=None)
+
+    in_threads(skip_slowly, withdraw)
+    assert sorted(Assignment.objects.values_list("state", flat=True)) == ["skipped", "withdrawn"]

@@ -73,17 +73,21 @@ def test_a_choice_must_prefer_the_original_and_a_tie_does_not():
 
 @pytest.mark.django_db
 def test_texts_scored_one_by_one_are_compared_with_the_same_persons_earlier_score():
-    project = hotel(prompts=12, slug="hotel", held_out_share=0)
+    project = hotel(prompts=30, slug="hotel", held_out_share=0)
     batch = batch_with(project, list(project.prompts.values_list("pk", flat=True)), kind=Kind.SCORING, twins=8)
     person = join(project, Role.ANNOTATOR)
     twins = of_kind(batch, "twin")
     assert twins
     assert all(TaskCheck.objects.get(task=task).of_task_id for task in twins)
+    met = 0
     while held := claim_next(batch=batch, annotator=person):
+        met += held.task_id in twins
         (key,) = held.task.candidate_ids
         points = 2 if held.task_id in twins else 4
         scores = {str(key): {"meaning": points, "register": 3}}
         submit(assignment=held, payload={"scores": scores, "comment": ""}, annotator=person)
-    assert [answer.right for answer in checked_answers(project)] == [True] * len(twins)
+    # A twin comes some answers after its original: in so small a batch the last original may be too late for it.
+    assert met
+    assert [answer.right for answer in checked_answers(project)] == [True] * met
     other = join(project, Role.ANNOTATOR)
     assert not answer_all(batch, other)  # nothing is left, and the twins were for those who scored the original
