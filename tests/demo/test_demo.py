@@ -55,8 +55,10 @@ def check_edits(edits: list[tuple[str, str, bool]]) -> None:
     for original, text, unchanged in edits:
         assert formality(original) < 0 < formality(made_formal("", original))
         assert unchanged == (text == original)
-        assert unchanged or formality(text) > formality(original)
+        # The score ends at -1: of many casual sentences, one put formally may not lift it.
+        assert formality(text) >= formality(original)
         assert made_formal("", text) == made_formal("", original)
+    assert sum(formality(text) > formality(original) for original, text, _unchanged in edits) >= 10
     assert any(text != made_formal("", original) for original, text, _unchanged in edits)
     assert sum(unchanged for _original, _text, unchanged in edits) <= 2
 
