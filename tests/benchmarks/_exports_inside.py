@@ -114,8 +114,8 @@ SELECT id, (ARRAY[%(polite)s, %(casual)s])[side] || id, 'checkpoint:' || side, '
     '{"temperature": 0.8, "seed": 7}', now()
 FROM annotation_prompt, generate_series(1, 2) AS side WHERE project_id = %(project)s;
 INSERT INTO annotation_batch (project_id, name, kind, overlap, priority, alternatives, requires_review, status, seed,
-    selection, created_at, sure, assessed, saved, checks)
-SELECT %(project)s, kind, kind, 3, 0, 2, false, 'open', 7, '{}', now(), 0.95, 0, 0, '{}'
+    selection, created_at, sure, assessed, saved, checks, trial_arm)
+SELECT %(project)s, kind, kind, 3, 0, 2, false, 'open', 7, '{}', now(), 0.95, 0, 0, '{}', ''
 FROM unnest(ARRAY['writing', 'postediting', 'scoring', 'choosing']) AS kind;
 INSERT INTO annotation_task (batch_id, prompt_id, candidate_ids, position, created_at)
 SELECT b.id, p.id, CASE b.kind WHEN 'writing' THEN '{}' WHEN 'postediting' THEN ids[1:1] ELSE ids END, p.id, now()
